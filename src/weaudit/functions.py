@@ -1,0 +1,33 @@
+"""The function map: one row per Lambda function.
+
+Packaging, the template's tests and the documentation read it; no handler imports it.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One Lambda function of the system.
+
+    ``name`` is the handler's file in ``weaudit/handlers``, the folder in ``tests/cases`` and, with the stack's prefix
+    before it, the physical name where ``physical_name`` does not say otherwise. ``trigger`` is the module of
+    ``weaudit.runtime`` that turns an invocation into a call of the handler.
+    """
+
+    name: str
+    trigger: str
+    physical_name: str
+    stores: tuple[str, ...]
+    purpose: str
+
+
+FUNCTIONS: tuple[Function, ...] = (
+    Function(
+        name="audit_producer",
+        trigger="stream",
+        physical_name="audit_producer",
+        stores=("Audit", "evidence bucket"),
+        purpose="Turns each change of a watched table into field-level audit records.",
+    ),
+)
