@@ -1,0 +1,18 @@
+"""The evidence bucket: values too large for a record, and records that could not be processed."""
+
+from weaudit.adapters.aws import S3
+from weaudit.errors import StoreRefusedError
+
+
+class EvidenceBucket:
+    """Keeps objects under keys that are derived from their content: putting one again changes nothing."""
+
+    def __init__(self, s3: S3, name: str) -> None:
+        self._s3 = s3
+        self.name = name
+
+    def put(self, key: str, body: bytes) -> None:
+        """Keep a JSON document; when this returns it is stored. Raises StoreError."""
+        if not self.name:
+            raise StoreRefusedError("no evidence bucket is configured: set EVIDENCE_BUCKET")
+        self._s3.put_object(self.name, key, body, "application/json")

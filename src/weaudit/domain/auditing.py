@@ -1,0 +1,112 @@
+"""What the trail keeps of a change: the one place that decides an audit record (docs/formats/audit-record.md)."""
+
+import time
+from hashlib import sha256
+
+from weaudit.domain.changes import Change, Item, Value
+from weaudit.domain.images import MARKER, data, image_hash, same_value
+from weaudit.domain.item_keys import history_key, item_key
+
+# Longer texts are no names: a whole document must not be repeated in every record of its change.
+_LONGEST_NAME_BYTES = 1024
+
+
+def decide(change: Change, actor_attribute: str = "") -> list[Item]:
+    """Return the audit records of a change, in DynamoDB JSON, sorted by attribute; none where nothing changed.
+
+    ``actor_attribute`` names the attribute in which the table's writers state who they are, or is empty.
+    The same change always gives the same bytes. Raises ValueError where an image holds what DynamoDB cannot.
+    """
+    old = None if change.old_image is None else data(change.old_image)
+    new = None if change.new_image is None else data(change.new_image)
+    if old is None or new is None:
+        differences: list[tuple[str | None, Value | None, Value | None]] = [
+            (None, None if old is None else {"M": old}, None if new is None else {"M": new})
+        ]
+    else:
+        differences = [
+            (name, old.get(name), new.get(name))
+            for name in sorted(old.keys() | new.keys())
+            if not same_value(old.get(name), new.get(name))
+        ]
+    if not differences:
+        return []
+    common = _common_fields(change, old, new, actor_attribute)
+    return [_record(change, common, *difference) for difference in differences]
+
+
+def _record(change: Change, common: Item, name: str | None, old: Value | None, new: Value | None) -> Item:
+    record: Item = {"id": {"S": record_id(change, name)}, **common}
+    if name is not None:
+        record["updatedAttribute"] = {"S": name}
+    if old is not None:
+        record["oldValue"] = old
+    if new is not None:
+        record["newValue"] = new
+    return record
+
+
+def _common_fields(change: Change, old: Item | None, new: Item | None, actor_attribute: str) -> Item:
+    key = item_key(change.keys)
+    partition = history_key(change.table, key)
+    modified_at = iso_time(change.created_at_ms)
+    sequence = change.sequence.zfill(40)
+    fields: Item = {
+        "itemKey": {"S": key},
+        "modificationTime": {"S": modified_at},
+        "tableName": {"S": change.table},
+        "eventName": {"S": change.event_name},
+        "sequenceNumber": {"S": sequence},
+        "historyKey": {"S": partition},
+        "changeOrder": {"S": f"{change.stream_label}#{sequence}"},
+        "changesKey": {"S": changes_key(change.table, modified_at[:7], partition[0])},
+        "changesOrder": {"S": f"{modified_at}#{sequence}"},
+    }
+    if old is not None:
+        fields["beforeHash"] = {"S": image_hash(old)}
+    if new is not None:
+        fields["afterHash"] = {"S": image_hash(new)}
+    change_id = _name_set_by(change, MARKER)
+    if change_id:
+        fields["changeId"] = {"S": change_id}
+    stated = _name_set_by(change, actor_attribute)
+    if change.service:
+        fields["actor"] = {"M": {"kind": {"S": "service"}, "name": {"S": change.service}}}
+    elif stated:
+        fields["actor"] = {"M": {"kind": {"S": "stated"}, "name": {"S": stated}}}
+    return fields
+
+
+def _name_set_by(change: Change, attribute: str) -> str:
+    """Return the text of an attribute where this very write set it: a value that was there before says nothing."""
+    value = (change.new_image or {}).get(attribute)
+    if value is None or same_value((change.old_image or {}).get(attribute), value):
+        return ""
+    text = value.get("S", value.get("N", ""))
+    return text if len(text.encode("utf-8", "surrogatepass")) <= _LONGEST_NAME_BYTES else ""
+
+
+def record_id(change: Change, attribute: str | None) -> str:
+    """Return the id of a record: a UUID of version 4 by its form, derived from the change so that it never differs.
+
+    Of SHA-256 over stream ARN, sequence number and attribute it takes 122 bits; version and variant as RFC 9562 says.
+    """
+    # An attribute's name is never empty, so "" stands for the whole item.
+    named = f"weaudit-record-v1\0{change.stream_arn}\0{change.sequence}\0{attribute or ''}"
+    digits = sha256(named.encode("utf-8", "surrogatepass")).hexdigest()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+
+
+def changes_key(table: str, month: str, shard: str) -> str:
+    """Return a partition of the index of a table's changes in time: ``<table>#<YYYY-MM>#<0-f>``.
+
+    An item is always in the same of the sixteen shards, so that no partition carries a busy table's writes alone.
+    """
+    return f"{table}#{month}#{shard}"
+
+
+def iso_time(at_ms: int) -> str:
+    """Return a time in ISO 8601, UTC, with milliseconds: ``2024-01-01T00:00:00.000Z``."""
+    seconds, ms = divmod(at_ms, 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{ms:03d}Z"

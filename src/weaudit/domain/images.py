@@ -1,0 +1,93 @@
+"""Values and images of items: when two are the same, and the hash that names an image.
+
+Two values are the same where DynamoDB would say so: numbers by value (``1.0`` is ``1``), sets without order.
+"""
+
+import json
+from hashlib import sha256
+
+from weaudit.domain.changes import Item, Value
+
+# The marker that a logged update leaves on an item (CONTRACTS part C): bookkeeping, not data.
+MARKER = "_weaudit"
+
+_ATOMS = frozenset(("S", "B", "BOOL", "NULL"))
+
+
+def canonical_number(text: str) -> str:
+    """Return the one spelling of a DynamoDB number: plain decimal, no exponent, no idle zeros.
+
+    DynamoDB keeps 38 digits and exponents of -130 to 125, so the result has at most 170 characters.
+    Raises ValueError where the text is not a number of that range.
+    """
+    if text.isdecimal() and text.isascii() and text[0] != "0" and len(text) <= 38:
+        return text
+    sign, digits, exponent = _parts(text)
+    if not digits:
+        return "0"
+    if exponent >= 0:
+        return sign + digits + "0" * exponent
+    if len(digits) > -exponent:
+        return f"{sign}{digits[:exponent]}.{digits[exponent:]}"
+    return f"{sign}0.{digits.rjust(-exponent, '0')}"
+
+
+def _parts(text: str) -> tuple[str, str, int]:
+    mantissa, _, power = text.replace("E", "e").partition("e")
+    unsigned = mantissa[1:] if mantissa[:1] in ("-", "+") else mantissa
+    whole, _, fraction = unsigned.partition(".")
+    digits = whole + fraction
+    if not (digits.isdecimal() and text.isascii()) or len(text) > 400:
+        raise ValueError("not a DynamoDB number")
+    exponent = (int(power) if power or "e" in text.lower() else 0) - len(fraction)
+    significant = digits.lstrip("0")
+    trimmed = significant.rstrip("0")
+    exponent += len(significant) - len(trimmed)
+    if trimmed and not -260 <= exponent <= 260:
+        raise ValueError("not a DynamoDB number")
+    return "-" if mantissa[:1] == "-" else "", trimmed, exponent
+
+
+def canonical(value: Value) -> Value:
+    """Return the one spelling of a value: numbers by :func:`canonical_number`, sets sorted, at every depth."""
+    ((kind, content),) = value.items()
+    if kind in _ATOMS:
+        return value
+    if kind == "N":
+        return {"N": canonical_number(content)}
+    if kind == "M":
+        return {"M": {name: canonical(part) for name, part in content.items()}}
+    if kind == "L":
+        return {"L": [canonical(part) for part in content]}
+    if kind == "NS":
+        return {"NS": sorted(canonical_number(number) for number in content)}
+    if kind in ("SS", "BS"):
+        return {kind: sorted(content)}
+    raise ValueError(f"unknown DynamoDB type {kind!r}")
+
+
+def same_value(one: Value | None, other: Value | None) -> bool:
+    """Say whether two values are the same to DynamoDB; None stands for an attribute that is absent."""
+    if one == other:
+        return True
+    if one is None or other is None or one.keys() != other.keys():
+        return False
+    return canonical(one) == canonical(other)
+
+
+def data(image: Item) -> Item:
+    """Return the image without WeAudit's own marker."""
+    if MARKER not in image:
+        return image
+    return {name: value for name, value in image.items() if name != MARKER}
+
+
+def image_hash(image: Item) -> str:
+    """Return the SHA-256 (hex) that names an image, whatever the order of its attributes and sets.
+
+    The input is ``weaudit-image-v1``, a line feed, and the canonical image without the marker as compact JSON with
+    sorted names in UTF-8 (docs/formats/audit-record.md). Sixty-four hexadecimal characters.
+    """
+    spelled = {name: canonical(value) for name, value in data(image).items()}
+    text = json.dumps(spelled, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256(b"weaudit-image-v1\n" + text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,43 @@
+"""Values that are too large for a record: they move to the evidence bucket, and a reference stands in their place."""
+
+import json
+from hashlib import sha256
+from typing import NamedTuple
+
+from weaudit.domain.changes import Item
+
+
+class Spilled(NamedTuple):
+    """A record with a reference in place of its largest value, and the object that the reference names."""
+
+    record: Item
+    key: str
+    body: bytes
+
+
+def spill(record: Item, bucket: str) -> Spilled | None:
+    """Move the larger of ``oldValue`` and ``newValue`` out of a record; None where neither is left in it.
+
+    The object's key is ``spill/<historyKey>/<record id>/<field>.json``; its body is the value in DynamoDB JSON, compact,
+    names sorted, UTF-8. The reference is ``{bucket, key, sha256, bytes}`` over that body (CONTRACTS part A).
+    """
+    bodies = {
+        field: json.dumps(record[field], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(
+            "utf-8", "surrogatepass"
+        )
+        for field in ("newValue", "oldValue")
+        if field in record
+    }
+    if not bodies:
+        return None
+    field = max(bodies, key=lambda name: len(bodies[name]))
+    body = bodies[field]
+    key = f"spill/{record['historyKey']['S']}/{record['id']['S']}/{field}.json"
+    reference = {
+        "bucket": {"S": bucket},
+        "key": {"S": key},
+        "sha256": {"S": sha256(body).hexdigest()},
+        "bytes": {"N": str(len(body))},
+    }
+    rest = {name: value for name, value in record.items() if name != field}
+    return Spilled({**rest, f"{field}Ref": {"M": reference}}, key, body)

@@ -1,0 +1,85 @@
+"""DynamoDB stream events as Lambda delivers them.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html and
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
+"""
+
+import math
+from typing import Any
+
+from weaudit.domain.changes import Change
+from weaudit.errors import MalformedEventError
+
+_IMAGES_OF = {"INSERT": (False, True), "MODIFY": (True, True), "REMOVE": (True, False)}
+_YEAR_10000_MS = 253_402_300_800_000
+
+
+def records(event: Any) -> list[Any]:
+    """Return the records of an event, unread. Raises MalformedEventError where it is no stream event at all."""
+    found = event.get("Records") if isinstance(event, dict) else None
+    if not isinstance(found, list):
+        raise MalformedEventError('a DynamoDB stream event is an object with a list "Records"')
+    return found
+
+
+def parse(record: Any) -> Change:
+    """Return the change that a stream record tells. Raises MalformedEventError, saying which part is wrong."""
+    body = _part(record, "dynamodb", dict)
+    name = _part(record, "eventName", str)
+    if name not in _IMAGES_OF:
+        raise MalformedEventError(f"eventName is {name[:40]!r}; INSERT, MODIFY or REMOVE would be right")
+    arn = _part(record, "eventSourceARN", str)
+    # arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL; only the label may hold colons.
+    head, slash, label = arn.partition("/stream/")
+    prefix, mark, table = head.partition(":table/")
+    if not (prefix.startswith("arn:") and slash and mark and table and label):
+        raise MalformedEventError("eventSourceARN is not the ARN of a table's stream")
+    sequence = _part(body, "SequenceNumber", str)
+    if not (sequence.isdecimal() and sequence.isascii() and len(sequence) <= 40):
+        raise MalformedEventError("dynamodb.SequenceNumber is not a number of at most 40 digits")
+    has_old, has_new = _IMAGES_OF[name]
+    return Change(
+        table=table,
+        stream_arn=arn,
+        stream_label=label,
+        event_name=name,
+        sequence=sequence.lstrip("0") or "0",
+        created_at_ms=_milliseconds(body.get("ApproximateCreationDateTime")),
+        keys=_image(body, "Keys"),
+        old_image=_image(body, "OldImage") if has_old else None,
+        new_image=_image(body, "NewImage") if has_new else None,
+        service=_service(record.get("userIdentity")),
+    )
+
+
+def _part(container: Any, name: str, kind: type) -> Any:
+    found = container.get(name) if isinstance(container, dict) else None
+    if not isinstance(found, kind):
+        raise MalformedEventError(f"{name} is missing or not {'an object' if kind is dict else 'a text'}")
+    return found
+
+
+def _image(body: dict[str, Any], name: str) -> dict[str, Any]:
+    image = body.get(name)
+    if not isinstance(image, dict) or not image:
+        raise MalformedEventError(f"dynamodb.{name} is missing: the stream's view type must be NEW_AND_OLD_IMAGES")
+    for value in image.values():
+        if not isinstance(value, dict) or len(value) != 1:
+            raise MalformedEventError(f"dynamodb.{name} holds a value that is not DynamoDB JSON")
+    return image
+
+
+def _milliseconds(seconds: Any) -> int:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        raise MalformedEventError("dynamodb.ApproximateCreationDateTime is missing or not a number of seconds")
+    at_ms = round(seconds * 1000)
+    if not 0 <= at_ms < _YEAR_10000_MS:
+        raise MalformedEventError("dynamodb.ApproximateCreationDateTime is not a time between the years 1970 and 9999")
+    return at_ms
+
+
+def _service(identity: Any) -> str:
+    """Return the service that made the change by itself: DynamoDB names itself where it deletes expired items."""
+    if isinstance(identity, dict) and identity.get("type") == "Service":
+        return str(identity.get("principalId", ""))
+    return ""

@@ -1,0 +1,23 @@
+"""Log lines of the functions: one JSON object a line on standard output, which Lambda takes to CloudWatch Logs."""
+
+import json
+import os
+from typing import Any
+
+_LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
+
+
+def write(level: str, message: str, /, **fields: Any) -> None:
+    """Print one line with level, message, function, trace id (where Lambda gives one) and the given fields.
+
+    Lines below LOG_LEVEL (DEBUG, INFO, WARNING or ERROR; INFO by default) are not printed. Callers give counts, codes
+    and names, never values of items.
+    """
+    threshold = _LEVELS.get(os.environ.get("LOG_LEVEL", "INFO").upper(), 20)
+    if _LEVELS[level] < threshold:
+        return
+    line: dict[str, Any] = {"level": level, "message": message}
+    for name, variable in (("function", "AWS_LAMBDA_FUNCTION_NAME"), ("traceId", "_X_AMZN_TRACE_ID")):
+        if os.environ.get(variable):
+            line[name] = os.environ[variable]
+    print(json.dumps({**line, **fields}, separators=(",", ":")), flush=True)  # noqa: T201 this is the log

@@ -1,0 +1,39 @@
+"""How Lambda calls a function that reads a DynamoDB stream.
+
+The policy for failures (docs/decisions/0006-failures.md): an error that may pass is raised, so the batch comes again;
+a record that never will is quarantined by the handler, and the shard moves on.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from weaudit.errors import WeauditError
+from weaudit.runtime import logs
+
+
+class StreamHandler(Protocol):
+    """A module of ``weaudit.handlers``."""
+
+    def connect(self, environment: Any, /) -> dict[str, Any]:
+        """Build the stores from the environment's variables, once for each execution environment."""
+
+    def handle(self, event: Any, /, **stores: Any) -> dict[str, Any]:
+        """Handle a batch; return what there is to log of it."""
+
+
+def entry_point(handler: StreamHandler) -> Callable[[Any, Any], dict[str, Any]]:
+    """Return the ``lambda_handler`` of a function; its stores are built now, while Lambda starts it."""
+    stores = handler.connect(os.environ)
+
+    def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
+        request_id = getattr(context, "aws_request_id", "")
+        try:
+            summary = handler.handle(event, **stores)
+        except WeauditError as error:
+            logs.write("ERROR", "batch failed and will come again", requestId=request_id, code=error.code, why=str(error))
+            raise
+        logs.write("INFO", "batch done", requestId=request_id, **summary)
+        return summary
+
+    return lambda_handler
