@@ -1,0 +1,88 @@
+"""When two values are the same to DynamoDB, and the hash that names an image."""
+
+from decimal import Context, Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import strategies
+from weaudit.domain.images import canonical_number, image_hash, same_value
+
+
+@pytest.mark.parametrize(
+    ("spelled", "canonical"),
+    [
+        ("0", "0"),
+        ("-0", "0"),
+        ("0.00", "0"),
+        ("1.0", "1"),
+        ("007", "7"),
+        ("+5", "5"),
+        ("1E2", "100"),
+        ("1.5e-3", "0.0015"),
+        ("-12.340", "-12.34"),
+        ("1E+125", "1" + "0" * 125),
+        ("1E-130", "0." + "0" * 129 + "1"),
+        ("12345678901234567890123456789012345678", "12345678901234567890123456789012345678"),
+    ],
+)
+def test_a_number_has_one_spelling(spelled: str, canonical: str) -> None:
+    assert canonical_number(spelled) == canonical
+
+
+@pytest.mark.parametrize("text", ["", "-", ".", "x", "1x", "1e", "e5", "NaN", "Infinity", "1_0", "١", "1e999999999", "--1"])
+def test_what_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"number|invalid literal"):
+        canonical_number(text)
+
+
+@given(strategies.numbers)
+def test_the_canonical_spelling_keeps_the_value_and_is_stable(number: str) -> None:
+    spelled = canonical_number(number)
+    assert Decimal(spelled) == Context(prec=200).create_decimal(number)
+    assert canonical_number(spelled) == spelled
+
+
+@given(strategies.numbers, strategies.numbers)
+def test_two_numbers_are_the_same_exactly_where_their_values_are(one: str, other: str) -> None:
+    assert same_value({"N": one}, {"N": other}) == (Decimal(one) == Decimal(other))
+
+
+@given(strategies.values, st.randoms(use_true_random=False))
+def test_a_value_is_the_same_however_its_sets_and_maps_are_ordered(value: dict[str, Any], random: Any) -> None:
+    def shuffled(part: dict[str, Any]) -> dict[str, Any]:
+        ((kind, content),) = part.items()
+        if kind in ("SS", "NS", "BS"):
+            return {kind: random.sample(content, len(content))}
+        if kind == "L":
+            return {kind: [shuffled(inner) for inner in content]}
+        if kind == "M":
+            return {kind: {name: shuffled(content[name]) for name in random.sample(list(content), len(content))}}
+        return part
+
+    assert same_value(value, shuffled(value))
+    assert image_hash({"a": value}) == image_hash({"a": shuffled(value)})
+
+
+@given(strategies.values, strategies.values)
+def test_images_have_the_same_hash_exactly_where_their_values_are_the_same(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    assert (image_hash({"a": one}) == image_hash({"a": other})) == same_value(one, other)
+
+
+def test_the_types_null_text_and_absent_are_told_apart() -> None:
+    kinds: list[dict[str, Any] | None] = [None, {"NULL": True}, {"S": ""}, {"L": []}, {"M": {}}, {"S": "1"}, {"N": "1"}]
+    assert not [(a, b) for a in kinds for b in kinds if a is not b and same_value(a, b)]
+
+
+def test_the_hash_of_an_image_does_not_know_the_marker() -> None:
+    assert image_hash({"a": {"S": "x"}, "_weaudit": {"S": "1"}}) == image_hash({"a": {"S": "x"}})
+
+
+def test_the_hash_is_the_one_that_the_format_page_computes() -> None:
+    # printf 'weaudit-image-v1\n{"key":{"S":"CACHE_TTL_SEC"},"value":{"N":"3600"}}' | sha256sum
+    image = {"value": {"N": "3600.0"}, "key": {"S": "CACHE_TTL_SEC"}}
+    assert image_hash(image) == "f6e4f3f3e701ca5404c2eb4e22cf8d68eb491288b9bdc234857806499336db5a"

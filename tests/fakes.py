@@ -1,0 +1,60 @@
+"""Stores in memory that police the contract of the real ones, and fail where they are told to.
+
+They are held to the real engines by the contract tests in tests/adapters.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from weaudit.errors import RecordRejectedError, StoreUnavailableError
+
+ITEM_BYTES = 400 * 1024
+
+
+class PolicingDynamoDB:
+    """BatchWriteItem of DynamoDB over one table with the partition key ``id``.
+
+    ``fault`` is asked before every call: "" lets it through, "unpersisted" fails it before and "unanswered" after the
+    write; "unprocessed" writes the first half and hands the rest back.
+    """
+
+    def __init__(self, fault: Callable[[int], str] = lambda call: "") -> None:
+        self.items: dict[str, dict[str, Any]] = {}
+        self.calls: list[int] = []
+        self._fault = fault
+
+    def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        assert operation == "BatchWriteItem"
+        ((table, requests),) = body["RequestItems"].items()
+        puts = [request["PutRequest"]["Item"] for request in requests]
+        self.calls.append(len(puts))
+        keys = [item["id"]["S"] for item in puts]
+        assert 1 <= len(puts) <= 25, "DynamoDB takes 1 to 25 items"
+        assert len(set(keys)) == len(keys), "DynamoDB refuses two items with one key"
+        fault = self._fault(len(self.calls))
+        if fault == "unpersisted":
+            raise StoreUnavailableError("throttled")
+        if any(len(json.dumps(item)) > ITEM_BYTES for item in puts):
+            raise RecordRejectedError("Item size has exceeded the maximum allowed size")
+        if any(item.get("itemKey", {}).get("S") == "poison" for item in puts):
+            raise RecordRejectedError("no table would take this")
+        kept = puts[: len(puts) // 2] if fault == "unprocessed" else puts
+        self.items.update({item["id"]["S"]: item for item in kept})
+        if fault == "unanswered":
+            raise StoreUnavailableError("connection lost")
+        rest = [{"PutRequest": {"Item": item}} for item in puts[len(kept) :]]
+        return {"UnprocessedItems": {table: rest}} if rest else {"UnprocessedItems": {}}
+
+
+class PolicingS3:
+    """PutObject of S3 over one bucket."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def put_object(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
+        assert bucket == "evidence"
+        assert len(key.encode()) <= 1024, "an S3 key holds at most 1,024 bytes"
+        assert content_type == "application/json"
+        self.objects[key] = body

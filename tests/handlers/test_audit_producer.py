@@ -1,0 +1,138 @@
+"""audit_producer under what at-least-once delivery and bad days bring; what it decides stands in tests/cases."""
+
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import strategies
+from tests.fakes import PolicingDynamoDB, PolicingS3
+from tests.strategies import stream_record
+from weaudit.adapters.audit_table import AuditTable
+from weaudit.adapters.evidence_bucket import EvidenceBucket
+from weaudit.errors import StoreUnavailableError
+from weaudit.handlers import audit_producer
+
+
+class Stack:
+    """The function with its stores in memory."""
+
+    def __init__(self, fault: Callable[[int], str] = lambda call: "") -> None:
+        self.dynamodb, self.s3 = PolicingDynamoDB(fault), PolicingS3()
+        evidence = EvidenceBucket(self.s3, "evidence")  # type: ignore[arg-type] the fake of S3
+        self.stores: dict[str, Any] = {
+            "audit": AuditTable(self.dynamodb, "Audit", evidence),  # type: ignore[arg-type] the fake of DynamoDB
+            "evidence": evidence,
+            "actor_attribute": "",
+        }
+
+    def deliver(self, records: list[Any]) -> dict[str, Any]:
+        return audit_producer.handle({"Records": records}, **self.stores)
+
+    @property
+    def bytes_written(self) -> bytes:
+        return json.dumps([self.dynamodb.items, {key: body.decode() for key, body in self.s3.objects.items()}], sort_keys=True).encode()
+
+
+def history(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the stream of an item that takes the given images one after the other, and is deleted at last."""
+    images = [None, *({**item, "key": {"S": "k"}} for item in items), None]
+    return [
+        stream_record(old, new, SequenceNumber=str(1000 + number))
+        for number, (old, new) in enumerate(itertools.pairwise(images))
+        if old or new
+    ]
+
+
+def numbered(count: int) -> list[dict[str, Any]]:
+    return [
+        stream_record(None, {"key": {"S": f"k{number}"}}, SequenceNumber=str(1000 + number)) for number in range(count)
+    ]
+
+
+@given(st.lists(strategies.attributes, min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_batches_delivered_again_and_out_of_order_leave_the_same_bytes(items: list[Any], random: Any) -> None:
+    records = history(items)
+    once, often = Stack(), Stack()
+    once.deliver(records)
+    deliveries = [records[start : start + size] for start in range(len(records)) for size in (1, 2, len(records))]
+    for delivery in random.sample(deliveries, len(deliveries)) + [records]:
+        often.deliver(delivery)
+    assert often.bytes_written == once.bytes_written
+
+
+def test_a_large_event_goes_out_in_as_few_calls_as_fit() -> None:
+    stack = Stack()
+    summary = stack.deliver(numbered(101))
+    assert sorted(stack.dynamodb.calls) == [1, 25, 25, 25, 25]
+    assert summary == {"changes": 101, "records": 101, "quarantined": 0, "lastSequence": "1100"}
+
+
+@pytest.mark.parametrize("fault", ["unpersisted", "unanswered"])
+@pytest.mark.parametrize("failing_call", [1, 2, 3])
+def test_a_write_that_fails_is_raised_and_the_next_delivery_completes_it(fault: str, failing_call: int) -> None:
+    whole = Stack()
+    whole.deliver(numbered(60))
+    stack = Stack(lambda call: fault if call == failing_call else "")
+    with pytest.raises(StoreUnavailableError):
+        stack.deliver(numbered(60))
+    stack.deliver(numbered(60))
+    assert stack.bytes_written == whole.bytes_written
+
+
+def test_unprocessed_items_are_written_by_further_calls() -> None:
+    stack = Stack(lambda call: "unprocessed" if call < 4 else "")
+    stack.deliver(numbered(16))
+    assert len(stack.dynamodb.items) == 16
+    assert stack.dynamodb.calls == [16, 8, 4, 2]
+
+
+def test_a_poisonous_record_is_quarantined_whole_and_all_others_are_audited() -> None:
+    stack = Stack()
+    poison = stream_record(None, {"key": {"S": "poison"}}, SequenceNumber="7")
+    summary = stack.deliver([*numbered(30), poison, {"not": "a record"}, *numbered(30)])
+    assert len(stack.dynamodb.items) == 30
+    assert (summary["records"], summary["quarantined"]) == (60, 2)
+    kept = [json.loads(body) for key, body in stack.s3.objects.items() if key.startswith("quarantine/")]
+    assert sorted((entry["code"], entry["function"]) for entry in kept) == [
+        ("MalformedEvent", "audit_producer"),
+        ("RecordRejected", "audit_producer"),
+    ]
+    assert poison in [entry["record"] for entry in kept]
+
+
+def test_an_unforeseen_defect_quarantines_its_record_and_quotes_no_data() -> None:
+    stack = Stack()
+    stack.deliver([stream_record(None, {"key": {"S": "k"}, "v": {"SECRETTYPE": "secret"}})])
+    ((_, body),) = stack.s3.objects.items()
+    entry = json.loads(body)
+    assert entry["code"] == "ValueError"
+    assert "SECRET" not in entry["reason"]
+
+
+def test_a_record_that_is_too_large_keeps_its_fields_and_points_at_its_value() -> None:
+    old = {"key": {"S": "k"}, "v": {"S": "a" * 300_000}, "w": {"N": "1"}}
+    new = {"key": {"S": "k"}, "v": {"S": "b" * 300_001}, "w": {"N": "2"}}
+    stack = Stack()
+    summary = stack.deliver([stream_record(old, new)])
+    assert summary["quarantined"] == 0
+    by_attribute = {item["updatedAttribute"]["S"]: item for item in stack.dynamodb.items.values()}
+    assert by_attribute["w"]["newValue"] == {"N": "2"}
+    large = by_attribute["v"]
+    assert "newValue" not in large
+    assert large["oldValue"] == old["v"]
+    reference = large["newValueRef"]["M"]
+    assert json.loads(stack.s3.objects[reference["key"]["S"]]) == new["v"]
+    assert reference["bytes"] == {"N": str(len(stack.s3.objects[reference["key"]["S"]]))}
+
+
+def test_the_variables_that_the_function_reads_have_the_documented_defaults() -> None:
+    environment = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    stores = audit_producer.connect(environment)
+    assert stores["audit"]._name == "Audit"
+    assert stores["evidence"].name == ""
+    assert stores["actor_attribute"] == ""

@@ -1,0 +1,66 @@
+"""Every file in tests/cases/<function> is a test: an event in, what is decided, and the records that come out.
+
+``make cases`` writes the two outcomes anew from what the code does; read the difference before committing it.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes import PolicingDynamoDB, PolicingS3
+from weaudit.adapters.audit_table import AuditTable
+from weaudit.adapters.evidence_bucket import EvidenceBucket
+from weaudit.domain import auditing
+from weaudit.errors import MalformedEventError
+from weaudit.events import dynamodb_stream
+from weaudit.handlers import audit_producer
+
+CASES = Path(__file__).parent / "cases"
+
+
+def sections(path: Path) -> tuple[str, str, str, str]:
+    prose, event, decision, records = path.read_text().split("\n--- ")
+    return prose, *(part.partition("\n")[2] for part in (event, decision, records))
+
+
+def decision_of(event: dict[str, Any]) -> str:
+    """Return what is decided of each change, a line a record: attribute, old value, arrow, new value."""
+    lines = []
+    for raw in event["Records"]:
+        try:
+            records = auditing.decide(dynamodb_stream.parse(raw), "updatedBy")
+        except MalformedEventError as error:
+            lines.append(f"quarantine: {error}")
+            continue
+        lines += [
+            f"{record.get('updatedAttribute', {'S': '(whole item)'})['S']}: "
+            f"{json.dumps(record.get('oldValue', 'absent'))} -> {json.dumps(record.get('newValue', 'absent'))}"
+            for record in records
+        ]
+    return "\n".join(lines or ["(nothing)"])
+
+
+def records_of(event: dict[str, Any]) -> str:
+    dynamodb, s3 = PolicingDynamoDB(), PolicingS3()
+    evidence = EvidenceBucket(s3, "evidence")  # type: ignore[arg-type] the fake is held to S3 by contract tests
+    audit = AuditTable(dynamodb, "Audit", evidence)  # type: ignore[arg-type] likewise
+    audit_producer.handle(event, audit=audit, evidence=evidence, actor_attribute="updatedBy")
+    items = sorted(dynamodb.items.values(), key=lambda item: (item["changeOrder"]["S"], item["id"]["S"]))
+    return json.dumps([*items, *({key: json.loads(s3.objects[key])} for key in sorted(s3.objects))], indent=1)
+
+
+@pytest.mark.parametrize("path", sorted(CASES.glob("audit_producer/*.txt")), ids=lambda path: path.stem)
+def test_the_event_gives_the_decision_and_the_records_that_the_case_shows(path: Path) -> None:
+    prose, event_text, decision, records = sections(path)
+    event = json.loads(event_text)
+    if os.environ.get("WEAUDIT_WRITE_CASES"):
+        path.write_text(
+            f"{prose}\n--- event in\n{event_text}\n--- decision\n{decision_of(event)}\n\n"
+            f"--- records out\n{records_of(event)}\n".replace("\n\n\n", "\n\n")
+        )
+        _, _, decision, records = sections(path)
+    assert decision_of(event) == decision.strip()
+    assert json.loads(records_of(event)) == json.loads(records)
