@@ -22,6 +22,14 @@ def records(event: Any) -> list[Any]:
     return found
 
 
+def last_sequence(records: list[Any]) -> str:
+    """Return the last record's sequence number as the event spells it, or "": how far the stream has been read."""
+    try:
+        return str(records[-1]["dynamodb"]["SequenceNumber"])
+    except (IndexError, KeyError, TypeError):
+        return ""
+
+
 def parse(record: Any) -> Change:
     """Return the change that a stream record tells. Raises MalformedEventError, saying which part is wrong."""
     body = _part(record, "dynamodb", dict)

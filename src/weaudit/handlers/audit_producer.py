@@ -7,6 +7,7 @@ from weaudit.adapters.audit_table import AuditTable
 from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.domain import auditing, quarantining
+from weaudit.domain.changes import Item
 from weaudit.events import dynamodb_stream
 
 
@@ -20,21 +21,25 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def handle(event: Any, *, audit: AuditTable, evidence: EvidenceBucket, actor_attribute: str) -> dict[str, Any]:
     """Audit every change of a batch; what can never be audited is quarantined, whole. Raises StoreError."""
-    records, failed, source_of = [], [], {}
-    last_sequence = ""
-    for raw in dynamodb_stream.records(event):
+    raw_records = dynamodb_stream.records(event)
+    records: list[Item] = []
+    failed: list[tuple[Any, Exception]] = []
+    source_of: dict[str, Any] = {}
+    for raw in raw_records:
         try:
-            change = dynamodb_stream.parse(raw)
-            decided = auditing.decide(change, actor_attribute)
+            decided = auditing.decide(dynamodb_stream.parse(raw), actor_attribute)
         except Exception as error:  # noqa: BLE001 deterministic: it would fail again for ever and hold up the shard
             failed.append((raw, error))
             continue
-        last_sequence = change.sequence
         records += decided
         source_of.update(dict.fromkeys((record["id"]["S"] for record in decided), raw))
     rejected = audit.put(records)
     failed += [(source_of[record_id], error) for record_id, error in rejected.items()]
     for raw, error in failed:
         evidence.put(*quarantining.decide(raw, error, "audit_producer"))
-    counts = {"changes": len(event["Records"]), "records": len(records), "quarantined": len(failed)}
-    return {**counts, "lastSequence": last_sequence}
+    return {
+        "changes": len(raw_records),
+        "records": len(records) - len(rejected),
+        "quarantined": len(failed),
+        "lastSequence": dynamodb_stream.last_sequence(raw_records),
+    }
