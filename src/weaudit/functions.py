@@ -12,7 +12,8 @@ class Function:
 
     ``name`` is the handler's file in ``weaudit/handlers``, the folder in ``tests/cases`` and, with the stack's prefix
     before it, the physical name where ``physical_name`` does not say otherwise. ``trigger`` is the module of
-    ``weaudit.runtime`` that turns an invocation into a call of the handler.
+    ``weaudit.runtime`` that turns an invocation into a call of the handler. ``requirements`` are pinned packages whose
+    wheels go into the zip.
     """
 
     name: str
@@ -20,6 +21,7 @@ class Function:
     physical_name: str
     stores: tuple[str, ...]
     purpose: str
+    requirements: tuple[str, ...] = ()
 
 
 FUNCTIONS: tuple[Function, ...] = (

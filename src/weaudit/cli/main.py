@@ -1,0 +1,121 @@
+"""The `weaudit` command: its options, its groups of commands, and what becomes of an error.
+
+A command module has `register(app)`. It imports boto3 and rich inside its functions, never at its top: `weaudit --help`
+and completion load every command module.
+"""
+
+import importlib
+import importlib.util
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+import weaudit
+from weaudit import errors
+from weaudit.cli import output
+
+COMMAND_MODULES = ("engine", "packaging", "trail", "demo")
+"""Modules of weaudit.cli, in the order of `weaudit --help`."""
+
+
+class _Commands(TyperGroup):
+    """Commands whose errors end as one message and an exit code, however they are called (`main`, tests, embedding)."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Keep the order in which the modules register."""
+        del ctx
+        return list(self.commands)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; errors of ours and of AWS become exit codes, any other is a bug and keeps its traceback."""
+        try:
+            return super().invoke(ctx)
+        except errors.WeauditError as error:
+            raise typer.Exit(output.fail(error)) from error
+        except BrokenPipeError:
+            # The reader of our output has gone (`| head`): that is its right, and not an error of ours.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(output.EXIT_FINE) from None
+        except Exception as error:
+            explained = _explained(error)
+            if explained is None:
+                raise
+            raise typer.Exit(output.fail(explained)) from error
+
+
+def _explained(error: Exception) -> errors.WeauditError | None:
+    # botocore is looked up, not imported: an error of it can only exist where it has been imported.
+    botocore = sys.modules.get("botocore.exceptions")
+    if botocore is None:
+        return None
+    hint = "\n`weaudit status` shows the engine; `aws sts get-caller-identity` shows who you are on AWS."
+    if isinstance(error, botocore.ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        unavailable = "Throttl" in code or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
+        kind = errors.StoreUnavailableError if unavailable else errors.StoreRefusedError
+        return kind(str(error) + hint, aws_code=code)
+    if isinstance(error, botocore.BotoCoreError):
+        return errors.StoreUnavailableError(str(error) + hint)
+    return None
+
+
+app = typer.Typer(
+    name="weaudit",
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        output.print_text(f"weaudit {weaudit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show errors with their traceback (WEAUDIT_DEBUG=1).")] = False,
+) -> None:
+    """Who changed what, when, from what to what, and can you prove it?
+
+    An audit trail for DynamoDB tables, here on an embedded engine or in your AWS account.
+
+    Start with: [bold]weaudit demo[/bold]
+    """
+    output.reset()
+    output.set_debug(debug)
+
+
+for _module in COMMAND_MODULES:
+    if importlib.util.find_spec(f"weaudit.cli.{_module}") is None:
+        continue
+    importlib.import_module(f"weaudit.cli.{_module}").register(app)
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    # A terminated command cleans up as an interrupted one does: an engine half started is stopped again.
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        app(prog_name="weaudit")
+    except KeyboardInterrupt:
+        sys.exit(output.EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""What the command line prints: data on stdout, everything else on stderr, one shape for errors.
+
+Every command module uses these and prints in no other way, so that `weaudit … | jq` always sees data alone.
+"""
+
+import functools
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from weaudit import errors
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EXIT_FINE = 0
+EXIT_FAILED = 1
+"""The answer is no, or the operation failed."""
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+"""The engine or AWS is out of reach."""
+EXIT_INTERRUPTED = 130
+
+_debug = False
+
+
+@functools.cache
+def stdout() -> "Console":
+    """Return the console for data; no colour when stdout is not a terminal or NO_COLOR is set."""
+    return _console(stderr=False)
+
+
+@functools.cache
+def stderr() -> "Console":
+    """Return the console for progress, hints and errors; no colour when stderr is not a terminal or NO_COLOR is set."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> "Console":
+    from rich.console import Console  # rich takes 40 ms to import: only commands that print pay for it
+
+    # A pipe has no width: without one given, lines are cut as for a wide screen and not as for 80 columns.
+    width = None if (sys.stderr if stderr else sys.stdout).isatty() or "COLUMNS" in os.environ else 140
+    return Console(stderr=stderr, highlight=False, soft_wrap=False, width=width)
+
+
+def reset() -> None:
+    """Forget the consoles, so that the next line meets the terminal as it is now."""
+    stdout.cache_clear()
+    stderr.cache_clear()
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document to stdout, indented, with non-ASCII text kept and unknown types as text."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def print_json_list(values: Iterable[Any]) -> None:
+    """Print one JSON list to stdout, an element at a time: the whole list is never in memory."""
+    separator = "[\n"
+    for value in values:
+        text = json.dumps(value, indent=2, ensure_ascii=False, default=str).replace("\n", "\n  ")
+        sys.stdout.write(f"{separator}  {text}")
+        separator = ",\n"
+    sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
+    sys.stdout.flush()
+
+
+def print_json_line(value: Any) -> None:
+    """Print one JSON document to stdout on a line of its own, for output that never ends."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def safe(text: str) -> str:
+    """Return ``text`` with control characters shown as escapes, so that a stored value cannot steer the terminal."""
+    return "".join(char if char == "\t" or char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def print_text(text: str) -> None:
+    """Print plain text to stdout as it is: no markup, no wrapping."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Print one line of progress or advice to stderr; markup in ``text`` is not interpreted."""
+    stderr().print(text, markup=False, soft_wrap=True)
+
+
+def set_debug(on: bool) -> None:
+    """Say whether errors are shown with their traceback (also on by WEAUDIT_DEBUG=1)."""
+    global _debug
+    _debug = on
+
+
+def debugging() -> bool:
+    """Tell whether errors are shown with their traceback."""
+    return _debug or os.environ.get("WEAUDIT_DEBUG", "") not in ("", "0")
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code that stands for ``error``."""
+    match error:
+        case errors.InvalidInputError():
+            return EXIT_USAGE
+        case errors.EngineError() | errors.StoreUnavailableError():
+            return EXIT_UNREACHABLE
+        case _:
+            return EXIT_FAILED
+
+
+def fail(error: BaseException) -> int:
+    """Print ``error`` to stderr as one clear message and return its exit code.
+
+    The error's first line is the message, the lines after it say what to do.
+    """
+    if debugging():
+        sys.stderr.write("".join(traceback.format_exception(error)))
+    message, _, advice = str(error).partition("\n")
+    stderr().print("Error:", style="bold red", end=" ")
+    stderr().print(message, markup=False, soft_wrap=True)
+    if advice:
+        stderr().print(advice, markup=False, soft_wrap=True)
+    return exit_code(error)

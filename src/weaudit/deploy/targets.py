@@ -1,0 +1,106 @@
+"""Where a command goes: the embedded engine, or AWS as the environment says."""
+
+import base64
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from weaudit.errors import InvalidInputError
+from weaudit.local import state
+
+_LAMBDA_OR_CI = (
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+)
+_CREDENTIALS = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", *_LAMBDA_OR_CI)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place that commands go to. ``endpoint`` is None on AWS; keys are None where boto3 finds them itself."""
+
+    region: str | None
+    endpoint: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
+    engine: bool = False
+
+    @classmethod
+    def resolve(cls, environment: Mapping[str, str] | None = None, *, state_dir: Path | None = None) -> "Target":
+        """Decide where commands go.
+
+        AWS_ENDPOINT_URL wins; then an engine that is up; then AWS, where credentials are set. Raises
+        InvalidInputError, with what to do, where there is none of them.
+        """
+        environment = os.environ if environment is None else environment
+        region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or None
+        endpoint = environment.get("AWS_ENDPOINT_URL") or None
+        if endpoint is not None:
+            return cls(region or "us-east-1", endpoint)
+        running = state.running(state.directory(state_dir, environment))
+        if running is not None:
+            return cls.of(running)
+        if any(environment.get(name) for name in _CREDENTIALS):
+            return cls(region)
+        raise InvalidInputError(
+            "there is nothing to talk to: the embedded engine is not up and no AWS credentials are set.\n"
+            "Start the engine with `weaudit up`, or set AWS_PROFILE (and AWS_REGION) to use your AWS account."
+        )
+
+    @classmethod
+    def of(cls, engine: state.EngineState) -> "Target":
+        """Return the target that is this engine."""
+        return cls(engine.region, engine.endpoint, engine.access_key, engine.secret_key, engine=True)
+
+    def client(self, service: str) -> Any:
+        """Return a new boto3 client for ``service``: standard retries, path-style S3 where there is an endpoint."""
+        import boto3  # 200 ms: only commands that talk pay for it
+        from botocore.config import Config
+
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 5},
+            connect_timeout=5,
+            max_pool_connections=32,
+            s3={"addressing_style": "path" if self.endpoint else "auto"},
+        )
+        session = boto3.session.Session(
+            region_name=self.region, aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key
+        )
+        return session.client(service, endpoint_url=self.endpoint, config=config)
+
+    def describe(self) -> str:
+        """Return where this is, for people: no credentials in it."""
+        if self.engine:
+            return f"the embedded engine at {self.endpoint}"
+        if self.endpoint:
+            return f"{self.endpoint} ({self.region})"
+        return f"AWS ({self.region or 'the region of your profile'})"
+
+
+def wire(value: Any) -> Any:
+    """Return ``value``, an answer of boto3, with bytes turned into base64 text: DynamoDB JSON as our code sees it."""
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, dict):
+        return {key: wire(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [wire(inner) for inner in value]
+    return value
+
+
+def unwire(value: Any) -> Any:
+    """Return ``value`` with typed binary (``{"B": text}``, ``{"BS": [text]}``) turned into bytes: what boto3 takes."""
+    if isinstance(value, dict):
+        if len(value) == 1:
+            [(kind, inner)] = value.items()
+            if kind == "B" and isinstance(inner, str):
+                return {"B": base64.b64decode(inner)}
+            if kind == "BS" and isinstance(inner, list):
+                return {"BS": [base64.b64decode(text) for text in inner]}
+        return {key: unwire(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [unwire(inner) for inner in value]
+    return value
