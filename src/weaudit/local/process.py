@@ -123,7 +123,7 @@ def gone(engine: state.EngineState) -> bool:
         return True
     # Where another command started it, its parent, or the system, waits for it.
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(engine.pid, os.WNOHANG)
+        return os.waitpid(engine.pid, os.WNOHANG)[0] == engine.pid
     return not engine.alive
 
 

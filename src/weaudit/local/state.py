@@ -71,7 +71,7 @@ class EngineState:
 
 
 def directory(given: Path | None = None, environment: Mapping[str, str] | None = None) -> Path:
-    """Return the state directory: ``given``, else $WEAUDIT_STATE_DIR, $XDG_STATE_HOME/weaudit, ~/.local/state/weaudit."""
+    """Return ``given``, else $WEAUDIT_STATE_DIR, $XDG_STATE_HOME/weaudit, or ~/.local/state/weaudit; always absolute."""
     environment = os.environ if environment is None else environment
     if given is not None:
         return given.expanduser().absolute()
@@ -138,10 +138,10 @@ def identity(pid: int) -> str:
     proc = Path(f"/proc/{pid}")
     try:
         if Path("/proc/self/stat").exists():
-            # A process that has ended but was not waited for yet has an empty command line.
-            if b"ministack" not in (proc / "cmdline").read_bytes():
-                return ""
-            return (proc / "stat").read_text().rpartition(")")[2].split()[19]
+            fields = (proc / "stat").read_text().rpartition(")")[2].split()
+            command = (proc / "cmdline").read_bytes()
+            # Z: ended, and not waited for yet. An empty command line otherwise: the process is just being replaced.
+            return "" if fields[0] in "ZX" or (command and b"ministack" not in command) else fields[19]
         shown = subprocess.run(  # noqa: S603  (a number is the only variable part)
             ["/bin/ps", "-o", "lstart=,command=", "-p", str(pid)],
             capture_output=True,

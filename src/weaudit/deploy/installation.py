@@ -1,0 +1,45 @@
+"""An installed WeAudit, as commands find it: where it is, and the names that its stack gave its parts."""
+
+from dataclasses import dataclass
+
+from weaudit.deploy import stack
+from weaudit.deploy.targets import Target
+from weaudit.errors import DeployError
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One stack of WeAudit: its outputs by name."""
+
+    target: Target
+    outputs: dict[str, str]
+
+    @classmethod
+    def find(cls) -> "Installation":
+        """Return the installation that commands go to; DeployError where the stack is not there."""
+        target = Target.resolve()
+        name = stack.stack_name()
+        found = stack.describe(target, name)
+        if found is None:
+            raise DeployError(f"there is no stack {name} on {target.describe()}\nDeploy it first: `weaudit up` does.")
+        return cls(target, found.outputs)
+
+    @property
+    def audit_table(self) -> str:
+        """The name of the Audit table."""
+        return self.outputs["AuditTableName"]
+
+    @property
+    def configuration_table(self) -> str:
+        """The name of the Configuration table."""
+        return self.outputs["ConfigurationTableName"]
+
+    @property
+    def evidence_bucket(self) -> str:
+        """The name of the evidence bucket."""
+        return self.outputs["EvidenceBucketName"]
+
+    @property
+    def audit_producer(self) -> str:
+        """The ARN of audit_producer's alias ``learn``."""
+        return self.outputs["AuditProducerAliasArn"]
