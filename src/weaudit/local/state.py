@@ -71,7 +71,7 @@ class EngineState:
 
 
 def directory(given: Path | None = None, environment: Mapping[str, str] | None = None) -> Path:
-    """Return ``given``, else $WEAUDIT_STATE_DIR, $XDG_STATE_HOME/weaudit, or ~/.local/state/weaudit; always absolute."""
+    """Return ``given``, else $WEAUDIT_STATE_DIR, $XDG_STATE_HOME/weaudit, or ~/.local/state/weaudit; absolute."""
     environment = os.environ if environment is None else environment
     if given is not None:
         return given.expanduser().absolute()

@@ -1,0 +1,81 @@
+"""One embedded engine for the whole run, with the stack deployed; tests that need it are marked `engine`."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weaudit.deploy.targets import Target
+from weaudit.local import engine as engines
+from weaudit.local import process
+from weaudit.local.state import EngineState
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_credentials() -> Iterator[None]:
+    """Keep every test from the user's own AWS account and engine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "WEAUDIT_"))]:
+            patch.delenv(name)
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@dataclass(frozen=True)
+class RunningEngine:
+    """The engine of this run."""
+
+    state: EngineState
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of every service."""
+        return self.state.endpoint
+
+    @property
+    def directory(self) -> Path:
+        """The engine's state directory."""
+        return self.state.directory
+
+    @property
+    def target(self) -> Target:
+        """Where commands go."""
+        return Target.of(self.state)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which a subprocess reaches the engine."""
+        return self.state.environment()
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client."""
+        return self.target.client(service)
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEngine]:
+    """Start the engine on a free port with the stack on it; stop it, by its process number, after the last test."""
+    started = engines.up(port=process.free_port(), state_dir=tmp_path_factory.mktemp("engine"))
+    yield RunningEngine(started)
+    engines.down(state_dir=started.directory, force=True)
+    assert not started.alive
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    """Return a function that asks until the answer is true, and returns it; after a minute it fails the test."""
+
+    def ask(question: Callable[[], Any], seconds: float = 60) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (answer := question()):
+            assert time.monotonic() < deadline, "it never came to be"
+            time.sleep(0.02)
+        return answer
+
+    return ask

@@ -1,0 +1,76 @@
+"""The state directory and the positions of stream consumers, without an engine."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from weaudit.errors import EngineError
+from weaudit.local import process, restarting, state
+
+
+def test_the_directory_is_chosen_in_the_documented_order(tmp_path: Path) -> None:
+    environment = {"HOME": "/h", "XDG_STATE_HOME": "/x", "WEAUDIT_STATE_DIR": "/w"}
+    assert state.directory(tmp_path, environment) == tmp_path
+    assert state.directory(None, environment) == Path("/w")
+    del environment["WEAUDIT_STATE_DIR"]
+    assert state.directory(None, environment) == Path("/x/weaudit")
+    del environment["XDG_STATE_HOME"]
+    assert state.directory(None, environment) == Path("/h/.local/state/weaudit")
+
+
+def test_what_is_kept_is_what_is_read(tmp_path: Path) -> None:
+    engine = state.EngineState(tmp_path, 4570, True, "AK", "SK", pid=7, identity="x", started_ms=5, ready=True)
+    assert state.load(tmp_path) is None
+    state.save(engine)
+    assert state.load(tmp_path) == engine
+    assert "SK" not in repr(engine)
+    (tmp_path / "engine.json").write_text("{")
+    with pytest.raises(EngineError, match="cannot be read"):
+        state.load(tmp_path)
+
+
+def test_only_engines_have_an_identity() -> None:
+    assert state.identity(os.getpid()) == ""
+    assert state.identity(2**22 + 1) == ""
+
+
+def test_a_directory_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EngineError, match="cannot be used"), state.locked(tmp_path / "file" / "state"):
+        pass
+
+
+def test_positions_go_to_zero_and_nothing_else_changes(tmp_path: Path) -> None:
+    assert restarting.rearm(tmp_path) == 0
+    path = tmp_path / "lambda.json"
+    document = {
+        "__ministack_format__": 2,
+        "payload": {
+            "esms": {"one": {"Position": 7}},
+            "dynamodb_stream_positions": {"__scoped__": True, "data": {"000000000000\0us-east-1\0one": 60, "two": 3}},
+        },
+    }
+    path.write_text(json.dumps(document))
+    assert restarting.rearm(tmp_path) == 2
+    changed = json.loads(path.read_text())
+    assert set(changed["payload"]["dynamodb_stream_positions"]["data"].values()) == {0}
+    changed["payload"]["dynamodb_stream_positions"] = document["payload"]["dynamodb_stream_positions"]  # type: ignore[index]
+    assert changed == document
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "{}", '{"__ministack_format__": 3}', '{"__ministack_format__": 2, "payload": {}}']
+)
+def test_positions_of_another_version_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "lambda.json").write_text(text)
+    with pytest.raises(EngineError, match="another version"):
+        restarting.rearm(tmp_path)
+    assert (tmp_path / "lambda.json").read_text() == text
+
+
+def test_the_engine_sees_nothing_of_the_users_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_PROFILE", "LOG_LEVEL", "PYTHONPATH", "AUTH", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "leaked")
+    assert "leaked" not in process.environment(state.EngineState(tmp_path, 1)).values()
