@@ -1,0 +1,105 @@
+"""The lean AWS client of the functions: DynamoDB and S3 over the standard library, nothing else talks to AWS.
+
+Requests are tried again (see connections.py), so an operation called here must be idempotent: every write of ours is.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+
+from weaudit.adapters import endpoints
+from weaudit.adapters.connections import Answer, Connection, UnreadableAnswerError
+from weaudit.adapters.signing import Credentials, sign
+from weaudit.errors import RecordRejectedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from typing import Any
+
+__all__ = ["S3", "Connection", "Credentials", "DynamoDB", "sign"]
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html: 16 MB over the network.
+_LARGEST_REQUEST_BYTES = 16 * 1024 * 1024
+
+
+class DynamoDB:
+    """DynamoDB by its JSON protocol: DynamoDB JSON in, DynamoDB JSON out, nothing converted."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer of an operation, such as ``BatchWriteItem``, which must be idempotent as called here.
+
+        Raises StoreUnavailableError when it was tried often enough, StoreRefusedError, RecordRejectedError.
+        """
+        try:
+            data = _encode(body).encode()
+        except UnicodeEncodeError:
+            raise RecordRejectedError(f"{operation}: a string holds half of a surrogate pair") from None
+        if len(data) > _LARGEST_REQUEST_BYTES:
+            raise RecordRejectedError(f"{operation}: a request of {len(data)} bytes is over DynamoDB's 16 MB")
+        headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"DynamoDB_20120810.{operation}"}
+        endpoint = self._connection.endpoint
+        address = (endpoint.host, endpoint.path + "/")
+        answer = self._connection.send(operation, "POST", address, headers, data, _explain_json)
+        document: dict[str, Any] = json.loads(answer.body)
+        return document
+
+
+class S3:
+    """Objects of S3, whole: what is put is checked by its SHA-256 on the way."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def put_object(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
+        """Keep an object; when this returns it is stored. Raises StoreError."""
+        digest = hashlib.sha256(body)
+        # The header also satisfies buckets with Object Lock, and the object keeps its hash.
+        checksum = base64.b64encode(digest.digest()).decode()
+        headers = {"Content-Type": content_type, "X-Amz-Checksum-Sha256": checksum}
+        address = endpoints.object_address(self._connection.endpoint, bucket, key)
+        self._connection.send("PutObject", "PUT", address, headers, body, _explain_xml, digest.hexdigest())
+
+    def get_object(self, bucket: str, key: str) -> bytes:
+        """Return an object's bytes. Raises StoreRefusedError (``NoSuchKey`` where there is none), StoreError."""
+        address = endpoints.object_address(self._connection.endpoint, bucket, key)
+        return self._connection.send("GetObject", "GET", address, {}, b"", _explain_xml).body
+
+
+def _explain_json(answer: Answer) -> tuple[str, str]:
+    checksum = answer.headers.get("x-amz-crc32")
+    if checksum and str(zlib.crc32(answer.body)) != checksum.strip():
+        raise UnreadableAnswerError("its checksum does not match")
+    try:
+        document = json.loads(answer.body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        if answer.status < 300:
+            raise UnreadableAnswerError("its body is not a JSON document")
+        document = {}
+    if answer.status < 300:
+        return "", ""
+    kind = document.get("__type") or document.get("code") or answer.headers.get("x-amzn-errortype") or ""
+    code = str(kind).rpartition("#")[2].partition(":")[0]
+    return code, str(document.get("message") or document.get("Message") or "")
+
+
+def _explain_xml(answer: Answer) -> tuple[str, str]:
+    if answer.status < 300:
+        return "", ""
+    text = answer.body.decode("utf-8", "replace")
+    return _element(text, "Code"), _element(text, "Message")
+
+
+def _element(text: str, name: str) -> str:
+    found = text.partition(f"<{name}>")[2].partition(f"</{name}>")[0]
+    for entity, character in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&")):
+        found = found.replace(entity, character)
+    return found

@@ -1,0 +1,114 @@
+"""What an AWS answer that is not a success means: worth trying again, refused, or a record that can never be stored.
+
+Texts are made of codes, and of such messages only as are known to hold neither credentials nor values of items: a
+signature error quotes the session token, a validation error may quote an item.
+"""
+
+from weaudit.errors import RecordRejectedError, StoreError, StoreRefusedError, StoreUnavailableError
+
+THROTTLED = frozenset(
+    (
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    )
+)
+_TRANSIENT = frozenset(
+    (
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ReplicatedWriteConflictException",
+        # Beyond botocore's standard mode: another transaction held an item; another write held an object; the body
+        # was damaged on its way.
+        "TransactionConflictException",
+        "OperationAborted",
+        "BadDigest",
+        "XAmzContentSHA256Mismatch",
+    )
+)
+# 429 and 509 are of botocore's legacy mode: throttling by something that does not speak AWS, such as a proxy.
+_TRANSIENT_STATUSES = frozenset((429, 500, 502, 503, 504, 509))
+CLOCK = frozenset(
+    (
+        "RequestTimeTooSkewed",
+        "RequestExpired",
+        "RequestInTheFuture",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+    )
+)
+EXPIRED = frozenset(("ExpiredToken", "ExpiredTokenException"))
+_REJECTED = frozenset(
+    (
+        "EntityTooLarge",
+        "ItemCollectionSizeLimitExceededException",
+        "KeyTooLongError",
+        "RequestEntityTooLarge",
+        "SerializationException",
+    )
+)
+# A ValidationException that is about the table and not about the record: every record would meet it.
+_ABOUT_THE_TABLE = (
+    "does not match the schema",
+    "Missing the key",
+    "ableName",
+    "able name",
+    "table/index name",
+    "Map keys must satisfy",
+)
+_SAFE_MESSAGES = (
+    "Item size",
+    "Item collection",
+    "Nesting Levels",
+    "Number overflow",
+    "Number underflow",
+    "Attempting to store more than",
+    "The provided key element",
+    "Provided list of item keys",
+    "One or more parameter values were invalid: Size of",
+    "One or more parameter values were invalid: Aggregated size",
+    "One or more parameter values were invalid: Missing the key",
+    "One or more parameter values were invalid: Type mismatch",
+    "One or more parameter values are not valid. The AttributeValue for a key attribute",
+)
+_SAFE_CODES = THROTTLED | frozenset(
+    (
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationHeaderMalformed",
+        "NoSuchBucket",
+        "PermanentRedirect",
+        "ResourceNotFoundException",
+        "UnrecognizedClientException",
+    )
+)
+_LONGEST_MESSAGE = 400
+
+
+def failure(operation: str, status: int, code: str, message: str) -> StoreError:
+    """Return the error that an answer means; StoreUnavailableError means that trying again may help."""
+    text = f"{operation}: {code or 'no error code'} (HTTP {status})"
+    if code in _SAFE_CODES or message.startswith(_SAFE_MESSAGES):
+        text = f"{text}: {message[:_LONGEST_MESSAGE]}"
+    return _kind(status, code, message)(text, aws_code=code, status=status)
+
+
+def _kind(status: int, code: str, message: str) -> type[StoreError]:
+    if status in _TRANSIENT_STATUSES or code in THROTTLED or code in _TRANSIENT:
+        return StoreUnavailableError
+    if status == 413 or code in _REJECTED:
+        return RecordRejectedError
+    if code == "ValidationException" and not any(part in message for part in _ABOUT_THE_TABLE):
+        return RecordRejectedError
+    return StoreRefusedError

@@ -1,0 +1,251 @@
+"""Signed, retried HTTP requests over the standard library, with connections that are kept open.
+
+A request is tried again after throttling, server errors and lost connections. That is only safe because every write of
+this system is idempotent: an id or key is derived from what is written, so a write that was persisted and never
+answered is written over itself. An operation without that property must not be sent through here.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.client
+import random
+import select
+import time
+from email.utils import mktime_tz, parsedate_tz
+from urllib.parse import quote
+
+from weaudit import __version__
+from weaudit.adapters import aws_errors, endpoints
+from weaudit.adapters.credentials import CredentialSource
+from weaudit.adapters.signing import Credentials, sign
+from weaudit.errors import StoreError, StoreUnavailableError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    import ssl
+    from collections.abc import Callable, Mapping
+
+# Below this the server's clock and ours are one: the signature was refused for another reason.
+_SKEW_S = 60.0
+
+
+class Answer:
+    """An HTTP response, read to its end."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: http.client.HTTPMessage, body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class UnreadableAnswerError(Exception):
+    """A response that cannot be what the service meant to say: cut off, empty or damaged."""
+
+
+class Connection:
+    """Signed, retried requests to one service; any number of threads may use it at once.
+
+    Each request has an HTTP connection for itself while it runs. Idle ones are kept for the next, whichever thread
+    makes it: at most as many as there were requests at one time. Attributes in lower case are limits in seconds.
+    """
+
+    connect_s = 2.0
+    read_s = 5.0
+    # No attempt begins later than this after the first.
+    deadline_s = 20.0
+    attempts = 5
+    # Waits are drawn between nothing and a bound that begins here and doubles.
+    first_wait_s = 0.05
+    first_throttled_wait_s = 0.25
+    longest_wait_s = 2.0
+
+    def __init__(self, service: str, endpoint: endpoints.Endpoint, environment: Mapping[str, str]) -> None:
+        self.endpoint = endpoint
+        self._service = service
+        self._environment = environment
+        self._credentials = CredentialSource(environment)
+        self._idle: dict[str, list[http.client.HTTPConnection]] = {}
+        self._clock_behind_s = 0.0
+
+    @classmethod
+    def from_environment(cls, service: str, environment: Mapping[str, str]) -> Connection:
+        """Return a connection to ``dynamodb`` or ``s3``; nothing is opened yet. Raises InvalidInputError.
+
+        Keeps the mapping: Lambda changes its trace id with every invocation.
+        """
+        return cls(service, endpoints.resolve(service, environment), environment)
+
+    def close(self) -> None:
+        """Close the idle HTTP connections."""
+        while self._idle:
+            for connection in self._idle.popitem()[1]:
+                connection.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def send(
+        self,
+        operation: str,
+        method: str,
+        address: tuple[str, str],
+        headers: dict[str, str],
+        body: bytes,
+        explain: Callable[[Answer], tuple[str, str]],
+        body_hash: str = "",
+    ) -> Answer:
+        """Return the answer to a request once it is a success; ``address`` is host and path.
+
+        ``explain`` gives an answer's error code and message ("" where it is a success) and raises
+        UnreadableAnswerError where it can tell neither. Raises StoreError.
+        """
+        deadline = time.monotonic() + self.deadline_s
+        body_hash = body_hash or hashlib.sha256(body).hexdigest()
+        corrected = False
+        tried = 0
+        while True:
+            tried += 1
+            failed: StoreError
+            cause: Exception | None = None
+            credentials = self._credentials.get()
+            at = time.time() + self._clock_behind_s
+            try:
+                signed = sign(
+                    method,
+                    address[0],
+                    address[1],
+                    headers,
+                    body_hash,
+                    credentials=credentials,
+                    region=self.endpoint.region,
+                    service=self._service,
+                    at=at,
+                )
+                answer = self._attempt(method, address, self._with_unsigned(signed), body, deadline)
+                code, message = explain(answer)
+                if 200 <= answer.status < 300:
+                    return answer
+                if not corrected and self._correct(code, answer, at, credentials):
+                    corrected = True
+                    continue
+                failed = aws_errors.failure(operation, answer.status, code, message)
+            except (OSError, http.client.HTTPException, UnreadableAnswerError) as error:
+                code, cause = "", error
+                reason = error if isinstance(error, (OSError, UnreadableAnswerError)) else type(error).__name__
+                failed = StoreUnavailableError(f"{operation}: no answer from {address[0]}: {reason or 'lost'}")
+            wait = self._wait_s(tried, throttled=code in aws_errors.THROTTLED)
+            over = tried >= self.attempts or time.monotonic() + wait >= deadline
+            if over or not isinstance(failed, StoreUnavailableError):
+                raise failed from cause
+            time.sleep(wait)
+
+    def _wait_s(self, tried: int, *, throttled: bool) -> float:
+        first = self.first_throttled_wait_s if throttled else self.first_wait_s
+        return random.uniform(0, min(self.longest_wait_s, first * 2 ** (tried - 1)))  # noqa: S311 jitter, no secret
+
+    def _with_unsigned(self, headers: dict[str, str]) -> dict[str, str]:
+        headers["User-Agent"] = f"weaudit/{__version__}"
+        trace = self._environment.get("_X_AMZN_TRACE_ID")
+        if trace and self._environment.get("AWS_LAMBDA_FUNCTION_NAME"):
+            # Lambda finds loops by it: a function whose writes call it again is stopped.
+            headers["X-Amzn-Trace-Id"] = quote(trace, safe="-=;:+&[]{}\"',")
+        return headers
+
+    def _correct(self, code: str, answer: Answer, signed_at: float, credentials: Credentials) -> bool:
+        """Mend what the service found wrong with a signature, if it can be: the clock, or expired credentials."""
+        if code in aws_errors.EXPIRED:
+            self._credentials.forget(credentials)
+            return True
+        parsed = parsedate_tz(answer.headers.get("Date", "")) if code in aws_errors.CLOCK else None
+        if parsed is None or abs(mktime_tz(parsed) - signed_at) < _SKEW_S:
+            return False
+        self._clock_behind_s = mktime_tz(parsed) - time.time()
+        return True
+
+    def _attempt(
+        self, method: str, address: tuple[str, str], headers: dict[str, str], body: bytes, deadline: float
+    ) -> Answer:
+        host, path = address
+        while True:
+            connection, fresh = self._take(host, deadline)
+            try:
+                try:
+                    response = _exchange(connection, method, path, headers, body)
+                except OSError as error:
+                    if fresh or isinstance(error, TimeoutError):
+                        raise
+                    # The other side had closed it while it was idle, and nothing came back. Tried at once on the next:
+                    # no failure of the service, and safe by the module's promise. Ends when no idle one is left.
+                    connection.close()
+                    continue
+                answer = Answer(response.status, response.headers, response.read())
+            except BaseException:
+                connection.close()
+                raise
+            if response.will_close:
+                connection.close()
+            else:
+                self._idle.setdefault(host, []).append(connection)
+            return answer
+
+    def _take(self, host: str, deadline: float) -> tuple[http.client.HTTPConnection, bool]:
+        left = max(deadline - time.monotonic(), 0.1)
+        idle = self._idle.get(host, [])
+        while idle:
+            try:
+                connection = idle.pop()
+            except IndexError:  # another thread took the last one
+                break
+            if connection.sock is not None and not _is_readable(connection.sock.fileno()):
+                connection.sock.settimeout(min(self.read_s, left))
+                return connection, False
+            # An idle connection with something to read has been closed by the other side.
+            connection.close()
+        connection = self._opened(host, min(self.connect_s, left))
+        connection.sock.settimeout(min(self.read_s, left))
+        return connection, True
+
+    def _opened(self, host: str, timeout_s: float) -> http.client.HTTPConnection:
+        connection: http.client.HTTPConnection
+        if self.endpoint.scheme == "https":
+            context = _tls(self._environment.get("AWS_CA_BUNDLE") or None)
+            connection = http.client.HTTPSConnection(host, timeout=timeout_s, context=context)
+        else:
+            connection = http.client.HTTPConnection(host, timeout=timeout_s)
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _exchange(
+    connection: http.client.HTTPConnection, method: str, path: str, headers: dict[str, str], body: bytes
+) -> http.client.HTTPResponse:
+    try:
+        connection.request(method, path, body or None, headers)
+    except (BrokenPipeError, ConnectionResetError) as lost:
+        # A server that refuses a body before its end answers and closes: the answer says why.
+        try:
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            raise lost from None
+    return connection.getresponse()
+
+
+def _is_readable(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+@functools.lru_cache(maxsize=2)  # reading the certificates takes milliseconds
+def _tls(certificates: str | None) -> ssl.SSLContext:
+    import ssl
+
+    return ssl.create_default_context(cafile=certificates)
