@@ -19,6 +19,7 @@ from weaudit.events import dynamodb_stream
 from weaudit.handlers import audit_producer
 
 CASES = Path(__file__).parent / "cases"
+WRITE = "WEAUDIT_WRITE_CASES" in os.environ
 
 
 def sections(path: Path) -> tuple[str, str, str, str]:
@@ -56,10 +57,10 @@ def records_of(event: dict[str, Any]) -> str:
 def test_the_event_gives_the_decision_and_the_records_that_the_case_shows(path: Path) -> None:
     prose, event_text, decision, records = sections(path)
     event = json.loads(event_text)
-    if os.environ.get("WEAUDIT_WRITE_CASES"):
+    if WRITE:
         path.write_text(
-            f"{prose}\n--- event in\n{event_text}\n--- decision\n{decision_of(event)}\n\n"
-            f"--- records out\n{records_of(event)}\n".replace("\n\n\n", "\n\n")
+            f"{prose.strip()}\n\n--- event in\n{event_text.strip()}\n\n"
+            f"--- decision\n{decision_of(event)}\n\n--- records out\n{records_of(event)}\n"
         )
         _, _, decision, records = sections(path)
     assert decision_of(event) == decision.strip()
