@@ -1,0 +1,139 @@
+"""Gathers what the check of a trail needs: the records of each item and the item as it is now, and checks them."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from weaudit.adapters.audit_history import AuditHistory
+from weaudit.deploy.targets import unwire, wire
+from weaudit.domain.changes import Item
+from weaudit.domain.item_keys import item_key
+from weaudit.domain.verifying import Verdict, verify_item
+from weaudit.errors import InvalidInputError
+
+# A change just made is on its way for a moment: what looks wrong is looked at again before it is called a fault.
+_TRIES = 6
+_WAIT_S = 1.0
+_THREADS = 8
+# A stream made with its table carries the table's time, give or take what the service needs to make both.
+_BORN_TOGETHER = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedTable:
+    """A table under audit as it is now; ``key_names`` is empty where the table is gone."""
+
+    name: str
+    arn: str
+    key_types: dict[str, str]
+    audited_from_birth: bool
+
+    @classmethod
+    def describe(cls, dynamodb: Any, name: str, audit_arn: str) -> "AuditedTable":
+        """Read the table's key schema and its stream; a table that is gone has its trail checked without its items."""
+        try:
+            found = dynamodb.describe_table(TableName=name)["Table"]
+        except dynamodb.exceptions.ResourceNotFoundException:
+            return cls(name, audit_arn.rpartition("/")[0] + f"/{name}", {}, audited_from_birth=False)
+        types = {definition["AttributeName"]: definition["AttributeType"] for definition in found["AttributeDefinitions"]}
+        keys = {part["AttributeName"]: types[part["AttributeName"]] for part in found["KeySchema"]}
+        label = found.get("LatestStreamLabel")
+        made = found["CreationDateTime"].astimezone(UTC)
+        from_birth = label is not None and _label_time(label) - made < _BORN_TOGETHER
+        return cls(name, found["TableArn"], keys, from_birth)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there are items to compare the trail with."""
+        return bool(self.key_types)
+
+    def keys_of(self, key: str) -> Item:
+        """Return the typed key that an item key stands for; InvalidInputError where the table has no such keys."""
+        if list(self.key_types.values()) == ["S"]:
+            return {next(iter(self.key_types)): {"S": key}}
+        try:
+            typed = json.loads(key)
+            if {name: next(iter(value)) for name, value in typed.items()} != self.key_types:
+                raise ValueError(key)
+        except (ValueError, AttributeError, TypeError) as error:
+            names = ", ".join(f"{name} ({kind})" for name, kind in self.key_types.items())
+            raise InvalidInputError(f"{key!r} is no key of {self.name}, whose key is {names}") from error
+        return dict(typed)
+
+
+@dataclass(frozen=True, slots=True)
+class Checker:
+    """Checks the trail of one table against its items."""
+
+    dynamodb: Any
+    history: AuditHistory
+    table: AuditedTable
+    since: str | None = None
+    sleep: Callable[[float], None] = time.sleep
+
+    def item_keys(self, progress: Callable[[int], None]) -> list[str]:
+        """Return the key of every item that is in the table or in its trail, sorted; ``progress`` gets the count."""
+        keys = set()
+        for change in self.history.table(self.table.name, self.since, None):
+            keys.add(change.item_key)
+            progress(len(keys))
+        if self.table.exists and self.since is None:
+            for keys_read in self._scanned_keys():
+                keys.add(item_key(keys_read))
+                progress(len(keys))
+        return sorted(keys)
+
+    def _scanned_keys(self) -> Iterator[Item]:
+        names = {f"#{number}": name for number, name in enumerate(self.table.key_types)}
+        pages = self.dynamodb.get_paginator("scan").paginate(
+            TableName=self.table.name, ProjectionExpression=", ".join(names), ExpressionAttributeNames=names
+        )
+        for page in pages:
+            yield from wire(page["Items"])
+
+    def verdicts(self, keys: list[str]) -> Iterator[tuple[str, Verdict]]:
+        """Check each item, several at a time, in the order given."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            yield from zip(keys, pool.map(self.verdict, keys), strict=True)
+
+    def verdict(self, key: str) -> Verdict:
+        """Check one item; what looks wrong is read again for some seconds, since a change may be on its way."""
+        for attempt in range(_TRIES):
+            if attempt:
+                self.sleep(_WAIT_S)
+            verdict = self._verdict_now(key)
+            if not verdict.findings:
+                break
+        return verdict
+
+    def _verdict_now(self, key: str) -> Verdict:
+        changes = list(self.history.item(self.table.name, key, self.since, None))
+        live = self._live(key)
+        verdict = verify_item(
+            changes,
+            live,
+            table=self.table.name,
+            table_arn=self.table.arn,
+            item_key=key,
+            audited_from_birth=self.table.audited_from_birth and self.since is None,
+        )
+        if self.table.exists:
+            return verdict
+        return verdict._replace(findings=tuple(found for found in verdict.findings if found.kind != "unaudited"))
+
+    def _live(self, key: str) -> Item | None:
+        if not self.table.exists:
+            return None
+        answer = self.dynamodb.get_item(
+            TableName=self.table.name, Key=unwire(self.table.keys_of(key)), ConsistentRead=True
+        )
+        found: Item | None = wire(answer.get("Item"))
+        return found
+
+
+def _label_time(label: str) -> datetime:
+    return datetime.fromisoformat(label.rstrip("Z")).replace(tzinfo=UTC)

@@ -1,0 +1,165 @@
+"""`weaudit quarantine`: what could not be audited, why, and a second try after the fix."""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from weaudit.cli import output
+from weaudit.errors import InvalidInputError, StoreRefusedError
+
+QUARANTINED = "quarantine/"
+# Where Lambda itself leaves an event that it gave up on: the failure destination of the event source mapping.
+# https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+UNDELIVERED = "aws/lambda/"
+_PREFIXES = (QUARANTINED, UNDELIVERED)
+# An invocation takes 6 MB; one record of a stream has 800 KB at most.
+_RECORDS_A_CALL = 5
+
+app = typer.Typer(no_args_is_help=False, help="What could not be audited: list it, look at it, try it again.")
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the group to the command line."""
+    commands.add_typer(app, name="quarantine")
+
+
+class Quarantine:
+    """The evidence bucket's quarantine, and the function that takes a record again."""
+
+    def __init__(self) -> None:
+        from weaudit.deploy.installation import Installation
+
+        installation = Installation.find()
+        self._s3 = installation.target.client("s3")
+        self._lambda = installation.target.client("lambda")
+        self._bucket = installation.evidence_bucket
+        self._function = installation.audit_producer
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """Yield id, size and time of each kept object, oldest first within a prefix as S3 lists it."""
+        for prefix in _PREFIXES:
+            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
+                for found in page.get("Contents", []):
+                    yield {"id": found["Key"], "bytes": found["Size"], "kept_at": found["LastModified"].isoformat()}
+
+    def read(self, entry_id: str) -> dict[str, Any]:
+        """Return the kept document; InvalidInputError where there is none of that id."""
+        if not entry_id.startswith(_PREFIXES):
+            raise InvalidInputError(f"{entry_id!r} is no id of a quarantined record\n`weaudit quarantine` lists them.")
+        try:
+            body = self._s3.get_object(Bucket=self._bucket, Key=entry_id)["Body"].read()
+        except self._s3.exceptions.NoSuchKey as error:
+            raise InvalidInputError(
+                f"nothing is quarantined under {entry_id!r}\n`weaudit quarantine` lists what is."
+            ) from error
+        return dict(json.loads(body))
+
+    def replay(self, entry_id: str) -> int:
+        """Hand the kept records to audit_producer again and remove the entry; return how many are quarantined still.
+
+        A record that fails again is kept under the same id, so the entry is removed only where none did. Stopped
+        between the two, the records are replayed once more: their ids are derived, nothing doubles.
+        """
+        records = _records(self.read(entry_id))
+        still = 0
+        for start in range(0, len(records), _RECORDS_A_CALL):
+            still += self._audit(records[start : start + _RECORDS_A_CALL])
+        if not still or entry_id.startswith(UNDELIVERED):
+            self._s3.delete_object(Bucket=self._bucket, Key=entry_id)
+        return still
+
+    def _audit(self, records: list[Any]) -> int:
+        payload = json.dumps({"Records": records}).encode()
+        answer = self._lambda.invoke(FunctionName=self._function, Payload=payload)
+        said = json.loads(answer["Payload"].read() or b"{}")
+        if answer.get("FunctionError"):
+            raise StoreRefusedError(
+                f"audit_producer could not take the records: {said.get('errorMessage', 'no reason given')}\n"
+                "Nothing was removed. `weaudit logs audit_producer` shows more."
+            )
+        return int(said["quarantined"])
+
+
+def _records(entry: dict[str, Any]) -> list[Any]:
+    if "record" in entry:
+        return [entry["record"]]
+    payload = entry.get("payload")
+    event = json.loads(payload) if isinstance(payload, str) else payload
+    if not isinstance(event, dict) or not isinstance(event.get("Records"), list):
+        raise InvalidInputError("this entry holds no records: Lambda kept no payload with it")
+    return list(event["Records"])
+
+
+@app.callback(invoke_without_command=True)
+def list_entries(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+) -> None:
+    """List the records that could not be audited. Exit code 1 where there are any.
+
+    Example: [bold]weaudit quarantine[/bold]
+    """
+    if context.invoked_subcommand is not None:
+        return
+    quarantine = Quarantine()
+    found = [{**entry, **_why(quarantine.read(entry["id"]))} for entry in quarantine.entries()]
+    if as_json:
+        output.print_json(found)
+    elif not found:
+        output.print_text("The quarantine is empty: every change that was delivered has been audited.")
+    else:
+        from rich.table import Table
+
+        table = Table("id", "code", "why", "bytes", "kept at", box=None)
+        for entry in found:
+            table.add_row(*(_plain(entry[name]) for name in ("id", "code", "reason", "bytes", "kept_at")))
+        output.stdout().print(table)
+        output.note("`weaudit quarantine show ID` shows one, `weaudit quarantine replay` tries them again.")
+    raise typer.Exit(output.EXIT_FAILED if found else output.EXIT_FINE)
+
+
+@app.command("show")
+def show_entry(entry_id: Annotated[str, typer.Argument(metavar="ID", help="As the list gives it.")]) -> None:
+    """Print a quarantined record whole, with the reason, as JSON.
+
+    Example: [bold]weaudit quarantine show quarantine/audit_producer/0f3c….json[/bold]
+    """
+    output.print_json(Quarantine().read(entry_id))
+
+
+@app.command("replay")
+def replay_entries(
+    entry_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Default: all of them.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Audit quarantined records again, after what stopped them was mended. Exit code 1 where any fails again.
+
+    Example: [bold]weaudit quarantine replay[/bold]
+    """
+    quarantine = Quarantine()
+    chosen = entry_ids or [entry["id"] for entry in quarantine.entries()]
+    failed = []
+    for number, entry_id in enumerate(chosen, 1):
+        if quarantine.replay(entry_id):
+            failed.append(entry_id)
+        output.note(f"{number} of {len(chosen)}: {entry_id} {'failed again' if entry_id in failed else 'is audited'}")
+    if as_json:
+        output.print_json({"replayed": len(chosen) - len(failed), "failed": failed})
+    else:
+        output.print_text(f"{len(chosen) - len(failed)} audited, {len(failed)} still in quarantine.")
+    raise typer.Exit(output.EXIT_FAILED if failed else output.EXIT_FINE)
+
+
+def _why(entry: dict[str, Any]) -> dict[str, str]:
+    if "record" in entry:
+        return {"code": str(entry.get("code", "")), "reason": str(entry.get("reason", ""))}
+    condition = entry.get("requestContext", {}).get("condition", "")
+    return {"code": "Undelivered", "reason": f"Lambda gave up on the event ({condition or 'no reason given'})"}
+
+
+def _plain(value: Any) -> str:
+    from rich.markup import escape
+
+    return escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)))

@@ -1,0 +1,127 @@
+"""`weaudit verify`: is the trail whole, and does it end at what is in the tables now?"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from weaudit.cli import output
+
+if TYPE_CHECKING:
+    from weaudit.cli.checking import Checker
+    from weaudit.domain.verifying import Finding, Verdict
+
+_MEANINGS = {
+    "gap": "changes are missing from the trail",
+    "fork": "two changes claim to follow the same state",
+    "edited": "recorded values do not lead from one recorded state to the next",
+    "leftover": "records that no change of the item made",
+    "lost": "a value that was too large for its record is gone or was altered",
+    "unaudited": "the item is not as the trail left it",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel="The trail")(verify)
+
+
+def verify(
+    table: Annotated[str | None, typer.Option(metavar="T", help="Only this table. Default: every audited one.")] = None,
+    item: Annotated[str | None, typer.Option(metavar="K", help="Only this item key (with --table).")] = None,
+    since: Annotated[str | None, typer.Option(help="Only changes since then: ISO 8601, a date, 2h, 3d.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check that every change joins the one before, and that the last one left the item as it is now.
+
+    Exit code 1 where anything is missing, altered, added, or was written without being audited.
+
+    Example: [bold]weaudit verify --table Configuration[/bold]
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    reports = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=output.stderr(), transient=True) as progress:
+        for checker in _checkers(table, item, since):
+            name = checker.table.name
+            task = progress.add_task(f"finding the items of {name}", total=None)
+            keys = [item] if item is not None else checker.item_keys(lambda n, t=task: progress.update(t, completed=n))
+            progress.update(task, description=f"verifying {name}", total=len(keys), completed=0)
+            verdicts = []
+            for _, verdict in checker.verdicts(keys):
+                verdicts.append(verdict)
+                progress.advance(task)
+            reports.append(_report(checker, verdicts))
+    findings = [finding for report in reports for finding in report["findings"]]
+    if as_json:
+        output.print_json({"whole": not findings, "tables": reports})
+    else:
+        _print(reports)
+    raise typer.Exit(output.EXIT_FAILED if findings else output.EXIT_FINE)
+
+
+def _checkers(table: str | None, item: str | None, since: str | None) -> "list[Checker]":
+    from datetime import UTC, datetime
+
+    from weaudit.cli.checking import AuditedTable, Checker
+    from weaudit.cli.times import parse_time
+    from weaudit.deploy import watching
+    from weaudit.deploy.installation import Installation
+    from weaudit.deploy.reading import audit_history
+    from weaudit.errors import InvalidInputError
+
+    if item is not None and table is None:
+        raise InvalidInputError("an item key says nothing without its table\nAdd --table, as in: --table Configuration")
+    installation = Installation.find()
+    dynamodb = installation.target.client("dynamodb")
+    audit_arn = dynamodb.describe_table(TableName=installation.audit_table)["Table"]["TableArn"]
+    names = [table] if table is not None else watching.audited_tables(installation)
+    from_time = parse_time(since, datetime.now(UTC)) if since else None
+    history = audit_history(installation)
+    return [Checker(dynamodb, history, AuditedTable.describe(dynamodb, name, audit_arn), from_time) for name in names]
+
+
+def _report(checker: "Checker", verdicts: "list[Verdict]") -> dict[str, Any]:
+    return {
+        "table": checker.table.name,
+        "exists": checker.table.exists,
+        "items": len(verdicts),
+        "changes": sum(verdict.changes for verdict in verdicts),
+        "itemsOlderThanTheirTrail": sum(verdict.begins_late for verdict in verdicts),
+        "findings": [_document(finding) for verdict in verdicts for finding in verdict.findings],
+    }
+
+
+def _document(finding: "Finding") -> dict[str, str]:
+    return {
+        "kind": finding.kind,
+        "table": finding.table,
+        "itemKey": finding.item_key,
+        "modificationTime": finding.at,
+        "sequence": finding.sequence,
+        "text": finding.text,
+    }
+
+
+def _print(reports: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    from weaudit.cli.rendering import safe
+
+    for report in reports:
+        found = len(report["findings"])
+        verdict = "whole" if not found else f"{found} fault{'s' if found > 1 else ''}"
+        output.print_text(f"{report['table']}: {report['changes']} changes of {report['items']} items: {verdict}")
+        if not report["exists"]:
+            output.note(f"  {report['table']} is not there any more: only the joins of its trail were checked.")
+        if report["itemsOlderThanTheirTrail"]:
+            output.note(f"  {report['itemsOlderThanTheirTrail']} items are older than their trail: it begins in their middle.")
+    rows = [finding for report in reports for finding in report["findings"]]
+    if not rows:
+        return
+    table = Table("fault", "table", "item", "time", "sequence", "what is wrong", box=None)
+    for row in rows:
+        table.add_row(*(safe(row[name]) for name in ("kind", "table", "itemKey", "modificationTime", "sequence", "text")))
+    output.stdout().print(table)
+    for kind in sorted({row["kind"] for row in rows}):
+        output.note(f"{kind}: {_MEANINGS[kind]}.")

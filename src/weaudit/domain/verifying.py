@@ -1,0 +1,177 @@
+"""Whether an item's trail is whole: every change joins the one before, rebuilds what it says, and ends at the live item.
+
+What is checked of an item, in the order of its changes:
+
+- its records are the ones that its changes made: derived ids, none twice (else ``leftover``);
+- the hash before a change is the hash after the one before it (else ``gap``, or ``fork`` where two follow one state);
+- the values of a change, applied to the item as it was, give the hash that the change states (else ``edited``);
+- the hash after the last change is the hash of the live item (else ``unaudited``).
+
+The trail of an item that was there before auditing began has no known beginning: that is told, and is no fault.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from weaudit.domain.auditing import record_id
+from weaudit.domain.changes import Change, Item
+from weaudit.domain.histories import AuditedChange
+from weaudit.domain.images import data, image_hash, same_value
+
+
+class Finding(NamedTuple):
+    """One fault of a trail. ``kind``: gap, fork, edited, leftover or unaudited."""
+
+    kind: str
+    table: str
+    item_key: str
+    at: str  # modificationTime of the change at which it shows; "" where it shows at the live item
+    sequence: str
+    text: str
+
+
+class Verdict(NamedTuple):
+    """What the check of one item came to."""
+
+    findings: tuple[Finding, ...]
+    changes: int
+    begins_late: bool  # auditing began, or the range begins, after the item was made
+
+
+def verify_item(
+    changes: Iterable[AuditedChange],
+    live: Item | None,
+    *,
+    table: str,
+    table_arn: str,
+    item_key: str,
+    audited_from_birth: bool,
+) -> Verdict:
+    """Check one item's changes, given in order, against each other and against the live item (None: there is none).
+
+    ``audited_from_birth`` says that the table's stream is as old as the table: then every trail begins with an insert.
+    """
+    trail = _Trail(table, table_arn, item_key)
+    told = list(changes)
+    if told:
+        late = told[0].event_name != "INSERT"
+        if late and audited_from_birth:
+            trail.report("gap", told[0], "the trail begins with this change, but the item was made by an earlier one")
+        trail.replay(told, _first_image(told, live))
+    else:
+        late = live is not None and not audited_from_birth
+        if live is not None and audited_from_birth:
+            trail.report("unaudited", None, "the item is in the table, and no change of it was ever recorded")
+    if told and told[-1].after_hash != (None if live is None else image_hash(live)):
+        trail.report("unaudited", None, _how_the_end_differs(told[-1], live))
+    return Verdict(tuple(trail.findings), len(told), late)
+
+
+class _Trail:
+    def __init__(self, table: str, table_arn: str, item_key: str) -> None:
+        self._table, self._table_arn, self._item_key = table, table_arn, item_key
+        self.findings: list[Finding] = []
+
+    def report(self, kind: str, change: AuditedChange | None, text: str) -> None:
+        at, sequence = ("", "") if change is None else (change.at, change.sequence)
+        self.findings.append(Finding(kind, self._table, self._item_key, at, sequence, text))
+
+    def replay(self, changes: list[AuditedChange], image: Item | None) -> None:
+        """Go through the changes, with the image before the first of them (``{}`` also where it had no attribute)."""
+        before: AuditedChange | None = None
+        for change in changes:
+            for text in _foreign_records(change, self._table_arn):
+                self.report("leftover", change, text)
+            joined = before is None or change.before_hash == before.after_hash
+            if not joined:
+                self._report_break(before, change)
+            image = self._apply(change, image if joined else None)
+            before = change
+
+    def _report_break(self, before: AuditedChange | None, change: AuditedChange) -> None:
+        if before is not None and change.before_hash == before.before_hash:
+            self.report("fork", change, f"this change and the one with sequence {before.sequence} follow the same state")
+        else:
+            earlier = before.sequence if before else ""
+            self.report("gap", change, f"at least one change is missing between sequence {earlier} and this one")
+
+    def _apply(self, change: AuditedChange, image: Item | None) -> Item | None:
+        """Return the image after a change, None where it is not known; report a change that does not rebuild it."""
+        if change.event_name == "REMOVE":
+            whole = _whole_item(change, "old")
+            if whole is None or image_hash(whole) != change.before_hash:
+                self.report("edited", change, "the deleted item's recorded values do not have the recorded hash")
+            return None
+        if change.event_name == "INSERT":
+            whole = _whole_item(change, "new")
+            if whole is None or image_hash(whole) != change.after_hash:
+                self.report("edited", change, "the new item's recorded values do not have the recorded hash")
+            return whole
+        if image is None:
+            return None
+        wrong = [part.name for part in change.attributes if not same_value(part.old, image.get(part.name or ""))]
+        after = _stepped(image, change, forward=True)
+        if wrong or image_hash(after) != change.after_hash:
+            named = f" ({', '.join(map(str, wrong))})" if wrong else ""
+            self.report("edited", change, f"its recorded values{named} do not lead from the state before to the one after")
+            return None
+        return after
+
+
+def _first_image(changes: list[AuditedChange], live: Item | None) -> Item | None:
+    """Return the image before the first change, walked back from the first state that is known whole; None if none is.
+
+    Known whole are an inserted item, a deleted one, and at the end the live item where the trail leads to it.
+    """
+    pending = []
+    for change in changes:
+        if change.event_name != "MODIFY":
+            whole = _whole_item(change, "old") if change.event_name == "REMOVE" else None
+            break
+        pending.append(change)
+    else:
+        leads_here = live is not None and image_hash(live) == changes[-1].after_hash
+        whole = data(live) if live is not None and leads_here else None
+    for change in reversed(pending):
+        whole = None if whole is None else _stepped(whole, change, forward=False)
+    return whole
+
+
+def _stepped(image: Item, change: AuditedChange, *, forward: bool) -> Item:
+    stepped = dict(image)
+    for part in change.attributes:
+        value = part.new if forward else part.old
+        if value is None:
+            stepped.pop(part.name or "", None)
+        else:
+            stepped[part.name or ""] = value
+    return stepped
+
+
+def _whole_item(change: AuditedChange, side: str) -> Item | None:
+    wholes = [part for part in change.attributes if part.name is None]
+    value = getattr(wholes[0], side) if len(wholes) == 1 else None
+    return None if value is None else value.get("M")
+
+
+def _foreign_records(change: AuditedChange, table_arn: str) -> Iterator[str]:
+    """Name the records that no such change makes: a forged or copied record has another id, or stands there twice."""
+    label = change.order.partition("#")[0]
+    source = Change(
+        change.table, f"{table_arn}/stream/{label}", label, change.event_name, change.sequence, 0, {}, None, None, ""
+    )
+    seen = set()
+    for part, found in zip(change.attributes, change.record_ids, strict=True):
+        if found != record_id(source, part.name):
+            yield f"record {found} was not made by this change"
+        elif part.name in seen:
+            yield f"record {found} stands there twice"
+        seen.add(part.name)
+
+
+def _how_the_end_differs(last: AuditedChange, live: Item | None) -> str:
+    if live is None:
+        return f"the item is gone, and the last recorded change (sequence {last.sequence}) left it there"
+    if last.after_hash is None:
+        return f"the item is there, and the last recorded change (sequence {last.sequence}) deleted it"
+    return f"the item is not as the last recorded change (sequence {last.sequence}) left it"
