@@ -1,0 +1,86 @@
+# Everything that people and CI run. Each target makes its environment, in .venv, with this machine's Python.
+#
+#   make demo      see a change become audit records: starts the embedded engine and shows the trail
+#   make test      all tests (ARGS="-k history" for some)
+#   make lint      what has to be clean before a change is merged; changes nothing
+#   make fmt       rewrite the sources in the one format
+#   make bench     measure, each against its reference
+#   make docs      write the generated pages in docs/
+#   make package   one zip per function, in dist/
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test lint fmt bench docs package requirements clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/run.stamp
+	@$(BIN)/weaudit demo
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cfn-lint infra/*.yaml
+
+fmt: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/bench.stamp
+	$(BIN)/python -m bench $(ARGS)
+
+docs: $(VENV)/dev.stamp
+	$(BIN)/python docs/generate.py
+
+package: $(VENV)/run.stamp
+	$(BIN)/weaudit package $(ARGS)
+
+# The pins, from pyproject.toml. Needs uv; nothing else here does.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+requirements:
+	$(COMPILE) --extra local pyproject.toml -o requirements/run.txt
+	$(COMPILE) --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --extra bench -c requirements/run.txt -c requirements/dev.txt pyproject.toml -o requirements/bench.txt
+
+clean:
+	rm -rf $(VENV) dist build
+
+# ---- The environment -------------------------------------------------------------------------------------------------
+# A stamp is written last: what was interrupted is done again. dev holds all of run, so that the two never take turns;
+# every change of the pins installs again on top.
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "WeAudit needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Choose one: make PYTHON=python3.13 …")'
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(BIN)/python
+	@echo "installing what the command line and the engine need (requirements/run.txt)"
+	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
+	@echo "installing what tests and linters need (requirements/dev.txt)"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
+	@echo "installing what the benchmarks compare with (requirements/bench.txt)"
+	@$(PIP) install --require-hashes -r requirements/bench.txt
+	@touch $@
