@@ -1,11 +1,13 @@
 """One embedded engine for the whole run, with the stack deployed; tests that need it are marked `engine`."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import pytest
 
@@ -13,6 +15,15 @@ from weaudit.deploy.targets import Target
 from weaudit.local import engine as engines
 from weaudit.local import process
 from weaudit.local.state import EngineState
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def pytest_configure() -> None:
+    """Make a terminated run tear down as an interrupted one does: no engine stays behind."""
+    signal.signal(signal.SIGTERM, _interrupt)
 
 
 @pytest.fixture(autouse=True, scope="session")

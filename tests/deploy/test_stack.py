@@ -58,19 +58,16 @@ Resources:
       AttributeDefinitions: [{AttributeName: id, AttributeType: S}]
       KeySchema: [{AttributeName: id, KeyType: HASH}]
 """
-BROKEN = """
+# The engine takes most mistakes for fine; a policy of a role that is not there it refuses, as AWS does.
+FAILING = (
+    TABLE
+    + """
   Two:
-    Type: AWS::Lambda::Function
+    Type: AWS::IAM::Policy
     DependsOn: One
-    Properties:
-      FunctionName: deploy-test
-      Runtime: python3.13
-      Handler: index.handler
-      Role: !GetAtt Nobody.Arn
-      Code: {ZipFile: "x"}
+    Properties: {PolicyName: two, Roles: [nobody], PolicyDocument: {Version: "2012-10-17", Statement: []}}
 """
-# Fails while it is created: a name that DynamoDB does not take.
-FAILING = TABLE.replace("TableName: deploy-test", "TableName: Configuration")
+)
 
 
 def deploy(target: Target, folder: Path, text: str, lines: list[str]) -> stack.StackState:
@@ -94,8 +91,8 @@ def test_deploying_creates_updates_and_knows_when_there_is_nothing_to_do(engine:
         assert (updated.status, updated.outputs) == ("UPDATE_COMPLETE", {"Other": "x"})
         # Only this update's events are told.
         assert not [line for line in lines if "CREATE_" in line]
-        with pytest.raises(DeployError, match="deploy-test"):
-            deploy(engine.target, tmp_path, TABLE + BROKEN, lines)
+        with pytest.raises(DeployError, match=r"ROLLBACK_COMPLETE: Two \(AWS::IAM::Policy\): .*nobody"):
+            deploy(engine.target, tmp_path, FAILING, lines)
         # A failed update was rolled back, and the next goes through.
         assert deploy(engine.target, tmp_path, TABLE + "Outputs: {Third: {Value: x}}\n", lines).changed
     finally:
@@ -105,7 +102,7 @@ def test_deploying_creates_updates_and_knows_when_there_is_nothing_to_do(engine:
 @pytest.mark.engine
 def test_a_stack_that_never_came_to_be_is_removed_first(engine: RunningEngine, tmp_path: Path) -> None:
     lines: list[str] = []
-    with pytest.raises(DeployError, match=r"One \(AWS::DynamoDB::Table\): .*Configuration"):
+    with pytest.raises(DeployError, match=r"is ROLLBACK_COMPLETE: Two \(AWS::IAM::Policy\): .*nobody"):
         deploy(engine.target, tmp_path, FAILING, lines)
     try:
         assert deploy(engine.target, tmp_path, TABLE, lines).status == "CREATE_COMPLETE"

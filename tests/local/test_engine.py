@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import RunningEngine
 from weaudit.deploy import stack
 from weaudit.deploy.targets import Target
-from weaudit.errors import EngineError
+from weaudit.errors import DeployError, EngineError
 from weaudit.local import engine as engines
 from weaudit.local import process, restarting, state
 
@@ -184,10 +184,12 @@ def test_permissions_are_enforced_with_auth(directory: Path) -> None:
 
 def test_a_stack_that_fails_leaves_no_engine(directory: Path, tmp_path: Path) -> None:
     template = tmp_path / "template.yaml"
-    template.write_text("Resources:\n  Bad:\n    Type: AWS::DynamoDB::Table\n    Properties: {TableName: x}\n")
-    with pytest.raises(Exception, match=r"weaudit-dev") as caught:
+    template.write_text(
+        "Resources:\n  Bad:\n    Type: AWS::IAM::Policy\n"
+        "    Properties: {PolicyName: x, Roles: [nobody], PolicyDocument: {Version: '2012-10-17', Statement: []}}\n"
+    )
+    with pytest.raises(DeployError, match=r"weaudit-dev is ROLLBACK_COMPLETE: Bad .*nobody"):
         up(directory, template=template)
-    assert type(caught.value).__name__ == "DeployError"
     assert processes_of(directory) == []
     assert up(directory)[0].alive
 

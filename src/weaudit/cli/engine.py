@@ -177,26 +177,29 @@ def _document(event: Any) -> dict[str, Any]:
 
 
 def _events(client: Any, group: str, *, follow: bool) -> Iterator[Any]:
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
     since = 0
     while True:
-        fresh = list(_new_events(client, group, since, seen)) if follow else _new_events(client, group, since, seen)
-        for event in fresh:
-            since = max(since, event["timestamp"])
-            yield event
+        for event in _stored_events(client, group, since):
+            if not follow:
+                yield event
+                continue
+            # The embedded engine numbers no events; a line's place and text stand for its number.
+            number = event.get("eventId") or f"{event.get('logStreamName')} {event['timestamp']} {event['message']}"
+            if number not in seen:
+                seen[number] = event["timestamp"]
+                yield event
         if not follow:
             return
-        # Lines of one millisecond may come in two answers: only what lies well behind is safe to forget.
-        since = max(0, since - 1)
+        # Lines may come late, and out of order over streams: the last minute is asked for again.
+        since = max(since, max(seen.values(), default=0) - 60_000)
+        seen = {number: at for number, at in seen.items() if at >= since}
         time.sleep(0.5)
 
 
-def _new_events(client: Any, group: str, since: int, seen: set[str]) -> Iterator[Any]:
+def _stored_events(client: Any, group: str, since: int) -> Iterator[Any]:
     try:
         for page in client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since):
-            for event in page["events"]:
-                if event["eventId"] not in seen:
-                    seen.add(event["eventId"])
-                    yield event
+            yield from page["events"]
     except client.exceptions.ResourceNotFoundException:
         return

@@ -73,7 +73,7 @@ def modules(function: Function) -> list[Path]:
 
     Found by reading the sources, never by importing them; what stands under ``if TYPE_CHECKING`` is left out.
     """
-    waiting = list(_imported(ast.parse(entry(function)), ()))
+    waiting: list[tuple[str, ...]] = [("weaudit", "handlers", function.name), ("weaudit", "runtime", function.trigger)]
     found: dict[tuple[str, ...], Path] = {}
     while waiting:
         name = waiting.pop()

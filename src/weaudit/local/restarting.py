@@ -9,11 +9,10 @@ the next N changes are skipped, N being what was consumed before.
 """
 
 import json
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from weaudit.deploy import draining
 from weaudit.deploy.targets import Target
 from weaudit.errors import EngineError
 from weaudit.local.state import EngineState
@@ -68,57 +67,16 @@ def _to_zero(entries: Any) -> int:
 
 
 def drain(engine: EngineState, seconds: float = DRAIN_SECONDS) -> list[str]:
-    """Wait until every function has handled the last change of each stream it reads.
+    """Wait until every function has handled the last change of each stream it reads, watched tables' among them.
 
     Returns the names of the functions that had not after ``seconds``. Writers must be quiet meanwhile.
     """
     target = Target.of(engine)
-    functions, logs = target.client("lambda"), target.client("logs")
-    pages = functions.get_paginator("list_event_source_mappings").paginate()
-    mappings = [mapping for page in pages for mapping in page["EventSourceMappings"] if mapping["State"] == "Enabled"]
-    streams = {mapping["EventSourceArn"] for mapping in mappings if ":dynamodb:" in mapping["EventSourceArn"]}
-    last = {stream: _last_sequence(target, stream) for stream in streams}
-    waiting = {
-        (mapping["FunctionArn"].split(":")[6], last[mapping["EventSourceArn"]])
-        for mapping in mappings
-        if last.get(mapping["EventSourceArn"])
-    }
-    deadline = time.monotonic() + seconds
-    while waiting:
-        waiting = {(name, number) for name, number in waiting if not _logged(logs, name, number, engine.started_ms)}
-        if not waiting or time.monotonic() > deadline:
-            break
-        time.sleep(0.05)
-    return sorted({name for name, _ in waiting})
-
-
-def _last_sequence(target: Target, stream: str) -> str:
-    client = target.client("dynamodbstreams")
-    last = ""
-    for record in _records(client, stream):
-        last = record["dynamodb"]["SequenceNumber"]
-    return last
-
-
-def _records(client: Any, stream: str) -> Iterator[Any]:
-    for shard in client.describe_stream(StreamArn=stream)["StreamDescription"]["Shards"]:
-        iterator = client.get_shard_iterator(
-            StreamArn=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        while iterator:
-            page = client.get_records(ShardIterator=iterator, Limit=1000)
-            if not page["Records"]:
-                break
-            yield from page["Records"]
-            iterator = page.get("NextShardIterator")
-
-
-def _logged(logs: Any, function: str, sequence: str, since_ms: int) -> bool:
-    # The runtime of stream functions prints one line a batch, when it is done, with the last sequence number in it.
-    try:
-        found = logs.filter_log_events(
-            logGroupName=f"/aws/lambda/{function}", filterPattern=f'"{sequence}"', startTime=max(0, since_ms - 1000)
-        )
-    except logs.exceptions.ResourceNotFoundException:
-        return False
-    return bool(found["events"])
+    pages = target.client("lambda").get_paginator("list_event_source_mappings").paginate()
+    mappings = [
+        mapping
+        for page in pages
+        for mapping in page["EventSourceMappings"]
+        if mapping["State"] == "Enabled" and ":dynamodb:" in mapping["EventSourceArn"]
+    ]
+    return draining.behind(target, mappings, engine.started_ms - 1000, seconds)
