@@ -1,0 +1,166 @@
+"""The trail in the Audit table: the one place that reads it.
+
+Both indexes are eventually consistent: a change shows a moment after its records were written.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from weaudit.domain.auditing import changes_key
+from weaudit.domain.changes import Item
+from weaudit.domain.histories import AuditedChange, changes
+from weaudit.domain.item_keys import history_key
+
+Query = Callable[[dict[str, Any]], dict[str, Any]]
+"""Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text."""
+
+FIRST_MONTH = "2024-01"
+"""WeAudit is younger than this, and so is every record: where nobody says since when, reading begins here."""
+
+_SHARDS = "0123456789abcdef"
+# Most askers want few changes: the first page is small, and whoever reads on gets whole pages (1 MB).
+_FIRST_PAGE = 100
+# Sixteen shards have a page in hand and one on its way: small pages keep that to a few thousand records.
+_SHARD_PAGE = 200
+# The times of one item's changes may lie a little out of order: reading goes on so far beyond the asked range.
+_SLACK = timedelta(hours=1)
+# A clock may be ahead of this one.
+_AHEAD = timedelta(days=1)
+
+
+class AuditHistory:
+    """Reads changes out of the Audit table, page by page; nothing is kept, so a trail of any length can be read.
+
+    Times are ISO 8601 in UTC with milliseconds (``2024-01-01T00:00:00.000Z``), and both ends belong to the range.
+    """
+
+    def __init__(self, query: Query, audit_table: str) -> None:
+        self._query = query
+        self._audit_table = audit_table
+
+    def item(
+        self, table: str, item_key: str, since: str | None = None, until: str | None = None, newest_first: bool = False
+    ) -> Iterator[AuditedChange]:
+        """Yield an item's changes in the order of the stream, lazily; an item nobody audited has none.
+
+        Raises what ``query`` raises.
+        """
+        request: dict[str, Any] = {
+            "TableName": self._audit_table,
+            "IndexName": "history",
+            "KeyConditionExpression": "historyKey = :item",
+            "ExpressionAttributeValues": {":item": {"S": history_key(table, item_key)}},
+            "ScanIndexForward": not newest_first,
+        }
+        # What lies before the range is left out by the service; what lies beyond it ends the reading.
+        near, beyond = (until, since) if newest_first else (since, until)
+        if near is not None:
+            request["FilterExpression"] = f"modificationTime {'<=' if newest_first else '>='} :near"
+            request["ExpressionAttributeValues"][":near"] = {"S": near}
+        for change in changes(self._records(request)):
+            if beyond is not None and (change.at < beyond if newest_first else change.at > beyond):
+                if abs(_time(change.at) - _time(beyond)) > _SLACK:
+                    return
+                continue
+            yield change
+
+    def table(
+        self, table: str, since: str | None = None, until: str | None = None, newest_first: bool = False
+    ) -> Iterator[AuditedChange]:
+        """Yield a table's changes in the order of their times, then of their sequence numbers, lazily.
+
+        A month at a time, its sixteen shards read in parallel and merged. Raises what ``query`` raises.
+        """
+        last = until or _iso(datetime.now(UTC) + _AHEAD)
+        if since is not None and since > last:
+            return  # DynamoDB refuses such a range
+        months = _months(since[:7] if since else FIRST_MONTH, last[:7])
+        if newest_first:
+            months.reverse()
+        pool = ThreadPoolExecutor(2 * len(_SHARDS), thread_name_prefix="weaudit-history")
+        try:
+            # The next month's first pages are on their way while this month is read.
+            following: list[_Shard] = []
+            for position, month in enumerate(months):
+                shards = following or self._month(pool, table, month, since, last, newest_first)
+                ahead = months[position + 1] if position + 1 < len(months) else None
+                following = self._month(pool, table, ahead, since, last, newest_first) if ahead else []
+                merged = heapq.merge(*(changes(shard) for shard in shards), key=_moment, reverse=newest_first)
+                yield from merged
+        finally:
+            # Whoever stops early does not wait for pages that nobody will read.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _month(
+        self, pool: ThreadPoolExecutor, table: str, month: str, since: str | None, until: str, newest_first: bool
+    ) -> "list[_Shard]":
+        request = {
+            "TableName": self._audit_table,
+            "IndexName": "changes",
+            "KeyConditionExpression": "changesKey = :shard AND changesOrder BETWEEN :since AND :until",
+            "ScanIndexForward": not newest_first,
+            "Limit": _SHARD_PAGE,
+        }
+        # "$" follows "#", which stands between time and sequence number: every change of the last instant is in.
+        ends = {":since": {"S": since or month}, ":until": {"S": f"{until}$"}}
+        return [
+            _Shard(
+                self._query,
+                pool,
+                {
+                    **request,
+                    "ExpressionAttributeValues": {":shard": {"S": changes_key(table, month, shard)}, **ends},
+                },
+            )
+            for shard in _SHARDS
+        ]
+
+    def _records(self, request: dict[str, Any]) -> Iterator[Item]:
+        answer = self._query({**request, "Limit": _FIRST_PAGE})
+        yield from answer["Items"]
+        while answer.get("LastEvaluatedKey"):
+            answer = self._query({**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]})
+            yield from answer["Items"]
+
+
+class _Shard:
+    """One shard's records of one month, the next page always on its way."""
+
+    def __init__(self, query: Query, pool: ThreadPoolExecutor, request: dict[str, Any]) -> None:
+        self._query = query
+        self._pool = pool
+        self._request = request
+        self._page: Future[dict[str, Any]] = pool.submit(query, request)
+
+    def __iter__(self) -> Iterator[Item]:
+        while True:
+            answer = self._page.result()
+            start = answer.get("LastEvaluatedKey")
+            if start:
+                self._page = self._pool.submit(self._query, {**self._request, "ExclusiveStartKey": start})
+            yield from answer["Items"]
+            if not start:
+                return
+
+
+def _moment(change: AuditedChange) -> tuple[str, str]:
+    return change.at, change.sequence.zfill(40)
+
+
+def _months(first: str, last: str) -> list[str]:
+    start, end = (int(month[:4]) * 12 + int(month[5:7]) - 1 for month in (first, last))
+    return [f"{number // 12:04}-{number % 12 + 1:02}" for number in range(start, end + 1)]
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def _iso(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03}Z"

@@ -1,0 +1,228 @@
+"""Changes as a table that reads well: when, who, what, old → new, path by path.
+
+Lines are printed change by change, with columns of fixed width, so that a trail of any length begins at once.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from weaudit.cli import output, times
+from weaudit.cli.plain_json import dumps, plain
+from weaudit.domain.changes import Value
+from weaudit.domain.differences import Difference, differences
+from weaudit.domain.histories import Actor, AttributeChange, AuditedChange, ValueReference
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+_LONGEST_VALUE = 240  # characters
+_MOST_PLACES = 50  # of one attribute
+_BEFORE_THE_DIFFERENCE = 24  # characters that two long texts share and are still shown
+_WHEN, _WHO, _NARROWEST = 19, 14, 24
+_MINUS = "\N{MINUS SIGN}"
+_SETS = ("SS", "NS", "BS")
+# A TTL delete, by far the most common of a service's changes.
+_SERVICES = {"dynamodb.amazonaws.com": "DynamoDB (TTL)"}
+
+
+class Rendering:
+    """Prints changes to a console. ``cut`` tells afterwards whether anything was too long to be shown whole."""
+
+    def __init__(self, console: "Console", *, utc: bool, with_items: bool) -> None:
+        self._console = console
+        self._utc = utc
+        self._with_items = with_items
+        self.cut = False
+
+    def print(self, changes: Iterable[AuditedChange]) -> int:
+        """Print the changes, a heading before the first; return how many there were."""
+        from rich.text import Text
+
+        count = 0
+        for count, change in enumerate(changes, 1):
+            if count == 1:
+                heading = [f"When ({times.zone_name(utc=self._utc)})", "Who", "Item", "What", "Old → new"]
+                cells = heading if self._with_items else [name for name in heading if name != "Item"]
+                table = self._grid()
+                table.add_row(*(Text(cell, style="bold") for cell in cells))
+                self._put(table)
+            self._put(self._change(change))
+        return count
+
+    def _put(self, table: "Table") -> None:
+        # rich fills every line up to the screen's width: who copies lines, or pipes them, wants no trailing blanks.
+        with self._console.capture() as capture:
+            self._console.print(table)
+        lines = (line.rstrip() for line in capture.get().splitlines())
+        self._console.file.write("\n".join(lines) + "\n")
+
+    def _grid(self) -> "Table":
+        from rich.table import Table
+
+        rest = self._console.width - _WHEN - _WHO - 6 - (2 if self._with_items else 0)
+        widths = [_WHEN, _WHO]
+        if self._with_items:
+            item = max(_NARROWEST * 2 // 3, rest // 5)
+            widths.append(item)
+            rest -= item
+        what = max(_NARROWEST * 2 // 3, rest // 4)
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for width in (*widths, what, max(_NARROWEST, rest - what)):
+            table.add_column(width=width, overflow="fold")
+        return table
+
+    def _change(self, change: AuditedChange) -> "Table":
+        from rich.text import Text
+
+        table = self._grid()
+        first = [Text(times.shown(change.at, utc=self._utc)), _who(change.actor)]
+        if self._with_items:
+            first.append(Text(self._shortened(output.safe(change.item_key))))
+        for what, told in self._lines(change):
+            table.add_row(*first, Text(what, style="cyan"), told)
+            first = [Text("")] * len(first)
+        return table
+
+    def _lines(self, change: AuditedChange) -> Iterator[tuple[str, "Text"]]:
+        for part in change.attributes:
+            if part.name is None:
+                verb = "created" if part.has_new and not part.had_old else "deleted"
+                # The verb says which side this is: no sign before the item.
+                yield verb, self._side(part.new, part.new_ref) if part.has_new else self._side(part.old, part.old_ref)
+            elif part.old_ref or part.new_ref:
+                yield path_text((part.name,)), self._moved(part)
+            else:
+                yield from self._places(part.name, part)
+
+    def _places(self, name: str, part: AttributeChange) -> Iterator[tuple[str, "Text"]]:
+        from rich.text import Text
+
+        found = differences(part.old, part.new, (name,))
+        shown = 0
+        for (path, member), group in groupby(found, key=lambda place: (place.path, place.member)):
+            shown += 1
+            if shown > _MOST_PLACES:
+                more = 1 + sum(1 for _ in groupby(found, key=lambda place: (place.path, place.member)))
+                self.cut = True
+                yield "…", Text(f"and {more:,} more places", style="dim")
+                return
+            places = list(group)
+            yield path_text(path), self._members(places) if member else self._step(places[0].old, places[0].new)
+        if not shown:
+            yield path_text((name,)), Text("the same value", style="dim")
+
+    def _members(self, places: list[Difference]) -> "Text":
+        from rich.text import Text
+
+        line = Text()
+        for position, place in enumerate(places):
+            if position == _MOST_PLACES:
+                self.cut = True
+                return line.append(f"  … and {len(places) - position:,} more", style="dim")
+            line.append("  " if position else "")
+            line.append_text(self._step(place.old, place.new))
+        return line
+
+    def _step(self, old: Value | None, new: Value | None) -> "Text":
+        from rich.text import Text
+
+        if old is None or new is None:
+            sign, value, style = (_MINUS, old, "red") if new is None else ("+", new, "green")
+            return Text(f"{sign} {self._shortened(value_text(value or {}))}", style=style)
+        before, after = value_text(old), value_text(new)
+        if max(len(before), len(after)) > _LONGEST_VALUE:
+            before, after = _from_where_they_part(before, after)
+        line = Text(self._shortened(before), style="red")
+        line.append(" → ", style="default")
+        return line.append(self._shortened(after), style="green")
+
+    def _moved(self, part: AttributeChange) -> "Text":
+        from rich.text import Text
+
+        if not (part.had_old and part.has_new):
+            sign, style = ("+", "green") if part.has_new else (_MINUS, "red")
+            side = self._side(part.new, part.new_ref) if part.has_new else self._side(part.old, part.old_ref)
+            return Text(f"{sign} ", style=style).append_text(side)
+        line = self._side(part.old, part.old_ref)
+        return line.append(" → ", style="default").append_text(self._side(part.new, part.new_ref))
+
+    def _side(self, value: Value | None, reference: ValueReference | None) -> "Text":
+        from rich.text import Text
+
+        if reference is not None:
+            place = output.safe(f"s3://{reference.bucket}/{reference.key}")
+            return Text(f"{reference.bytes:,} bytes, kept in {place}", style="dim")
+        return Text(self._shortened(value_text(value or {})))
+
+    def _shortened(self, text: str) -> str:
+        if len(text) <= _LONGEST_VALUE:
+            return text
+        self.cut = True
+        return f"{text[:_LONGEST_VALUE]}… ({len(text):,} characters)"
+
+
+def _who(actor: Actor | None) -> "Text":
+    from rich.text import Text
+
+    if actor is None:
+        return Text("\N{EN DASH}", style="dim")
+    name = _SERVICES.get(actor.name, actor.name) if actor.kind == "service" else actor.name
+    return Text(output.safe(name))
+
+
+def _from_where_they_part(one: str, other: str) -> tuple[str, str]:
+    """Cut what two long texts begin with alike, so that what differs is seen."""
+    shared = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        shared += 1
+    start = shared - _BEFORE_THE_DIFFERENCE
+    return (one, other) if start <= 1 else (f"…{one[start:]}", f"…{other[start:]}")
+
+
+def path_text(path: tuple[str | int, ...]) -> str:
+    """Return a path for reading: ``limits.max[2]``; a name that would not read alone is quoted, ``limits["a b"]``."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif _reads_alone(step):
+            text += f".{step}" if text else step
+        else:
+            quoted = dumps(step)
+            text += f"[{quoted}]" if text else quoted
+    return text
+
+
+def _opened(value: Value) -> tuple[str, Any]:
+    # Whatever is no DynamoDB value has no type, and is shown as it is.
+    return next(iter(value.items())) if len(value) == 1 else ("", value)
+
+
+def _reads_alone(name: str) -> bool:
+    return bool(name) and name.isprintable() and name.replace("-", "_").replace(":", "_").isidentifier()
+
+
+def value_text(value: Value) -> str:
+    """Return a value of DynamoDB JSON on one line, for reading: all control characters are escaped.
+
+    Maps are ``{name: value}``, sets ``{"a", "b"}``, binary ``<AAEC>`` in base64, NULL ``null``.
+    """
+    kind, content = _opened(value)
+    if kind == "M":
+        parts = (f"{name if _reads_alone(name) else dumps(name)}: {value_text(part)}" for name, part in content.items())
+        return "{" + ", ".join(parts) + "}"
+    if kind == "L":
+        return "[" + ", ".join(value_text(part) for part in content) + "]"
+    if kind in _SETS:
+        return "{" + ", ".join(value_text({kind[0]: member}) for member in content) + "}"
+    if kind == "B":
+        return f"<{output.safe(str(content))}>"
+    if kind in ("S", "N", "BOOL", "NULL"):
+        return dumps(plain(value), indent=None)
+    return output.safe(json.dumps(value, ensure_ascii=False, default=str))

@@ -1,0 +1,75 @@
+"""Where two values differ, path by path: ``limits.max[2]`` and not "limits, somewhere"."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from weaudit.domain.changes import Value
+from weaudit.domain.images import canonical, canonical_number, same_value
+
+_SETS = {"SS": "S", "NS": "N", "BS": "B"}
+
+
+class Difference(NamedTuple):
+    """One place where two values differ. None as a value means that there is none at this place.
+
+    ``path`` leads from the compared value down: names of maps and positions of lists, empty for the value itself.
+    ``member`` says that the value is a member that a set gained or lost, or that stayed out of it.
+    """
+
+    path: tuple[str | int, ...]
+    old: Value | None
+    new: Value | None
+    member: bool = False
+
+
+def differences(old: Value | None, new: Value | None, path: tuple[str | int, ...] = ()) -> Iterator[Difference]:
+    """Yield where two values in DynamoDB JSON differ, maps by name, lists by position, sets member by member.
+
+    Nothing is yielded where DynamoDB would call them the same. What a list lost or gained in its middle is shown as if
+    at its end only where nothing else changed place: equal beginnings and ends are recognised.
+    """
+    if same_value(old, new):
+        return
+    kind = _common_kind(old, new)
+    if old is None or new is None or kind is None:
+        yield Difference(path, old, new)
+    elif kind == "M":
+        before, after = old["M"], new["M"]
+        for name in sorted(before.keys() | after.keys()):
+            yield from differences(before.get(name), after.get(name), (*path, name))
+    elif kind == "L":
+        yield from _list_differences(old["L"], new["L"], path)
+    elif kind in _SETS:
+        yield from _set_differences(kind, old[kind], new[kind], path)
+    else:
+        yield Difference(path, old, new)
+
+
+def _common_kind(old: Value | None, new: Value | None) -> str | None:
+    if old is None or new is None or old.keys() != new.keys():
+        return None
+    return next(iter(old), None)
+
+
+def _list_differences(old: list[Value], new: list[Value], path: tuple[str | int, ...]) -> Iterator[Difference]:
+    shorter = min(len(old), len(new))
+    start = 0
+    while start < shorter and same_value(old[start], new[start]):
+        start += 1
+    tail = 0
+    while tail < shorter - start and same_value(old[-1 - tail], new[-1 - tail]):
+        tail += 1
+    before, after = old[start : len(old) - tail], new[start : len(new) - tail]
+    for offset in range(max(len(before), len(after))):
+        was = before[offset] if offset < len(before) else None
+        now = after[offset] if offset < len(after) else None
+        yield from differences(was, now, (*path, start + offset))
+
+
+def _set_differences(kind: str, old: list[str], new: list[str], path: tuple[str | int, ...]) -> Iterator[Difference]:
+    spelled = canonical_number if kind == "NS" else str
+    before, after = {spelled(member) for member in old}, {spelled(member) for member in new}
+    for member in canonical({kind: list(before - after)})[kind]:
+        yield Difference(path, {_SETS[kind]: member}, None, member=True)
+    for member in canonical({kind: list(after - before)})[kind]:
+        yield Difference(path, None, {_SETS[kind]: member}, member=True)

@@ -1,0 +1,152 @@
+"""What the trail tells: audit records gathered into the changes that made them.
+
+A change of n attributes is n records (docs/formats/audit-record.md); here it is one value again. Everything that reads
+the trail starts from these.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import NamedTuple
+
+from weaudit.domain.changes import Item, Value
+
+
+class Actor(NamedTuple):
+    """Who made a change. ``kind`` is ``stated`` (the writer said so) or ``service`` (AWS made it by itself)."""
+
+    kind: str
+    name: str
+
+
+class ValueReference(NamedTuple):
+    """Where a value is that was too large for its record: an object of the evidence bucket, and its hash."""
+
+    bucket: str
+    key: str
+    sha256: str  # hex, over the object's bytes
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeChange:
+    """One attribute before and after a change, in DynamoDB JSON.
+
+    ``name`` is None where the record tells of the whole item: it was created or deleted. None as a value means that
+    there was none; DynamoDB's NULL is the value ``{"NULL": True}``. A value that was too large for the record is None
+    as well, and its reference says where it is.
+    """
+
+    name: str | None
+    old: Value | None
+    new: Value | None
+    old_ref: ValueReference | None = None
+    new_ref: ValueReference | None = None
+
+    @property
+    def had_old(self) -> bool:
+        """Whether there was a value before the change, here or elsewhere."""
+        return self.old is not None or self.old_ref is not None
+
+    @property
+    def has_new(self) -> bool:
+        """Whether there was a value after the change, here or elsewhere."""
+        return self.new is not None or self.new_ref is not None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedChange:
+    """One change of one item, as the trail tells it. Hashes are None where there was no image."""
+
+    table: str
+    item_key: str
+    at: str  # ISO 8601, UTC: 2024-01-01T00:00:00.000Z
+    sequence: str  # as the stream spelled it, without leading zeros
+    order: str  # sorts the changes of one item, also over a stream turned off and on again
+    event_name: str  # INSERT, MODIFY or REMOVE
+    actor: Actor | None
+    change_id: str | None
+    before_hash: str | None
+    after_hash: str | None
+    attributes: tuple[AttributeChange, ...]  # by name
+    record_ids: tuple[str, ...]  # the record of each attribute, in the same order
+
+
+def changes(records: Iterable[Item]) -> Iterator[AuditedChange]:
+    """Gather records, in DynamoDB JSON, into changes, lazily and in the order in which the changes begin.
+
+    The records of one change must follow each other, but for other changes with the same time and sequence number:
+    as both indexes of the Audit table give them, in either direction.
+    """
+    for _, neighbours in groupby(records, key=lambda record: _text(record, "changesOrder")):
+        gathered: dict[tuple[str, str, str], list[Item]] = {}
+        for record in neighbours:
+            names = (_text(record, "tableName"), _text(record, "itemKey"), _text(record, "changeOrder"))
+            gathered.setdefault(names, []).append(record)
+        for parts in gathered.values():
+            yield _change(parts)
+
+
+def narrowed(change: AuditedChange, attribute: str) -> AuditedChange | None:
+    """Return a change as it concerns one attribute, None where it does not.
+
+    Of a created or deleted item it keeps the attribute alone. An item that is kept elsewhere stays as it is.
+    """
+    kept = []
+    for part, record_id in zip(change.attributes, change.record_ids, strict=True):
+        found: AttributeChange | None = part if part.name == attribute else None
+        if part.name is None and (part.old_ref or part.new_ref):
+            found = part
+        elif part.name is None:
+            old, new = ((value or {}).get("M", {}).get(attribute) for value in (part.old, part.new))
+            found = AttributeChange(attribute, old, new) if old is not None or new is not None else None
+        if found is not None:
+            kept.append((found, record_id))
+    if not kept:
+        return None
+    return replace(change, attributes=tuple(part for part, _ in kept), record_ids=tuple(name for _, name in kept))
+
+
+def _change(records: list[Item]) -> AuditedChange:
+    records.sort(key=lambda record: (_text(record, "updatedAttribute"), _text(record, "id")))
+    common = records[0]
+    actor = common.get("actor", {}).get("M")
+    return AuditedChange(
+        table=_text(common, "tableName"),
+        item_key=_text(common, "itemKey"),
+        at=_text(common, "modificationTime"),
+        sequence=_text(common, "sequenceNumber").lstrip("0") or "0",
+        order=_text(common, "changeOrder"),
+        event_name=_text(common, "eventName"),
+        actor=Actor(_text(actor, "kind"), _text(actor, "name")) if actor else None,
+        change_id=_text(common, "changeId") or None,
+        before_hash=_text(common, "beforeHash") or None,
+        after_hash=_text(common, "afterHash") or None,
+        attributes=tuple(_attribute(record) for record in records),
+        record_ids=tuple(_text(record, "id") for record in records),
+    )
+
+
+def _attribute(record: Item) -> AttributeChange:
+    return AttributeChange(
+        name=_text(record, "updatedAttribute") or None,  # a name is never empty
+        old=record.get("oldValue"),
+        new=record.get("newValue"),
+        old_ref=_reference(record.get("oldValueRef")),
+        new_ref=_reference(record.get("newValueRef")),
+    )
+
+
+def _reference(value: Value | None) -> ValueReference | None:
+    parts = None if value is None else value.get("M")
+    if not parts:
+        return None
+    size = str(parts.get("bytes", {}).get("N", ""))
+    return ValueReference(
+        _text(parts, "bucket"), _text(parts, "key"), _text(parts, "sha256"), int(size) if size.isdecimal() else 0
+    )
+
+
+def _text(record: Item, name: str) -> str:
+    # A record that someone wrote by hand may lack anything: it is shown as it is, and `weaudit verify` judges it.
+    return str(record.get(name, {}).get("S", ""))

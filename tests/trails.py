@@ -1,0 +1,64 @@
+"""An Audit table as infra/template.yaml makes it, and trails written into it by the code that audits."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tests.strategies import change
+from weaudit.deploy.targets import unwire
+from weaudit.domain.auditing import decide
+from weaudit.domain.changes import Change, Item
+
+
+def make_audit_table(client: Any, name: str = "Audit") -> None:
+    """Make the table with both indexes."""
+    indexes = {"history": ("historyKey", "changeOrder"), "changes": ("changesKey", "changesOrder")}
+    names = ["id", *itertools.chain(*indexes.values())]
+    client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": attribute, "AttributeType": "S"} for attribute in names],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": index,
+                "KeySchema": [
+                    {"AttributeName": partition, "KeyType": "HASH"},
+                    {"AttributeName": order, "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+            for index, (partition, order) in indexes.items()
+        ],
+    )
+
+
+def write(client: Any, changes: Iterable[Change], name: str = "Audit") -> list[Item]:
+    """Write the records of the changes, in the order in which a scan of ids would have them: none of use."""
+    records = sorted((record for one in changes for record in decide(one)), key=lambda record: str(record["id"]))
+    for start in range(0, len(records), 25):
+        puts = [{"PutRequest": {"Item": unwire(record)}} for record in records[start : start + 25]]
+        assert not client.batch_write_item(RequestItems={name: puts})["UnprocessedItems"]
+    return records
+
+
+def changed(
+    key: str,
+    images: Iterable[dict[str, Any] | None],
+    *,
+    at_ms: int,
+    every_ms: int = 1000,
+    first: int = 1,
+    **fields: Any,
+) -> Iterator[Change]:
+    """Yield the changes of the item ``key`` (a string key named key) through these images, one every second."""
+    steps = itertools.pairwise([None if image is None else {"key": {"S": key}, **image} for image in images])
+    for number, (old, new) in enumerate(steps):
+        yield change(
+            old,
+            new,
+            sequence=str(10**21 + first + number),
+            created_at_ms=at_ms + number * every_ms,
+            keys={"key": {"S": key}},
+            **fields,
+        )
