@@ -9,14 +9,14 @@ from urllib.parse import quote, urlsplit
 
 from weaudit.errors import InvalidInputError
 
-# Start of a region's name -> domain, domain of dual-stack endpoints ("" where the partition has none).
+# Start of a region's name -> domain, domain of dual-stack endpoints.
 _PARTITIONS = {
     "cn-": ("amazonaws.com.cn", "api.amazonwebservices.com.cn"),
     "eusc-": ("amazonaws.eu", "api.amazonwebservices.eu"),
     "us-iso-": ("c2s.ic.gov", "api.aws.ic.gov"),
     "us-isob-": ("sc2s.sgov.gov", "api.aws.scloud"),
-    "eu-isoe-": ("cloud.adc-e.uk", ""),
-    "us-isof-": ("csp.hci.ic.gov", ""),
+    "eu-isoe-": ("cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    "us-isof-": ("csp.hci.ic.gov", "api.aws.hci.ic.gov"),
 }
 _AWS = ("amazonaws.com", "api.aws")
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -87,8 +87,6 @@ def object_address(endpoint: Endpoint, bucket: str, key: str) -> tuple[str, str]
 
 def _aws_host(service: str, region: str, *, fips: bool, dual_stack: bool, global_s3: bool) -> str:
     plain, dual = next((names for start, names in _PARTITIONS.items() if region.startswith(start)), _AWS)
-    if dual_stack and not dual:
-        raise InvalidInputError(f"{region} has no dual-stack endpoints: unset AWS_USE_DUALSTACK_ENDPOINT")
     if service == "dynamodb":
         # The plain endpoints of GovCloud are FIPS endpoints.
         suffixed = fips and (dual_stack or not region.startswith("us-gov-"))

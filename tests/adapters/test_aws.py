@@ -1,0 +1,315 @@
+"""The client against a real server that throttles, resets, stalls, cuts off, closes, and has another clock."""
+
+import calendar
+import datetime
+import hashlib
+import ipaddress
+import json
+import ssl
+import threading
+import time
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.adapters.scripted_server import (
+    Request,
+    ScriptedServer,
+    Step,
+    answer,
+    dynamodb,
+    hang_up,
+    refusal,
+    reset,
+    serving,
+    stall,
+)
+from weaudit.adapters.aws import S3, Connection, DynamoDB
+from weaudit.errors import RecordRejectedError, StoreRefusedError, StoreUnavailableError
+
+_DONE: dict[str, Any] = {"UnprocessedItems": {}}
+_KEYS = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "wJalr"}
+
+
+class Hasty(Connection):
+    """The same with short waits."""
+
+    read_s = 0.2
+    first_wait_s = 0.001
+    first_throttled_wait_s = 0.002
+
+
+class Once(Hasty):
+    """Tries once: what it survives was not counted as a failure."""
+
+    attempts = 1
+
+
+def connect(server: ScriptedServer, kind: type[Connection] = Hasty, service: str = "dynamodb", **more: str) -> Any:
+    connection = kind.from_environment(service, {**_KEYS, "AWS_ENDPOINT_URL": server.url, **more})
+    return DynamoDB(connection) if service == "dynamodb" else S3(connection)
+
+
+def put(client: DynamoDB) -> dict[str, Any]:
+    return client.call("BatchWriteItem", {"RequestItems": {"Audit": []}})
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        refusal("ThrottlingException"),
+        refusal("ProvisionedThroughputExceededException"),
+        refusal("TransactionInProgressException"),
+        refusal("TransactionConflictException"),
+        refusal("InternalServerError", status=500),
+        answer(503, b""),
+        answer(502, b"<html>a proxy's page</html>"),
+        reset,
+        hang_up,
+        stall,
+        dynamodb(_DONE, cut=5),
+        dynamodb(_DONE, cut=0),
+        answer(200, b""),
+        answer(200, b"[]"),
+        answer(200, b'{"half":'),
+        answer(200, _DONE, headers={"x-amz-crc32": "1"}),
+        answer(400, {"__type": "x#ValidationException"}, headers={"x-amz-crc32": "1"}),
+    ],
+)
+def test_what_may_pass_is_tried_again(failing: Step) -> None:
+    with serving(failing, failing, dynamodb(_DONE)) as server:
+        assert put(connect(server)) == _DONE
+    assert len(server.requests) == 3
+    assert len({request.body for request in server.requests}) == 1
+
+
+@pytest.mark.parametrize(
+    ("failing", "status", "code"),
+    [(refusal("ThrottlingException"), 400, "ThrottlingException"), (answer(503), 503, ""), (hang_up, 0, "")],
+)
+def test_attempts_are_bounded(failing: Step, status: int, code: str) -> None:
+    with serving(failing) as server, pytest.raises(StoreUnavailableError) as raised:
+        put(connect(server))
+    assert len(server.requests) == Connection.attempts
+    assert (raised.value.status, raised.value.aws_code) == (status, code)
+
+
+def test_no_attempt_begins_after_the_deadline() -> None:
+    class Late(Hasty):
+        deadline_s = 0.0
+
+    with serving(answer(500)) as server, pytest.raises(StoreUnavailableError):
+        put(connect(server, Late))
+    assert len(server.requests) == 1
+
+
+def test_nobody_there_is_unavailable() -> None:
+    with serving(answer(200)) as server:
+        client = connect(server)
+    with pytest.raises(StoreUnavailableError, match=r"no answer from 127\.0\.0\.1"):
+        put(client)
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException", "UnrecognizedClientException"])
+def test_a_refusal_is_final(code: str) -> None:
+    with serving(refusal(code, "why")) as server, pytest.raises(StoreRefusedError, match=f"{code}.*why") as raised:
+        put(connect(server))
+    assert len(server.requests) == 1
+    assert (raised.value.aws_code, raised.value.status) == (code, 400)
+
+
+def test_a_record_that_is_too_large_is_rejected_at_once() -> None:
+    message = "Item size has exceeded the maximum allowed size"
+    with serving(refusal("ValidationException", message)) as server, pytest.raises(RecordRejectedError, match=message):
+        put(connect(server))
+    assert len(server.requests) == 1
+
+
+def test_what_dynamodb_could_never_read_is_not_sent() -> None:
+    with serving(dynamodb(_DONE)) as server:
+        client = connect(server)
+        with pytest.raises(RecordRejectedError, match="surrogate"):
+            client.call("PutItem", {"Item": {"id": {"S": "\ud800"}}})
+        with pytest.raises(RecordRejectedError, match="16 MB"):
+            client.call("PutItem", {"Item": {"id": {"S": "x" * (16 * 1024 * 1024)}}})
+    assert server.requests == []
+
+
+def test_an_answer_given_before_the_body_was_read_is_heard() -> None:
+    """A server may refuse a large body, and close, while it is still being sent."""
+
+    early = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with serving(early=early) as server, pytest.raises(RecordRejectedError) as raised:
+        connect(server, Patient, "s3").put_object("bucket", "key", b"x" * 50_000_000, "application/json")
+    assert raised.value.status == 413
+
+
+class Patient(Hasty):
+    """Has time for large bodies."""
+
+    read_s = 10.0
+
+
+def test_connections_are_kept_and_shared_by_threads_that_come_and_go() -> None:
+    with serving(dynamodb(_DONE)) as server:
+        client = connect(server)
+        for _ in range(5):
+            thread = threading.Thread(target=put, args=(client,))
+            thread.start()
+            thread.join()
+    assert [request.connection for request in server.requests] == [1] * 5
+
+
+def test_threads_at_one_time_never_share_a_connection() -> None:
+    together = threading.Barrier(4)
+
+    def all_at_once(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        together.wait()
+        number = json.loads(request.body)["number"]
+        return dynamodb({"number": number})(request, connection, server)
+
+    with serving(all_at_once) as server:
+        client = connect(server, Patient)
+        answers: list[tuple[int, Any]] = []
+
+        def work(number: int) -> None:
+            for _ in range(20):
+                answers.append((number, client.call("PutItem", {"number": number})["number"]))  # noqa: PERF401
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(answers) == 80
+    assert all(asked == told for asked, told in answers)
+    assert len({request.connection for request in server.requests}) == 4
+
+
+def test_a_connection_closed_while_idle_is_noticed_before_it_is_used() -> None:
+    with serving(dynamodb(_DONE, close=True), dynamodb(_DONE)) as server:
+        client = connect(server, Once)
+        put(client)
+        assert server.closed.get() == 1
+        put(client)
+    assert [request.connection for request in server.requests] == [1, 2]
+
+
+@pytest.mark.parametrize("lost", [hang_up, reset])
+def test_a_kept_connection_lost_without_an_answer_is_no_failure(lost: Step) -> None:
+    with serving(dynamodb(_DONE), lost, dynamodb(_DONE)) as server:
+        client = connect(server, Once)
+        put(client)
+        put(client)
+    assert [request.connection for request in server.requests] == [1, 1, 2]
+
+
+def test_a_new_connection_lost_without_an_answer_is_a_failure() -> None:
+    with serving(hang_up) as server, pytest.raises(StoreUnavailableError):
+        put(connect(server, Once))
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_says_close_is_taken_at_its_word() -> None:
+    with serving(answer(200, _DONE, headers={"Connection": "close"}), dynamodb(_DONE)) as server:
+        client = connect(server, Once)
+        put(client)
+        put(client)
+    assert [request.connection for request in server.requests] == [1, 2]
+
+
+@pytest.mark.parametrize("code", ["InvalidSignatureException", "RequestTimeTooSkewed"])
+@pytest.mark.parametrize("ahead_s", [-7200, 7200])
+def test_a_clock_that_is_off_is_corrected_by_the_servers(code: str, ahead_s: int) -> None:
+    date = formatdate(time.time() + ahead_s, usegmt=True)
+    with serving(refusal(code, headers={"Date": date}), dynamodb(_DONE)) as server:
+        client = connect(server, Once)
+        put(client)
+        put(client)
+    stamps = [calendar.timegm(time.strptime(r.headers["x-amz-date"], "%Y%m%dT%H%M%SZ")) for r in server.requests]
+    assert len(stamps) == 3
+    # Corrected once and for all; well within the five minutes that AWS allows.
+    assert all(abs(stamp - stamps[0] - ahead_s) < 200 for stamp in stamps[1:])
+
+
+@pytest.mark.parametrize("headers", [{}, {"Date": "nonsense"}, {"Date": "Thu, 01 Jan 1970 00:00:00 GMT"}])
+def test_a_signature_refused_for_another_reason_is_final_and_its_text_is_kept_back(headers: dict[str, str]) -> None:
+    failing = refusal("InvalidSignatureException", "x-amz-security-token:hunter2", headers=headers)
+    with serving(failing) as server, pytest.raises(StoreRefusedError) as raised:
+        put(connect(server, AWS_SESSION_TOKEN="hunter2"))
+    assert len(server.requests) <= 2
+    assert "hunter2" not in str(raised.value)
+
+
+def test_the_trace_is_passed_on_inside_lambda_only() -> None:
+    environment = {**_KEYS, "AWS_LAMBDA_FUNCTION_NAME": "audit_producer", "_X_AMZN_TRACE_ID": "Root=1-a;Sampled=1"}
+    with serving(dynamodb(_DONE)) as server:
+        environment["AWS_ENDPOINT_URL"] = server.url
+        client = DynamoDB(Hasty.from_environment("dynamodb", environment))
+        put(client)
+        environment["_X_AMZN_TRACE_ID"] = "Root=1-b"
+        put(client)
+        put(connect(server, _X_AMZN_TRACE_ID="Root=1-c"))
+    assert [r.headers.get("x-amzn-trace-id") for r in server.requests] == ["Root=1-a;Sampled=1", "Root=1-b", None]
+
+
+def test_objects() -> None:
+    with serving(answer(200), answer(200, b"\x00\xff"), answer(200, b"")) as server:
+        client = connect(server, Once, "s3")
+        client.put_object("bucket", "a/b c", b"body", "application/json")
+        assert client.get_object("bucket", "a/b c") == b"\x00\xff"
+        assert client.get_object("bucket", "empty") == b""
+    assert [(r.method, r.path, r.body) for r in server.requests[:2]] == [
+        ("PUT", "/bucket/a/b%20c", b"body"),
+        ("GET", "/bucket/a/b%20c", b""),
+    ]
+    assert server.requests[0].headers["x-amz-content-sha256"] == hashlib.sha256(b"body").hexdigest()
+
+
+@pytest.mark.parametrize("failing", [answer(503, b"<Error><Code>SlowDown</Code></Error>"), answer(200, b"abc", cut=1)])
+def test_objects_are_tried_again(failing: Step) -> None:
+    with serving(failing, answer(200, b"abc")) as server:
+        assert connect(server, service="s3").get_object("bucket", "key") == b"abc"
+    assert len(server.requests) == 2
+
+
+def test_errors_of_s3_are_read() -> None:
+    body = b"<?xml version='1.0'?><Error><Code>NoSuchBucket</Code><Message>a &lt;b&gt; &amp;amp;</Message></Error>"
+    with serving(answer(404, body)) as server, pytest.raises(StoreRefusedError, match="a <b> &amp;") as raised:
+        connect(server, service="s3").get_object("bucket", "key")
+    assert (raised.value.aws_code, raised.value.status) == ("NoSuchBucket", 404)
+
+
+def test_tls_is_verified(tmp_path: Path) -> None:
+    certificate, context = _certificate(tmp_path)
+    with serving(dynamodb(_DONE), context=context) as server:
+        client = connect(server, Once, AWS_CA_BUNDLE=str(certificate))
+        assert put(client) == put(client) == _DONE
+        with pytest.raises(StoreUnavailableError, match=r"(?i)certificate"):
+            put(connect(server, Once))
+    assert [request.connection for request in server.requests] == [1, 1]
+
+
+def _certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now)
+    built = built.not_valid_after(now + datetime.timedelta(days=1)).add_extension(address, critical=False)
+    signed = built.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(
+        key, hashes.SHA256()
+    )
+    certificate, secret = directory / "certificate.pem", directory / "key.pem"
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    kind = serialization.PrivateFormat.PKCS8
+    secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, kind, serialization.NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, secret)
+    return certificate, context

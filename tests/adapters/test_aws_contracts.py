@@ -1,0 +1,182 @@
+"""The operations in use keep their promises on moto and on the embedded engine, also where it checks signatures."""
+
+import base64
+import contextlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import requests
+from moto import mock_aws
+
+from weaudit.adapters.aws import S3, Connection, DynamoDB
+from weaudit.errors import RecordRejectedError, StoreRefusedError
+from weaudit.local import engine as engines
+from weaudit.local import process
+
+_REGION = "us-east-1"
+_TABLE, _BUCKET = "contract-audit", "contract-evidence"
+
+
+class _Relay(BaseHTTPRequestHandler):
+    """Hands each request to moto, which answers in this process in AWS's place."""
+
+    protocol_version = "HTTP/1.1"
+
+    def _relay(self) -> None:
+        service = "dynamodb" if "X-Amz-Target" in self.headers else "s3"
+        url = f"https://{service}.{_REGION}.amazonaws.com{self.path}"
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+        answer = requests.request(self.command, url, headers=headers, data=body, timeout=30)
+        self.send_response(answer.status_code)
+        for name, value in answer.headers.items():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection", "content-encoding"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.content)))
+        self.end_headers()
+        self.wfile.write(answer.content)
+
+    do_POST = do_PUT = do_GET = _relay  # noqa: N815 the names are the standard library's
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 the name is the standard library's
+        pass
+
+
+@contextlib.contextmanager
+def _moto() -> Iterator[dict[str, str]]:
+    with mock_aws():
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _Relay)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_address[1]}"
+            keys = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret"}
+            yield {"AWS_ENDPOINT_URL": url, "AWS_REGION": _REGION, **keys}
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+@pytest.fixture(scope="module", params=["moto", pytest.param("engine", marks=pytest.mark.engine)])
+def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A store that anyone may use, or (the engine, IAM on) that only the key of a real user opens."""
+    with contextlib.ExitStack() as stack:
+        if request.param == "moto":
+            variables = stack.enter_context(_moto())
+        else:
+            variables = stack.enter_context(_guarded_engine(tmp_path_factory.mktemp("guarded")))
+        client = _boto3("dynamodb", variables)
+        client.create_table(
+            TableName=_TABLE,
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        _boto3("s3", variables).create_bucket(Bucket=_BUCKET)
+        yield variables
+
+
+@contextlib.contextmanager
+def _guarded_engine(directory: Path) -> Iterator[dict[str, str]]:
+    started = engines.up(port=process.free_port(), state_dir=directory, auth=True)
+    try:
+        yield {**started.environment(), "AWS_REGION": _REGION}
+    finally:
+        engines.down(state_dir=directory, force=True)
+
+
+def _boto3(service: str, variables: dict[str, str]) -> Any:
+    return boto3.client(
+        service,
+        region_name=_REGION,
+        endpoint_url=variables["AWS_ENDPOINT_URL"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+@pytest.fixture
+def dynamodb(environment: dict[str, str]) -> DynamoDB:
+    return DynamoDB(Connection.from_environment("dynamodb", environment))
+
+
+@pytest.fixture
+def s3(environment: dict[str, str]) -> S3:
+    return S3(Connection.from_environment("s3", environment))
+
+
+def test_a_batch_of_every_type_comes_back_as_it_went_in(dynamodb: DynamoDB, environment: dict[str, str]) -> None:
+    binary = base64.b64encode(bytes(range(256))).decode()
+    items = [
+        {
+            "id": {"S": f"é\u2028😀-{number}"},
+            "number": {"N": "12345678901234567890123456789012345678"},
+            "binary": {"B": binary},
+            "nested": {"M": {"list": {"L": [{"NULL": True}, {"BOOL": False}, {"S": ""}]}}},
+            "set": {"SS": ["a"]},
+        }
+        for number in range(25)
+    ]
+    requested = {"RequestItems": {_TABLE: [{"PutRequest": {"Item": item}} for item in items]}}
+    # Twice: the second writes the same over itself.
+    for _ in range(2):
+        assert not dynamodb.call("BatchWriteItem", requested).get("UnprocessedItems")
+    for item in items:
+        found = dynamodb.call("GetItem", {"TableName": _TABLE, "Key": {"id": item["id"]}, "ConsistentRead": True})
+        assert found["Item"] == item
+    stored = _boto3("dynamodb", environment).get_item(TableName=_TABLE, Key={"id": items[0]["id"]})["Item"]
+    assert stored["binary"] == {"B": bytes(range(256))}
+
+
+def test_an_item_over_400_kb_is_rejected(dynamodb: DynamoDB) -> None:
+    item = {"id": {"S": "large"}, "value": {"S": "x" * 410_000}}
+    with pytest.raises(RecordRejectedError) as raised:
+        dynamodb.call("BatchWriteItem", {"RequestItems": {_TABLE: [{"PutRequest": {"Item": item}}]}})
+    assert raised.value.aws_code == "ValidationException"
+    assert "xxx" not in str(raised.value)
+
+
+def test_twins_in_a_batch_are_rejected(dynamodb: DynamoDB) -> None:
+    twin = {"PutRequest": {"Item": {"id": {"S": "twin"}}}}
+    with pytest.raises(RecordRejectedError):
+        dynamodb.call("BatchWriteItem", {"RequestItems": {_TABLE: [twin, twin]}})
+
+
+def test_no_such_table_is_a_refusal(dynamodb: DynamoDB) -> None:
+    with pytest.raises(StoreRefusedError) as raised:
+        dynamodb.call("BatchWriteItem", {"RequestItems": {"missing": [{"PutRequest": {"Item": {"id": {"S": "a"}}}}]}})
+    assert raised.value.aws_code == "ResourceNotFoundException"
+
+
+@pytest.mark.parametrize("key", ["quarantine/plain.json", "spill/a b+c%2F&ü😀(1)'*!~.json", "spill//double/../dots"])
+@pytest.mark.parametrize("body", [b"", b'{"a": 1}', bytes(range(256)) * 4096])
+def test_an_object_comes_back_as_it_went_in(s3: S3, environment: dict[str, str], key: str, body: bytes) -> None:
+    for _ in range(2):
+        s3.put_object(_BUCKET, key, body, "application/json")
+    assert s3.get_object(_BUCKET, key) == body
+    stored = _boto3("s3", environment).get_object(Bucket=_BUCKET, Key=key)
+    assert stored["Body"].read() == body
+    assert stored["ContentType"] == "application/json"
+
+
+@pytest.mark.parametrize(("bucket", "code"), [(_BUCKET, "NoSuchKey"), ("contract-missing", "NoSuchBucket")])
+def test_what_is_not_there_is_a_refusal(s3: S3, bucket: str, code: str) -> None:
+    with pytest.raises(StoreRefusedError) as raised:
+        s3.get_object(bucket, "missing")
+    assert (raised.value.aws_code, raised.value.status) == (code, 404)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("environment", ["engine"], indirect=True)
+def test_a_wrong_secret_is_refused(environment: dict[str, str]) -> None:
+    wrong = {**environment, "AWS_SECRET_ACCESS_KEY": "wrong"}
+    with pytest.raises(StoreRefusedError):
+        DynamoDB(Connection.from_environment("dynamodb", wrong)).call("DescribeTable", {"TableName": _TABLE})
+    with pytest.raises(StoreRefusedError):
+        S3(Connection.from_environment("s3", wrong)).put_object(_BUCKET, "key", b"", "text/plain")

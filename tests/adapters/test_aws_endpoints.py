@@ -1,0 +1,142 @@
+"""Endpoints are those that botocore resolves, for every region that it knows and some that it does not know yet."""
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import botocore.session
+import pytest
+from botocore.endpoint_provider import EndpointProvider
+from botocore.exceptions import EndpointProviderError
+
+from weaudit.adapters import endpoints
+from weaudit.errors import InvalidInputError
+
+_LOADER = botocore.session.Session().get_component("data_loader")
+_PARTITIONS = _LOADER.load_data("partitions")
+# Pseudo regions such as aws-global are where no function runs; some regions exist in the pattern only, as of today.
+REGIONS = sorted(
+    {region for partition in _PARTITIONS["partitions"] for region in partition["regions"] if "global" not in region}
+    | {"eu-north-9", "cn-south-3", "us-gov-south-1", "us-iso-north-7", "us-isob-south-1", "us-isof-west-2"}
+    | {"eu-isoe-east-2", "eusc-de-west-2"}
+)
+BUCKETS = ["bucket", "a.b.c", "Upper", "under_score", "ends-", "-begins", "xn--abc", "a--b", "1.2.3.4", "ab", "a" * 64]
+
+
+@pytest.fixture(scope="module", params=["dynamodb", "s3"])
+def provider(request: pytest.FixtureRequest) -> tuple[str, EndpointProvider]:
+    rules = _LOADER.load_service_model(request.param, "endpoint-rule-set-1")
+    return request.param, EndpointProvider(rules, _PARTITIONS)
+
+
+@pytest.mark.parametrize("dual_stack", [False, True])
+@pytest.mark.parametrize("fips", [False, True])
+def test_every_region(provider: tuple[str, EndpointProvider], fips: bool, dual_stack: bool) -> None:
+    service, rules = provider
+    for region in REGIONS:
+        environment = {"AWS_REGION": region}
+        environment["AWS_USE_FIPS_ENDPOINT"] = str(fips).lower()
+        environment["AWS_USE_DUALSTACK_ENDPOINT"] = str(dual_stack).lower()
+        parameters = {"Region": region, "UseFIPS": fips, "UseDualStack": dual_stack}
+        if service == "s3":
+            parameters |= {"Bucket": "bucket", "UseGlobalEndpoint": region == "us-east-1" and not (fips or dual_stack)}
+        try:
+            theirs = rules.resolve_endpoint(**parameters)
+        except EndpointProviderError:
+            with pytest.raises(InvalidInputError):
+                endpoints.resolve(service, environment)
+            continue
+        ours = endpoints.resolve(service, environment)
+        host = ours.host if service == "dynamodb" else endpoints.object_address(ours, "bucket", "key")[0]
+        assert f"{ours.scheme}://{host}" == theirs.url
+        signing = (theirs.properties.get("authSchemes") or [{}])[0].get("signingRegion", region)
+        assert ours.region == signing
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_buckets_are_in_the_host_name_where_botocore_puts_them_there(bucket: str) -> None:
+    rules = EndpointProvider(_LOADER.load_service_model("s3", "endpoint-rule-set-1"), _PARTITIONS)
+    theirs = rules.resolve_endpoint(Region="eu-west-1", UseFIPS=False, UseDualStack=False, Bucket=bucket)
+    ours = endpoints.resolve("s3", {"AWS_REGION": "eu-west-1"})
+    host, path = endpoints.object_address(ours, bucket, "key")
+    assert f"https://{host}{path}" == f"{theirs.url}/key"
+
+
+_URL, _OTHER = "http://127.0.0.1:4566", "https://other.example:8443/base/"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"AWS_ENDPOINT_URL": _URL},
+        {"AWS_ENDPOINT_URL": _URL, "AWS_ENDPOINT_URL_S3": _OTHER, "AWS_ENDPOINT_URL_DYNAMODB": ""},
+        {"AWS_ENDPOINT_URL_DYNAMODB": _OTHER},
+        {"AWS_ENDPOINT_URL": "http://LocalHost:80/"},
+        {"AWS_ENDPOINT_URL": "http://[::1]:4566"},
+        {"AWS_ENDPOINT_URL": _URL, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
+        {"AWS_ENDPOINT_URL": _URL, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false"},
+        {"AWS_S3_US_EAST_1_REGIONAL_ENDPOINT": "regional", "AWS_DEFAULT_REGION": "us-east-1"},
+        {"AWS_DEFAULT_REGION": "us-east-1"},
+    ],
+)
+def test_the_environment_is_read_as_a_botocore_client_reads_it(
+    variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = {"AWS_DEFAULT_REGION": "eu-west-1", **variables}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    table = endpoints.resolve("dynamodb", environment)
+    assert _sent_by_botocore("dynamodb", "list_tables") == (table.scheme, table.host, table.path + "/")
+    bucket = endpoints.resolve("s3", environment)
+    address = endpoints.object_address(bucket, "bucket", "a/b c")
+    assert _sent_by_botocore("s3", "get_object", Bucket="bucket", Key="a/b c") == (bucket.scheme, *address)
+
+
+class _SeenError(Exception):
+    pass
+
+
+def _sent_by_botocore(service: str, operation: str, **parameters: str) -> tuple[str, str, str]:
+    session = botocore.session.Session()
+    session.set_credentials("AKID", "secret")
+    client: Any = session.create_client(service)
+    seen: list[str] = []
+
+    def stop(request: Any, **_: Any) -> None:
+        seen.append(request.url)
+        raise _SeenError
+
+    client.meta.events.register("before-send", stop)
+    with contextlib.suppress(_SeenError):
+        getattr(client, operation)(**parameters)
+    client.close()
+    parts = urlsplit(seen[0])
+    scheme, host, _ = endpoints.split_url(f"{parts.scheme}://{parts.netloc}")
+    return scheme, host, parts.path
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"AWS_REGION": "eu west"},
+        {"AWS_REGION": "eu-west-1/@evil.example"},
+        {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "127.0.0.1:4566"},
+        {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "ftp://host"},
+        {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://host:port"},
+        {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://user:pass@host"},
+        {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://host?x=1"},
+        {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": _URL, "AWS_USE_FIPS_ENDPOINT": "true"},
+    ],
+)
+def test_a_wrong_setting_is_said_and_never_shows_a_password(environment: dict[str, str]) -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        endpoints.resolve("dynamodb", environment)
+    assert "pass" not in str(raised.value)
+
+
+def test_aws_region_comes_before_the_default_region() -> None:
+    found = endpoints.resolve("dynamodb", {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-east-2"})
+    assert (found.region, found.host) == ("eu-west-1", "dynamodb.eu-west-1.amazonaws.com")
