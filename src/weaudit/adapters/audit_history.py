@@ -6,19 +6,24 @@ Both indexes are eventually consistent: a change shows a moment after its record
 import heapq
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from weaudit.domain.auditing import changes_key
-from weaudit.domain.changes import Item
-from weaudit.domain.histories import AuditedChange, changes
+from weaudit.domain.changes import Item, Value
+from weaudit.domain.histories import AuditedChange, ValueReference, changes
 from weaudit.domain.item_keys import history_key
+from weaudit.domain.spilling import restore
 
 Query = Callable[[dict[str, Any]], dict[str, Any]]
 """Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text."""
 
 FIRST_MONTH = "2024-01"
 """WeAudit is younger than this, and so is every record: where nobody says since when, reading begins here."""
+
+Fetch = Callable[[str, str], bytes | None]
+"""Returns an object of the evidence bucket, by bucket and key, or None where it is not there."""
 
 _SHARDS = "0123456789abcdef"
 # Most askers want few changes: the first page is small, and whoever reads on gets whole pages (1 MB).
@@ -37,9 +42,10 @@ class AuditHistory:
     Times are ISO 8601 in UTC with milliseconds (``2024-01-01T00:00:00.000Z``), and both ends belong to the range.
     """
 
-    def __init__(self, query: Query, audit_table: str) -> None:
+    def __init__(self, query: Query, audit_table: str, fetch: Fetch) -> None:
         self._query = query
         self._audit_table = audit_table
+        self._fetch = fetch
 
     def item(
         self, table: str, item_key: str, since: str | None = None, until: str | None = None, newest_first: bool = False
@@ -65,7 +71,7 @@ class AuditHistory:
                 if abs(_time(change.at) - _time(beyond)) > _SLACK:
                     return
                 continue
-            yield change
+            yield self._whole(change)
 
     def table(
         self, table: str, since: str | None = None, until: str | None = None, newest_first: bool = False
@@ -89,10 +95,28 @@ class AuditHistory:
                 ahead = months[position + 1] if position + 1 < len(months) else None
                 following = self._month(pool, table, ahead, since, last, newest_first) if ahead else []
                 merged = heapq.merge(*(changes(shard) for shard in shards), key=_moment, reverse=newest_first)
-                yield from merged
+                yield from map(self._whole, merged)
         finally:
             # Whoever stops early does not wait for pages that nobody will read.
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def _whole(self, change: AuditedChange) -> AuditedChange:
+        """Return the change with the values that were too large for its records, read and checked by their hashes."""
+        if not any(part.lost for part in change.attributes):
+            return change
+        parts = tuple(
+            replace(
+                part,
+                old=self._followed(part.old_ref) if part.old_ref else part.old,
+                new=self._followed(part.new_ref) if part.new_ref else part.new,
+            )
+            for part in change.attributes
+        )
+        return replace(change, attributes=parts)
+
+    def _followed(self, reference: ValueReference) -> Value | None:
+        body = self._fetch(reference.bucket, reference.key)
+        return None if body is None else restore(body, reference.sha256)
 
     def _month(
         self, pool: ThreadPoolExecutor, table: str, month: str, since: str | None, until: str, newest_first: bool

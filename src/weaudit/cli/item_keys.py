@@ -48,9 +48,9 @@ class _Number(str):
 
 def _typed(value: Any, kind: str) -> Value:
     if isinstance(value, dict):
-        if list(value) != [kind] or not isinstance(value[kind], str):
+        if list(value) != [kind] or isinstance(value[kind], dict):
             raise ValueError("another type")
-        return {kind: str(value[kind])}
+        value = value[kind]
     if not isinstance(value, str) or (kind != "N" and isinstance(value, _Number)):
         raise ValueError("another type")
     return {kind: str(value)}

@@ -93,7 +93,7 @@ class Rendering:
                 verb = "created" if part.has_new and not part.had_old else "deleted"
                 # The verb says which side this is: no sign before the item.
                 yield verb, self._side(part.new, part.new_ref) if part.has_new else self._side(part.old, part.old_ref)
-            elif part.old_ref or part.new_ref:
+            elif part.lost:
                 yield path_text((part.name,)), self._moved(part)
             else:
                 yield from self._places(part.name, part)
@@ -135,6 +135,7 @@ class Rendering:
             return Text(f"{sign} {self._shortened(value_text(value or {}))}", style=style)
         before, after = value_text(old), value_text(new)
         if max(len(before), len(after)) > _LONGEST_VALUE:
+            self.cut = True
             before, after = _from_where_they_part(before, after)
         line = Text(self._shortened(before), style="red")
         line.append(" → ", style="default")
@@ -153,9 +154,9 @@ class Rendering:
     def _side(self, value: Value | None, reference: ValueReference | None) -> "Text":
         from rich.text import Text
 
-        if reference is not None:
+        if reference is not None and value is None:
             place = output.safe(f"s3://{reference.bucket}/{reference.key}")
-            return Text(f"{reference.bytes:,} bytes, kept in {place}", style="dim")
+            return Text(f"{reference.bytes:,} bytes, gone from {place} or altered there", style="dim")
         return Text(self._shortened(value_text(value or {})))
 
     def _shortened(self, text: str) -> str:

@@ -138,7 +138,14 @@ def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None)
             ) from error
         return {"Items": wire(answer["Items"]), "LastEvaluatedKey": wire(answer.get("LastEvaluatedKey"))}
 
-    return AuditHistory(query, audit_table)
+    def fetch(bucket: str, key: str) -> bytes | None:
+        s3 = target.client("s3")  # made where a value needs it: few trails have large ones
+        try:
+            return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
+            return None
+
+    return AuditHistory(query, audit_table, fetch)
 
 
 def _range(since: str | None, until: str | None, utc: bool) -> tuple[str | None, str | None]:
@@ -162,8 +169,11 @@ def _key_schema(client: Any, table: str) -> tuple[dict[str, str] | None, str]:
     except client.exceptions.ResourceNotFoundException:
         return None, f"There is no table {table} now. Is its name spelled exactly so (--table)?"
     except botocore.exceptions.ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "ValidationException":
+            return None, f"{table!r} can be no table's name (--table)."
         # Reading the trail needs no permission on the table itself.
-        if "AccessDenied" not in error.response["Error"]["Code"]:
+        if "AccessDenied" not in code:
             raise
         return None, ""
     except botocore.exceptions.ParamValidationError:

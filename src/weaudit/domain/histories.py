@@ -33,8 +33,8 @@ class AttributeChange:
     """One attribute before and after a change, in DynamoDB JSON.
 
     ``name`` is None where the record tells of the whole item: it was created or deleted. None as a value means that
-    there was none; DynamoDB's NULL is the value ``{"NULL": True}``. A value that was too large for the record is None
-    as well, and its reference says where it is.
+    there was none; DynamoDB's NULL is the value ``{"NULL": True}``. A value that was too large for the record has a
+    reference that says where it is; it is None until it is read, and stays so where it is gone or was altered.
     """
 
     name: str | None
@@ -42,6 +42,11 @@ class AttributeChange:
     new: Value | None
     old_ref: ValueReference | None = None
     new_ref: ValueReference | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether a value was too large for its record and is not here: not read yet, gone, or altered."""
+        return (self.old_ref is not None and self.old is None) or (self.new_ref is not None and self.new is None)
 
     @property
     def had_old(self) -> bool:

@@ -1,0 +1,174 @@
+"""Changes on a screen and as JSON: readable, safe, and nothing lost that is not said to be cut."""
+
+import io
+import itertools
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from rich.console import Console
+
+from tests import strategies
+from tests.strategies import change
+from weaudit.cli.plain_json import document, dumps, plain
+from weaudit.cli.rendering import Rendering, path_text, value_text
+from weaudit.domain.auditing import decide
+from weaudit.domain.changes import Change
+from weaudit.domain.histories import AuditedChange, changes
+from weaudit.domain.images import canonical, same_value
+
+KEY = {"key": {"S": "k"}}
+NULL = {"NULL": True}
+
+
+def gathered(*told: Change, actor: str = "") -> list[AuditedChange]:
+    return list(changes(record for one in told for record in decide(one, actor)))
+
+
+def screen(*told: Change, width: int = 120, with_items: bool = False, colour: bool = False, actor: str = "") -> str:
+    file = io.StringIO()
+    console = Console(
+        file=file, width=width, highlight=False, force_terminal=colour, color_system="standard" if colour else None
+    )
+    rendering = Rendering(console, utc=True, with_items=with_items)
+    assert rendering.print(gathered(*told, actor=actor)) == len(told)
+    text = file.getvalue()
+    assert rendering.cut == ("…" in text)
+    # Signs that look alike are told apart by the linter, not by readers.
+    return text.replace("\N{MINUS SIGN}", "-").replace("\N{EN DASH}", "-")
+
+
+def rows(old: dict[str, Any], new: dict[str, Any], **asked: Any) -> list[str]:
+    """Return what and old → new of each line of one modification, blanks folded."""
+    lines = screen(change({**KEY, **old}, {**KEY, **new}), **asked).splitlines()[1:]
+    return [" ".join(line[37:].split()) for line in lines]
+
+
+def test_a_life_of_an_item_reads_from_top_to_bottom() -> None:
+    told = [None, {**KEY, "value": {"N": "3600"}}, {**KEY, "value": {"N": "1800"}, "by": {"S": "alice"}}, None]
+    steps = [change(old, new, sequence=str(number)) for number, (old, new) in enumerate(itertools.pairwise(told))]
+    assert screen(*steps, actor="by", width=100).splitlines() == [
+        "When (UTC)           Who             What              Old → new",
+        '2024-01-01 00:00:00  -               created           {key: "k", value: 3600}',
+        '2024-01-01 00:00:00  alice           by                + "alice"',
+        "                                     value             3600 → 1800",
+        '2024-01-01 00:00:00  -               deleted           {key: "k", value: 1800, by: "alice"}',
+    ]
+
+
+def test_a_deletion_by_ttl_says_so() -> None:
+    text = screen(change({**KEY}, None, service="dynamodb.amazonaws.com"))
+    assert "DynamoDB (TTL)  deleted" in text
+
+
+def test_a_tables_changes_name_their_items() -> None:
+    text = screen(change(None, KEY, keys={"pk": {"S": "a"}, "sk": {"N": "7"}}), with_items=True, width=140)
+    assert '{"pk":{"S":"a"},"s' in text
+    assert "Item" in text
+
+
+def test_nested_differences_are_told_path_by_path() -> None:
+    old = {"a": {"M": {"b": {"L": [{"N": "0"}, {"N": "0"}, {"N": "1"}]}, "x y": NULL}}, "s": {"SS": ["a", "b"]}}
+    new = {"a": {"M": {"b": {"L": [{"N": "0"}, {"N": "0"}, {"N": "2"}]}}}, "s": {"SS": ["b", "c"]}, "a.b": NULL}
+    assert rows(old, new) == ['a.b[2] 1 → 2', 'a["x y"] - null', '"a.b" + null', 's - "a" + "c"']  # fmt: skip
+
+
+def test_absent_null_and_empty_look_different() -> None:
+    old: dict[str, Any] = {"a": NULL, "b": {"S": ""}, "c": {"L": []}}
+    assert rows(old, {"b": NULL, "c": NULL, "d": {"M": {}}}) == ["a - null", 'b "" → null', "c [] → null", "d + {}"]
+
+
+def test_long_values_are_cut_where_they_part() -> None:
+    shared = "same " * 1000
+    (line,) = ["".join(rows({"t": {"S": f"{shared}OLD"}}, {"t": {"S": f"{shared}NEW"}}))]
+    assert 'same OLD" → …' in line
+    assert 'same NEW"' in line
+    (whole,) = ["".join(rows({"t": {"S": "a"}}, {"t": {"S": "b" * 5000}}))]
+    assert "(5,002 characters)" in whole
+    assert len(whole) < 400
+
+
+def test_many_differences_are_counted_and_not_listed() -> None:
+    def numbers(start: int) -> dict[str, Any]:
+        return {"L": [{"N": str(start + number)} for number in range(300)]}
+
+    found = rows({"t": numbers(0)}, {"t": numbers(1000)})
+    assert len(found) == 51
+    assert found[-1] == "… and 250 more places"
+    assert "and 10 more" in " ".join(
+        rows({"t": {"NS": ["1"]}}, {"t": {"NS": ["1", *(str(n) for n in range(10, 70))]}}, width=400)
+    )
+
+
+@pytest.mark.parametrize("bad", ["\x1b[31mred", "\x9b2J", "a\nb\rc", "\x07", "‮evil", "[bold]x[/bold]", "\ud800"])
+def test_a_value_cannot_steer_the_terminal(bad: str) -> None:
+    told = change(
+        {**KEY, bad: {"S": bad}}, {**KEY, bad: {"M": {bad: {"S": bad}}}, "by": {"S": bad}}, keys={"key": {"S": bad}}
+    )
+    text = screen(told, with_items=True, actor="by", width=300)
+    json_text = dumps([document(one) for one in gathered(told, actor="by")])
+    for shown in (text, json_text):
+        assert all(char.isprintable() or char == "\n" for char in shown)
+    if bad.startswith("[bold]"):
+        assert text.count("[bold]x[/bold]") >= 3
+    assert json.loads(json_text)[0]["itemKey"] == bad
+
+
+def test_colours_only_on_a_terminal() -> None:
+    told = change({**KEY, "v": {"N": "1"}}, {**KEY, "v": {"N": "2"}})
+    assert "\x1b[31m1" in screen(told, colour=True)
+    assert "\x1b" not in screen(told)
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 200])
+def test_every_width_shows_everything(width: int) -> None:
+    text = screen(change(None, {**KEY, "v": {"S": "word " * 20}}), width=width, with_items=True)
+    assert text.count("word") == 20 or width < 80  # narrower, words themselves are broken
+
+
+@given(strategies.values)
+def test_plain_json_never_makes_two_values_one(value: dict[str, Any]) -> None:
+    """The way back from plain JSON is unambiguous."""
+
+    def typed(found: Any) -> dict[str, Any]:
+        if found is None:
+            return NULL
+        if isinstance(found, bool):
+            return {"BOOL": found}
+        if isinstance(found, int | Decimal):
+            return {"N": f"{found:f}" if isinstance(found, Decimal) else str(found)}
+        if isinstance(found, str):
+            return {"S": found}
+        if isinstance(found, list):
+            return {"L": [typed(part) for part in found]}
+        kind = next(iter(found), "") if len(found) == 1 else ""
+        if kind == "M":
+            return {"M": {name: typed(part) for name, part in found["M"].items()}}
+        if kind == "NS":
+            return {"NS": [typed(number)["N"] for number in found["NS"]]}
+        if kind in ("B", "SS", "BS"):
+            return dict(found)
+        return {"M": {name: typed(part) for name, part in found.items()}}
+
+    for indent in (2, None):
+        again = typed(json.loads(dumps(plain(value), indent), parse_float=Decimal))
+        assert same_value(again, canonical(value))
+
+
+@given(strategies.values)
+def test_every_value_is_one_safe_line(value: dict[str, Any]) -> None:
+    assert value_text(value).isprintable()
+
+
+def test_what_is_no_value_is_shown_as_it_is() -> None:
+    assert value_text({}) == "{}"
+    assert value_text({"X": ["\x1b"]}) == '{"X": ["\\u001b"]}'
+    assert plain({}) == {}
+    assert value_text({"N": "many"}) == '"many"'
+
+
+def test_paths_read_alone_or_are_quoted() -> None:
+    assert path_text(("a", "b", 2, "c-d", "x y", "größe", "")) == 'a.b[2].c-d["x y"].größe[""]'
+    assert path_text(("a.b",)) == '"a.b"'

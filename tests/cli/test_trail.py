@@ -1,0 +1,179 @@
+"""`weaudit history` and `weaudit changes`, over moto."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner, Result
+
+from tests.strategies import change
+from tests.trails import changed, make_audit_table, write
+from weaudit.cli.main import app
+
+AT_MS = 1_711_922_395_000  # 2024-03-31T21:59:55Z
+LIFE: list[dict[str, Any] | None] = [
+    None,
+    {"value": {"N": "3600"}},
+    {"value": {"N": "1800"}},
+    {"value": {"N": "1800"}, "note": {"S": "grün"}},
+    None,
+]
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """An account with Configuration and an Audit table that holds the life of CACHE_TTL_SEC."""
+    monkeypatch.setenv("WEAUDIT_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    with mock_aws():
+        dynamodb = boto3.client("dynamodb", region_name="eu-west-1")
+        make_audit_table(dynamodb)
+        make_table(dynamodb, "Configuration", {"key": "S"}, stream=True)
+        write(dynamodb, changed("CACHE_TTL_SEC", LIFE, at_ms=AT_MS))
+        yield dynamodb
+
+
+def make_table(dynamodb: Any, name: str, keys: dict[str, str], *, stream: bool) -> None:
+    kinds = ("HASH", "RANGE")
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind} for key, kind in keys.items()],
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, kinds, strict=False)],
+        **({"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}} if stream else {}),
+    )
+
+
+def test_history_tells_an_items_life(client: Any) -> None:
+    result = run("history", "CACHE_TTL_SEC", "--utc")
+    assert result.exit_code == 0
+    assert [line.split()[2:] for line in result.stdout.replace("\N{EN DASH}", "-").splitlines()[1:]] == [
+        ["-", "created", "{key:", '"CACHE_TTL_SEC",', "value:", "3600}"],
+        ["-", "value", "3600", "→", "1800"],
+        ["-", "note", "+", '"grün"'],
+        ["-", "deleted", "{key:", '"CACHE_TTL_SEC",', "value:", "1800,", "note:", '"grün"}'],
+    ]
+    assert result.stderr == ""
+
+
+def test_json_is_one_document_with_every_field(client: Any) -> None:
+    found = json.loads(run("history", "CACHE_TTL_SEC", "--json").stdout)
+    assert [one["eventName"] for one in found] == ["INSERT", "MODIFY", "MODIFY", "REMOVE"]
+    hashes = [(one.get("beforeHash"), one.get("afterHash")) for one in found]
+    assert [after for _, after in hashes[:-1]] == [before for before, _ in hashes[1:]]
+    one = found[1]
+    assert one.pop("beforeHash") != one.pop("afterHash")
+    assert len(one["attributes"][0].pop("recordId")) == 36
+    assert one == {
+        "tableName": "Configuration",
+        "itemKey": "CACHE_TTL_SEC",
+        "modificationTime": "2024-03-31T21:59:56.000Z",
+        "eventName": "MODIFY",
+        "sequenceNumber": "1000000000000000000002",
+        "attributes": [{"updatedAttribute": "value", "oldValue": 3600, "newValue": 1800}],
+    }
+
+
+def test_an_attribute_is_followed_through_creation_and_deletion(client: Any) -> None:
+    found = json.loads(run("history", "CACHE_TTL_SEC", "--attribute", "value", "--json").stdout)
+    steps = [(one["attributes"][0].get("oldValue"), one["attributes"][0].get("newValue")) for one in found]
+    assert steps == [(None, 3600), (3600, 1800), (1800, None)]
+
+
+def test_ranges_order_and_limit(client: Any) -> None:
+    def events(*words: str) -> list[str]:
+        return [one["eventName"] for one in json.loads(run(*words, "--json", "--utc").stdout)]
+
+    for command in (["history", "CACHE_TTL_SEC"], ["changes"]):
+        assert events(*command, "--limit", "1") == ["INSERT"]
+        assert events(*command, "--newest-first", "-n", "2") == ["REMOVE", "MODIFY"]
+        assert events(*command, "--since", "2024-03-31T21:59:57") == ["MODIFY", "REMOVE"]
+        assert events(*command, "--until", "2024-03-31T21:59:55Z") == ["INSERT"]
+        assert len(events(*command, "--since", "2024-03-31", "--until", "2024-03-31")) == 4
+        assert events(*command, "--since", "2h") == []
+
+
+def test_changes_of_a_table_name_their_items(client: Any) -> None:
+    write(client, changed("OTHER", [None, {}], at_ms=AT_MS + 500, first=100))
+    result = run("changes", "--utc")
+    assert [line.split()[3] for line in result.stdout.splitlines()[1:]] == [
+        "CACHE_TTL_SEC", "OTHER", "CACHE_TTL_SEC", "CACHE_TTL_SEC", "CACHE_TTL_SEC",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_key_of_several_parts_is_found_with_and_without_its_table(client: Any, live: bool) -> None:
+    keys = {"pk": {"S": "a"}, "sk": {"N": "7"}}
+    write(client, [change(None, keys, keys=keys, table="Orders", created_at_ms=AT_MS)])
+    if live:
+        make_table(client, "Orders", {"pk": "S", "sk": "N"}, stream=True)
+    result = run("history", '{"sk": 7.0, "pk": "a"}', "--table", "Orders", "--json")
+    assert [one["itemKey"] for one in json.loads(result.stdout)] == ['{"pk":{"S":"a"},"sk":{"N":"7"}}']
+    if live:
+        refused = run("history", "a", "--table", "Orders")
+        assert refused.exit_code == 2
+        assert "whose key is pk (S), sk (N)" in refused.stderr
+
+
+def test_an_empty_answer_says_what_to_check(client: Any) -> None:
+    make_table(client, "Plain", {"key": "S"}, stream=False)
+    for words, hint in [
+        (["history", "nope"], "Is the key spelled exactly so?"),
+        (["history", "nope", "--table", "Gone"], "There is no table Gone now."),
+        (["history", "nope", "--table", "Plain"], "Plain is not audited: its stream is off."),
+        (["history", "nope", "--table", ""], "can be no table's name"),
+        (["changes", "--table", "Plain"], "Plain is not audited: its stream is off."),
+        (["changes", "--since", "1h"], "weaudit logs audit_producer"),
+        (["history", "CACHE_TTL_SEC", "--attribute", "x"], "No change of 'x' of 'CACHE_TTL_SEC'"),
+    ]:
+        result = run(*words)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert hint in result.stderr
+        assert "Looked at AWS (eu-west-1)" in result.stderr
+        assert run(*words, "--json").stdout == "[]\n"
+
+
+def test_a_long_value_is_cut_on_the_screen_and_whole_as_json(client: Any) -> None:
+    write(client, changed("BIG", [None, {"t": {"S": "x" * 9000}}], at_ms=AT_MS, first=200))
+    assert "--json shows them whole" in run("history", "BIG").stderr
+    (found,) = json.loads(run("history", "BIG", "--json").stdout)
+    assert found["attributes"][0]["newValue"]["t"] == "x" * 9000
+
+
+def test_a_missing_audit_table_and_a_bad_range_are_refused(client: Any) -> None:
+    missing = run("history", "k", "--audit-table", "Elsewhere")
+    assert missing.exit_code == 1
+    assert "there is no audit table Elsewhere" in missing.stderr
+    assert run("changes", "--since", "1h", "--until", "2h").exit_code == 2
+    assert run("changes", "--since", "soon").exit_code == 2
+    assert run("changes", "--limit", "0").exit_code == 2
+
+
+def test_another_audit_table_is_read(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_audit_table(client, "two-Audit")
+    write(client, changed("k", [None, {}], at_ms=AT_MS), "two-Audit")
+    assert len(json.loads(run("changes", "--json", "--audit-table", "two-Audit").stdout)) == 1
+    monkeypatch.setenv("WEAUDIT_AUDIT_TABLE", "two-Audit")
+    assert len(json.loads(run("changes", "--json").stdout)) == 1
+
+
+def test_without_anywhere_to_look_it_says_how_to_begin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WEAUDIT_STATE_DIR", str(tmp_path))
+    result = run("history", "k")
+    assert result.exit_code == 2
+    assert "weaudit up" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["history", "changes", "demo"])
+def test_help_has_an_example(command: str) -> None:
+    assert f"Example: weaudit {command}" in run(command, "--help").stdout
