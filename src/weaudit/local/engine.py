@@ -87,6 +87,7 @@ def _start(directory: Path, kept: EngineState | None, port: int | None, auth: bo
         process.stop(kept, kill=True)
     elif kept is not None and kept.pid:
         progress("the engine did not stop in order last time: what it had not saved then is lost")
+        process.end_workers(kept)
     restarting.rearm(directory / "data")
     for _attempt in range(3):
         engine = _launch(_prepared(directory, kept, port, auth, progress))
@@ -146,6 +147,7 @@ def down(*, state_dir: Path | None = None, force: bool = False, progress: Progre
         engine = state.load(directory)
         if engine is None or not engine.alive:
             if engine is not None and engine.pid:
+                process.end_workers(engine)
                 state.save(dataclasses.replace(engine, pid=0, identity="", ready=False))
                 progress("the engine had ended by itself: what it had not saved is lost")
             return False

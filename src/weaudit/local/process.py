@@ -139,6 +139,30 @@ def stop(engine: state.EngineState, *, kill: bool = False) -> bool:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.01)
+    end_workers(engine)
+    return True
+
+
+def end_workers(engine: state.EngineState) -> None:
+    """End what is left of the functions' processes of an engine that has ended; there is nobody they could answer.
+
+    They are its process group. While one of them lives no new process gets the group's number, so a process of that
+    number means that the number was given anew, and the group is somebody else's.
+    """
+    deadline = time.monotonic() + 0.2
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        while engine.pid > 0 and not _exists(engine.pid) and time.monotonic() < deadline:
+            os.killpg(engine.pid, signal.SIGKILL)
+            time.sleep(0.005)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
     return True
 
 
