@@ -48,7 +48,7 @@ def records_of(event: dict[str, Any]) -> str:
     dynamodb, s3 = PolicingDynamoDB(), PolicingS3()
     evidence = EvidenceBucket(s3, "evidence")  # type: ignore[arg-type] the fake is held to S3 by contract tests
     audit = AuditTable(dynamodb, "Audit", evidence)  # type: ignore[arg-type] likewise
-    audit_producer.handle(event, audit=audit, evidence=evidence, actor_attribute="updatedBy")
+    audit_producer.handle(event, audit=audit, evidence=evidence, actor_attribute=lambda table: "updatedBy")
     items = sorted(dynamodb.items.values(), key=lambda item: (item["changeOrder"]["S"], item["id"]["S"]))
     return json.dumps([*items, *({key: json.loads(s3.objects[key])} for key in sorted(s3.objects))], indent=1)
 

@@ -27,7 +27,7 @@ class Stack:
         self.stores: dict[str, Any] = {
             "audit": AuditTable(self.dynamodb, "Audit", evidence),  # type: ignore[arg-type] the fake of DynamoDB
             "evidence": evidence,
-            "actor_attribute": "",
+            "actor_attribute": lambda table: "",
         }
 
     def deliver(self, records: list[Any]) -> dict[str, Any]:
@@ -135,4 +135,4 @@ def test_the_variables_that_the_function_reads_have_the_documented_defaults() ->
     stores = audit_producer.connect(environment)
     assert stores["audit"]._name == "Audit"
     assert stores["evidence"].name == ""
-    assert stores["actor_attribute"] == ""
+    assert stores["actor_attribute"]("orders") == ""

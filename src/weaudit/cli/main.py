@@ -5,7 +5,6 @@ and completion load every command module.
 """
 
 import importlib
-import importlib.util
 import os
 import signal
 import sys
@@ -19,7 +18,7 @@ import weaudit
 from weaudit import errors
 from weaudit.cli import output
 
-COMMAND_MODULES = ("engine", "packaging", "trail", "demo")
+COMMAND_MODULES = ("demo", "trail", "verifying", "watching", "quarantine", "engine", "packaging")
 """Modules of weaudit.cli, in the order of `weaudit --help`."""
 
 
@@ -98,8 +97,6 @@ def _options(
 
 
 for _module in COMMAND_MODULES:
-    if importlib.util.find_spec(f"weaudit.cli.{_module}") is None:
-        continue
     importlib.import_module(f"weaudit.cli.{_module}").register(app)
 
 

@@ -98,7 +98,7 @@ def deploy(
     client = target.client("cloudformation")
     bucket = ArtifactBucket.of(target)
     text = point_at(template.read_text(encoding="utf-8"), bucket.name, artifacts)
-    digest = hashlib.sha256(repr((text, sorted(parameters.items()))).encode()).hexdigest()
+    digest = digest_of(text, parameters)
     before = _settled(target, client, name, progress)
     if before is not None and before.digest == digest and before.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         progress(f"stack {name} is up to date")
@@ -125,6 +125,25 @@ def deploy(
             return StackState(name, before.status, "", before.outputs, digest, changed=False)
         raise DeployError(f"CloudFormation refused stack {name}: {error.response['Error']['Message']}") from error
     return _wait(target, client, name, seen, progress)
+
+
+def digest_of(template: str, parameters: Mapping[str, str]) -> str:
+    """Return the digest by which a stack is known to be as it should: of the template's text and its parameters."""
+    return hashlib.sha256(repr((template, sorted(parameters.items()))).encode()).hexdigest()
+
+
+def remove(target: Target, name: str, progress: Progress) -> None:
+    """Delete the stack and wait until it is gone; fine where there is none. Raises DeployError with the first cause."""
+    client = target.client("cloudformation")
+    if describe(target, name) is None:
+        return
+    # By its id: a stack that is gone is still told of by its id, and no longer by its name.
+    identifier = client.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
+    seen, failures = _latest_event(client, identifier), list[str]()
+    client.delete_stack(StackName=identifier)
+    found = _until_quiet(target, client, identifier, seen, progress, failures)
+    if found is not None:
+        raise DeployError(f"stack {name} is {found.status}: {failures[0] if failures else found.reason}")
 
 
 def point_at(template: str, bucket: str, artifacts: Sequence[Artifact]) -> str:

@@ -1,25 +1,44 @@
 """Each change of a watched table becomes audit records."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
 from weaudit.adapters.audit_table import AuditTable
 from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.adapters.evidence_bucket import EvidenceBucket
+from weaudit.adapters.watch_configuration import WatchConfiguration
 from weaudit.domain import auditing, quarantining
 from weaudit.domain.changes import Item
+from weaudit.errors import StoreError
 from weaudit.events import dynamodb_stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
 
 def connect(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Build the stores: TARGET_TABLE (default ``Audit``), EVIDENCE_BUCKET, ACTOR_ATTRIBUTE (default: none)."""
-    evidence = EvidenceBucket(S3(Connection.from_environment("s3", environment)), environment.get("EVIDENCE_BUCKET", ""))
+    """Build the stores: TARGET_TABLE (default ``Audit``), EVIDENCE_BUCKET, CONFIGURATION_TABLE.
+
+    ACTOR_ATTRIBUTE (default: none) is that of Configuration and of watched tables that have none of their own, which
+    are read again after CACHE_TTL_SEC seconds (default: 60).
+    """
+    s3 = S3(Connection.from_environment("s3", environment))
+    evidence = EvidenceBucket(s3, environment.get("EVIDENCE_BUCKET", ""))
     dynamodb = DynamoDB(Connection.from_environment("dynamodb", environment))
     audit = AuditTable(dynamodb, environment.get("TARGET_TABLE") or "Audit", evidence)
-    return {"audit": audit, "evidence": evidence, "actor_attribute": environment.get("ACTOR_ATTRIBUTE", "")}
+    watches = WatchConfiguration(
+        dynamodb,
+        environment.get("CONFIGURATION_TABLE", ""),
+        default=environment.get("ACTOR_ATTRIBUTE", ""),
+        ttl_s=float(environment.get("CACHE_TTL_SEC") or 60),
+    )
+    return {"audit": audit, "evidence": evidence, "actor_attribute": watches.actor_attribute}
 
 
-def handle(event: Any, *, audit: AuditTable, evidence: EvidenceBucket, actor_attribute: str) -> dict[str, Any]:
+def handle(
+    event: Any, *, audit: AuditTable, evidence: EvidenceBucket, actor_attribute: Callable[[str], str]
+) -> dict[str, Any]:
     """Audit every change of a batch; what can never be audited is quarantined, whole. Raises StoreError."""
     raw_records = dynamodb_stream.records(event)
     records: list[Item] = []
@@ -27,7 +46,10 @@ def handle(event: Any, *, audit: AuditTable, evidence: EvidenceBucket, actor_att
     source_of: dict[str, Any] = {}
     for raw in raw_records:
         try:
-            decided = auditing.decide(dynamodb_stream.parse(raw), actor_attribute)
+            change = dynamodb_stream.parse(raw)
+            decided = auditing.decide(change, actor_attribute(change.table))
+        except StoreError:  # the table's actor attribute could not be read: it may pass
+            raise
         except Exception as error:  # noqa: BLE001 deterministic: it would fail again for ever and hold up the shard
             failed.append((raw, error))
             continue

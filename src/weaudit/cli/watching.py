@@ -1,0 +1,166 @@
+"""`weaudit watch`, `unwatch`, `watched`: tables beside Configuration whose changes are audited."""
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from weaudit.cli import output
+from weaudit.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from weaudit.deploy.watched import Watch
+
+TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="The table's name.", show_default=False)]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (watch, unwatch, watched):
+        app.command(rich_help_panel="Watched tables")(command)
+
+
+def watch(
+    table: TableArgument,
+    actor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ATTRIBUTE",
+            help='Attribute in which the writers state who they are; "" for none.',
+            show_default="as it is, or as in Configuration",
+        ),
+    ] = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Audit every change of a table from now on.
+
+    Says what it will do, and asks. Again, it brings the watch to what it should be: another actor, a new stream.
+
+    Example: weaudit watch orders --actor updatedBy
+    """
+    from weaudit.deploy.installation import Installation
+    from weaudit.deploy.watching import Watching
+
+    watching = Watching(Installation.find())
+    plan = watching.plan(table, actor)
+    if plan.steps:
+        output.note(f"To watch {table} on {watching.installation.target.describe()}, WeAudit will")
+        for text in plan.steps:
+            output.note(f"  - {output.safe(text)}")
+        for text in plan.notes:
+            output.note(text)
+        if not _agreed(f"Watch {table}?", yes=yes):
+            raise typer.Exit(output.EXIT_FAILED)
+        watching.apply(plan, output.note)
+    found = watching.find(table)
+    if as_json:
+        output.print_json({**_document(found), "done": list(plan.steps), "notes": list(plan.notes)})
+    elif plan.steps:
+        output.print_text(f"{table} is watched.")
+        output.note(f"Its trail: weaudit changes --table {table}")
+    else:
+        output.print_text(f"{table} is watched already, since {found.since}; there is nothing to do.")
+
+
+def unwatch(
+    table: TableArgument,
+    yes: YesOption = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Remove even if changes still wait to be audited: the trail lacks them.")
+    ] = False,
+    stream_off: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream-off/--keep-stream",
+            help="Turn the table's stream off too, or leave it on.",
+            show_default="asks where `watch` turned it on; otherwise it stays on",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Stop auditing a table; its records stay.
+
+    Waits first until every change made until now is audited.
+
+    Example: weaudit unwatch orders
+    """
+    from weaudit.deploy.installation import Installation
+    from weaudit.deploy.watching import Watching
+
+    watching = Watching(Installation.find())
+    found = watching.find(table)
+    output.note(
+        f"WeAudit will remove the stack {found.stack}. The records of {table} stay, its later changes have none."
+    )
+    if not _agreed(f"Stop watching {table}?", yes=yes):
+        raise typer.Exit(output.EXIT_FAILED)
+    stream_on = bool(found.table_stream) and found.state not in ("table gone", "stream off")
+    others = watching.other_readers(found) if stream_on else 0
+    if others:
+        output.note(f"{others} other mapping(s) read this stream.")
+    if stream_off is None and stream_on and found.turned_stream_on and not yes:
+        stream_off = _agreed("`weaudit watch` turned the stream on. Turn it off?", yes=False)
+    watching.remove(found, output.note, force=force)
+    turned_off = stream_on and bool(stream_off)
+    if turned_off:
+        watching.turn_off(table)
+    elif stream_on and found.turned_stream_on:
+        output.note(f"The stream of {table} stays on, as `weaudit watch` turned it.")
+    if as_json:
+        output.print_json({"table": table, "stack": found.stack, "streamOff": turned_off})
+    else:
+        output.print_text(f"{table} is not watched any more.")
+
+
+def watched(as_json: JsonOption = False) -> None:
+    """List the tables whose changes are audited.
+
+    Example: weaudit watched --json
+    """
+    from weaudit.deploy.installation import Installation
+    from weaudit.deploy.watched import configuration, watches
+
+    installation = Installation.find()
+    rows = [configuration(installation), *watches(installation)]
+    if as_json:
+        output.print_json([_document(row) for row in rows])
+        return
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("table", "state", "actor", "since", "last batch"):
+        shown.add_column(heading)
+    for row in rows:
+        cells = (row.table, row.state, row.actor or "-", row.since, row.last_result)
+        shown.add_row(*(output.safe(cell).replace("[", r"\[") for cell in cells))
+    output.stdout().print(shown)
+    for row in rows:
+        if row.state in _ADVICE:
+            output.note(f"{row.table}: {_ADVICE[row.state].format(table=row.table)}")
+
+
+_ADVICE = {
+    "table gone": "its table is not there any more. `weaudit unwatch {table}` removes the watch; its records stay.",
+    "stream off": "nothing is audited, its stream was turned off. `weaudit watch {table}` turns it on again.",
+    "stream replaced": "nothing is audited, its stream is a new one. `weaudit watch {table}` attaches to it.",
+    "mapping gone": "nothing is audited, its mapping was deleted by hand. `weaudit watch {table}` says what to do.",
+    "Disabled": "nothing is audited, its mapping is switched off. `weaudit watch {table}` switches it on.",
+}
+
+
+def _document(row: "Watch") -> dict[str, Any]:
+    names = ("table", "stream", "state", "actor", "since", "stack", "mapping")
+    document = {name: value for name, value in dataclasses.asdict(row).items() if name in names}
+    return document | {"lastResult": row.last_result, "turnedStreamOn": row.turned_stream_on}
+
+
+def _agreed(question: str, *, yes: bool) -> bool:
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise InvalidInputError("this needs an answer, and there is no terminal to ask on\nGive --yes to go ahead.")
+    return typer.confirm(question, err=True)

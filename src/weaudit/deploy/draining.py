@@ -1,0 +1,82 @@
+"""Waiting until a function has handled what its streams hold, told by what the function logs.
+
+Lambda tells nobody how far a mapping has read. The functions do: one log line a batch, with the last sequence number.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from weaudit.deploy.targets import Target
+
+_EMPTY_ANSWERS = 3  # an open shard may answer with nothing although more is to come
+
+
+def behind(target: Target, mappings: Sequence[Any], since_ms: int, seconds: float) -> list[str]:
+    """Wait until the function of each mapping has logged the last change of its stream.
+
+    Returns the names of the functions that had not after ``seconds``. Log lines before ``since_ms``, milliseconds since
+    the epoch, are not looked at. Writers must be quiet meanwhile. A stream that is gone has nothing to wait for.
+    """
+    logs = target.client("logs")
+    deadline = time.monotonic() + seconds
+    waiting = {
+        (mapping["FunctionArn"].split(":")[6], last)
+        for mapping in mappings
+        for last in _last_sequences(target, mapping["EventSourceArn"])
+    }
+    while waiting:
+        waiting = {(name, number) for name, number in waiting if not _logged(logs, name, number, since_ms)}
+        if not waiting or time.monotonic() > deadline:
+            break
+        time.sleep(0.05 if target.engine else 1.0)
+    return sorted({name for name, _ in waiting})
+
+
+def _last_sequences(target: Target, stream: str) -> Iterator[str]:
+    """Yield the last sequence number of each line of shards; a new shard that is still empty has its parent's."""
+    client = target.client("dynamodbstreams")
+    try:
+        shards = {shard["ShardId"]: shard for shard in _shards(client, stream)}
+    except client.exceptions.ResourceNotFoundException:
+        return
+    parents = {shard.get("ParentShardId") for shard in shards.values()}
+    for shard_id in shards.keys() - parents:
+        current, last = shard_id, ""
+        while current in shards and not last:
+            last = _last_in(client, stream, current)
+            current = shards[current].get("ParentShardId", "")
+        if last:
+            yield last
+
+
+def _shards(client: Any, stream: str) -> Iterator[Any]:
+    request = {"StreamArn": stream}
+    while True:
+        described = client.describe_stream(**request)["StreamDescription"]
+        yield from described["Shards"]
+        if not described.get("LastEvaluatedShardId"):
+            return
+        request["ExclusiveStartShardId"] = described["LastEvaluatedShardId"]
+
+
+def _last_in(client: Any, stream: str, shard: str) -> str:
+    iterator = client.get_shard_iterator(StreamArn=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")
+    position, last, empty = iterator["ShardIterator"], "", 0
+    while position and empty < _EMPTY_ANSWERS:
+        page = client.get_records(ShardIterator=position, Limit=1000)
+        position = page.get("NextShardIterator")
+        empty = 0 if page["Records"] else empty + 1
+        if page["Records"]:
+            last = page["Records"][-1]["dynamodb"]["SequenceNumber"]
+    return last
+
+
+def _logged(logs: Any, function: str, sequence: str, since_ms: int) -> bool:
+    pages = logs.get_paginator("filter_log_events").paginate(
+        logGroupName=f"/aws/lambda/{function}", filterPattern=f'"{sequence}"', startTime=max(0, since_ms)
+    )
+    try:
+        return any(page["events"] for page in pages)
+    except logs.exceptions.ResourceNotFoundException:
+        return False

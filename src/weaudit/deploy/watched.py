@@ -1,0 +1,134 @@
+"""The tables that are watched, as they are now: Configuration, and one for each stack of infra/watch.yaml."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from weaudit.adapters.watch_configuration import actor_of, watch_key
+from weaudit.deploy import stack
+from weaudit.deploy.installation import Installation
+from weaudit.deploy.targets import Target, wire
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One watched table.
+
+    ``state`` is Lambda's word for the mapping (``Enabled``, ``Disabled``, ``Creating``…), or what is wrong: ``table
+    gone``, ``stream off``, ``stream replaced``, ``mapping gone``, or the stack's state while that is not complete.
+    ``since`` is when its stack was made, ISO 8601, UTC. ``table_stream`` is the stream that the table has now.
+    """
+
+    table: str
+    stream: str
+    state: str
+    actor: str
+    since: str
+    stack: str
+    mapping: str = ""
+    last_result: str = ""
+    turned_stream_on: bool = False
+    table_stream: str = ""
+    digest: str = ""
+
+
+def watches(installation: Installation, names: Sequence[str] = ()) -> Iterator[Watch]:
+    """Yield every watched table but Configuration, or those of the stacks with these names, sorted by stack."""
+    client = installation.target.client("cloudformation")
+    pages = client.get_paginator("describe_stacks")
+    requests: list[dict[str, str]] = [{"StackName": name} for name in names] or [{}]
+    stacks = [found for request in requests for page in pages.paginate(**request) for found in page["Stacks"]]
+    mappings = _mappings(installation)
+    for found in sorted(stacks, key=lambda row: str(row["StackName"])):
+        parameters = {row["ParameterKey"]: row.get("ParameterValue", "") for row in found.get("Parameters", [])}
+        ours = parameters.get("FunctionAliasArn") == installation.audit_producer
+        if ours and "StreamTurnedOn" in parameters and found["StackStatus"] != "DELETE_COMPLETE":
+            yield _watch(installation, found, parameters, mappings)
+
+
+def configuration(installation: Installation) -> Watch:
+    """Return the watch of Configuration, which the main stack holds."""
+    name = stack.stack_name(installation.outputs["AuditProducerFunctionName"].removesuffix("audit_producer"))
+    [found] = installation.target.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    stream = installation.outputs["ConfigurationStreamArn"]
+    none: dict[str, str] = {}
+    mapping = next((row for row in _mappings(installation) if row["EventSourceArn"] == stream), none)
+    return Watch(
+        table=installation.configuration_table,
+        stream=stream,
+        state=mapping.get("State", "mapping gone"),
+        actor=_default_actor(installation),
+        since=_iso(found["CreationTime"]),
+        stack=name,
+        mapping=mapping.get("UUID", ""),
+        last_result=mapping.get("LastProcessingResult", ""),
+        table_stream=stream,
+    )
+
+
+def _watch(installation: Installation, found: Any, parameters: dict[str, str], mappings: list[Any]) -> Watch:
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+    table, stream = parameters["TableName"], parameters["StreamArn"]
+    description = describe_table(installation.target, table)
+    mapping = next((row for row in mappings if row["UUID"] == outputs.get("MappingId")), None)
+    key = watch_key(table)
+    item = installation.target.client("dynamodb").get_item(TableName=installation.configuration_table, Key=key)
+    actor = actor_of(wire(item.get("Item")))
+    return Watch(
+        table=table,
+        stream=stream,
+        state=_state(found["StackStatus"], description, stream, mapping),
+        actor=_default_actor(installation) if actor is None else actor,
+        since=_iso(found["CreationTime"]),
+        stack=found["StackName"],
+        mapping=outputs.get("MappingId", ""),
+        last_result=(mapping or {}).get("LastProcessingResult", ""),
+        turned_stream_on=parameters["StreamTurnedOn"] == "true",
+        table_stream=(description or {}).get("LatestStreamArn", ""),
+        digest=_digest(found),
+    )
+
+
+def _digest(found: Any) -> str:
+    # A stack that failed carries the digest of what it should have become: it is not there yet.
+    if found["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        return ""
+    return next((str(tag["Value"]) for tag in found.get("Tags", []) if tag["Key"] == stack.DIGEST_TAG), "")
+
+
+def _state(stack_status: str, description: Any, stream: str, mapping: Any) -> str:
+    if stack_status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"):
+        return stack_status
+    if description is None:
+        return "table gone"
+    if not (description.get("StreamSpecification") or {}).get("StreamEnabled"):
+        return "stream off"
+    if description["LatestStreamArn"] != stream:
+        return "stream replaced"
+    return str(mapping["State"]) if mapping is not None else "mapping gone"
+
+
+def _mappings(installation: Installation) -> list[Any]:
+    pages = installation.target.client("lambda").get_paginator("list_event_source_mappings").paginate()
+    found = [mapping for page in pages for mapping in page["EventSourceMappings"]]
+    return [mapping for mapping in found if mapping["FunctionArn"] == installation.audit_producer]
+
+
+def _default_actor(installation: Installation) -> str:
+    client = installation.target.client("lambda")
+    found = client.get_function_configuration(FunctionName=installation.audit_producer)
+    return str(found.get("Environment", {}).get("Variables", {}).get("ACTOR_ATTRIBUTE", ""))
+
+
+def describe_table(target: Target, table: str) -> Any:
+    """Return DescribeTable's answer, or None where there is no such table."""
+    client = target.client("dynamodb")
+    try:
+        return client.describe_table(TableName=table)["Table"]
+    except client.exceptions.ResourceNotFoundException:
+        return None
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

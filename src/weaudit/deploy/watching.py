@@ -1,0 +1,314 @@
+"""Watched tables: one small stack each (infra/watch.yaml) brings a table's changes to audit_producer.
+
+Watching is planned first and done afterwards, so that a command can say what it will do.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weaudit.adapters.watch_configuration import actor_of, watch_item, watch_key
+from weaudit.deploy import draining, stack
+from weaudit.deploy.installation import Installation
+from weaudit.deploy.watched import Watch, describe_table, watches
+from weaudit.errors import DeployError, InvalidInputError
+
+STREAM_SECONDS = 600.0
+DRAIN_SECONDS = 60.0
+VIEW = "NEW_AND_OLD_IMAGES"
+_TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
+_PLAIN = re.compile(r"(?!.*-[0-9a-f]{10}$)[a-zA-Z0-9-]+")
+_LONGEST_STACK_NAME = 128
+_STREAM_AGE_MS = 25 * 3600 * 1000
+Progress = Callable[[str], None]
+
+
+def stack_name(table: str, prefix: str = "") -> str:
+    """Return the name of the stack that watches ``table``; two tables never have the same.
+
+    ``weaudit-watch-<table>`` where the table's name may be a stack's; else what a stack's name cannot hold becomes a
+    hyphen and a hash of the table's name follows. Source: a stack's name is letters, digits and hyphens, 128 at most.
+    """
+    head = f"{prefix}weaudit-watch-"
+    if _PLAIN.fullmatch(table) and len(head) + len(table) <= _LONGEST_STACK_NAME:
+        return head + table
+    digest = hashlib.sha256(table.encode()).hexdigest()[:10]
+    return head + re.sub(r"[^a-zA-Z0-9-]", "-", table)[: _LONGEST_STACK_NAME - len(head) - 11] + "-" + digest
+
+
+def template_path() -> Path:
+    """Return the template: the installed copy, or the repository's own. DeployError where there is neither."""
+    here = Path(__file__).resolve()
+    for candidate in (here.with_name("watch.yaml"), here.parents[3] / "infra" / "watch.yaml"):
+        if candidate.is_file():
+            return candidate
+    raise DeployError("the template is not there: neither weaudit/deploy/watch.yaml nor infra/watch.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What watching a table takes; nothing, where ``steps`` is empty. ``notes`` are what its owner should know."""
+
+    table: str
+    stack: str
+    steps: tuple[str, ...]
+    notes: tuple[str, ...]
+    turn_on: bool
+    deploy: bool
+    resume: str
+    actor: str | None
+    parameters: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """Watches tables for one installation: plans what it takes, does it, undoes it."""
+
+    installation: Installation
+
+    @property
+    def _prefix(self) -> str:
+        return self.installation.outputs["AuditProducerFunctionName"].removesuffix("audit_producer")
+
+    def plan(self, table: str, actor: str | None = None) -> Plan:
+        """Return what it takes to watch ``table``; ``actor`` None leaves its actor attribute as it is, "" is none.
+
+        Changes nothing. Raises InvalidInputError, with the reason, for a table that cannot or must not be watched.
+        """
+        if actor is not None and len(actor.encode()) > 255:
+            raise InvalidInputError("--actor is the name of an attribute: 255 bytes at most")
+        description = self._watchable(table)
+        enabled, view = _view(description)
+        if enabled and view != VIEW:
+            raise InvalidInputError(_other_view(table, view))
+        name = stack_name(table, self._prefix)
+        watch = self._existing(name, table)
+        self._refuse_doubling(description, watch)
+        turned_on = not enabled or (watch is not None and watch.turned_stream_on and watch.table_stream == watch.stream)
+        stream = description["LatestStreamArn"] if enabled else ""
+        parameters = self._parameters(description, stream, turned_on=turned_on)
+        text = template_path().read_text(encoding="utf-8")
+        deploy = not stream or watch is None or watch.digest != stack.digest_of(text, parameters)
+        resume = watch.mapping if watch is not None and not deploy and watch.state == "Disabled" else ""
+        if watch is not None and not deploy and watch.state == "mapping gone":
+            raise DeployError(
+                f"the mapping of {table} was deleted by hand, outside its stack {name}\n"
+                f"Run `weaudit unwatch {table} --force`, then `weaudit watch {table}`."
+            )
+        known = self._actor(table)
+        wanted = actor if actor is not None and actor != known else None
+        steps = self._steps(table, name, wanted, turn_on=not enabled, deploy=deploy, new=watch is None, resume=resume)
+        notes = self._notes(description, stream, new=watch is None) if deploy else ()
+        return Plan(table, name, steps, notes, not enabled, deploy, resume, wanted, parameters)
+
+    def _watchable(self, table: str) -> Any:
+        if not _TABLE.fullmatch(table):
+            raise InvalidInputError(
+                f"{table!r} is no table's name: 3 to 255 letters, digits, underscores, dots, hyphens"
+            )
+        if table == self.installation.configuration_table:
+            raise InvalidInputError(
+                f"{table} is watched already, by WeAudit's own stack\n"
+                "Its actor attribute is that stack's parameter ActorAttribute."
+            )
+        description = describe_table(self.installation.target, table)
+        if description is None:
+            raise InvalidInputError(f"there is no table {table} on {self.installation.target.describe()}")
+        attributes = {definition["AttributeName"] for definition in description["AttributeDefinitions"]}
+        if table in self._own_tables() or {"historyKey", "changesKey"} <= attributes:
+            raise InvalidInputError(
+                f"{table} is a table of WeAudit's own: each record in it would make further records, without end"
+            )
+        if description["TableStatus"] not in ("ACTIVE", "UPDATING", "CREATING"):
+            raise InvalidInputError(f"{table} is {description['TableStatus']}")
+        return description
+
+    def _refuse_doubling(self, description: Any, watch: Watch | None) -> None:
+        if watch is not None or not description.get("LatestStreamArn"):
+            return
+        for mapping in self._mappings(description["LatestStreamArn"]):
+            if mapping["FunctionArn"] == self.installation.audit_producer:
+                raise InvalidInputError(
+                    f"a mapping made by hand brings {description['TableName']}'s changes to audit_producer already\n"
+                    f"Delete it first: `aws lambda delete-event-source-mapping --uuid {mapping['UUID']}`."
+                )
+
+    def _own_tables(self) -> set[str]:
+        client = self.installation.target.client("cloudformation")
+        pages = client.get_paginator("list_stack_resources").paginate(StackName=stack.stack_name(self._prefix))
+        found = (resource for page in pages for resource in page["StackResourceSummaries"])
+        return {row["PhysicalResourceId"] for row in found if row["ResourceType"] == "AWS::DynamoDB::Table"}
+
+    def _existing(self, name: str, table: str) -> Watch | None:
+        if stack.describe(self.installation.target, name) is None:
+            return None
+        for watch in watches(self.installation, [name]):
+            if watch.table == table:
+                return watch
+        raise InvalidInputError(f"the stack {name} is there already and does not watch {table}: remove or rename it")
+
+    def _parameters(self, description: Any, stream: str, *, turned_on: bool) -> dict[str, str]:
+        outputs = self.installation.outputs
+        partition = outputs["AuditProducerAliasArn"].split(":")[1]
+        key = description.get("SSEDescription", {})
+        return {
+            "TableName": description["TableName"],
+            "StreamArn": stream,
+            "FunctionAliasArn": outputs["AuditProducerAliasArn"],
+            "RoleName": outputs["AuditProducerRoleName"],
+            "EvidenceBucketArn": f"arn:{partition}:s3:::{outputs['EvidenceBucketName']}",
+            "TableKeyArn": key.get("KMSMasterKeyArn", "") if key.get("Status") in ("ENABLED", "UPDATING") else "",
+            "StreamTurnedOn": "true" if turned_on else "false",
+        }
+
+    def _steps(
+        self, table: str, name: str, actor: str | None, *, turn_on: bool, deploy: bool, new: bool, resume: str
+    ) -> tuple[str, ...]:
+        steps = []
+        if turn_on:
+            steps.append(f"turn the stream of {table} on, with old and new images")
+        if actor is not None:
+            what = f"writers of {table} state who they are in {actor!r}" if actor else f"{table} states no actor"
+            steps.append(f"write into {self.installation.configuration_table} that {what}")
+        if deploy:
+            verb = "create" if new else "update"
+            steps.append(f"{verb} the stack {name}: audit_producer may read this stream, and gets its changes")
+        if resume:
+            steps.append("switch the mapping on again, which was switched off by hand")
+        return tuple(steps)
+
+    def _notes(self, description: Any, stream: str, *, new: bool) -> tuple[str, ...]:
+        notes = []
+        if not stream:
+            notes.append(
+                "If a template manages this table, turn the stream on there too, or its next deployment undoes it."
+            )
+        elif new:
+            notes.append("The stream is on already: changes of up to 24 hours ago are audited too.")
+            others = len(self._mappings(stream))
+            if others:
+                notes.append(
+                    f"{others} other mapping(s) read this stream. DynamoDB serves two readers; more get throttled."
+                )
+        if description.get("ItemCount") != 0:
+            notes.append("Items that are in the table already have a trail from their next change on.")
+        if description.get("Replicas"):
+            regions = ", ".join(sorted(replica["RegionName"] for replica in description["Replicas"]))
+            notes.append(
+                f"This is a global table (replicas: {regions}). Watch it in this region alone: changes made in the "
+                "others arrive here as well, and a second watch would record each of them twice."
+            )
+        return tuple(notes)
+
+    def _mappings(self, stream: str) -> list[Any]:
+        pages = self.installation.target.client("lambda").get_paginator("list_event_source_mappings")
+        return [
+            mapping
+            for page in pages.paginate(EventSourceArn=stream)
+            for mapping in page["EventSourceMappings"]
+            if mapping["EventSourceArn"] == stream
+        ]
+
+    def apply(self, plan: Plan, progress: Progress) -> None:
+        """Do what was planned. Where the stack fails, a stream that was turned on for it is turned off again."""
+        target = self.installation.target
+        parameters = dict(plan.parameters)
+        if plan.turn_on:
+            parameters["StreamArn"] = self._turn_on(plan.table, progress)
+        if plan.actor is not None:
+            # Before the mapping: the first change must find it.
+            item = watch_item(plan.table, plan.actor)
+            target.client("dynamodb").put_item(TableName=self.installation.configuration_table, Item=item)
+        try:
+            if plan.deploy:
+                stack.deploy(
+                    target, name=plan.stack, template=template_path(), artifacts=[], parameters=parameters,
+                    progress=progress,
+                )  # fmt: skip
+        except DeployError:
+            if plan.turn_on:
+                progress(f"turning the stream of {plan.table} off again")
+                self.turn_off(plan.table)
+            raise
+        if plan.resume:
+            target.client("lambda").update_event_source_mapping(UUID=plan.resume, Enabled=True)
+
+    def _turn_on(self, table: str, progress: Progress) -> str:
+        client = self.installation.target.client("dynamodb")
+        self._wait_active(client, table)
+        progress(f"turning the stream of {table} on")
+        client.update_table(TableName=table, StreamSpecification={"StreamEnabled": True, "StreamViewType": VIEW})
+        return str(self._wait_active(client, table)["LatestStreamArn"])
+
+    def _wait_active(self, client: Any, table: str) -> Any:
+        deadline = time.monotonic() + STREAM_SECONDS
+        while (found := client.describe_table(TableName=table)["Table"])["TableStatus"] != "ACTIVE":
+            if time.monotonic() > deadline:
+                raise DeployError(f"{table} is still {found['TableStatus']} after {STREAM_SECONDS / 60:.0f} minutes")
+            time.sleep(1)
+        return found
+
+    def turn_off(self, table: str) -> None:
+        """Turn the table's stream off; what it holds is not read any more."""
+        client = self.installation.target.client("dynamodb")
+        self._wait_active(client, table)
+        client.update_table(TableName=table, StreamSpecification={"StreamEnabled": False})
+
+    def find(self, table: str) -> Watch:
+        """Return the watch of a table. InvalidInputError where it is not watched, or is WeAudit's own."""
+        if table == self.installation.configuration_table:
+            raise InvalidInputError(f"{table} is watched by WeAudit's own stack, for as long as that is there")
+        watch = self._existing(stack_name(table, self._prefix), table)
+        if watch is None:
+            raise InvalidInputError(f"{table} is not watched\n`weaudit watched` lists the tables that are.")
+        return watch
+
+    def other_readers(self, watch: Watch) -> int:
+        """Return how many other mappings read the stream: they would get nothing more if it were turned off."""
+        return len([mapping for mapping in self._mappings(watch.stream) if mapping["UUID"] != watch.mapping])
+
+    def remove(self, watch: Watch, progress: Progress, *, force: bool = False) -> None:
+        """Stop watching: every change made until now is audited first; records stay as they are.
+
+        Raises DeployError, and leaves all as it is, where that takes longer than DRAIN_SECONDS and not ``force``.
+        """
+        target = self.installation.target
+        if not force:
+            progress("waiting for the last change to be audited")
+            alias = self.installation.audit_producer
+            mapping = {"FunctionArn": alias, "EventSourceArn": watch.stream}
+            since_ms = int(time.time() * 1000) - _STREAM_AGE_MS
+            if draining.behind(target, [mapping], since_ms, DRAIN_SECONDS if watch.state == "Enabled" else 0):
+                raise DeployError(
+                    f"changes of {watch.table} are still waiting to be audited, as far as audit_producer's log says\n"
+                    "Try again when writers are quiet; `weaudit logs audit_producer` shows what it does. "
+                    f"`weaudit unwatch {watch.table} --force` gives those changes up."
+                )
+        stack.remove(target, watch.stack, progress)
+        client = target.client("dynamodb")
+        client.delete_item(TableName=self.installation.configuration_table, Key=watch_key(watch.table))
+
+    def _actor(self, table: str) -> str | None:
+        client = self.installation.target.client("dynamodb")
+        key = watch_key(table)
+        return actor_of(client.get_item(TableName=self.installation.configuration_table, Key=key).get("Item"))
+
+
+def _view(description: Any) -> tuple[bool, str]:
+    stream = description.get("StreamSpecification") or {}
+    return bool(stream.get("StreamEnabled")), stream.get("StreamViewType", "")
+
+
+def _other_view(table: str, view: str) -> str:
+    return (
+        f"the stream of {table} shows {view}, and an audit needs {VIEW}\n"
+        "DynamoDB cannot change a stream in place: it would have to be turned off and on again, as a new stream. Those "
+        "who read it now would get nothing more until they are pointed at the new one, and what they had not read by "
+        "then would be lost to them. WeAudit does not do that for you: turn it off (`aws dynamodb update-table "
+        f"--table-name {table} --stream-specification StreamEnabled=false`), run this again, and point them at the "
+        "new stream."
+    )

@@ -1,0 +1,400 @@
+"""Watching any table, on the real engine: records whole, tables apart, nothing left behind, nothing lost."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+from tests.conftest import RunningEngine
+from weaudit.deploy import stack, watched, watching
+from weaudit.deploy.installation import Installation
+from weaudit.deploy.targets import Target
+from weaudit.deploy.watching import Watching
+from weaudit.errors import DeployError, InvalidInputError
+from weaudit.local import engine as engines
+from weaudit.local import process, restarting
+
+PK: tuple[tuple[str, str], ...] = (("pk", "S"),)
+PK_SK: tuple[tuple[str, str], ...] = (("pk", "S"), ("sk", "N"))
+names = st.text("ab-_.0f", min_size=3, max_size=20) | st.text("ab-_.0f", min_size=200, max_size=255)
+
+
+@given(st.lists(names, min_size=2, max_size=8, unique=True), st.sampled_from(["", "blue-", "a" * 15 + "-"]))
+def test_stacks_of_two_tables_never_have_one_name(tables: list[str], prefix: str) -> None:
+    stacks = [watching.stack_name(table, prefix) for table in tables]
+    assert len(set(stacks)) == len(tables)
+    for name in stacks:
+        assert re.fullmatch(r"[a-zA-Z][a-zA-Z0-9-]{0,127}", name)
+
+
+def test_a_hash_in_a_name_is_hashed_again() -> None:
+    assert watching.stack_name("orders") == "weaudit-watch-orders"
+    dotted = watching.stack_name("a.b")
+    assert dotted != watching.stack_name(dotted.removeprefix("weaudit-watch-"))
+
+
+def test_the_template_is_clean() -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("cfn-lint")), str(watching.template_path())],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_mappings_have_the_options_of_the_main_templates() -> None:
+    class Session:
+        region_name = "us-east-1"
+
+    text = re.sub(r"CodeUri: \S+", "CodeUri: s3://bucket/key", stack.template_path().read_text())
+    main = Translator({}, Parser(), boto_session=Session()).translate(yaml_parse(text), {})["Resources"]
+    [theirs] = [r["Properties"] for r in main.values() if r["Type"] == "AWS::Lambda::EventSourceMapping"]
+    ours = yaml_parse(watching.template_path().read_text())["Resources"]["Mapping"]["Properties"]
+    apart = {"EventSourceArn", "FunctionName", "DestinationConfig", "Enabled"}
+    assert {k: v for k, v in ours.items() if k not in apart} == {k: v for k, v in theirs.items() if k not in apart}
+    assert theirs.keys() | {"Enabled"} == ours.keys()
+
+
+def test_the_permission_is_for_one_stream_alone() -> None:
+    class Loader(yaml.SafeLoader):
+        """Reads CloudFormation's short forms as their bare value."""
+
+    Loader.add_multi_constructor(
+        "!", lambda loader, _, node: loader.construct_object(type(node)("", node.value)) if node.value == "" else node
+    )
+    policy = yaml.load(watching.template_path().read_text(), Loader)["Resources"]["ReadTheStream"]  # noqa: S506
+    statement = policy["Properties"]["PolicyDocument"]["Statement"][0]
+    assert statement["Resource"].value == "StreamArn"
+    assert not [action for action in statement["Action"] if "*" in action]
+
+
+def create(client: Any, table: str, keys: tuple[tuple[str, str], ...] = PK, **options: Any) -> None:
+    client.create_table(
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in keys],
+        KeySchema=[
+            {"AttributeName": name, "KeyType": kind} for (name, _), kind in zip(keys, ("HASH", "RANGE"), strict=False)
+        ],
+        **options,
+    )
+
+
+def records(client: Any, table: str) -> list[dict[str, Any]]:
+    pages = client.get_paginator("scan").paginate(TableName="Audit")
+    found = [item for page in pages for item in page["Items"] if item["tableName"]["S"] == table]
+    return sorted(found, key=lambda item: (item["changeOrder"]["S"], item.get("updatedAttribute", {"S": ""})["S"]))
+
+
+@dataclasses.dataclass
+class Place:
+    """The engine, and tables that go away after the test with their watches."""
+
+    target: Target
+    watching: Watching
+    tables: list[str]
+
+    @property
+    def dynamodb(self) -> Any:
+        return self.target.client("dynamodb")
+
+    def table(self, name: str, keys: tuple[tuple[str, str], ...] = PK, **options: Any) -> str:
+        create(self.dynamodb, name, keys, **options)
+        self.tables.append(name)
+        return name
+
+    def watch(self, table: str, actor: str | None = None) -> watched.Watch:
+        self.watching.apply(self.watching.plan(table, actor), lambda _line: None)
+        return self.watching.find(table)
+
+    def put(self, table: str, **item: Any) -> None:
+        self.dynamodb.put_item(TableName=table, Item=item)
+
+
+def mapping_ids(target: Target) -> set[str]:
+    return {m["UUID"] for m in target.client("lambda").list_event_source_mappings()["EventSourceMappings"]}
+
+
+@pytest.fixture
+def place(engine: RunningEngine) -> Iterator[Place]:
+    found = stack.describe(engine.target, stack.stack_name())
+    assert found is not None
+    before = mapping_ids(engine.target)
+    made = Place(engine.target, Watching(Installation(engine.target, found.outputs)), [])
+    yield made
+    for watch in watched.watches(made.watching.installation):
+        if watch.table in made.tables:
+            made.watching.remove(watch, lambda _line: None, force=True)
+    for table in made.tables:
+        if watched.describe_table(engine.target, table) is not None:
+            made.dynamodb.delete_table(TableName=table)
+    assert mapping_ids(engine.target) == before
+
+
+@pytest.mark.engine
+def test_a_table_with_items_and_a_composite_key_is_audited_from_now_on(
+    place: Place, eventually: Callable[..., Any]
+) -> None:
+    table = place.table("watch_orders.v2", PK_SK)
+    place.put(table, pk={"S": "é"}, sk={"N": "7"}, v={"N": "1"})
+    plan = place.watching.plan(table, "by")
+    assert len(plan.steps) == 3
+    assert any("already" in note for note in plan.notes)
+    assert not records(place.dynamodb, table)
+    watch = place.watch(table, "by")
+    assert (watch.state, watch.actor, watch.turned_stream_on) == ("Enabled", "by", True)
+    place.put(table, pk={"S": "é"}, sk={"N": "7"}, v={"N": "2"}, by={"S": "ann"})
+    place.put(table, pk={"S": "é"}, sk={"N": "8.50"}, v={"B": b"\x00\xff"})
+    place.dynamodb.delete_item(TableName=table, Key={"pk": {"S": "é"}, "sk": {"N": "7"}})
+    eventually(lambda: len(records(place.dynamodb, table)) == 4)
+    by, value, inserted, deleted = records(place.dynamodb, table)
+    key = '{"pk":{"S":"é"},"sk":{"N":"7"}}'
+    assert [record["itemKey"]["S"] for record in (by, value, deleted)] == [key] * 3
+    assert inserted["itemKey"]["S"] == '{"pk":{"S":"é"},"sk":{"N":"8.5"}}'
+    assert (value["oldValue"], value["newValue"]) == ({"N": "1"}, {"N": "2"})
+    assert value["actor"] == {"M": {"kind": {"S": "stated"}, "name": {"S": "ann"}}}
+    assert "actor" not in inserted
+    assert inserted["newValue"]["M"]["v"] == {"B": b"\x00\xff"}
+    assert deleted["beforeHash"] == value["afterHash"]
+    assert "newValue" not in deleted
+
+
+@pytest.mark.engine
+def test_two_tables_that_share_keys_do_not_mix(place: Place, eventually: Callable[..., Any]) -> None:
+    tables = [place.table("watch-left"), place.table("watch-right")]
+    for table in tables:
+        place.watch(table)
+    for number in range(20):
+        for table in tables:
+            place.put(table, pk={"S": "same"}, v={"S": f"{table} {number}"})
+    for table in tables:
+        eventually(lambda table=table: len(records(place.dynamodb, table)) == 20)
+    left, right = (records(place.dynamodb, table) for table in tables)
+    assert not {r["historyKey"]["S"] for r in left} & {r["historyKey"]["S"] for r in right}
+    for table, found in zip(tables, (left, right), strict=True):
+        assert [record["itemKey"] for record in found] == [{"S": "same"}] * 20
+        assert [r["newValue"].get("S") for r in found[1:]] == [f"{table} {n}" for n in range(1, 20)]
+
+
+@pytest.mark.engine
+def test_watching_again_does_nothing_and_another_actor_is_taken(place: Place) -> None:
+    table = place.table("watch_again")
+    first = place.watch(table)
+    assert first.actor == "updatedBy"
+    assert place.watching.plan(table).steps == ()
+    before = mapping_ids(place.target)
+    changed = place.watching.plan(table, "who")
+    assert len(changed.steps) == 1
+    assert "Configuration" in changed.steps[0]
+    assert place.watch(table, "who").actor == "who"
+    assert place.watching.plan(table, "who").steps == place.watching.plan(table).steps == ()
+    assert place.watch(table, "").actor == ""
+    assert mapping_ids(place.target) == before
+
+
+@pytest.mark.engine
+def test_a_stream_that_was_on_is_kept_on_and_its_past_is_audited(place: Place, eventually: Callable[..., Any]) -> None:
+    table = place.table("watch-on", StreamSpecification={"StreamEnabled": True, "StreamViewType": watching.VIEW})
+    place.put(table, pk={"S": "before"})
+    assert any("24 hours" in note for note in place.watching.plan(table).notes)
+    watch = place.watch(table)
+    assert not watch.turned_stream_on
+    eventually(lambda: [record["itemKey"]["S"] for record in records(place.dynamodb, table)] == ["before"])
+
+
+@pytest.mark.engine
+def test_a_stream_that_was_replaced_is_attached_to_again(place: Place, eventually: Callable[..., Any]) -> None:
+    table = place.table("watch-replaced")
+    first = place.watch(table)
+    place.put(table, pk={"S": "one"})
+    eventually(lambda: len(records(place.dynamodb, table)) == 1)
+    place.watching.turn_off(table)
+    assert place.watching.find(table).state == "stream off"
+    place.dynamodb.update_table(
+        TableName=table, StreamSpecification={"StreamEnabled": True, "StreamViewType": watching.VIEW}
+    )
+    assert place.watching.find(table).state == "stream replaced"
+    again = place.watch(table)
+    assert (again.state, again.turned_stream_on) == ("Enabled", False)
+    assert (again.stream != first.stream, again.mapping != first.mapping) == (True, True)
+    place.put(table, pk={"S": "two"})
+    eventually(lambda: [r["itemKey"]["S"] for r in records(place.dynamodb, table)] == ["one", "two"])
+
+
+@pytest.mark.engine
+def test_a_mapping_that_was_switched_off_is_switched_on(place: Place, eventually: Callable[..., Any]) -> None:
+    table = place.table("watch-off")
+    watch = place.watch(table)
+    client = place.target.client("lambda")
+    client.update_event_source_mapping(UUID=watch.mapping, Enabled=False)
+    eventually(lambda: place.watching.find(table).state == "Disabled")
+    place.put(table, pk={"S": "meanwhile"})
+    with pytest.raises(DeployError, match="still waiting"):
+        place.watching.remove(place.watching.find(table), lambda _line: None)
+    assert len(place.watching.plan(table).steps) == 1
+    assert place.watch(table).state == "Enabled"
+    eventually(lambda: len(records(place.dynamodb, table)) == 1)
+    client.delete_event_source_mapping(UUID=watch.mapping)
+    eventually(lambda: place.watching.find(table).state == "mapping gone")
+    with pytest.raises(DeployError, match="deleted by hand"):
+        place.watching.plan(table)
+    place.watching.remove(place.watching.find(table), lambda _line: None, force=True)
+    assert place.watch(table).state == "Enabled"
+
+
+@pytest.mark.engine
+def test_unwatching_drains_first_and_leaves_nothing_but_the_records(place: Place) -> None:
+    table = place.table("watch-left-behind")
+    before, role = mapping_ids(place.target), place.watching.installation.outputs["AuditProducerRoleName"]
+    watch = place.watch(table, "who")
+    policies = place.target.client("iam").list_role_policies(RoleName=role)["PolicyNames"]
+    assert watch.stack in policies
+    for number in range(300):
+        place.put(table, pk={"S": str(number)})
+    place.watching.remove(watch, lambda _line: None)
+    assert len(records(place.dynamodb, table)) == 300
+    assert mapping_ids(place.target) == before
+    assert watch.stack not in place.target.client("iam").list_role_policies(RoleName=role)["PolicyNames"]
+    assert stack.describe(place.target, watch.stack) is None
+    assert "Item" not in place.dynamodb.get_item(TableName="Configuration", Key={"key": {"S": f"WATCH/{table}"}})
+    with pytest.raises(InvalidInputError, match="is not watched"):
+        place.watching.find(table)
+    place.put(table, pk={"S": "later"})
+    client = place.target.client("cloudformation")
+    for changed in ([{"ParameterKey": "LogRetentionDays", "ParameterValue": "60"}], []):
+        client.update_stack(
+            StackName=stack.stack_name(),
+            UsePreviousTemplate=True,
+            Capabilities=stack.CAPABILITIES,
+            Parameters=[{"ParameterKey": "Retain", "ParameterValue": "false"}, *changed],
+        )
+        client.get_waiter("stack_update_complete").wait(StackName=stack.stack_name(), WaiterConfig={"Delay": 1})
+    assert mapping_ids(place.target) == before
+    assert len(records(place.dynamodb, table)) == 300
+
+
+@pytest.mark.engine
+def test_a_table_that_is_gone_can_be_unwatched(place: Place) -> None:
+    table = place.table("watch-gone")
+    watch = place.watch(table)
+    place.dynamodb.delete_table(TableName=table)
+    assert place.watching.find(table).state == "table gone"
+    with pytest.raises(InvalidInputError, match="there is no table"):
+        place.watching.plan(table)
+    place.watching.remove(watch, lambda _line: None)
+    assert stack.describe(place.target, watch.stack) is None
+
+
+@pytest.mark.engine
+def test_tables_that_must_not_be_watched_are_refused_with_the_reason(place: Place) -> None:
+    other_view = {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
+    keys_only = place.table("watch-keys-only", StreamSpecification=other_view)
+    place.table("watch-somebodys-audit", (("historyKey", "S"), ("changesKey", "S")))
+    mapped = place.table("watch-by-hand", StreamSpecification={**other_view, "StreamViewType": watching.VIEW})
+    client = place.target.client("lambda")
+    by_hand = client.create_event_source_mapping(
+        FunctionName=place.watching.installation.audit_producer,
+        EventSourceArn=watched.describe_table(place.target, mapped)["LatestStreamArn"],
+        StartingPosition="TRIM_HORIZON",
+    )
+    try:
+        reasons = {
+            "Audit": "WeAudit's own",
+            "watch-somebodys-audit": "WeAudit's own",
+            "Configuration": "watched already",
+            "watch-nowhere": "there is no table",
+            "a b": "no table's name",
+            "ab": "no table's name",
+            keys_only: r"shows KEYS_ONLY(.|\n)*cannot change a stream in place",
+            mapped: "made by hand",
+        }
+        for table, reason in reasons.items():
+            with pytest.raises(InvalidInputError, match=reason):
+                place.watching.plan(table)
+        with pytest.raises(InvalidInputError, match="255"):
+            place.watching.plan("watch-nowhere", "a" * 256)
+    finally:
+        client.delete_event_source_mapping(UUID=by_hand["UUID"])
+    with pytest.raises(InvalidInputError, match="own stack"):
+        place.watching.find("Configuration")
+
+
+@pytest.mark.engine
+def test_a_stack_of_that_name_that_is_somebody_elses_is_left_alone(place: Place) -> None:
+    table = place.table("watch-clash")
+    client = place.target.client("cloudformation")
+    body = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {}}}})
+    client.create_stack(StackName=watching.stack_name(table), TemplateBody=body)
+    try:
+        with pytest.raises(InvalidInputError, match="is there already"):
+            place.watching.plan(table)
+    finally:
+        client.delete_stack(StackName=watching.stack_name(table))
+
+
+@pytest.mark.engine
+def test_a_stack_that_fails_turns_the_stream_off_again(place: Place) -> None:
+    table = place.table("watch-fails")
+    plan = place.watching.plan(table)
+    broken = dataclasses.replace(plan, parameters={**plan.parameters, "RoleName": "no-such-role"})
+    with pytest.raises(DeployError):
+        place.watching.apply(broken, lambda _line: None)
+    assert not (watched.describe_table(place.target, table).get("StreamSpecification") or {}).get("StreamEnabled")
+    assert place.watch(table).turned_stream_on
+
+
+@pytest.mark.engine
+def test_a_global_table_is_watched_in_one_region(place: Place) -> None:
+    table = place.table("watch-global", StreamSpecification={"StreamEnabled": True, "StreamViewType": watching.VIEW})
+    place.dynamodb.update_table(TableName=table, ReplicaUpdates=[{"Create": {"RegionName": "eu-central-1"}}])
+    assert any("eu-central-1" in note and "this region alone" in note for note in place.watching.plan(table).notes)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("auth", [False, True], ids=["open", "permissions enforced"])
+def test_restarts_lose_no_change_of_a_watched_table(tmp_path: Path, auth: bool) -> None:
+    directory = tmp_path / "state"
+    expected: list[str] = []
+    try:
+        for tag in ("a", "b", "c"):
+            engine = engines.up(port=process.free_port(), state_dir=directory, auth=auth)
+            target = Target.of(engine)
+            client = target.client("dynamodb")
+            found = stack.describe(target, stack.stack_name())
+            assert found is not None
+            place = Place(target, Watching(Installation(target, found.outputs)), [])
+            if not expected:
+                create(client, "orders")
+                place.watch("orders", "by")
+            assert place.watching.plan("orders").steps == ()
+            for number in range(120):
+                place.put("orders", pk={"S": f"{tag}{number}"}, by={"S": tag})
+            place.put("Configuration", key={"S": tag})
+            expected += [f"{tag}{number}" for number in range(120)]
+            assert engines.down(state_dir=directory)
+        engine = engines.up(port=process.free_port(), state_dir=directory, auth=auth)
+        client = Target.of(engine).client("dynamodb")
+        found_records = records(client, "orders")
+        assert sorted(record["itemKey"]["S"] for record in found_records) == sorted(expected)
+        assert {r["actor"]["M"]["name"]["S"] for r in found_records} == {"a", "b", "c"}
+        # A table that goes while it is watched must not keep the engine from stopping, not even after a restart.
+        client.delete_table(TableName="orders")
+        assert restarting.drain(engine) == []
+        assert engines.down(state_dir=directory)
+        engine = engines.up(port=process.free_port(), state_dir=directory, auth=auth)
+        assert restarting.drain(engine) == []
+    finally:
+        engines.down(state_dir=directory, force=True)
