@@ -28,8 +28,8 @@ Fetch = Callable[[str, str], bytes | None]
 _SHARDS = "0123456789abcdef"
 # Most askers want few changes: the first page is small, and whoever reads on gets whole pages (1 MB).
 _FIRST_PAGE = 100
-# Sixteen shards have a page in hand and one on its way: small pages keep that to a few thousand records.
-_SHARD_PAGE = 200
+# Sixteen shards have a page in hand and one on its way: that is kept to some ten thousand records.
+_SHARD_PAGE = 400
 # The times of one item's changes may lie a little out of order: reading goes on so far beyond the asked range.
 _SLACK = timedelta(hours=1)
 # A clock may be ahead of this one.
@@ -126,7 +126,7 @@ class AuditHistory:
             "IndexName": "changes",
             "KeyConditionExpression": "changesKey = :shard AND changesOrder BETWEEN :since AND :until",
             "ScanIndexForward": not newest_first,
-            "Limit": _SHARD_PAGE,
+            "Limit": _FIRST_PAGE,
         }
         # "$" follows "#", which stands between time and sequence number: every change of the last instant is in.
         ends = {":since": {"S": since or month}, ":until": {"S": f"{until}$"}}
@@ -151,23 +151,29 @@ class AuditHistory:
 
 
 class _Shard:
-    """One shard's records of one month, the next page always on its way."""
+    """One shard's records of one month; once somebody reads on, the next page is always on its way."""
 
     def __init__(self, query: Query, pool: ThreadPoolExecutor, request: dict[str, Any]) -> None:
         self._query = query
         self._pool = pool
         self._request = request
-        self._page: Future[dict[str, Any]] = pool.submit(query, request)
+        self._first: Future[dict[str, Any]] = pool.submit(query, request)
 
     def __iter__(self) -> Iterator[Item]:
-        while True:
-            answer = self._page.result()
-            start = answer.get("LastEvaluatedKey")
-            if start:
-                self._page = self._pool.submit(self._query, {**self._request, "ExclusiveStartKey": start})
+        answer = self._first.result()
+        yield from answer["Items"]
+        following = self._after(answer)
+        while following is not None:
+            answer = following.result()
+            following = self._after(answer)
             yield from answer["Items"]
-            if not start:
-                return
+
+    def _after(self, answer: dict[str, Any]) -> Future[dict[str, Any]] | None:
+        start = answer.get("LastEvaluatedKey")
+        if not start:
+            return None
+        request = {**self._request, "Limit": _SHARD_PAGE, "ExclusiveStartKey": start}
+        return self._pool.submit(self._query, request)
 
 
 def _moment(change: AuditedChange) -> tuple[str, str]:
