@@ -39,7 +39,9 @@ class AuditedTable:
             found = dynamodb.describe_table(TableName=name)["Table"]
         except dynamodb.exceptions.ResourceNotFoundException:
             return cls(name, audit_arn.rpartition("/")[0] + f"/{name}", {}, audited_from_birth=False)
-        types = {definition["AttributeName"]: definition["AttributeType"] for definition in found["AttributeDefinitions"]}
+        types = {
+            definition["AttributeName"]: definition["AttributeType"] for definition in found["AttributeDefinitions"]
+        }
         keys = {part["AttributeName"]: types[part["AttributeName"]] for part in found["KeySchema"]}
         label = found.get("LatestStreamLabel")
         made = found["CreationDateTime"].astimezone(UTC)

@@ -162,4 +162,4 @@ def _why(entry: dict[str, Any]) -> dict[str, str]:
 def _plain(value: Any) -> str:
     from rich.markup import escape
 
-    return escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)))
+    return escape(output.safe(str(value)))

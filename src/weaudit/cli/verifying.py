@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output
+from weaudit.cli import output, times
 
 if TYPE_CHECKING:
     from weaudit.cli.checking import Checker
@@ -61,13 +61,10 @@ def verify(
 
 
 def _checkers(table: str | None, item: str | None, since: str | None) -> "list[Checker]":
-    from datetime import UTC, datetime
-
     from weaudit.cli.checking import AuditedTable, Checker
-    from weaudit.cli.times import parse_time
-    from weaudit.deploy import watching
+    from weaudit.cli.trail import open_trail
     from weaudit.deploy.installation import Installation
-    from weaudit.deploy.reading import audit_history
+    from weaudit.deploy.watched import watches
     from weaudit.errors import InvalidInputError
 
     if item is not None and table is None:
@@ -75,9 +72,10 @@ def _checkers(table: str | None, item: str | None, since: str | None) -> "list[C
     installation = Installation.find()
     dynamodb = installation.target.client("dynamodb")
     audit_arn = dynamodb.describe_table(TableName=installation.audit_table)["Table"]["TableArn"]
-    names = [table] if table is not None else watching.audited_tables(installation)
-    from_time = parse_time(since, datetime.now(UTC)) if since else None
-    history = audit_history(installation)
+    watched = [installation.configuration_table, *(watch.table for watch in watches(installation))]
+    names = [table] if table is not None else watched
+    from_time = times.parse(since, name="--since") if since is not None else None
+    history = open_trail(installation.target, installation.audit_table, dynamodb)
     return [Checker(dynamodb, history, AuditedTable.describe(dynamodb, name, audit_arn), from_time) for name in names]
 
 
@@ -104,9 +102,8 @@ def _document(finding: "Finding") -> dict[str, str]:
 
 
 def _print(reports: list[dict[str, Any]]) -> None:
+    from rich.markup import escape
     from rich.table import Table
-
-    from weaudit.cli.rendering import safe
 
     for report in reports:
         found = len(report["findings"])
@@ -115,13 +112,23 @@ def _print(reports: list[dict[str, Any]]) -> None:
         if not report["exists"]:
             output.note(f"  {report['table']} is not there any more: only the joins of its trail were checked.")
         if report["itemsOlderThanTheirTrail"]:
-            output.note(f"  {report['itemsOlderThanTheirTrail']} items are older than their trail: it begins in their middle.")
+            output.note(
+                f"  {report['itemsOlderThanTheirTrail']} items are older than their trail: it begins in their middle."
+            )
     rows = [finding for report in reports for finding in report["findings"]]
     if not rows:
         return
-    table = Table("fault", "table", "item", "time", "sequence", "what is wrong", box=None)
+    columns = {
+        "fault": "kind",
+        "table": "table",
+        "item": "itemKey",
+        "time": "modificationTime",
+        "sequence": "sequence",
+        "what is wrong": "text",
+    }
+    table = Table(*columns, box=None)
     for row in rows:
-        table.add_row(*(safe(row[name]) for name in ("kind", "table", "itemKey", "modificationTime", "sequence", "text")))
+        table.add_row(*(escape(output.safe(row[name])) for name in columns.values()))
     output.stdout().print(table)
     for kind in sorted({row["kind"] for row in rows}):
         output.note(f"{kind}: {_MEANINGS[kind]}.")

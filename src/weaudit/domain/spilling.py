@@ -2,17 +2,19 @@
 
 import json
 from hashlib import sha256
-from typing import NamedTuple
 
-from weaudit.domain.changes import Item
+from weaudit.domain.changes import Item, Value
 
 
-class Spilled(NamedTuple):
+class Spilled:
     """A record with a reference in place of its largest value, and the object that the reference names."""
 
-    record: Item
-    key: str
-    body: bytes
+    __slots__ = ("body", "key", "record")
+
+    def __init__(self, record: Item, key: str, body: bytes) -> None:
+        self.record = record
+        self.key = key
+        self.body = body
 
 
 def spill(record: Item, bucket: str) -> Spilled | None:
@@ -41,3 +43,11 @@ def spill(record: Item, bucket: str) -> Spilled | None:
     }
     rest = {name: value for name, value in record.items() if name != field}
     return Spilled({**rest, f"{field}Ref": {"M": reference}}, key, body)
+
+
+def restore(body: bytes, digest: str) -> Value | None:
+    """Return the value that an object of the evidence bucket holds, or None where it has not the recorded SHA-256."""
+    if sha256(body).hexdigest() != digest:
+        return None
+    value: Value = json.loads(body)
+    return value

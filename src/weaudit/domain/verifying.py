@@ -5,6 +5,7 @@ What is checked of an item, in the order of its changes:
 - its records are the ones that its changes made: derived ids, none twice (else ``leftover``);
 - the hash before a change is the hash after the one before it (else ``gap``, or ``fork`` where two follow one state);
 - the values of a change, applied to the item as it was, give the hash that the change states (else ``edited``);
+- a value that was too large for its record is where the record says, unaltered (else ``lost``);
 - the hash after the last change is the hash of the live item (else ``unaudited``).
 
 The trail of an item that was there before auditing began has no known beginning: that is told, and is no fault.
@@ -20,7 +21,7 @@ from weaudit.domain.images import data, image_hash, same_value
 
 
 class Finding(NamedTuple):
-    """One fault of a trail. ``kind``: gap, fork, edited, leftover or unaudited."""
+    """One fault of a trail. ``kind``: gap, fork, edited, leftover, lost or unaudited."""
 
     kind: str
     table: str
@@ -85,12 +86,17 @@ class _Trail:
             joined = before is None or change.before_hash == before.after_hash
             if not joined:
                 self._report_break(before, change)
-            image = self._apply(change, image if joined else None)
+            lost = [part for part in change.attributes if part.lost]
+            for part in lost:
+                self.report("lost", change, f"the large value of {part.name or 'the item'} is gone or was altered")
+            image = None if lost else self._apply(change, image if joined else None)
             before = change
 
     def _report_break(self, before: AuditedChange | None, change: AuditedChange) -> None:
         if before is not None and change.before_hash == before.before_hash:
-            self.report("fork", change, f"this change and the one with sequence {before.sequence} follow the same state")
+            self.report(
+                "fork", change, f"this change and the one with sequence {before.sequence} follow the same state"
+            )
         else:
             earlier = before.sequence if before else ""
             self.report("gap", change, f"at least one change is missing between sequence {earlier} and this one")
@@ -113,7 +119,9 @@ class _Trail:
         after = _stepped(image, change, forward=True)
         if wrong or image_hash(after) != change.after_hash:
             named = f" ({', '.join(map(str, wrong))})" if wrong else ""
-            self.report("edited", change, f"its recorded values{named} do not lead from the state before to the one after")
+            self.report(
+                "edited", change, f"its recorded values{named} do not lead from the state before to the one after"
+            )
             return None
         return after
 

@@ -1,0 +1,52 @@
+"""Commands as a user types them, and what the tests of the whole need of the engine."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from typer.testing import CliRunner
+
+from weaudit.cli.main import app
+from weaudit.deploy.targets import Target
+
+
+def client(service: str) -> Any:
+    """Return a boto3 client of the engine that commands find."""
+    return Target.resolve().client(service)
+
+
+def run(*words: str) -> tuple[int, str]:
+    """Run a command; return its exit code and what it printed to stdout."""
+    result = CliRunner().invoke(app, list(words))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout
+
+
+def verified() -> dict[str, Any]:
+    """Return what `weaudit verify --json` says, whose exit code has to agree."""
+    code, text = run("verify", "--json")
+    document: dict[str, Any] = json.loads(text)
+    assert (code == 0) == document["whole"]
+    return document
+
+
+def faults() -> set[tuple[str, str]]:
+    """Return kind and item key of each fault that `weaudit verify` names."""
+    return {(found["kind"], found["itemKey"]) for table in verified()["tables"] for found in table["findings"]}
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until it holds, or fail."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        time.sleep(0.1)
+
+
+def records_of(key: str) -> list[dict[str, Any]]:
+    """Return an item's records in the order of the stream, by a plain scan."""
+    pages = client("dynamodb").get_paginator("scan").paginate(TableName="Audit")
+    found = [record for page in pages for record in page["Items"] if record["itemKey"]["S"] == key]
+    return sorted(found, key=lambda record: str(record["sequenceNumber"]))

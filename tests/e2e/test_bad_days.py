@@ -1,0 +1,150 @@
+"""Planted faults, poison and very large values: each is found, kept or read back, by the commands that users have."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.commands import client, eventually, faults, records_of, run, verified
+from weaudit.deploy import packaging
+from weaudit.functions import FUNCTIONS
+
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("state_dir")]
+
+# A defect as a release may bring one: it fails on one item, every time.
+DEFECT = """
+from weaudit.domain import auditing
+
+_decide = auditing.decide
+
+def decide(change, actor_attribute=""):
+    if change.keys["key"]["S"] == "poison":
+        raise KeyError("defect")
+    return _decide(change, actor_attribute)
+
+auditing.decide = decide
+"""
+
+
+def put(key: str, number: int, **attributes: Any) -> None:
+    item = {"key": {"S": key}, "n": {"N": str(number)}, **attributes}
+    client("dynamodb").put_item(TableName="Configuration", Item=item)
+
+
+def change_items(keys: list[str], times: int = 4) -> None:
+    """Change each item so often, and wait until all of it is in the trail."""
+    for number in range(1, times + 1):
+        for key in keys:
+            put(key, number)
+    for key in keys:
+        eventually(lambda key=key: len(records_of(key)) == times)
+
+
+def release(defect: str = "") -> None:
+    """Put the function's package behind the alias, with a defect in it or without."""
+    (function,) = [function for function in FUNCTIONS if function.name == "audit_producer"]
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        for path in packaging.modules(function):
+            archive.write(path, f"weaudit/{path.relative_to(Path(packaging.__file__).parents[1])}")
+        archive.writestr("index.py", defect + packaging.entry(function))
+    functions = client("lambda")
+    functions.update_function_code(FunctionName="audit_producer", ZipFile=package.getvalue())
+    version = functions.publish_version(FunctionName="audit_producer")["Version"]
+    functions.update_alias(FunctionName="audit_producer", Name="learn", FunctionVersion=version)
+
+
+def test_verify_names_each_planted_fault_and_nothing_else() -> None:
+    table = client("dynamodb")
+    change_items(["whole", "removed", "edited", "added", "behind", "gone"])
+    assert verified()["whole"]
+
+    table.delete_item(TableName="Audit", Key={"id": records_of("removed")[1]["id"]})
+    edited = records_of("edited")[2]
+    table.put_item(TableName="Audit", Item={**edited, "newValue": {"N": "99"}})
+    added = records_of("added")[2]
+    table.put_item(TableName="Audit", Item={**added, "id": {"S": "00000000-0000-4000-8000-000000000000"}})
+    functions = client("lambda")
+    (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
+    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    put("behind", 5)
+    put("unheard", 1)
+    table.delete_item(TableName="Configuration", Key={"key": {"S": "gone"}})
+
+    assert faults() == {
+        ("gap", "removed"),
+        ("edited", "edited"),
+        ("leftover", "added"),
+        ("unaudited", "behind"),
+        ("unaudited", "unheard"),
+        ("unaudited", "gone"),
+    }
+    code, text = run("verify", "--table", "Configuration", "--item", "removed")
+    assert code == 1
+    assert records_of("removed")[1]["sequenceNumber"]["S"].lstrip("0") in text
+    assert run("verify", "--table", "Configuration", "--item", "whole")[0] == 0
+
+
+def test_poison_is_quarantined_those_behind_it_are_audited_and_a_replay_after_the_fix_closes_the_gap() -> None:
+    assert run("quarantine") == (0, "The quarantine is empty: every change that was delivered has been audited.\n")
+    release(DEFECT)
+    for number in (1, 2):
+        put("before", number)
+        put("poison", number)
+        put("behind", number)
+    for key in ("before", "behind"):
+        eventually(lambda key=key: len(records_of(key)) == 2)
+    assert records_of("poison") == []
+    assert faults() == {("unaudited", "poison")}
+
+    code, text = run("quarantine", "--json")
+    entries = json.loads(text)
+    assert (code, {entry["code"] for entry in entries}) == (1, {"KeyError"})
+    assert len(entries) == 2
+    shown = json.loads(run("quarantine", "show", entries[0]["id"])[1])
+    assert shown["record"]["dynamodb"]["Keys"] == {"key": {"S": "poison"}}
+    code, text = run("quarantine", "replay", "--json")
+    assert (code, json.loads(text)["replayed"]) == (1, 0)
+    assert len(json.loads(run("quarantine", "--json")[1])) == 2
+
+    release()
+    assert run("quarantine", "replay") == (0, "2 audited, 0 still in quarantine.\n")
+    assert run("quarantine")[0] == 0
+    assert len(records_of("poison")) == 2
+    assert verified()["whole"]
+
+
+def test_an_item_of_390_kb_is_recorded_shown_and_its_moved_value_read_back() -> None:
+    for letter in "abc":
+        put("large", ord(letter), text={"S": letter * 380_000}, rest={"S": "r" * 9_000})
+    eventually(lambda: len(records_of("large")) == 5)
+    moved = [record for record in records_of("large") if "newValueRef" in record or "oldValueRef" in record]
+    assert moved
+    assert all(("newValue" in record) != ("newValueRef" in record) for record in moved)
+
+    history = json.loads(run("history", "large", "--json")[1])
+    (last,) = [change for change in history[-1]["attributes"] if change["updatedAttribute"] == "text"]
+    assert last["oldValue"] == "b" * 380_000
+    assert last["newValue"] == "c" * 380_000
+    assert "380,00" in run("history", "large")[1]
+    assert verified()["whole"]
+
+    reference = moved[-1].get("newValueRef") or moved[-1]["oldValueRef"]
+    bucket, key = reference["M"]["bucket"]["S"], reference["M"]["key"]["S"]
+    client("s3").put_object(Bucket=bucket, Key=key, Body=b'{"S":"other"}')
+    assert faults() == {("lost", "large")}
+    assert "altered" in run("history", "large")[1]
+    client("s3").delete_object(Bucket=bucket, Key=key)
+    assert faults() == {("lost", "large")}
+
+
+def test_an_item_as_deep_as_dynamodb_allows_is_recorded() -> None:
+    value: dict[str, Any] = {"S": "deep"}
+    for _ in range(31):
+        value = {"L": [value]}
+    put("deep", 1, value=value)
+    eventually(lambda: len(records_of("deep")) == 1)
+    assert verified()["whole"]
