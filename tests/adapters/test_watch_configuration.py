@@ -27,7 +27,7 @@ class Store:
 
     def watches(self, ttl_s: float = 60) -> WatchConfiguration:
         return WatchConfiguration(
-            self,  # type: ignore[arg-type] the part of the client that is used
+            self,  # type: ignore[arg-type]  # the part of the client that is used
             "Configuration",
             default="updatedBy",
             ttl_s=ttl_s,
@@ -45,7 +45,7 @@ def test_configuration_itself_is_never_read_for_itself() -> None:
     store = Store(Configuration="by")
     assert store.watches().actor_attribute("Configuration") == "updatedBy"
     assert store.reads == []
-    nothing = WatchConfiguration(store, "", default="x")  # type: ignore[arg-type] as above
+    nothing = WatchConfiguration(store, "", default="x")  # type: ignore[arg-type]  # as above
     assert nothing.actor_attribute("orders") == "x"
     assert store.reads == []
 

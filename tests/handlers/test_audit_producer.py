@@ -130,6 +130,23 @@ def test_a_record_that_is_too_large_keeps_its_fields_and_points_at_its_value() -
     assert reference["bytes"] == {"N": str(len(stack.s3.objects[reference["key"]["S"]]))}
 
 
+def test_each_table_has_its_own_attribute_and_one_that_cannot_be_read_fails_the_batch() -> None:
+    stack = Stack()
+    stack.stores["actor_attribute"] = lambda table: {"Configuration": "who"}[table]
+    stack.deliver([stream_record(None, {"key": {"S": "k"}, "who": {"S": "ann"}})])
+    [record] = stack.dynamodb.items.values()
+    assert record["actor"]["M"]["name"] == {"S": "ann"}
+
+    def fail(table: str) -> str:
+        raise StoreUnavailableError("throttled")
+
+    stack = Stack()
+    stack.stores["actor_attribute"] = fail
+    with pytest.raises(StoreUnavailableError):
+        stack.deliver(numbered(3))
+    assert not stack.s3.objects
+
+
 def test_the_variables_that_the_function_reads_have_the_documented_defaults() -> None:
     environment = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     stores = audit_producer.connect(environment)

@@ -57,8 +57,8 @@ def handle(
         source_of.update(dict.fromkeys((record["id"]["S"] for record in decided), raw))
     rejected = audit.put(records)
     failed += [(source_of[record_id], error) for record_id, error in rejected.items()]
-    for raw, error in failed:
-        evidence.put(*quarantining.decide(raw, error, "audit_producer"))
+    for raw, why in failed:
+        evidence.put(*quarantining.decide(raw, why, "audit_producer"))
     return {
         "changes": len(raw_records),
         "records": len(records) - len(rejected),
