@@ -69,7 +69,7 @@ def test_mappings_have_the_options_of_the_main_templates() -> None:
 
 
 def test_the_permission_is_for_one_stream_alone() -> None:
-    class Loader(yaml.SafeLoader):
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # untyped library
         """Reads CloudFormation's short forms as their bare value."""
 
     Loader.add_multi_constructor(
