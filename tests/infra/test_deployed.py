@@ -1,0 +1,141 @@
+"""What the engine makes of the template, property by property, also under another prefix and with permissions on."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import RunningEngine
+from weaudit.deploy import packaging, stack
+from weaudit.deploy.targets import Target
+from weaudit.functions import FUNCTIONS
+from weaudit.local import engine as engines
+from weaudit.local import process
+
+pytestmark = pytest.mark.engine
+
+
+def outputs(client: Callable[[str], Any], name: str) -> dict[str, str]:
+    [found] = client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
+
+
+def test_the_stack_is_as_the_template_says(engine: RunningEngine) -> None:
+    names = outputs(engine.client, "weaudit-dev")
+    account = engine.client("sts").get_caller_identity()["Account"]
+    assert names["ConfigurationTableName"] == "Configuration"
+    assert names["AuditTableName"] == "Audit"
+    assert names["EvidenceBucketName"] == f"weaudit-evidence-dev-{account}"
+    assert names["AuditProducerFunctionName"] == "audit_producer"
+    assert names["AuditProducerAliasArn"].endswith(":function:audit_producer:learn")
+    assert names["ConfigurationStreamArn"].split("/")[1] == "Configuration"
+    engine.client("iam").get_role(RoleName=names["AuditProducerRoleName"])
+
+    found = engine.client("lambda").get_function_configuration(FunctionName=names["AuditProducerAliasArn"])
+    assert found["Handler"] == "index.lambda_handler"
+    assert (found["Runtime"], found["MemorySize"], found["Timeout"]) == ("python3.13", 256, 60)
+    assert found["Architectures"] == ["x86_64"]
+    assert found["TracingConfig"] == {"Mode": "Active"}
+    assert found["LoggingConfig"]["LogGroup"] == "/aws/lambda/audit_producer"
+    assert found["LoggingConfig"]["LogFormat"] == "JSON"
+    assert found["Role"].endswith(f"/{names['AuditProducerRoleName']}")
+    variables = found["Environment"]["Variables"]
+    assert variables["TARGET_TABLE"] == "Audit"
+    assert variables["EVIDENCE_BUCKET"] == names["EvidenceBucketName"]
+    assert variables["ACTOR_ATTRIBUTE"] == "updatedBy"
+    assert variables["LOG_LEVEL"] == "INFO"
+
+
+def test_the_event_source_is_as_the_template_says(engine: RunningEngine) -> None:
+    names = outputs(engine.client, "weaudit-dev")
+    [mapping] = engine.client("lambda").list_event_source_mappings(EventSourceArn=names["ConfigurationStreamArn"])[
+        "EventSourceMappings"
+    ]
+    assert mapping["FunctionArn"] == names["AuditProducerAliasArn"]
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    assert mapping["BatchSize"] == 100
+    assert mapping["MaximumBatchingWindowInSeconds"] == 1
+    assert mapping["ParallelizationFactor"] == 4
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert mapping["MaximumRetryAttempts"] == -1
+    assert mapping["MaximumRecordAgeInSeconds"] == 82_800
+    assert mapping["DestinationConfig"] == {"OnFailure": {"Destination": f"arn:aws:s3:::{names['EvidenceBucketName']}"}}
+    assert not mapping.get("FunctionResponseTypes")
+
+
+def test_tables_bucket_and_logs_are_as_the_template_says(engine: RunningEngine) -> None:
+    names = outputs(engine.client, "weaudit-dev")
+    audit = engine.client("dynamodb").describe_table(TableName=names["AuditTableName"])["Table"]
+    assert {index["IndexName"] for index in audit["GlobalSecondaryIndexes"]} == {"history", "changes"}
+    assert audit["DeletionProtectionEnabled"] is False  # Retain is false on the engine
+    s3 = engine.client("s3")
+    assert s3.get_bucket_versioning(Bucket=names["EvidenceBucketName"])["Status"] == "Enabled"
+    assert set(
+        s3.get_public_access_block(Bucket=names["EvidenceBucketName"])["PublicAccessBlockConfiguration"].values()
+    ) == {True}
+    [group] = engine.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/audit_producer")["logGroups"]
+    assert group["retentionInDays"] == 30
+
+
+def test_a_second_stack_fits_beside_the_first(
+    engine: RunningEngine, tmp_path: Path, eventually: Callable[..., Any]
+) -> None:
+    name = stack.stack_name("second-", "test")
+    parameters = {
+        "Prefix": "second-",
+        "EnvironmentSuffix": "test",
+        "ActorAttribute": "who",
+        "LogLevel": "DEBUG",
+        "LogRetentionDays": "7",
+        "Retain": "false",
+    }
+    stack.deploy(
+        engine.target,
+        name=name,
+        template=stack.template_path(),
+        artifacts=[packaging.build(function, tmp_path) for function in FUNCTIONS],
+        parameters=parameters,
+        progress=lambda _line: None,
+    )
+    names = outputs(engine.client, name)
+    account = engine.client("sts").get_caller_identity()["Account"]
+    assert names["ConfigurationTableName"] == "second-Configuration"
+    assert names["AuditTableName"] == "second-Audit"
+    assert names["EvidenceBucketName"] == f"second-weaudit-evidence-test-{account}"
+    assert names["AuditProducerFunctionName"] == "second-audit_producer"
+    [group] = engine.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/second-")["logGroups"]
+    assert (group["logGroupName"], group["retentionInDays"]) == ("/aws/lambda/second-audit_producer", 7)
+
+    dynamodb = engine.client("dynamodb")
+    dynamodb.put_item(TableName="second-Configuration", Item={"key": {"S": "one"}, "who": {"S": "ada"}})
+    [record] = eventually(lambda: dynamodb.scan(TableName="second-Audit")["Items"])
+    assert record["tableName"] == {"S": "second-Configuration"}
+    assert record["actor"] == {"M": {"kind": {"S": "stated"}, "name": {"S": "ada"}}}
+
+    cloudformation = engine.client("cloudformation")
+    cloudformation.delete_stack(StackName=name)
+    eventually(lambda: stack.describe(engine.target, name) is None)
+    assert "second-Audit" not in dynamodb.list_tables()["TableNames"]
+    assert "Audit" in dynamodb.list_tables()["TableNames"]
+
+
+def test_the_roles_permissions_are_enough(tmp_path: Path, eventually: Callable[..., Any]) -> None:
+    started = engines.up(port=process.free_port(), state_dir=tmp_path / "engine", auth=True)
+    try:
+        client = Target.of(started).client
+        dynamodb = client("dynamodb")
+        dynamodb.put_item(TableName="Configuration", Item={"key": {"S": "one"}})
+        eventually(lambda: dynamodb.scan(TableName="Audit")["Items"])
+
+        # A record that can never be audited: the function keeps it in the evidence bucket, by its own permission.
+        broken = {"Records": [{"eventID": "1", "eventName": "INSERT", "eventSource": "aws:dynamodb", "dynamodb": {}}]}
+        names = outputs(client, "weaudit-dev")
+        answer = client("lambda").invoke(FunctionName=names["AuditProducerAliasArn"], Payload=json.dumps(broken))
+        assert "FunctionError" not in answer, answer["Payload"].read()
+        [kept] = client("s3").list_objects_v2(Bucket=names["EvidenceBucketName"])["Contents"]
+        assert kept["Key"].startswith("quarantine/audit_producer/")
+    finally:
+        engines.down(state_dir=started.directory, force=True)
+    assert not started.alive

@@ -1,0 +1,271 @@
+"""The template: sound by cfn-lint as it is and as SAM translates it, least privilege, and one with the code."""
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+from weaudit.deploy import packaging
+from weaudit.functions import FUNCTIONS, Function
+
+TEMPLATE = Path(__file__).parents[2] / "infra" / "template.yaml"
+TEXT = TEMPLATE.read_text(encoding="utf-8")
+
+
+class _Session:
+    region_name = "us-east-1"
+
+
+def translate(text: str) -> dict[str, Any]:
+    """Turn a SAM template into the CloudFormation that AWS would make of it."""
+    uploaded = yaml_parse(text.replace("../dist/", "s3://bucket/"))
+    translated: dict[str, Any] = Translator({}, Parser(), boto_session=_Session()).translate(uploaded, {})
+    return translated
+
+
+SAM: dict[str, Any] = yaml_parse(TEXT)
+PLAIN = translate(TEXT)
+RESOURCES: dict[str, Any] = PLAIN["Resources"]
+
+
+def of_type(kind: str) -> dict[str, Any]:
+    return {name: found["Properties"] for name, found in RESOURCES.items() if found["Type"] == kind}
+
+
+def function_resource(function: Function) -> tuple[str, dict[str, Any]]:
+    wanted = {"Fn::Sub": "${Prefix}" + function.physical_name}
+    [found] = [item for item in of_type("AWS::Lambda::Function").items() if item[1]["FunctionName"] == wanted]
+    return found
+
+
+def statements(value: Any) -> Iterator[dict[str, Any]]:
+    """Every policy statement of the template, also behind conditions."""
+    if isinstance(value, dict):
+        if "Effect" in value and "Action" in value:
+            yield value
+        for part in value.values():
+            yield from statements(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from statements(part)
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def lint(path: Path) -> str:
+    command = [str(Path(sys.executable).with_name("cfn-lint")), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+# ---- by itself
+
+
+def test_cfn_lint_is_clean_on_the_template() -> None:
+    assert lint(TEMPLATE) == ""
+
+
+def test_cfn_lint_is_clean_on_what_sam_makes_of_it(tmp_path: Path) -> None:
+    # Without this step errors inside SAM's own properties pass unseen.
+    path = tmp_path / "translated.json"
+    path.write_text(json.dumps(PLAIN))
+    assert lint(path) == ""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("python3.13", "python3.99"),
+        ("TRIM_HORIZON", "FIRST_OF_ALL"),
+        ("!GetAtt ConfigurationTable.StreamArn\n            Start", "!GetAtt Missing.StreamArn\n            Start"),
+    ],
+)
+def test_a_fault_inside_sam_is_seen(right: str, wrong: str, tmp_path: Path) -> None:
+    assert right in TEXT
+    path = tmp_path / "translated.json"
+    path.write_text(json.dumps(translate(TEXT.replace(right, wrong))))
+    assert "E" in lint(path)
+
+
+def test_every_parameter_is_used_and_says_what_it_does() -> None:
+    rest = json.dumps({key: value for key, value in SAM.items() if key != "Parameters"})
+    for name, parameter in SAM["Parameters"].items():
+        assert parameter["Description"]
+        assert f'"Ref": "{name}"' in rest or f"${{{name}}}" in rest, name
+
+
+# ---- permissions
+
+
+def test_no_statement_allows_every_action() -> None:
+    for statement in statements(RESOURCES):
+        if statement["Effect"] == "Allow":
+            assert not [action for action in listed(statement["Action"]) if "*" in action], statement
+
+
+def test_a_resource_of_all_has_its_reason_beside_it() -> None:
+    lines = [line for line in TEXT.splitlines() if line.strip().startswith(("Resource: '*'", 'Resource: "*"', "- '*'"))]
+    allowed = [statement for statement in statements(RESOURCES) if "*" in listed(statement.get("Resource", []))]
+    assert len(lines) == len([statement for statement in allowed if statement["Effect"] == "Allow"])
+    assert all("# reason: " in line for line in lines)
+
+
+def test_audit_producer_may_do_this_and_no_more() -> None:
+    policies = RESOURCES["AuditProducerRole"]["Properties"]["Policies"]
+    found = {statement["Sid"]: sorted(listed(statement["Action"])) for statement in statements(policies)}
+    assert found == {
+        "ReadTheStream": [
+            "dynamodb:DescribeStream",
+            "dynamodb:GetRecords",
+            "dynamodb:GetShardIterator",
+            "dynamodb:ListStreams",
+        ],
+        "ReadWatchedTables": ["dynamodb:GetItem"],
+        "PutRecords": ["dynamodb:BatchWriteItem"],
+        "KeepEvidence": ["s3:PutObject"],
+        "FailureDestination": ["s3:ListBucket"],
+        "WriteLogs": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "WriteTraces": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+        "UseTheKey": ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
+    }
+
+
+def test_a_boundary_bounds_every_role() -> None:
+    for role in of_type("AWS::IAM::Role").values():
+        assert role["PermissionsBoundary"]["Fn::If"][:2] == ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}]
+
+
+def test_buckets_are_private_and_take_tls_only() -> None:
+    for name, bucket in of_type("AWS::S3::Bucket").items():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+        assert "BucketEncryption" in bucket
+        [policy] = [found for found in of_type("AWS::S3::BucketPolicy").values() if found["Bucket"] == {"Ref": name}]
+        [deny] = list(statements(policy))
+        assert (deny["Effect"], deny["Action"]) == ("Deny", "s3:*")
+        assert deny["Condition"] == {
+            "Bool": {"aws:SecureTransport": "false"},
+            "StringNotEquals": {"aws:ResourceAccount": "000000000000"},
+        }
+
+
+# ---- data
+
+
+def keys(schema: list[dict[str, str]]) -> dict[str, str]:
+    return {part["KeyType"]: part["AttributeName"] for part in schema}
+
+
+def test_tables_have_the_keys_and_indexes_of_the_contract() -> None:
+    tables = of_type("AWS::DynamoDB::Table")
+    assert keys(tables["ConfigurationTable"]["KeySchema"]) == {"HASH": "key"}
+    assert tables["ConfigurationTable"]["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    audit = tables["AuditTable"]
+    assert keys(audit["KeySchema"]) == {"HASH": "id"}
+    assert {index["IndexName"]: keys(index["KeySchema"]) for index in audit["GlobalSecondaryIndexes"]} == {
+        "history": {"HASH": "historyKey", "RANGE": "changeOrder"},
+        "changes": {"HASH": "changesKey", "RANGE": "changesOrder"},
+    }
+    assert all(index["Projection"] == {"ProjectionType": "ALL"} for index in audit["GlobalSecondaryIndexes"])
+    assert "StreamSpecification" not in audit, "its own changes must never come back to it"
+
+
+def test_data_is_recoverable_and_protected_by_retain() -> None:
+    for name in (*of_type("AWS::DynamoDB::Table"), *of_type("AWS::S3::Bucket")):
+        assert (RESOURCES[name]["DeletionPolicy"], RESOURCES[name]["UpdateReplacePolicy"]) == ("Delete", "Retain")
+    for table in of_type("AWS::DynamoDB::Table").values():
+        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert table["DeletionProtectionEnabled"] == {"Fn::If": ["Retained", True, False]}
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+        assert "SSESpecification" in table
+
+
+# ---- functions
+
+
+def test_the_template_has_the_functions_of_the_map_and_no_others() -> None:
+    names = [properties["FunctionName"]["Fn::Sub"] for properties in of_type("AWS::Lambda::Function").values()]
+    assert sorted(names) == sorted("${Prefix}" + function.physical_name for function in FUNCTIONS)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
+def test_a_function_runs_its_own_zip_with_its_own_log_group(function: Function) -> None:
+    logical, properties = function_resource(function)
+    assert SAM["Resources"][logical]["Properties"]["CodeUri"] == f"../dist/{function.name}.zip"
+    assert properties["Handler"] == "index.lambda_handler"
+    assert properties["Runtime"] == f"python{packaging.PYTHON}"
+    assert properties["TracingConfig"] == {"Mode": "Active"}
+    group = properties["LoggingConfig"]["LogGroup"]["Ref"]
+    assert of_type("AWS::Logs::LogGroup")[group]["LogGroupName"] == {
+        "Fn::Sub": f"/aws/lambda/${{Prefix}}{function.name}"
+    }
+    assert of_type("AWS::Logs::LogGroup")[group]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    role = properties["Role"]["Fn::GetAtt"][0]
+    [logs] = [found for found in statements(RESOURCES[role]) if "logs:PutLogEvents" in listed(found["Action"])]
+    assert logs["Resource"] == {"Fn::GetAtt": [group, "Arn"]}
+
+
+class _Reads(Mapping[str, str]):
+    """An environment that remembers what was asked of it."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self._values = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+
+    def __getitem__(self, name: str) -> str:
+        self.names.add(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
+def test_a_function_has_the_variables_that_it_reads(function: Function) -> None:
+    declared = set(function_resource(function)[1]["Environment"]["Variables"])
+    reads = _Reads()
+    importlib.import_module(f"weaudit.handlers.{function.name}").connect(reads)
+    assert {name for name in reads.names if not name.startswith("AWS_")} <= declared
+    constants = {
+        node.value
+        for path in packaging.modules(function)
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.Constant)
+    }
+    assert declared <= constants, "a variable that no code reads"
+
+
+def test_the_stream_invokes_the_alias_and_no_failure_is_lost() -> None:
+    [mapping] = of_type("AWS::Lambda::EventSourceMapping").values()
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["ConfigurationTable", "StreamArn"]}
+    alias = of_type("AWS::Lambda::Alias")[mapping["FunctionName"]["Ref"]]
+    assert alias["Name"] == "learn"
+    assert alias["FunctionName"] == {"Ref": function_resource(FUNCTIONS[0])[0]}
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert mapping["MaximumRetryAttempts"] == -1
+    # A stream forgets after 24 hours; records must reach the destination, whole, before that.
+    assert 12 * 3600 <= mapping["MaximumRecordAgeInSeconds"] < 24 * 3600
+    assert mapping["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": ["EvidenceBucket", "Arn"]}}}
+    # The embedded engine takes a batch with reported item failures for done, and loses them.
+    assert "FunctionResponseTypes" not in mapping
+
+
+def test_an_event_of_lambda_fits_into_the_timeout() -> None:
+    [mapping] = of_type("AWS::Lambda::EventSourceMapping").values()
+    assert 1 <= mapping["BatchSize"] <= 10_000
+    assert 1 <= mapping["ParallelizationFactor"] <= 10
