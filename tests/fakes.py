@@ -5,11 +5,24 @@ They are held to the real engines by the contract tests in tests/adapters.
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+from weaudit.adapters.audit_table import AuditTable
+from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.errors import RecordRejectedError, StoreUnavailableError
 
 ITEM_BYTES = 400 * 1024
+
+
+def _no_fault(_call: int) -> str:
+    return ""
+
+
+def producer_stores(dynamodb: "PolicingDynamoDB", s3: "PolicingS3", actor_attribute: str) -> dict[str, Any]:
+    """Return the stores of audit_producer over these fakes, every table with the one actor attribute."""
+    evidence = EvidenceBucket(cast(Any, s3), "evidence")
+    audit = AuditTable(cast(Any, dynamodb), "Audit", evidence)
+    return {"audit": audit, "evidence": evidence, "actor_attribute": lambda _table: actor_attribute}
 
 
 class PolicingDynamoDB:
@@ -19,7 +32,7 @@ class PolicingDynamoDB:
     write; "unprocessed" writes the first half and hands the rest back.
     """
 
-    def __init__(self, fault: Callable[[int], str] = lambda call: "") -> None:
+    def __init__(self, fault: Callable[[int], str] = _no_fault) -> None:
         self.items: dict[str, dict[str, Any]] = {}
         self.calls: list[int] = []
         self._fault = fault

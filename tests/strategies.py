@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from weaudit.domain.changes import Change
 
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+texts = st.text(st.characters(codec="utf-8"), max_size=12)
 digits = st.integers(-(10**38) + 1, 10**38 - 1)
 numbers = st.builds(
     lambda number, exponent: str(number) if exponent == 0 else f"{number}E{exponent}", digits, st.integers(-80, 80)

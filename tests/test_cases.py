@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import PolicingDynamoDB, PolicingS3
-from weaudit.adapters.audit_table import AuditTable
-from weaudit.adapters.evidence_bucket import EvidenceBucket
+from tests.fakes import PolicingDynamoDB, PolicingS3, producer_stores
 from weaudit.domain import auditing
 from weaudit.errors import MalformedEventError
 from weaudit.events import dynamodb_stream
@@ -24,7 +22,8 @@ WRITE = "WEAUDIT_WRITE_CASES" in os.environ
 
 def sections(path: Path) -> tuple[str, str, str, str]:
     prose, event, decision, records = path.read_text().split("\n--- ")
-    return prose, *(part.partition("\n")[2] for part in (event, decision, records))
+    event, decision, records = (part.partition("\n")[2] for part in (event, decision, records))
+    return prose, event, decision, records
 
 
 def decision_of(event: dict[str, Any]) -> str:
@@ -46,9 +45,7 @@ def decision_of(event: dict[str, Any]) -> str:
 
 def records_of(event: dict[str, Any]) -> str:
     dynamodb, s3 = PolicingDynamoDB(), PolicingS3()
-    evidence = EvidenceBucket(s3, "evidence")  # type: ignore[arg-type] the fake is held to S3 by contract tests
-    audit = AuditTable(dynamodb, "Audit", evidence)  # type: ignore[arg-type] likewise
-    audit_producer.handle(event, audit=audit, evidence=evidence, actor_attribute=lambda table: "updatedBy")
+    audit_producer.handle(event, **producer_stores(dynamodb, s3, "updatedBy"))
     items = sorted(dynamodb.items.values(), key=lambda item: (item["changeOrder"]["S"], item["id"]["S"]))
     return json.dumps([*items, *({key: json.loads(s3.objects[key])} for key in sorted(s3.objects))], indent=1)
 

@@ -89,7 +89,10 @@ def test_a_key_of_one_string_is_its_own_name_and_any_other_is_typed_json() -> No
 
 def test_the_history_of_an_item_can_be_found_with_a_shell() -> None:
     # printf 'Configuration\0CACHE_TTL_SEC' | sha256sum
-    assert history_key("Configuration", "CACHE_TTL_SEC") == "f74f595c3d3cffc25110fa334aaa503a17451c540ae82b31edf54eb3b06a80be"
+    assert (
+        history_key("Configuration", "CACHE_TTL_SEC")
+        == "f74f595c3d3cffc25110fa334aaa503a17451c540ae82b31edf54eb3b06a80be"
+    )
     assert history_key("ab", "c") != history_key("a", "bc")
 
 

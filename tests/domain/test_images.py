@@ -1,5 +1,6 @@
 """When two values are the same to DynamoDB, and the hash that names an image."""
 
+import json
 from decimal import Context, Decimal
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import strategies
-from weaudit.domain.images import canonical_number, image_hash, same_value
+from weaudit.domain.images import canonical, canonical_number, image_hash, same_value, sorted_spellings, spelled
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,9 @@ def test_a_number_has_one_spelling(spelled: str, canonical: str) -> None:
     assert canonical_number(spelled) == canonical
 
 
-@pytest.mark.parametrize("text", ["", "-", ".", "x", "1x", "1e", "e5", "NaN", "Infinity", "1_0", "١", "1e999999999", "--1"])
+@pytest.mark.parametrize(
+    "text", ["", "-", ".", "x", "1x", "1e", "e5", "NaN", "Infinity", "1_0", "\N{ARABIC-INDIC DIGIT ONE}", "1e999999999", "--1"]
+)
 def test_what_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"number|invalid literal"):
         canonical_number(text)
@@ -86,3 +89,17 @@ def test_the_hash_is_the_one_that_the_format_page_computes() -> None:
     # printf 'weaudit-image-v1\n{"key":{"S":"CACHE_TTL_SEC"},"value":{"N":"3600"}}' | sha256sum
     image = {"value": {"N": "3600.0"}, "key": {"S": "CACHE_TTL_SEC"}}
     assert image_hash(image) == "f6e4f3f3e701ca5404c2eb4e22cf8d68eb491288b9bdc234857806499336db5a"
+
+
+@given(strategies.values)
+def test_the_quick_spelling_is_the_canonical_value_as_json(value: dict[str, Any]) -> None:
+    slow = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert spelled(value) == slow
+
+
+@given(st.dictionaries(st.text(), strategies.values), st.dictionaries(st.text(), strategies.values))
+def test_spellings_are_the_same_whether_or_not_a_similar_image_lends_them(
+    image: dict[str, Any], other: dict[str, Any]
+) -> None:
+    like = {**image, **other}
+    assert list(sorted_spellings(image, like, sorted_spellings(like)).items()) == list(sorted_spellings(image).items())

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ ARN = "arn:aws:dynamodb:eu-west-1:111122223333:table/Configuration"
 Records = list[dict[str, Any]]
 
 
-def trail(images: list[dict[str, Any] | None]) -> Records:
+def trail(images: Sequence[dict[str, Any] | None]) -> Records:
     """Return the records of an item that takes these images one after the other (None: it is not there)."""
     steps = enumerate(itertools.pairwise(images), 1)
     return [
@@ -54,7 +55,9 @@ def test_an_untouched_trail_that_began_after_the_item_is_whole_and_said_to_begin
 ) -> None:
     found = verdict(trail([first, *taken]), ([first, *taken])[-1], from_birth=False)
     assert found.findings == ()
-    assert found.begins_late or not trail([first, *taken])[:1] or trail([first, *taken])[0]["eventName"]["S"] == "INSERT"
+    assert (
+        found.begins_late or not trail([first, *taken])[:1] or trail([first, *taken])[0]["eventName"]["S"] == "INSERT"
+    )
 
 
 @given(st.data())
@@ -104,6 +107,21 @@ def test_a_value_edited_before_the_first_whole_state_is_found_too() -> None:
     records = copy.deepcopy(trail(V[:4]))
     records[1]["newValue"] = {"N": "77"}
     assert kinds(records, V[3], from_birth=False) == [("edited", "2")]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("modificationTime", "2025-01-01T00:00:00.000Z"),
+        ("actor", {"M": {"kind": {"S": "stated"}, "name": {"S": "mallory"}}}),
+        ("changesKey", "Other#2024-01#0"),
+    ],
+)
+def test_an_edited_time_actor_or_index_key_of_one_record_shows_at_its_change(field: str, value: Any) -> None:
+    records = copy.deepcopy(trail([{"a": {"N": "1"}, "b": {"N": "1"}}, {"a": {"N": "2"}, "b": {"N": "2"}}]))
+    records[1][field] = {"S": value} if isinstance(value, str) else value
+    live = {"a": {"N": "2"}, "b": {"N": "2"}}
+    assert ("edited", "1") in kinds(records, live, from_birth=False)
 
 
 def test_a_forged_change_is_a_fork_and_its_record_a_leftover() -> None:

@@ -50,3 +50,8 @@ def records_of(key: str) -> list[dict[str, Any]]:
     pages = client("dynamodb").get_paginator("scan").paginate(TableName="Audit")
     found = [record for page in pages for record in page["Items"] if record["itemKey"]["S"] == key]
     return sorted(found, key=lambda record: str(record["sequenceNumber"]))
+
+
+def recorded(key: str, count: int) -> None:
+    """Wait until an item has so many records."""
+    eventually(lambda: len(records_of(key)) == count)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.commands import client, eventually, faults, records_of, run, verified
+from tests.e2e.commands import client, faults, recorded, records_of, run, verified
 from weaudit.deploy import packaging
 from weaudit.functions import FUNCTIONS
 
@@ -40,7 +40,7 @@ def change_items(keys: list[str], times: int = 4) -> None:
         for key in keys:
             put(key, number)
     for key in keys:
-        eventually(lambda key=key: len(records_of(key)) == times)
+        recorded(key, times)
 
 
 def release(defect: str = "") -> None:
@@ -96,7 +96,7 @@ def test_poison_is_quarantined_those_behind_it_are_audited_and_a_replay_after_th
         put("poison", number)
         put("behind", number)
     for key in ("before", "behind"):
-        eventually(lambda key=key: len(records_of(key)) == 2)
+        recorded(key, 2)
     assert records_of("poison") == []
     assert faults() == {("unaudited", "poison")}
 
@@ -120,7 +120,7 @@ def test_poison_is_quarantined_those_behind_it_are_audited_and_a_replay_after_th
 def test_an_item_of_390_kb_is_recorded_shown_and_its_moved_value_read_back() -> None:
     for letter in "abc":
         put("large", ord(letter), text={"S": letter * 380_000}, rest={"S": "r" * 9_000})
-    eventually(lambda: len(records_of("large")) == 5)
+    recorded("large", 5)
     moved = [record for record in records_of("large") if "newValueRef" in record or "oldValueRef" in record]
     assert moved
     assert all(("newValue" in record) != ("newValueRef" in record) for record in moved)
@@ -146,5 +146,5 @@ def test_an_item_as_deep_as_dynamodb_allows_is_recorded() -> None:
     for _ in range(31):
         value = {"L": [value]}
     put("deep", 1, value=value)
-    eventually(lambda: len(records_of("deep")) == 1)
+    recorded("deep", 1)
     assert verified()["whole"]

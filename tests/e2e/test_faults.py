@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.e2e.commands import client, verified
 from tests.e2e.writers import Writers, audited
 from weaudit.local import engine, process

@@ -52,7 +52,7 @@ class Writers:
 
 
 def audited(client: Any) -> dict[Key, list[int]]:
-    """Return, of every item, the values of ``n`` that the trail records, in the order of the stream, doubles included."""
+    """Return of every item the recorded values of ``n``, in the order of the stream, doubles included."""
     found: dict[Key, list[tuple[str, int]]] = defaultdict(list)
     for page in client.get_paginator("scan").paginate(TableName="Audit"):
         for record in page["Items"]:

@@ -60,7 +60,7 @@ def test_a_record_with_a_wrong_part_is_refused_and_the_part_is_named(wrong: dict
     [
         ({"SequenceNumber": "12x"}, "SequenceNumber is not a number"),
         ({"SequenceNumber": "1" * 41}, "at most 40 digits"),
-        ({"SequenceNumber": "١"}, "SequenceNumber is not a number"),
+        ({"SequenceNumber": "\N{ARABIC-INDIC DIGIT ONE}"}, "SequenceNumber is not a number"),
         ({"ApproximateCreationDateTime": None}, "ApproximateCreationDateTime is missing"),
         ({"ApproximateCreationDateTime": True}, "not a number of seconds"),
         ({"ApproximateCreationDateTime": float("nan")}, "not a number of seconds"),

@@ -10,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import strategies
-from tests.fakes import PolicingDynamoDB, PolicingS3
+from tests.fakes import PolicingDynamoDB, PolicingS3, producer_stores
 from tests.strategies import stream_record
-from weaudit.adapters.audit_table import AuditTable
-from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.errors import StoreUnavailableError
 from weaudit.handlers import audit_producer
 
@@ -21,21 +19,18 @@ from weaudit.handlers import audit_producer
 class Stack:
     """The function with its stores in memory."""
 
-    def __init__(self, fault: Callable[[int], str] = lambda call: "") -> None:
+    def __init__(self, fault: Callable[[int], str] = lambda _call: "") -> None:
         self.dynamodb, self.s3 = PolicingDynamoDB(fault), PolicingS3()
-        evidence = EvidenceBucket(self.s3, "evidence")  # type: ignore[arg-type] the fake of S3
-        self.stores: dict[str, Any] = {
-            "audit": AuditTable(self.dynamodb, "Audit", evidence),  # type: ignore[arg-type] the fake of DynamoDB
-            "evidence": evidence,
-            "actor_attribute": lambda table: "",
-        }
+        self.stores = producer_stores(self.dynamodb, self.s3, "")
 
     def deliver(self, records: list[Any]) -> dict[str, Any]:
         return audit_producer.handle({"Records": records}, **self.stores)
 
     @property
     def bytes_written(self) -> bytes:
-        return json.dumps([self.dynamodb.items, {key: body.decode() for key, body in self.s3.objects.items()}], sort_keys=True).encode()
+        return json.dumps(
+            [self.dynamodb.items, {key: body.decode() for key, body in self.s3.objects.items()}], sort_keys=True
+        ).encode()
 
 
 def history(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -60,7 +55,7 @@ def test_batches_delivered_again_and_out_of_order_leave_the_same_bytes(items: li
     once, often = Stack(), Stack()
     once.deliver(records)
     deliveries = [records[start : start + size] for start in range(len(records)) for size in (1, 2, len(records))]
-    for delivery in random.sample(deliveries, len(deliveries)) + [records]:
+    for delivery in [*random.sample(deliveries, len(deliveries)), records]:
         often.deliver(delivery)
     assert often.bytes_written == once.bytes_written
 

@@ -21,7 +21,7 @@ def test_a_batch_is_one_log_line_with_its_counts_and_ids(
 ) -> None:
     monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793")
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "audit_producer")
-    entry = stream.entry_point(handler(handle=lambda event, store: {"changes": len(event["Records"])}))
+    entry = stream.entry_point(handler(handle=lambda event, **_stores: {"changes": len(event["Records"])}))
     assert entry({"Records": [1, 2]}, SimpleNamespace(aws_request_id="r-1")) == {"changes": 2}
     assert json.loads(capsys.readouterr().out) == {
         "level": "INFO",
@@ -49,5 +49,5 @@ def test_lines_below_the_level_are_not_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOG_LEVEL", "error")
-    stream.entry_point(handler(handle=lambda event, store: {}))({"Records": []}, None)
+    stream.entry_point(handler(handle=lambda _event, **_stores: {}))({"Records": []}, None)
     assert capsys.readouterr().out == ""

@@ -58,13 +58,14 @@ class AuditedTable:
         if list(self.key_types.values()) == ["S"]:
             return {next(iter(self.key_types)): {"S": key}}
         try:
-            typed = json.loads(key)
-            if {name: next(iter(value)) for name, value in typed.items()} != self.key_types:
-                raise ValueError(key)
-        except (ValueError, AttributeError, TypeError) as error:
+            typed: Item = json.loads(key)
+            types = {name: next(iter(value)) for name, value in typed.items()}
+        except (ValueError, AttributeError, TypeError, StopIteration):
+            types = {}
+        if types != self.key_types:
             names = ", ".join(f"{name} ({kind})" for name, kind in self.key_types.items())
-            raise InvalidInputError(f"{key!r} is no key of {self.name}, whose key is {names}") from error
-        return dict(typed)
+            raise InvalidInputError(f"{key!r} is no key of {self.name}, whose key is {names}")
+        return typed
 
 
 @dataclass(frozen=True, slots=True)

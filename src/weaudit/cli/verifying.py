@@ -1,5 +1,6 @@
 """`weaudit verify`: is the trail whole, and does it end at what is in the tables now?"""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -7,6 +8,8 @@ import typer
 from weaudit.cli import output, times
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from weaudit.cli.checking import Checker
     from weaudit.domain.verifying import Finding, Verdict
 
@@ -45,7 +48,8 @@ def verify(
         for checker in _checkers(table, item, since):
             name = checker.table.name
             task = progress.add_task(f"finding the items of {name}", total=None)
-            keys = [item] if item is not None else checker.item_keys(lambda n, t=task: progress.update(t, completed=n))
+            count = partial(_count, progress, task)
+            keys = [item] if item is not None else checker.item_keys(count)
             progress.update(task, description=f"verifying {name}", total=len(keys), completed=0)
             verdicts = []
             for _, verdict in checker.verdicts(keys):
@@ -58,6 +62,10 @@ def verify(
     else:
         _print(reports)
     raise typer.Exit(output.EXIT_FAILED if findings else output.EXIT_FINE)
+
+
+def _count(progress: "Progress", task: "TaskID", found: int) -> None:
+    progress.update(task, completed=found)
 
 
 def _checkers(table: str | None, item: str | None, since: str | None) -> "list[Checker]":

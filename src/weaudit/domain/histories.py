@@ -9,7 +9,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NamedTuple
 
+from weaudit.domain.auditing import changes_key
 from weaudit.domain.changes import Item, Value
+from weaudit.domain.item_keys import history_key
+
+# What the records of one change need not have in common.
+_OF_ONE_RECORD = frozenset(("id", "updatedAttribute", "oldValue", "newValue", "oldValueRef", "newValueRef"))
 
 
 class Actor(NamedTuple):
@@ -75,6 +80,7 @@ class AuditedChange:
     after_hash: str | None
     attributes: tuple[AttributeChange, ...]  # by name
     record_ids: tuple[str, ...]  # the record of each attribute, in the same order
+    coherent: bool = True  # its records say the same of the change, and their index keys follow from what they say
 
 
 def changes(records: Iterable[Item]) -> Iterator[AuditedChange]:
@@ -129,6 +135,22 @@ def _change(records: list[Item]) -> AuditedChange:
         after_hash=_text(common, "afterHash") or None,
         attributes=tuple(_attribute(record) for record in records),
         record_ids=tuple(_text(record, "id") for record in records),
+        coherent=all(_common(record) == _common(common) and _well_indexed(record) for record in records),
+    )
+
+
+def _common(record: Item) -> Item:
+    return {name: value for name, value in record.items() if name not in _OF_ONE_RECORD}
+
+
+def _well_indexed(record: Item) -> bool:
+    at, sequence = _text(record, "modificationTime"), _text(record, "sequenceNumber")
+    partition = history_key(_text(record, "tableName"), _text(record, "itemKey"))
+    return (
+        _text(record, "historyKey") == partition
+        and _text(record, "changeOrder").partition("#")[2] == sequence
+        and _text(record, "changesKey") == changes_key(_text(record, "tableName"), at[:7], partition[0])
+        and _text(record, "changesOrder") == f"{at}#{sequence}"
     )
 
 

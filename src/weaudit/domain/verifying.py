@@ -1,9 +1,10 @@
-"""Whether an item's trail is whole: every change joins the one before, rebuilds what it says, and ends at the live item.
+"""Whether an item's trail is whole: each change joins the one before, rebuilds what it says, and the last one the item.
 
 What is checked of an item, in the order of its changes:
 
 - its records are the ones that its changes made: derived ids, none twice (else ``leftover``);
 - the hash before a change is the hash after the one before it (else ``gap``, or ``fork`` where two follow one state);
+- its records agree about the change, and with their index keys (else ``edited``);
 - the values of a change, applied to the item as it was, give the hash that the change states (else ``edited``);
 - a value that was too large for its record is where the record says, unaltered (else ``lost``);
 - the hash after the last change is the hash of the live item (else ``unaudited``).
@@ -83,6 +84,8 @@ class _Trail:
         for change in changes:
             for text in _foreign_records(change, self._table_arn):
                 self.report("leftover", change, text)
+            if not change.coherent:
+                self.report("edited", change, "its records disagree about the change, or with their own index keys")
             joined = before is None or change.before_hash == before.after_hash
             if not joined:
                 self._report_break(before, change)
