@@ -31,7 +31,7 @@ from tests.adapters.scripted_server import (
     stall,
 )
 from weaudit.adapters.aws import S3, Connection, DynamoDB
-from weaudit.errors import RecordRejectedError, StoreRefusedError, StoreUnavailableError
+from weaudit.errors import ConditionNotMetError, RecordRejectedError, StoreRefusedError, StoreUnavailableError
 
 _DONE: dict[str, Any] = {"UnprocessedItems": {}}
 _KEYS = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "wJalr"}
@@ -107,6 +107,41 @@ def test_no_attempt_begins_after_the_deadline() -> None:
     with serving(answer(500)) as server, pytest.raises(StoreUnavailableError):
         put(connect(server, Late))
     assert len(server.requests) == 1
+
+
+_NOT_MET = refusal("ConditionalCheckFailedException", "The conditional request failed")
+
+
+@pytest.mark.parametrize(
+    ("steps", "in_doubt"),
+    [
+        ((_NOT_MET,), False),
+        ((refusal("ThrottlingException"), _NOT_MET), False),
+        ((hang_up, _NOT_MET), True),
+        ((reset, _NOT_MET), True),
+        ((stall, _NOT_MET), True),
+        ((dynamodb({"Attributes": {}}, cut=3), _NOT_MET), True),
+        ((answer(200, b""), _NOT_MET), True),
+        ((refusal("InternalServerError", status=500), _NOT_MET), True),
+    ],
+)
+def test_a_condition_met_after_an_attempt_that_may_have_been_carried_out_is_in_doubt(
+    steps: tuple[Step, ...], in_doubt: bool
+) -> None:
+    with serving(*steps) as server:
+        client = connect(server)
+        with pytest.raises(ConditionNotMetError) as caught:
+            client.call("UpdateItem", {})
+    assert caught.value.in_doubt == in_doubt
+
+
+def test_a_kept_connection_lost_without_an_answer_leaves_doubt() -> None:
+    with serving(dynamodb(_DONE), hang_up, _NOT_MET) as server:
+        client = connect(server, Once)
+        put(client)
+        with pytest.raises(ConditionNotMetError) as caught:
+            client.call("UpdateItem", {})
+    assert caught.value.in_doubt
 
 
 def test_nobody_there_is_unavailable() -> None:

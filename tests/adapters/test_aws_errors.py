@@ -8,7 +8,13 @@ import pytest
 from botocore.retries import standard
 
 from weaudit.adapters import aws_errors
-from weaudit.errors import RecordRejectedError, StoreError, StoreRefusedError, StoreUnavailableError
+from weaudit.errors import (
+    ConditionNotMetError,
+    RecordRejectedError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 
 BEYOND_BOTOCORE = {"TransactionConflictException", "OperationAborted", "BadDigest", "XAmzContentSHA256Mismatch"}
 BEYOND_BOTOCORE_STATUSES = {429, 509}
@@ -101,3 +107,47 @@ def test_texts_say_what_an_operator_needs() -> None:
     message = "User: arn:aws:sts::1:assumed-role/r is not authorized to perform: dynamodb:BatchWriteItem"
     error = aws_errors.failure("BatchWriteItem", 400, "AccessDeniedException", message)
     assert str(error) == f"BatchWriteItem: AccessDeniedException (HTTP 400): {message}"
+
+
+def cancelled(*reasons: dict[str, Any]) -> StoreError:
+    document = {"CancellationReasons": list(reasons)}
+    return aws_errors.failure("TransactWriteItems", 400, "TransactionCanceledException", "", document)
+
+
+def test_a_condition_that_did_not_hold_tells_what_was_there() -> None:
+    item = {"key": {"S": "a"}}
+    one = aws_errors.failure("UpdateItem", 400, "ConditionalCheckFailedException", "", {"Item": item})
+    none = aws_errors.failure("UpdateItem", 400, "ConditionalCheckFailedException", "", {})
+    assert isinstance(one, ConditionNotMetError)
+    assert isinstance(none, ConditionNotMetError)
+    assert (one.failed, none.failed) == ({0: item}, {0: None})
+
+
+def test_a_transaction_tells_which_conditions_did_not_hold_whatever_else_failed() -> None:
+    item = {"key": {"S": "a"}}
+    failed = {"Code": "ConditionalCheckFailed"}
+    error = cancelled({"Code": "TransactionConflict"}, {**failed, "Item": item}, {"Code": "None"}, failed)
+    assert isinstance(error, ConditionNotMetError)
+    assert error.failed == {1: item, 3: None}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("TransactionConflict", StoreUnavailableError),
+        ("ThrottlingError", StoreUnavailableError),
+        ("ProvisionedThroughputExceeded", StoreUnavailableError),
+        ("ValidationError", RecordRejectedError),
+        ("ItemCollectionSizeLimitExceeded", RecordRejectedError),
+        ("AccessDenied", StoreRefusedError),
+    ],
+)
+def test_a_transaction_cancelled_for_another_reason_is_what_that_reason_means(code: str, kind: type[Any]) -> None:
+    error = cancelled({"Code": "None"}, {"Code": code, "Message": "a secret value"})
+    assert type(error) is kind
+    assert "secret" not in str(error)
+    assert "Item size" in str(cancelled({"Code": code, "Message": "Item size to update has exceeded"}))
+
+
+def test_a_transaction_cancelled_without_reasons_is_refused() -> None:
+    assert type(cancelled()) is StoreRefusedError

@@ -1,6 +1,7 @@
 """The lean AWS client of the functions: DynamoDB and S3 over the standard library, nothing else talks to AWS.
 
-Requests are tried again (see connections.py), so an operation called here must be idempotent: every write of ours is.
+Requests are tried again (see connections.py), so an operation called here must be idempotent: every write of ours is,
+or looks at ``in_doubt`` of its error.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class DynamoDB:
     def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return the answer of an operation, such as ``BatchWriteItem``, which must be idempotent as called here.
 
-        Raises StoreUnavailableError when it was tried often enough, StoreRefusedError, RecordRejectedError.
+        Raises StoreUnavailableError when it was tried often enough, StoreRefusedError, RecordRejectedError, and
+        ConditionNotMetError: ``in_doubt`` where an earlier attempt, unanswered, may be what the condition met.
         """
         try:
             data = _encode(body).encode()
@@ -46,9 +48,7 @@ class DynamoDB:
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"DynamoDB_20120810.{operation}"}
         endpoint = self._connection.endpoint
         address = (endpoint.host, endpoint.path + "/")
-        answer = self._connection.send(operation, "POST", address, headers, data, _explain_json)
-        document: dict[str, Any] = json.loads(answer.body)
-        return document
+        return self._connection.send(operation, "POST", address, headers, data, _explain_json).document
 
 
 class S3:
@@ -84,6 +84,7 @@ def _explain_json(answer: Answer) -> tuple[str, str]:
         if answer.status < 300:
             raise UnreadableAnswerError("its body is not a JSON document")
         document = {}
+    answer.document = document
     if answer.status < 300:
         return "", ""
     kind = document.get("__type") or document.get("code") or answer.headers.get("x-amzn-errortype") or ""

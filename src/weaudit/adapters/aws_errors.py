@@ -4,7 +4,19 @@ Texts are made of codes, and of such messages only as are known to hold neither 
 signature error quotes the session token, a validation error may quote an item.
 """
 
-from weaudit.errors import RecordRejectedError, StoreError, StoreRefusedError, StoreUnavailableError
+from __future__ import annotations
+
+from weaudit.errors import (
+    ConditionNotMetError,
+    RecordRejectedError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from typing import Any
 
 THROTTLED = frozenset(
     (
@@ -96,12 +108,44 @@ _SAFE_CODES = THROTTLED | frozenset(
 _LONGEST_MESSAGE = 400
 
 
-def failure(operation: str, status: int, code: str, message: str) -> StoreError:
-    """Return the error that an answer means; StoreUnavailableError means that trying again may help."""
+def failure(operation: str, status: int, code: str, message: str, document: dict[str, Any] | None = None) -> StoreError:
+    """Return the error that an answer means; StoreUnavailableError means that trying again may help.
+
+    ``document`` is the answer's JSON: what a failed condition met, and why each part of a transaction failed.
+    """
+    if status == 400 and code == "ConditionalCheckFailedException":
+        failed = {0: (document or {}).get("Item")}
+        return ConditionNotMetError(f"{operation}: {code}", aws_code=code, status=status, failed=failed)
+    if status == 400 and code == "TransactionCanceledException":
+        return _cancelled(operation, status, code, document or {})
     text = f"{operation}: {code or 'no error code'} (HTTP {status})"
     if code in _SAFE_CODES or message.startswith(_SAFE_MESSAGES):
         text = f"{text}: {message[:_LONGEST_MESSAGE]}"
     return _kind(status, code, message)(text, aws_code=code, status=status)
+
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html, Errors: reasons by part.
+_CONDITION = "ConditionalCheckFailed"
+_REASONS_THAT_PASS = frozenset(("ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"))
+_REASONS_OF_THE_ITEM = frozenset(("ItemCollectionSizeLimitExceeded", "ValidationError"))
+
+
+def _cancelled(operation: str, status: int, code: str, document: dict[str, Any]) -> StoreError:
+    """Return what a cancelled transaction means; a condition that did not hold is an answer, whatever else failed."""
+    reasons = [reason if isinstance(reason, dict) else {} for reason in document.get("CancellationReasons") or ()]
+    codes = [str(reason.get("Code", "None")) for reason in reasons]
+    text = f"{operation}: {code} ({', '.join(codes) or 'no reasons'})"
+    if _CONDITION in codes:
+        failed = {place: reasons[place].get("Item") for place, name in enumerate(codes) if name == _CONDITION}
+        return ConditionNotMetError(text, aws_code=code, status=status, failed=failed)
+    kind: type[StoreError] = StoreRefusedError
+    if not _REASONS_THAT_PASS.isdisjoint(codes):
+        kind = StoreUnavailableError
+    elif not _REASONS_OF_THE_ITEM.isdisjoint(codes):
+        kind = RecordRejectedError
+    messages = [str(reason.get("Message") or "") for reason in reasons]
+    told = next((message for message in messages if message.startswith(_SAFE_MESSAGES)), "")
+    return kind(f"{text}: {told[:_LONGEST_MESSAGE]}" if told else text, aws_code=code, status=status)
 
 
 def _kind(status: int, code: str, message: str) -> type[StoreError]:

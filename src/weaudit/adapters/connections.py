@@ -2,7 +2,7 @@
 
 A request is tried again after throttling, server errors and lost connections. That is only safe because every write of
 this system is idempotent: an id or key is derived from what is written, so a write that was persisted and never
-answered is written over itself. An operation without that property must not be sent through here.
+answered is written over itself. An operation without that property has to look at ``in_doubt`` of its error.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     import ssl
     from collections.abc import Callable, Mapping
+    from typing import Any
 
 # Below this the server's clock and ours are one: the signature was refused for another reason.
 _SKEW_S = 60.0
@@ -34,12 +35,14 @@ _SKEW_S = 60.0
 class Answer:
     """An HTTP response, read to its end."""
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("body", "document", "headers", "status")
 
     def __init__(self, status: int, headers: http.client.HTTPMessage, body: bytes) -> None:
         self.status = status
         self.headers = headers
         self.body = body
+        # What ``explain`` read in the body, where that is JSON.
+        self.document: dict[str, Any] = {}
 
 
 class UnreadableAnswerError(Exception):
@@ -101,11 +104,13 @@ class Connection:
         """Return the answer to a request once it is a success; ``address`` is host and path.
 
         ``explain`` gives an answer's error code and message ("" where it is a success) and raises
-        UnreadableAnswerError where it can tell neither. Raises StoreError.
+        UnreadableAnswerError where it can tell neither. Raises StoreError, ``in_doubt`` where an attempt may have been
+        carried out without being answered: what a condition then met may be the request's own doing.
         """
         deadline = time.monotonic() + self.deadline_s
         body_hash = body_hash or hashlib.sha256(body).hexdigest()
         corrected = False
+        doubts: list[str] = []
         tried = 0
         while True:
             tried += 1
@@ -125,18 +130,23 @@ class Connection:
                     service=self._service,
                     at=at,
                 )
-                answer = self._attempt(method, address, self._with_unsigned(signed), body, deadline)
+                answer = self._attempt(method, address, self._with_unsigned(signed), body, deadline, doubts)
                 code, message = explain(answer)
                 if 200 <= answer.status < 300:
                     return answer
                 if not corrected and self._correct(code, answer, at, credentials):
                     corrected = True
                     continue
-                failed = aws_errors.failure(operation, answer.status, code, message)
+                failed = aws_errors.failure(operation, answer.status, code, message, answer.document)
+                if answer.status >= 500:
+                    doubts.append(code)
             except (OSError, http.client.HTTPException, UnreadableAnswerError) as error:
                 code, cause = "", error
                 reason = error if isinstance(error, (OSError, UnreadableAnswerError)) else type(error).__name__
                 failed = StoreUnavailableError(f"{operation}: no answer from {address[0]}: {reason or 'lost'}")
+                if isinstance(error, UnreadableAnswerError):
+                    doubts.append("unreadable")
+            failed.in_doubt = bool(doubts)
             wait = self._wait_s(tried, throttled=code in aws_errors.THROTTLED)
             over = tried >= self.attempts or time.monotonic() + wait >= deadline
             if over or not isinstance(failed, StoreUnavailableError):
@@ -167,7 +177,13 @@ class Connection:
         return True
 
     def _attempt(
-        self, method: str, address: tuple[str, str], headers: dict[str, str], body: bytes, deadline: float
+        self,
+        method: str,
+        address: tuple[str, str],
+        headers: dict[str, str],
+        body: bytes,
+        deadline: float,
+        doubts: list[str],
     ) -> Answer:
         host, path = address
         while True:
@@ -180,10 +196,12 @@ class Connection:
                         raise
                     # The other side had closed it while it was idle, and nothing came back. Tried at once on the next:
                     # no failure of the service, and safe by the module's promise. Ends when no idle one is left.
+                    doubts.append("closed while idle")
                     connection.close()
                     continue
                 answer = Answer(response.status, response.headers, response.read())
             except BaseException:
+                doubts.append("no answer")
                 connection.close()
                 raise
             if response.will_close:
