@@ -4,7 +4,12 @@
 
     WeauditError
     ├── MalformedEventError       an event that is not what its service documents: it can never be processed
-    ├── InvalidInputError         what the caller gave is wrong: the text says what would be right
+    ├── RequestError              an answer to the caller: code, HTTP status and details (CONTRACTS part C)
+    │   ├── InvalidInputError         400: what the caller gave is wrong; the text says what would be right
+    │   ├── ValidationError           400: the data cannot be stored
+    │   ├── RecordNotFoundError       404: there is no such record
+    │   ├── ConditionalCheckFailedError   412: the caller's condition did not hold
+    │   └── DatabaseError             500: anything else
     ├── StoreError                a store did not do what was asked
     │   ├── StoreUnavailableError     it may pass later: throttled, 5xx, timed out, connection lost
     │   ├── StoreRefusedError         refused as it stands: permissions, missing table or bucket
@@ -33,10 +38,50 @@ class MalformedEventError(WeauditError):
     code = "MalformedEvent"
 
 
-class InvalidInputError(WeauditError):
+class RequestError(WeauditError):
+    """A request cannot be carried out; ``code``, ``status`` and ``details`` are what its caller is told."""
+
+    code = "RequestError"
+    status = 500
+
+    def __init__(self, message: str, details: "dict[str, Any] | None" = None) -> None:
+        super().__init__(message)
+        self.details = details or {}
+
+
+class InvalidInputError(RequestError):
     """An argument or a document is missing, wrongly typed or out of range."""
 
     code = "InvalidInputError"
+    status = 400
+
+
+class ValidationError(RequestError):
+    """The data of a request cannot be stored: a name, a value, its nesting or its size is beyond a limit."""
+
+    code = "ValidationError"
+    status = 400
+
+
+class RecordNotFoundError(RequestError):
+    """No record has the id that a request names."""
+
+    code = "RecordNotFoundError"
+    status = 404
+
+
+class ConditionalCheckFailedError(RequestError):
+    """The condition of a request did not hold, so nothing was changed."""
+
+    code = "ConditionalCheckFailed"
+    status = 412
+
+
+class DatabaseError(RequestError):
+    """The database did not do what a request needs; its caller is told no internals."""
+
+    code = "DatabaseError"
+    status = 500
 
 
 class StoreError(WeauditError):
@@ -67,17 +112,17 @@ class StoreRefusedError(StoreError):
 class ConditionNotMetError(StoreError):
     """A condition of a write did not hold, so nothing of the request was written.
 
-    ``failed`` has the position of each write whose condition did not hold, and the item that was there instead (None
-    where there was none, or where the request did not ask for it).
+    ``reasons`` are DynamoDB's, one for each write in their order: ``Code`` (``ConditionalCheckFailed``, ``None`` …)
+    and the ``Item`` that was there instead, where there was one and the request asked for it.
     """
 
     code = "ConditionNotMet"
 
     def __init__(
-        self, message: str, *, aws_code: str = "", status: int = 0, failed: "dict[int, Any] | None" = None
+        self, message: str, *, aws_code: str = "", status: int = 0, reasons: "list[dict[str, Any]] | None" = None
     ) -> None:
         super().__init__(message, aws_code=aws_code, status=status)
-        self.failed = failed or {}
+        self.reasons = reasons or []
 
 
 class RecordRejectedError(StoreError):

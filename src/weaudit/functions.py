@@ -32,4 +32,11 @@ FUNCTIONS: tuple[Function, ...] = (
         stores=("Audit", "evidence bucket"),
         purpose="Turns each change of a watched table into field-level audit records.",
     ),
+    Function(
+        name="table_update",
+        trigger="http",
+        physical_name="table-update-function",
+        stores=("Configuration", "audit_logs"),
+        purpose="Changes a record on conditions, all or nothing, and logs it in the same transaction.",
+    ),
 )

@@ -120,15 +120,17 @@ def test_a_condition_that_did_not_hold_tells_what_was_there() -> None:
     none = aws_errors.failure("UpdateItem", 400, "ConditionalCheckFailedException", "", {})
     assert isinstance(one, ConditionNotMetError)
     assert isinstance(none, ConditionNotMetError)
-    assert (one.failed, none.failed) == ({0: item}, {0: None})
+    assert one.reasons == [{"Code": "ConditionalCheckFailed", "Item": item}]
+    assert none.reasons == [{"Code": "ConditionalCheckFailed"}]
 
 
 def test_a_transaction_tells_which_conditions_did_not_hold_whatever_else_failed() -> None:
     item = {"key": {"S": "a"}}
-    failed = {"Code": "ConditionalCheckFailed"}
-    error = cancelled({"Code": "TransactionConflict"}, {**failed, "Item": item}, {"Code": "None"}, failed)
+    failed: dict[str, Any] = {"Code": "ConditionalCheckFailed"}
+    reasons = [{"Code": "TransactionConflict"}, {**failed, "Item": item}, {"Code": "None"}, failed]
+    error = cancelled(*reasons)
     assert isinstance(error, ConditionNotMetError)
-    assert error.failed == {1: item, 3: None}
+    assert error.reasons == reasons
 
 
 @pytest.mark.parametrize(

@@ -51,10 +51,10 @@ def test_a_life_of_an_item_reads_from_top_to_bottom() -> None:
     steps = [change(old, new, sequence=str(number)) for number, (old, new) in enumerate(itertools.pairwise(told))]
     assert screen(*steps, actor="by", width=100).splitlines() == [
         "When (UTC)           Who             What              Old → new",
-        '2024-01-01 00:00:00  -               created           {key: "k", value: 3600}',
-        '2024-01-01 00:00:00  alice           by                + "alice"',
+        '2024-01-01 00:00:00  unknown         created           {key: "k", value: 3600}',
+        '2024-01-01 00:00:00  alice (stated)  by                + "alice"',
         "                                     value             3600 → 1800",
-        '2024-01-01 00:00:00  -               deleted           {key: "k", value: 1800, by: "alice"}',
+        '2024-01-01 00:00:00  unknown         deleted           {key: "k", value: 1800, by: "alice"}',
     ]
 
 

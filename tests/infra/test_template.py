@@ -141,6 +141,26 @@ def test_audit_producer_may_do_this_and_no_more() -> None:
     }
 
 
+def test_table_update_may_do_this_and_no_more() -> None:
+    policies = RESOURCES["TableUpdateRole"]["Properties"]["Policies"]
+    found = {
+        statement["Sid"]: (sorted(listed(statement["Action"])), statement["Resource"])
+        for statement in statements(policies)
+    }
+    updating = ["dynamodb:DescribeTable", "dynamodb:UpdateItem"]
+    assert found == {
+        "UpdateRecords": (updating, {"Fn::GetAtt": ["ConfigurationTable", "Arn"]}),
+        "UpdateRecordsOfOtherTables": (updating, {"Ref": "UpdatableTableArns"}),
+        "LogUpdates": (["dynamodb:PutItem"], {"Fn::GetAtt": ["AuditLogsTable", "Arn"]}),
+        "WriteLogs": (["logs:CreateLogStream", "logs:PutLogEvents"], {"Fn::GetAtt": ["TableUpdateLogGroup", "Arn"]}),
+        "WriteTraces": (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*"),
+        "UseTheKey": (
+            ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
+            {"Ref": "KmsKeyArn"},
+        ),
+    }
+
+
 def test_a_boundary_bounds_every_role() -> None:
     for role in of_type("AWS::IAM::Role").values():
         assert role["PermissionsBoundary"]["Fn::If"][:2] == ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}]
@@ -179,6 +199,12 @@ def test_tables_have_the_keys_and_indexes_of_the_contract() -> None:
     }
     assert all(index["Projection"] == {"ProjectionType": "ALL"} for index in audit["GlobalSecondaryIndexes"])
     assert "StreamSpecification" not in audit, "its own changes must never come back to it"
+    logs = tables["AuditLogsTable"]
+    assert logs["TableName"] == {"Fn::Sub": "${Prefix}audit_logs"}
+    assert keys(logs["KeySchema"]) == {"HASH": "log_id"}
+    assert {index["IndexName"]: keys(index["KeySchema"]) for index in logs["GlobalSecondaryIndexes"]} == {
+        "record_id": {"HASH": "record_id", "RANGE": "timestamp"}
+    }
 
 
 def test_data_is_recoverable_and_protected_by_retain() -> None:
@@ -208,7 +234,7 @@ def test_a_function_runs_its_own_zip_with_its_own_log_group(function: Function) 
     assert properties["TracingConfig"] == {"Mode": "Active"}
     group = properties["LoggingConfig"]["LogGroup"]["Ref"]
     assert of_type("AWS::Logs::LogGroup")[group]["LogGroupName"] == {
-        "Fn::Sub": f"/aws/lambda/${{Prefix}}{function.name}"
+        "Fn::Sub": f"/aws/lambda/${{Prefix}}{function.physical_name}"
     }
     assert of_type("AWS::Logs::LogGroup")[group]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
     role = properties["Role"]["Fn::GetAtt"][0]

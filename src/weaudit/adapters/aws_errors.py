@@ -114,8 +114,9 @@ def failure(operation: str, status: int, code: str, message: str, document: dict
     ``document`` is the answer's JSON: what a failed condition met, and why each part of a transaction failed.
     """
     if status == 400 and code == "ConditionalCheckFailedException":
-        failed = {0: (document or {}).get("Item")}
-        return ConditionNotMetError(f"{operation}: {code}", aws_code=code, status=status, failed=failed)
+        item = (document or {}).get("Item")
+        reasons = [{"Code": _CONDITION, "Item": item} if item else {"Code": _CONDITION}]
+        return ConditionNotMetError(f"{operation}: {code}", aws_code=code, status=status, reasons=reasons)
     if status == 400 and code == "TransactionCanceledException":
         return _cancelled(operation, status, code, document or {})
     text = f"{operation}: {code or 'no error code'} (HTTP {status})"
@@ -136,8 +137,7 @@ def _cancelled(operation: str, status: int, code: str, document: dict[str, Any])
     codes = [str(reason.get("Code", "None")) for reason in reasons]
     text = f"{operation}: {code} ({', '.join(codes) or 'no reasons'})"
     if _CONDITION in codes:
-        failed = {place: reasons[place].get("Item") for place, name in enumerate(codes) if name == _CONDITION}
-        return ConditionNotMetError(text, aws_code=code, status=status, failed=failed)
+        return ConditionNotMetError(text, aws_code=code, status=status, reasons=reasons)
     kind: type[StoreError] = StoreRefusedError
     if not _REASONS_THAT_PASS.isdisjoint(codes):
         kind = StoreUnavailableError

@@ -8,18 +8,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from weaudit.domain.changes import Value
 from weaudit.domain.histories import AttributeChange, AuditedChange
-from weaudit.domain.images import canonical_number
+from weaudit.domain.plain_values import Number, plain
 
-# A map of this one name looks like a typed value, so it is written as {"M": {...}}.
-_TYPED = frozenset(("B", "SS", "NS", "BS", "M"))
-
-
-class Number(str):
-    """A number by its digits: JSON text that is written as it is."""
-
-    __slots__ = ()
+__all__ = ["document", "dumps", "plain"]
 
 
 def document(change: AuditedChange) -> dict[str, Any]:
@@ -49,38 +41,6 @@ def _attribute(part: AttributeChange, record_id: str) -> dict[str, Any]:
         if reference is not None:
             found[name] = reference._asdict()
     return {**found, "recordId": record_id}
-
-
-def plain(value: Value) -> Any:
-    """Return a value of DynamoDB JSON as plain JSON; two different values never become the same.
-
-    Numbers keep every digit, sets and binary stay typed: ``{"SS": [...]}``, ``{"NS": [...]}``, ``{"BS": [...]}``,
-    ``{"B": "base64"}``. Whatever is no DynamoDB value is returned as it is.
-    """
-    kind: str
-    content: Any
-    kind, content = next(iter(value.items())) if len(value) == 1 else ("", value)
-    if kind in ("S", "BOOL"):
-        return content
-    if kind == "NULL":
-        return None
-    if kind == "N":
-        return _number(content)
-    if kind == "L":
-        return [plain(part) for part in content]
-    if kind == "M":
-        inner = {name: plain(part) for name, part in content.items()}
-        return {"M": inner} if len(content) == 1 and next(iter(content)) in _TYPED else inner
-    if kind == "NS":
-        return {"NS": [_number(number) for number in content]}
-    return value
-
-
-def _number(text: str) -> str:
-    try:
-        return Number(canonical_number(text))
-    except ValueError:
-        return text
 
 
 def dumps(value: Any, indent: int | None = 2) -> str:

@@ -25,6 +25,8 @@ _BEFORE_THE_DIFFERENCE = 24  # characters that two long texts share and are stil
 _WHEN, _WHO, _NARROWEST = 19, 14, 24
 _MINUS = "\N{MINUS SIGN}"
 _SETS = ("SS", "NS", "BS")
+# How it is known who made a change; a service is known by the stream itself.
+_KNOWN_BY = {"logged": " (logged)", "stated": " (stated)"}
 # A TTL delete, by far the most common of a service's changes.
 _SERVICES = {"dynamodb.amazonaws.com": "DynamoDB (TTL)"}
 
@@ -170,9 +172,12 @@ def _who(actor: Actor | None) -> "Text":
     from rich.text import Text
 
     if actor is None:
-        return Text("\N{EN DASH}", style="dim")
+        return Text("unknown", style="dim")
     name = _SERVICES.get(actor.name, actor.name) if actor.kind == "service" else actor.name
-    return Text(output.safe(name))
+    if actor.kind == "logged":
+        # Of an ARN, what people know the caller by: user/ada, assumed-role/Deploy/session.
+        name = name.rpartition(":")[2] if name.startswith("arn:") else name
+    return Text(output.safe(name)).append(_KNOWN_BY.get(actor.kind, ""), style="dim")
 
 
 def _from_where_they_part(one: str, other: str) -> tuple[str, str]:

@@ -12,6 +12,9 @@ from weaudit.cli import output, times
 from weaudit.cli.item_keys import item_keys
 from weaudit.errors import StoreRefusedError
 
+# So many changes are read before their callers are looked up, all at once.
+_LOOKED_UP = 100
+
 if TYPE_CHECKING:
     from weaudit.adapters.audit_history import AuditHistory
     from weaudit.deploy.targets import Target
@@ -27,6 +30,9 @@ LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="A
 NewestOption = Annotated[bool, typer.Option("--newest-first", "-r", help="Begin with the newest change.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON list, values whole, times in UTC.")]
 UtcOption = Annotated[bool, typer.Option("--utc", help="Show and take times in UTC, not in local time.")]
+LogTableOption = Annotated[
+    str, typer.Option(metavar="NAME", envvar="WEAUDIT_AUDIT_LOG_TABLE", help="The table of logged updates.")
+]
 AuditTableOption = Annotated[
     str, typer.Option(metavar="NAME", envvar="WEAUDIT_AUDIT_TABLE", help="The table that holds the trail.")
 ]
@@ -57,6 +63,7 @@ def history(
     as_json: JsonOption = False,
     utc: UtcOption = False,
     audit_table: AuditTableOption = "Audit",
+    audit_log_table: LogTableOption = "audit_logs",
     state: StateOption = None,
 ) -> None:
     """Show what happened to one item: when, who, what, from what to what.
@@ -71,7 +78,7 @@ def history(
     begin, end = _range(since, until, utc)
     target = Target.resolve(state_dir=state)
     client = target.client("dynamodb")
-    schema, why_unread = _key_schema(client, table)
+    schema, why_unread = key_schema(client, table)
     trail = open_trail(target, audit_table, client)
     found: Iterator[AuditedChange] = iter(())
     for key in item_keys(item_key, schema, table):
@@ -82,7 +89,8 @@ def history(
             break
     if attribute is not None:
         found = (kept for change in found if (kept := narrowed(change, attribute)) is not None)
-    if not _print(islice(found, limit), as_json=as_json, utc=utc, with_items=False):
+    found = _with_callers(islice(found, limit), client, audit_log_table)
+    if not _print(found, as_json=as_json, utc=utc, with_items=False):
         what = f"change of {output.safe(attribute)!r} of" if attribute is not None else "change of"
         output.note(f"No {what} {output.safe(item_key)!r} in {table}{_within(begin, end)} is in the trail.")
         output.note(why_unread or "Is the key spelled exactly so? `weaudit changes` lists what was changed.")
@@ -98,6 +106,7 @@ def changes(
     as_json: JsonOption = False,
     utc: UtcOption = False,
     audit_table: AuditTableOption = "Audit",
+    audit_log_table: LogTableOption = "audit_logs",
     state: StateOption = None,
 ) -> None:
     """Show what happened to a whole table, in the order of time.
@@ -110,8 +119,9 @@ def changes(
     target = Target.resolve(state_dir=state)
     client = target.client("dynamodb")
     found = open_trail(target, audit_table, client).table(table, begin, end, newest_first)
-    if not _print(islice(found, limit), as_json=as_json, utc=utc, with_items=True):
-        _, why_unread = _key_schema(client, table)
+    found = _with_callers(islice(found, limit), client, audit_log_table)
+    if not _print(found, as_json=as_json, utc=utc, with_items=True):
+        _, why_unread = key_schema(client, table)
         output.note(f"No change of {table}{_within(begin, end)} is in the trail.")
         output.note(why_unread or "Has anything changed in it? `weaudit logs audit_producer` shows what was audited.")
         output.note(f"Looked at {target.describe()}. A change shows a moment after it was made.")
@@ -148,6 +158,32 @@ def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None)
     return AuditHistory(query, audit_table, fetch)
 
 
+def _with_callers(found: "Iterable[AuditedChange]", client: Any, log_table: str) -> "Iterator[AuditedChange]":
+    """Yield the changes with the callers that log entries name; where the log cannot be read, as they are."""
+    import botocore.exceptions
+
+    from weaudit.adapters.audit_logs import AuditLogs
+    from weaudit.deploy.wire_calls import calls
+    from weaudit.domain.histories import attributed
+
+    logs: AuditLogs | None = AuditLogs(calls(client), log_table)
+    waiting = iter(found)
+    while some := list(islice(waiting, _LOOKED_UP)):
+        entries: dict[str, Any] = {}
+        log_ids = [change.change_id for change in some if change.change_id]
+        if logs is not None and log_ids:
+            try:
+                entries = logs.get(log_ids)
+            except botocore.exceptions.ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code != "ResourceNotFoundException" and "AccessDenied" not in code:
+                    raise
+                logs = None
+                output.note(f"Callers of logged updates are not shown: {log_table} cannot be read ({code}).")
+        for change in some:
+            yield attributed(change, entries.get(change.change_id or ""))
+
+
 def _range(since: str | None, until: str | None, utc: bool) -> tuple[str | None, str | None]:
     begin = times.parse(since, name="--since", utc=utc) if since is not None else None
     end = times.parse(until, name="--until", utc=utc, end=True) if until is not None else None
@@ -160,7 +196,7 @@ def _within(begin: str | None, end: str | None) -> str:
     return (f" since {begin}" if begin else "") + (f" until {end}" if end else "")
 
 
-def _key_schema(client: Any, table: str) -> tuple[dict[str, str] | None, str]:
+def key_schema(client: Any, table: str) -> tuple[dict[str, str] | None, str]:
     """Return a table's key attributes with their types, None where it cannot be asked; and why it may have no trail."""
     import botocore.exceptions
 

@@ -18,7 +18,11 @@ _OF_ONE_RECORD = frozenset(("id", "updatedAttribute", "oldValue", "newValue", "o
 
 
 class Actor(NamedTuple):
-    """Who made a change. ``kind`` is ``stated`` (the writer said so) or ``service`` (AWS made it by itself)."""
+    """Who made a change, and how that is known.
+
+    ``kind`` is ``logged`` (the update's log entry, written in one transaction with it, names its caller), ``stated``
+    (the writer said so in an attribute) or ``service`` (AWS made it by itself).
+    """
 
     kind: str
     name: str
@@ -96,6 +100,21 @@ def changes(records: Iterable[Item]) -> Iterator[AuditedChange]:
             gathered.setdefault(names, []).append(record)
         for parts in gathered.values():
             yield _change(parts)
+
+
+def attributed(change: AuditedChange, entry: Item | None) -> AuditedChange:
+    """Return a change with the caller that its log entry names; as it is, where the entry is none of this change's.
+
+    Anybody who may write to the table can put a log id on an item: the entry has to be of this item, and of success.
+    """
+    if entry is None or (_text(entry, "table_name"), _text(entry, "record_id"), _text(entry, "status")) != (
+        change.table,
+        change.item_key,
+        "success",
+    ):
+        return change
+    name = _text(entry, "caller") or _text(entry, "user_agent")
+    return replace(change, actor=Actor("logged", name)) if name else change
 
 
 def narrowed(change: AuditedChange, attribute: str) -> AuditedChange | None:

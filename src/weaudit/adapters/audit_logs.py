@@ -1,0 +1,59 @@
+"""The table audit_logs: one entry for each logged update, and for each attempt at one that failed."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from weaudit.domain.changes import Item
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+_BATCH_KEYS = 100
+
+
+class AuditLogs:
+    """Keeps and gives back log entries; those of successful updates are written with the update itself.
+
+    ``call`` sends an operation to DynamoDB, in DynamoDB JSON.
+    """
+
+    def __init__(self, call: Callable[[str, dict[str, Any]], dict[str, Any]], table_name: str) -> None:
+        self._call = call
+        self._name = table_name
+
+    def put(self, entry: Item) -> None:
+        """Keep the entry of a failed attempt; putting it again writes the same bytes. Raises StoreError."""
+        self._call("PutItem", {"TableName": self._name, "Item": entry})
+
+    def query(self, record_id: str, *, newest_first: bool = False) -> Iterator[Item]:
+        """Yield the entries of a record's id, whatever its table, in the order of their times, lazily.
+
+        The index is eventually consistent: an entry shows a moment after it was written. Raises StoreError.
+        """
+        request: dict[str, Any] = {
+            "TableName": self._name,
+            "IndexName": "record_id",
+            "KeyConditionExpression": "record_id = :record",
+            "ExpressionAttributeValues": {":record": {"S": record_id}},
+            "ScanIndexForward": not newest_first,
+        }
+        while True:
+            answer = self._call("Query", request)
+            yield from answer["Items"]
+            if not answer.get("LastEvaluatedKey"):
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def get(self, log_ids: list[str]) -> dict[str, Item]:
+        """Return the entries of these ids, by id; an id that no entry has is left out. Raises StoreError."""
+        found: dict[str, Item] = {}
+        waiting = [{"log_id": {"S": log_id}} for log_id in dict.fromkeys(log_ids)]
+        while waiting:
+            keys, waiting = waiting[:_BATCH_KEYS], waiting[_BATCH_KEYS:]
+            answer = self._call("BatchGetItem", {"RequestItems": {self._name: {"Keys": keys}}})
+            found.update({item["log_id"]["S"]: item for item in answer.get("Responses", {}).get(self._name, ())})
+            # What a throttled table left out comes with the next batch.
+            waiting += (answer.get("UnprocessedKeys") or {}).get(self._name, {}).get("Keys", [])
+        return found

@@ -1,0 +1,257 @@
+"""`weaudit update`, `weaudit audit-log`: changing a record the safe way, and what was logged of it."""
+
+import json
+import sys
+import time
+import uuid
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import weaudit
+from weaudit.cli import output
+from weaudit.errors import DeployError, InvalidInputError, StoreRefusedError
+
+if TYPE_CHECKING:
+    from weaudit.deploy.installation import Installation
+    from weaudit.domain.changes import Item
+    from weaudit.domain.updating import UpdatePlan
+
+_PANEL = "Records"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(rich_help_panel=_PANEL)(update)
+    app.command("audit-log", rich_help_panel=_PANEL)(audit_log)
+
+
+def update(
+    record_id: Annotated[
+        str, typer.Argument(metavar="ID", help="""The record's key; '{"pk": "a", "sk": 7}' where it has parts.""")
+    ],
+    attributes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME=VALUE…", help="What to set: JSON where it reads as JSON, else text."),
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="A JSON object of attributes to set, too; - for stdin."),
+    ] = None,
+    condition: Annotated[
+        str | None, typer.Option("--if", metavar="EXPR", help="Only if this holds, as DynamoDB writes conditions.")
+    ] = None,
+    log: Annotated[bool, typer.Option("--log", help="Log the update, in the same transaction.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference, write nothing.")] = False,
+    table: Annotated[
+        str | None, typer.Option("--table", "-t", metavar="T", help="The table.", show_default="Configuration")
+    ] = None,
+    request_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="Makes a repeat harmless: it gets the first answer.")
+    ] = None,
+    user_agent: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Who asks, for the log.", show_default="who you are on AWS")
+    ] = None,
+) -> None:
+    """Change attributes of one record: all or none, and never of a record that is not there.
+
+    Prints the answer as JSON. Exit code 0 where the record was changed, 2 where the request was wrong, else 1.
+
+    Example: weaudit update CACHE_TTL_SEC value=900 --if "value > 900" --log
+    """
+    from weaudit.deploy.installation import Installation
+
+    values = {**_from_file(json_file), **dict(_assignment(text) for text in attributes or ())}
+    installation = Installation.find()
+    document: dict[str, Any] = {"id": _key(installation, table, record_id), "attributes": values}
+    given = {"table_name": table, "condition_expression": condition, "request_id": request_id, "user_agent": user_agent}
+    document |= {name: value for name, value in given.items() if value is not None}
+    if log:
+        document["enable_logging"] = True
+    answer = _dry_run(installation, document) if dry_run else _ask(installation, document)
+    output.print_text(_dumps(answer))
+    if not answer.get("success"):
+        wrong_request = answer.get("error") in ("InvalidInputError", "ValidationError")
+        raise typer.Exit(output.EXIT_USAGE if wrong_request else output.EXIT_FAILED)
+
+
+def _ask(installation: "Installation", document: dict[str, Any]) -> dict[str, Any]:
+    """Call the function, with the document as an HTTP body: a bare one would have its numbers made floats by Lambda."""
+    if "user_agent" not in document:
+        identity = installation.target.client("sts").get_caller_identity()["Arn"]
+        document = {**document, "user_agent": f"weaudit/{weaudit.__version__} {identity}"}
+    event = {"version": "2.0", "requestContext": {}, "headers": {}, "body": _dumps(document)}
+    answer = installation.target.client("lambda").invoke(
+        FunctionName=_output(installation, "TableUpdateAliasArn"), Payload=json.dumps(event).encode()
+    )
+    payload = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError") or not isinstance(payload, dict) or "body" not in payload:
+        why = payload.get("errorMessage", "") if isinstance(payload, dict) else ""
+        raise StoreRefusedError(
+            f"the function did not answer: {output.safe(str(why))}\n"
+            "`weaudit logs table-update-function` shows why. With --request-id the same command may be given again."
+        )
+    found: dict[str, Any] = _loads(payload["body"])
+    return found
+
+
+def _dry_run(installation: "Installation", document: dict[str, Any]) -> dict[str, Any]:
+    from weaudit.domain import updating
+    from weaudit.errors import ConditionNotMetError, WeauditError
+    from weaudit.handlers.table_update import settings_of
+
+    found = installation.target.client("lambda").get_function_configuration(
+        FunctionName=_output(installation, "TableUpdateAliasArn")
+    )
+    settings = settings_of(found["Environment"]["Variables"])
+    now_ms = time.time_ns() // 1_000_000
+    try:
+        request = updating.read_request(_loads(_dumps(document)), settings)
+        call, schema = _stores(installation, request.table)
+        plan = updating.plan(request, schema, settings, updating.Caller(), now_ms, str(uuid.uuid4()))
+        try:
+            call("TransactWriteItems", updating.dry_run(plan))
+        except ConditionNotMetError as error:
+            return updating.refused(plan, error.reasons)
+    except WeauditError as error:
+        return updating.failure(error, now_ms)[1]
+    read = call("GetItem", {"TableName": request.table, "Key": plan.key, "ConsistentRead": True})
+    _show(plan, read.get("Item") or {})
+    return {**plan.answer, "message": "Nothing was written: this was a dry run"}
+
+
+def _show(plan: "UpdatePlan", item: "Item") -> None:
+    from weaudit.cli.rendering import path_text, value_text
+    from weaudit.domain.differences import differences
+
+    changed = False
+    for name, new in plan.request.attributes.items():
+        for place in differences(item.get(name), new, (name,)):
+            changed = True
+            old, after = ("absent" if part is None else value_text(part) for part in (place.old, place.new))
+            output.note(f"{path_text(place.path)}: {old} → {after}")
+    if not changed:
+        output.note("The record has these values already.")
+
+
+def _stores(installation: "Installation", table: str) -> tuple[Any, dict[str, str]]:
+    from weaudit.adapters.updated_tables import UpdatedTables
+    from weaudit.deploy.wire_calls import calls
+
+    call = calls(installation.target.client("dynamodb"))
+    return call, UpdatedTables(call).key_schema(table)
+
+
+def audit_log(
+    record_id: Annotated[str, typer.Argument(metavar="RECORD_ID", help="The record's key.")],
+    table: Annotated[str | None, typer.Option("--table", "-t", metavar="T", help="Only of this table.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many entries.")] = None,
+    newest_first: Annotated[bool, typer.Option("--newest-first", "-r", help="Begin with the newest.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+) -> None:
+    """Show what was logged of a record's updates, failed ones too: when, who, with what outcome.
+
+    Example: weaudit audit-log CACHE_TTL_SEC --newest-first
+    """
+    from weaudit.adapters.audit_logs import AuditLogs
+    from weaudit.deploy.installation import Installation
+    from weaudit.deploy.wire_calls import calls
+
+    installation = Installation.find()
+    key = _key(installation, table, record_id)
+    logs = AuditLogs(calls(installation.target.client("dynamodb")), _output(installation, "AuditLogsTableName"))
+    found = (entry for entry in logs.query(key, newest_first=newest_first) if _is_of(entry, table))
+    entries = [_plain(entry) for entry in islice(found, limit)]
+    if as_json:
+        output.print_text(_dumps(entries))
+    elif entries:
+        _print_entries(entries)
+    else:
+        output.note(f"Nothing is logged of {output.safe(record_id)!r}. Updates are logged where they say --log.")
+
+
+def _is_of(entry: "Item", table: str | None) -> bool:
+    return table is None or entry.get("table_name", {}).get("S") == table
+
+
+def _plain(entry: "Item") -> dict[str, Any]:
+    from weaudit.cli.plain_json import plain
+
+    return {name: plain(value) for name, value in entry.items()}
+
+
+def _print_entries(entries: list[dict[str, Any]]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    grid = Table("When", "Status", "Who", "Attributes", "Log id", box=None)
+    for entry in entries:
+        who = entry.get("caller") or entry.get("user_agent", "")
+        names = entry.get("updated_attributes")
+        told = ", ".join(names) if isinstance(names, dict) else ""
+        cells = (entry.get("timestamp", ""), entry.get("status", ""), who, told, entry.get("log_id", ""))
+        grid.add_row(*(escape(output.safe(str(cell))) for cell in cells))
+    output.stdout().print(grid)
+
+
+def _key(installation: "Installation", table: str | None, text: str) -> str:
+    """Return the record's id as the log and the trail spell it, whatever the table's key."""
+    from weaudit.cli.item_keys import item_keys
+    from weaudit.cli.trail import key_schema
+
+    name = table or installation.configuration_table
+    schema, _ = key_schema(installation.target.client("dynamodb"), name)
+    try:
+        return item_keys(text, schema, name)[0]
+    except InvalidInputError:
+        return text  # the function says what is wrong with it
+
+
+def _output(installation: "Installation", name: str) -> str:
+    try:
+        return installation.outputs[name]
+    except KeyError:
+        raise DeployError(
+            f"the stack on {installation.target.describe()} is older than this command: it has no {name}\n"
+            "Deploy it again: `weaudit up` does, for the embedded engine."
+        ) from None
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InvalidInputError(f"{text!r} sets nothing\nGive it as NAME=VALUE, as in: value=900")
+    try:
+        found = _loads(value)
+    except InvalidInputError:
+        return name, value
+    # NaN and Infinity, which Python's JSON knows and nobody else's, are text.
+    return name, value if value.lstrip("-") in ("NaN", "Infinity") else found
+
+
+def _from_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        found = _loads(text)
+    except (OSError, UnicodeDecodeError, InvalidInputError) as error:
+        raise InvalidInputError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InvalidInputError(f'{path} is no JSON object of attributes: {{"name": value}} would be right')
+    return found
+
+
+def _loads(text: str) -> Any:
+    """Return the JSON of a text, numbers with all their digits. Raises InvalidInputError."""
+    from weaudit.domain.plain_values import parse
+
+    return parse(text)
+
+
+def _dumps(value: Any) -> str:
+    from weaudit.cli.plain_json import dumps
+
+    return dumps(value)

@@ -1,0 +1,94 @@
+"""Requests to a function: over HTTP as API Gateway hands them on, or the bare document of a direct call.
+
+Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+(payloads 2.0 and 1.0).
+"""
+
+from __future__ import annotations
+
+import base64
+
+from weaudit.domain import plain_values
+from weaudit.errors import InvalidInputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from typing import Any
+
+
+class Request:
+    """What was asked, and by whom as far as API Gateway knows."""
+
+    __slots__ = ("account", "document", "idempotency_key", "identity", "user_agent")
+
+    def __init__(
+        self,
+        document: Any,
+        *,
+        identity: str = "",
+        account: str = "",
+        user_agent: str = "",
+        idempotency_key: str = "",
+    ) -> None:
+        self.document = document
+        # The ARN of the IAM identity, or issuer and subject of the token, that API Gateway let through.
+        self.identity = identity
+        self.account = account
+        self.user_agent = user_agent
+        self.idempotency_key = idempotency_key
+
+
+def parse(event: Any) -> Request:
+    """Return the request that an event is; its document is not read yet where it came over HTTP (``document_of``).
+
+    An event without a request context is the document itself, and nobody vouches for its caller.
+    """
+    if not (isinstance(event, dict) and isinstance(event.get("requestContext"), dict)):
+        return Request(event)
+    context = event["requestContext"]
+    given = event.get("headers")
+    headers = {str(name).lower(): str(value) for name, value in (given if isinstance(given, dict) else {}).items()}
+    identity, account = _caller(context)
+    return Request(
+        event.get("body"),
+        identity=identity,
+        account=account,
+        user_agent=str(_part(context, "http").get("userAgent") or headers.get("user-agent") or ""),
+        idempotency_key=headers.get("idempotency-key", ""),
+    )
+
+
+def document_of(event: Any) -> Any:
+    """Return the document that a request carries. Raises InvalidInputError where its body is no JSON document.
+
+    Over HTTP numbers keep every digit (they become plain_values.Number). Lambda itself reads a direct call's document,
+    and makes floats of its fractions.
+    """
+    if not (isinstance(event, dict) and isinstance(event.get("requestContext"), dict)):
+        return event
+    body = event.get("body")
+    if body is None or body == "":
+        return None
+    try:
+        text = base64.b64decode(body, validate=True).decode() if event.get("isBase64Encoded") else str(body)
+    except ValueError:
+        raise InvalidInputError("the body is not a JSON document in UTF-8") from None
+    return plain_values.parse(text)
+
+
+def _caller(context: dict[str, Any]) -> tuple[str, str]:
+    authorizer = _part(context, "authorizer")
+    # Payload 2.0 has the signer under authorizer.iam, 1.0 under identity.
+    for signer in (_part(authorizer, "iam"), _part(context, "identity")):
+        if signer.get("userArn"):
+            return str(signer["userArn"]), str(signer.get("accountId") or "")
+    claims = _part(_part(authorizer, "jwt"), "claims") or _part(authorizer, "claims")
+    if claims.get("sub"):
+        issuer = str(claims.get("iss") or "")
+        return f"{issuer}#{claims['sub']}", issuer
+    return "", ""
+
+
+def _part(container: dict[str, Any], name: str) -> dict[str, Any]:
+    found = container.get(name)
+    return found if isinstance(found, dict) else {}

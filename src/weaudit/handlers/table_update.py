@@ -1,0 +1,103 @@
+"""An update of one record: conditional, all or nothing, logged in the same transaction (docs/updating.md)."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from weaudit.adapters.audit_logs import AuditLogs
+from weaudit.adapters.aws import Connection, DynamoDB
+from weaudit.adapters.updated_tables import UpdatedTables
+from weaudit.domain import updating
+from weaudit.errors import StoreError
+from weaudit.events import http_request
+from weaudit.runtime import logs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+
+def settings_of(environment: Mapping[str, str]) -> updating.Settings:
+    """Return what the variables say: TABLE_NAME, AUDIT_LOG_TABLE, ENABLE_AUDIT_LOG and this stack's own.
+
+    MARK_LOGGED_UPDATES (default ``true``) and UPDATABLE_TABLES, names or ARNs with commas between them.
+    """
+    tables = (name.strip() for name in (environment.get("UPDATABLE_TABLES") or "").split(","))
+    return updating.Settings(
+        table=environment.get("TABLE_NAME") or "",
+        audit_log_table=environment.get("AUDIT_LOG_TABLE") or "audit_logs",
+        logs_always=(environment.get("ENABLE_AUDIT_LOG") or "false").strip().lower() == "true",
+        marks=(environment.get("MARK_LOGGED_UPDATES") or "true").strip().lower() == "true",
+        allowed_tables=frozenset(name.rpartition(":table/")[2] for name in tables if name),
+    )
+
+
+def connect(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Build the stores, and read the settings (see settings_of)."""
+    writing, logging = (Connection.from_environment("dynamodb", environment) for _ in range(2))
+    # A key schema, an update and the entry of its failure have to end before an HTTP API stops waiting: 30 seconds.
+    writing.deadline_s, logging.deadline_s = 10.0, 3.0
+    settings = settings_of(environment)
+    return {
+        "tables": UpdatedTables(DynamoDB(writing).call),
+        "audit_logs": AuditLogs(DynamoDB(logging).call, settings.audit_log_table),
+        "settings": settings,
+    }
+
+
+def handle(
+    event: Any,
+    *,
+    tables: UpdatedTables,
+    audit_logs: AuditLogs,
+    settings: updating.Settings,
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    new_id: Callable[[], str] = lambda: _uuid4(os.urandom(16)),
+) -> tuple[int, dict[str, Any]]:
+    """Make the update that an event asks for; return the HTTP status and the document that answer it. Never raises."""
+    at_ms, log_id = now_ms(), new_id()
+    document, plan = None, None
+    request = http_request.parse(event)
+    caller = updating.Caller(request.identity, request.account, request.user_agent)
+    try:
+        document = http_request.document_of(event)
+        asked = updating.read_request(document, settings, request.idempotency_key)
+        plan = updating.plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id)
+        return 200, tables.apply(plan)
+    except Exception as error:  # noqa: BLE001 every error has its answer; the cause of DatabaseError is for the log
+        status, answer = updating.failure(error, at_ms)
+        level = "ERROR" if status >= 500 else "DEBUG"
+        logs.write(level, "update failed", error=answer["error"], why=_cause(error))
+        entry = updating.failed_entry(document, settings, caller, answer["error"], at_ms, log_id, plan)
+        if entry is not None:
+            _keep(entry, audit_logs)
+        return status, answer
+
+
+def _keep(entry: Any, audit_logs: AuditLogs) -> None:
+    try:
+        audit_logs.put(entry)
+    except StoreError as error:
+        logs.write("WARNING", "the failed attempt could not be logged", why=str(error))
+
+
+def _cause(error: BaseException) -> str:
+    # Texts of StoreError hold no values of items; of any other error the log gets the kind and the place.
+    if isinstance(error, StoreError):
+        return str(error)
+    cause, place = error.__cause__, error.__traceback__
+    if isinstance(cause, StoreError):
+        return str(cause)
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" at {place.tb_frame.f_code.co_filename.rpartition('/')[2]}:{place.tb_lineno}" if place else ""
+    return f"{type(error).__name__}{where}"
+
+
+def _uuid4(random: bytes) -> str:
+    """Return a UUID of version 4 (RFC 9562); importing ``uuid`` costs a cold start milliseconds."""
+    digits = random.hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"

@@ -1,0 +1,425 @@
+"""Updates through every door: one behaviour, all or nothing, logged once, and one change in the trail."""
+
+import json
+import random
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.commands import client, eventually, run, verified
+from tests.e2e.doors import CALLER, DOORS, direct, http, http_event, invoke
+from weaudit.adapters.aws import Connection, DynamoDB
+from weaudit.handlers import table_update
+from weaudit.local import engine, process
+
+pytestmark = pytest.mark.engine
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One engine for this file, which commands find by the environment."""
+    directory = tmp_path_factory.mktemp("updates")
+    engine.up(port=process.free_port(), state_dir=directory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEAUDIT_STATE_DIR", str(directory))
+        yield directory
+    engine.down(state_dir=directory, force=True)
+
+
+def put(key: str, **attributes: Any) -> None:
+    client("dynamodb").put_item(TableName="Configuration", Item={"key": {"S": key}, **attributes})
+
+
+def get(key: str, table: str = "Configuration") -> dict[str, Any] | None:
+    found = client("dynamodb").get_item(TableName=table, Key={"key": {"S": key}}, ConsistentRead=True)
+    item: dict[str, Any] | None = found.get("Item")
+    return item
+
+
+def log_of(key: str) -> list[dict[str, Any]]:
+    pages = client("dynamodb").get_paginator("scan").paginate(TableName="audit_logs")
+    found = [row for page in pages for row in page["Items"] if row.get("record_id") == {"S": key}]
+    return sorted(found, key=lambda row: str(row["timestamp"]))
+
+
+# ---- 1. the error table
+
+ERRORS: dict[str, tuple[dict[str, Any], int, str]] = {
+    "no attributes": ({"id": "taken", "attributes": {}}, 400, "InvalidInputError"),
+    "syntax": ({"id": "taken", "attributes": {"n": 2}, "condition_expression": "n = ="}, 400, "InvalidInputError"),
+    "key attribute": ({"id": "taken", "attributes": {"key": "other"}}, 400, "ValidationError"),
+    "marker": ({"id": "taken", "attributes": {"_weaudit": "x"}}, 400, "ValidationError"),
+    "empty name": ({"id": "taken", "attributes": {"": 1}}, 400, "ValidationError"),
+    "too many digits": ({"id": "taken", "attributes": {"n": 10**40 + 1}}, 400, "ValidationError"),
+    "item size": ({"id": "large", "attributes": {"n": "x" * 60_000}}, 400, "ValidationError"),
+    "no such record": ({"id": "nobody", "attributes": {"n": 2}}, 404, "RecordNotFoundError"),
+    "no such record, condition": (
+        {"id": "nobody", "attributes": {"n": 2}, "condition_expression": "attribute_not_exists(email)"},
+        404,
+        "RecordNotFoundError",
+    ),
+    "condition": (
+        {"id": "taken", "attributes": {"n": 2}, "condition_expression": "attribute_not_exists(n)"},
+        412,
+        "ConditionalCheckFailed",
+    ),
+}
+
+
+@pytest.mark.parametrize("logged", [False, True], ids=["plain", "logged"])
+@pytest.mark.parametrize("name", ERRORS)
+def test_every_door_answers_an_error_with_the_same_document_and_status(name: str, logged: bool) -> None:
+    document, status, error = ERRORS[name]
+    put("taken", n={"N": "1"})
+    put("large", text={"S": "x" * 380_000})
+    if logged:
+        document = {**document, "enable_logging": True}
+    before, told = {key: get(key) for key in ("taken", "large")}, len(log_of(document["id"]))
+    answers = [door(document) for door in DOORS.values()]
+    for found_status, answer in answers:
+        assert (found_status, answer["success"], answer["error"]) == (status, False, error)
+        assert TIME.fullmatch(answer.pop("timestamp"))
+        assert set(answer) == {"success", "error", "message", "details"}
+        assert answer["message"]
+    assert answers[0] == answers[1] == answers[2]
+    assert {key: get(key) for key in before} == before
+    entries = log_of(document["id"])[told:]
+    assert [entry["status"]["S"] for entry in entries] == ([error] * 3 if logged else [])
+
+
+@pytest.mark.parametrize("ask", [direct, http])
+@pytest.mark.parametrize(
+    ("document", "missing"),
+    [
+        ({}, ["id", "attributes"]),
+        ({"attributes": {"n": 1}}, ["id"]),
+        ({"id": "taken"}, ["attributes"]),
+        ({"enable_logging": True}, ["id", "attributes"]),
+    ],
+)
+def test_missing_fields_are_named(ask: Callable[[Any], Any], document: Any, missing: list[str]) -> None:
+    status, answer = ask(document)
+    assert (status, answer["error"], answer["details"]["missing_fields"]) == (400, "InvalidInputError", missing)
+    if len(missing) == 2:
+        assert answer["message"] == "ID and attributes are required"
+
+
+@pytest.mark.parametrize("body", ["", "{", "[1", '"text"', "null", "[]", "NaN", '{"id": 1, "id": 2}', "[" * 100_000])
+def test_a_body_that_is_no_document_is_invalid_input(body: str) -> None:
+    answer = invoke(http_event(None, raw=body))
+    assert answer["statusCode"] == 400, answer
+    assert json.loads(answer["body"])["error"] == "InvalidInputError"
+
+
+def test_a_table_that_the_stack_may_not_update_is_refused_through_every_door() -> None:
+    put("taken", n={"N": "1"})
+    document = {"id": "taken", "attributes": {"n": 2}, "table_name": "Audit"}
+    answers = [door(document) for door in DOORS.values()]
+    assert {status for status, _ in answers} == {400}
+    assert {answer["error"] for _, answer in answers} == {"InvalidInputError"}
+
+
+def test_an_error_of_the_store_tells_no_internals() -> None:
+    environment = {**engine_environment(), "TABLE_NAME": "NoSuchTable"}
+    stores = table_update.connect(environment)
+    status, answer = table_update.handle({"id": "a", "attributes": {"n": 1}}, **stores)
+    assert (status, answer["error"]) == (500, "DatabaseError")
+    for word in ("NoSuchTable", "ResourceNotFound", "DescribeTable", "127.0.0.1"):
+        assert word not in json.dumps(answer)
+
+
+# ---- 2. values and conditions
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_reserved_words_are_set_in_one_call(door: str) -> None:
+    put("user", name={"S": "old"})
+    values = {"name": "Ada", "status": "active", "email": "ada@example.org"}
+    status, answer = DOORS[door]({"id": "user", "attributes": values})
+    assert status == 200
+    assert TIME.fullmatch(answer.pop("timestamp"))
+    assert answer == {
+        "success": True,
+        "message": "Record updated successfully",
+        "updated_id": "user",
+        "updated_attributes": ["name", "status", "email"],
+    }
+    assert get("user") == {"key": {"S": "user"}, **{name: {"S": value} for name, value in values.items()}}
+
+
+def test_every_type_is_stored_without_loss() -> None:
+    put("typed")
+    digits = "12345678901234567890123456789012345678"
+    raw = (
+        f'{{"id": "typed", "attributes": {{"n": {digits}, "f": 0.{digits}, "e": 1E+30, "l": [1, "a", null], '
+        '"m": {"B": "x", "in": {}}, "b": {"B": "AAEC"}, "ss": {"SS": ["a"]}, "ns": {"NS": [1.5]}, "t": true}}}'
+    )
+    answer = invoke(http_event(None, raw=raw))
+    assert answer["statusCode"] == 200, answer
+    assert get("typed") == {
+        "key": {"S": "typed"},
+        "n": {"N": digits},
+        "f": {"N": f"0.{digits}"},
+        "e": {"N": "1" + "0" * 30},
+        "l": {"L": [{"N": "1"}, {"S": "a"}, {"NULL": True}]},
+        "m": {"M": {"B": {"S": "x"}, "in": {"M": {}}}},
+        "b": {"B": b"\0\1\2"},
+        "ss": {"SS": ["a"]},
+        "ns": {"NS": ["1.5"]},
+        "t": {"BOOL": True},
+    }
+
+
+ITEM: dict[str, Any] = {
+    "status": {"S": "it's"},
+    "size": {"N": "3"},
+    "tags": {"SS": ["a", "b"]},
+    "limits": {"M": {"max": {"L": [{"N": "1"}, {"M": {"name": {"S": "x"}}}]}}},
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("attribute_not_exists(email)", True),
+        ('status = "it\'s"', True),
+        ("size = 3 AND size(status) = 4", True),
+        ("size(tags) > 1 and contains(tags, 'a')", True),
+        ("limits.max[1].name = 'x'", True),
+        ("limits.max[0] BETWEEN 0 AND 1", True),
+        ("NOT (size IN (1, 2, 3))", False),
+        ("attribute_type(tags, 'S')", False),
+        ("begins_with(status, 'x')", False),
+        ("missing = 1", False),
+    ],
+)
+def test_conditions_with_reserved_words_literals_paths_and_size(door: str, condition: str, holds: bool) -> None:
+    put("conditioned", **ITEM)
+    status, answer = DOORS[door]({"id": "conditioned", "attributes": {"n": 1}, "condition_expression": condition})
+    assert status == (200 if holds else 412), answer
+    assert ("n" in (get("conditioned") or {})) == holds
+
+
+def engine_environment() -> dict[str, str]:
+    return {**engine.find().environment(), "TABLE_NAME": "Configuration", "AUDIT_LOG_TABLE": "audit_logs"}
+
+
+class Fuzz:
+    """Random conditions: half of them well-formed and with a truth that is known, half a soup of their tokens."""
+
+    TOKENS = (
+        *("n", "v", "m.a", "l[0]", "size", "status", "missing", "1", "-2", "3.5", "1e999", "'x'", '"y"', "true"),
+        *("null", "=", "<>", "<", "<=", ">", ">=", "(", ")", "[", "]", ".", ",", ":", "#", ":v", "#n", "AND", "OR"),
+        *("NOT", "IN", "BETWEEN", "attribute_exists", "attribute_not_exists", "attribute_type", "begins_with"),
+        *("contains", "size(", "'", '"', "\\", "\0", "\u00e9", "(n", "size)"),
+    )
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)  # noqa: S311 the same conditions each time
+
+    def soup(self) -> str:
+        return self.random.choice(("", " ")).join(
+            self.random.choice(self.TOKENS) for _ in range(self.random.randint(1, 12))
+        )
+
+    def known(self, depth: int = 3) -> tuple[str, bool]:
+        """Return a condition on ITEM and whether it holds."""
+        kind = self.random.randint(0, 5 if depth else 1)
+        if kind <= 1:
+            number = self.random.randint(1, 5)
+            sign = self.random.choice(("=", "<>", "<", "<=", ">", ">="))
+            truth: Any = {"=": number == 3, "<>": number != 3, "<": number > 3, "<=": number >= 3}
+            truth |= {">": number < 3, ">=": number <= 3}
+            return self.random.choice((f"size {sign} {number}", f"size(l) {sign} {number}")), truth[sign]
+        if kind == 2:
+            text, truth = self.known(depth - 1)
+            return f"NOT ({text})", not truth
+        if kind == 3:
+            name, there = self.random.choice((("status", True), ("l[2]", True), ("l[3]", False), ("m.zz", False)))
+            return f"attribute_{'' if there else 'not_'}exists({name})", True
+        (one, left), (two, right) = self.known(depth - 1), self.known(depth - 1)
+        return (f"({one} AND {two})", left and right) if kind == 4 else (f"({one}) or ({two})", left or right)
+
+
+def test_ten_thousand_random_conditions_never_fail_and_never_change_what_they_should_not() -> None:
+    fuzz, stores = Fuzz(4), table_update.connect(engine_environment())
+    dynamodb = DynamoDB(Connection.from_environment("dynamodb", engine_environment()))
+    base = {"key": {"S": "fuzzed"}, "size": {"N": "3"}, "status": {"S": "x"}, "m": {"M": {"a": {"N": "1"}}}}
+    base |= {"l": {"L": [{"N": "1"}, {"N": "2"}, {"N": "3"}]}, "n": {"N": "0"}}
+    other = {**base, "key": {"S": "untouched"}}
+    for item in (base, other):
+        dynamodb.call("PutItem", {"TableName": "Configuration", "Item": item})
+    statuses: dict[int, int] = {}
+    for number in range(1, 10_001):
+        condition, truth = fuzz.known() if number % 2 else (fuzz.soup(), None)
+        document = {"id": "fuzzed", "attributes": {"n": number}, "condition_expression": condition}
+        status, answer = table_update.handle(document, **stores)
+        statuses[status] = statuses.get(status, 0) + 1
+        assert status in (200, 400, 412), (condition, answer)
+        if truth is not None:
+            assert (status == 200) == truth, (condition, answer)
+        key = {"TableName": "Configuration", "Key": {"key": {"S": "fuzzed"}}, "ConsistentRead": True}
+        now = dynamodb.call("GetItem", key)["Item"]
+        if status == 200:
+            base["n"] = {"N": str(number)}
+        assert now == base, condition
+    key["Key"] = {"key": {"S": "untouched"}}
+    assert dynamodb.call("GetItem", key)["Item"] == other
+    assert min(statuses.get(status, 0) for status in (200, 400, 412)) > 500, statuses
+
+
+# ---- 3. request ids
+
+
+def test_a_repeat_gets_the_first_answer_and_another_request_of_that_id_is_refused() -> None:
+    put("repeated", n={"N": "0"})
+    document = {"id": "repeated", "attributes": {"n": 1}, "enable_logging": True, "request_id": "r-1"}
+    first = direct(document)
+    put("repeated", n={"N": "7"})
+    assert direct(document) == first
+    assert get("repeated") == {"key": {"S": "repeated"}, "n": {"N": "7"}}
+    assert [entry["status"]["S"] for entry in log_of("repeated")] == ["success"]
+    status, answer = direct({**document, "attributes": {"n": 2}})
+    assert (status, answer["error"]) == (400, "InvalidInputError")
+
+
+def test_the_idempotency_key_of_http_is_the_request_id() -> None:
+    put("keyed", n={"N": "0"})
+    event = http_event({"id": "keyed", "attributes": {"n": 1}}, headers={"Idempotency-Key": "k-1"})
+    first = invoke(event)
+    put("keyed", n={"N": "7"})
+    assert invoke(event) == first
+    assert (get("keyed") or {})["n"] == {"N": "7"}
+
+
+# ---- 4. races
+
+
+def test_of_two_callers_with_conditions_one_wins_and_one_gets_412() -> None:
+    put("raced", n={"N": "0"})
+    for turn in range(50):
+        barrier, answers = threading.Barrier(2), list[tuple[int, int]]()
+
+        def ask(me: int, turn: int = turn, barrier: Any = barrier, answers: Any = answers) -> None:
+            stores = table_update.connect(engine_environment())
+            document = {
+                "id": "raced",
+                "attributes": {"n": turn + 1, "by": me},
+                "condition_expression": f"n = {turn}",
+                "enable_logging": bool(turn % 2),
+            }
+            barrier.wait()
+            answers.append((table_update.handle(document, **stores)[0], me))
+
+        threads = [threading.Thread(target=ask, args=(me,)) for me in (1, 2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(status for status, _ in answers) == [200, 412]
+        [winner] = [me for status, me in answers if status == 200]
+        found = get("raced") or {}
+        assert (found["n"], found["by"]) == ({"N": str(turn + 1)}, {"N": str(winner)})
+
+
+# ---- 5. the trail
+
+
+def test_history_shows_a_logged_update_as_one_change_with_its_caller() -> None:
+    put("traced", n={"N": "1"})
+    document = {"id": "traced", "attributes": {"n": 2, "name": "x"}, "enable_logging": True}
+    assert invoke(http_event(document))["statusCode"] == 200
+    put("traced", n={"N": "3"}, updatedBy={"S": "grace"})
+    put("traced", n={"N": "4"})
+
+    def history() -> list[Any]:
+        return list(json.loads(run("history", "traced", "--json")[1]))
+
+    eventually(lambda: len(history()) == 4)
+    actors = [change.get("actor") for change in history()]
+    assert actors == [None, {"kind": "logged", "name": CALLER}, {"kind": "stated", "name": "grace"}, None]
+    logged = history()[1]
+    [entry] = log_of("traced")
+    assert logged["changeId"] == entry["log_id"]["S"]
+    assert [part["updatedAttribute"] for part in logged["attributes"]] == ["n", "name"]
+    assert '"_weaudit"' not in json.dumps(history())
+    shown = run("history", "traced")[1]
+    assert "user/ada" in shown
+    assert "(logged)" in shown
+    assert "(stated)" in shown
+    assert "unknown" in shown
+    for record in client("dynamodb").get_paginator("scan").paginate(TableName="Audit"):
+        assert "_weaudit" not in json.dumps(record["Items"], default=str)
+    assert verified()["whole"]
+
+
+def test_a_log_id_put_on_an_item_by_hand_does_not_borrow_a_caller() -> None:
+    put("honest")
+    assert invoke(http_event({"id": "honest", "attributes": {"n": 1}, "enable_logging": True}))["statusCode"] == 200
+    [entry] = log_of("honest")
+    put("forged", _weaudit=entry["log_id"])
+    eventually(lambda: len(json.loads(run("history", "forged", "--json")[1])) == 1)
+    [change] = json.loads(run("history", "forged", "--json")[1])
+    assert "actor" not in change
+
+
+def test_audit_log_shows_success_and_failure() -> None:
+    put("told", n={"N": "1"})
+    code, text = run("update", "told", "n=2", "--log", "--user-agent", "me")
+    assert code == 0, text
+    code, _ = run("update", "told", "n=3", "--log", "--if", "n = 9", "--user-agent", "me")
+    assert code == 1
+    eventually(lambda: len(json.loads(run("audit-log", "told", "--json")[1])) == 2)
+    done, failed = json.loads(run("audit-log", "told", "--json")[1])
+    assert TIME.fullmatch(done["timestamp"])
+    assert done["updated_attributes"] == {"n": 2}
+    assert (done["table_name"], done["record_id"], done["user_agent"]) == ("Configuration", "told", "me")
+    assert (done["status"], failed["status"]) == ("success", "ConditionalCheckFailed")
+    shown = run("audit-log", "told")[1]
+    assert "success" in shown
+    assert "ConditionalCheckFailed" in shown
+
+
+def test_a_dry_run_shows_the_difference_and_writes_nothing() -> None:
+    put("tried", n={"N": "1"}, same={"S": "x"})
+    before = get("tried")
+    code, text = run("update", "tried", "n=2", "same=x", "fresh=[1]", "--dry-run", "--log", "--if", "n = 1")
+    assert code == 0
+    assert json.loads(text)["success"]
+    code, text = run("update", "tried", "n=2", "--dry-run", "--if", "n = 2")
+    assert (code, json.loads(text)["error"]) == (1, "ConditionalCheckFailed")
+    code, text = run("update", "nobody-at-all", "n=2", "--dry-run")
+    assert (code, json.loads(text)["error"]) == (1, "RecordNotFoundError")
+    assert get("tried") == before
+    assert log_of("tried") == []
+
+
+@pytest.mark.parametrize("kind", ["N", "B"])
+def test_composite_keys_of_any_type(kind: str) -> None:
+    dynamodb, table = client("dynamodb"), f"Parts{kind}"
+    dynamodb.create_table(
+        TableName=table,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": kind},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    part = {"N": {"N": "7"}, "B": {"B": b"\0\1"}}[kind]
+    dynamodb.put_item(TableName=table, Item={"pk": {"S": "a"}, "sk": part})
+    stores = table_update.connect({**engine_environment(), "TABLE_NAME": table})
+    given = {"pk": "a", "sk": {"N": 7, "B": {"B": "AAE="}}[kind]}
+    status, answer = table_update.handle({"id": given, "attributes": {"n": 1}}, **stores)
+    assert status == 200, answer
+    assert dynamodb.get_item(TableName=table, Key={"pk": {"S": "a"}, "sk": part})["Item"]["n"] == {"N": "1"}
+    status, answer = table_update.handle({"id": given, "attributes": {"sk": 1}}, **stores)
+    assert (status, answer["error"]) == (400, "ValidationError")
+    status, answer = table_update.handle({"id": "a", "attributes": {"n": 1}}, **stores)
+    assert status == 400, answer

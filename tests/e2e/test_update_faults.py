@@ -1,0 +1,102 @@
+"""Each update with a request id is applied once and logged once, though throttled, cut off, unanswered and repeated."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.commands import client, eventually, records_of, verified
+from tests.e2e.doors import FUNCTION
+from tests.e2e.fault_proxies import FaultProxy, point_function_at, rules
+from weaudit.local import engine
+
+pytestmark = pytest.mark.engine
+UPDATES, ITEMS, THREADS = 1_000, 40, 8
+
+
+@pytest.fixture
+def proxy(state_dir: Path) -> Iterator[FaultProxy]:
+    """A stack of this test's own whose function reaches its tables through the proxy."""
+    faults = FaultProxy(engine.find(state_dir=state_dir).endpoint)
+    try:
+        faults.ask("rules", rules("TransactWriteItems"))
+        point_function_at(FUNCTION, "live", faults.endpoint)
+        yield faults
+    finally:
+        faults.stop()
+
+
+def update_until_answered(number: int) -> int:
+    """Repeat one update, the same request, until its answer is no 500; return how often it was asked."""
+    item = number % ITEMS
+    document = {
+        "id": f"item-{item}",
+        "attributes": {"n": number, f"seen-{number}": True},
+        "enable_logging": True,
+        "request_id": f"request-{number}",
+        # A second application of the same update would not be met by this.
+        "condition_expression": f"attribute_not_exists(#seen) AND n < {number}",
+        "condition_names": {"#seen": f"seen-{number}"},
+    }
+    functions = client("lambda")
+    for asked in range(1, 21):
+        answer = functions.invoke(FunctionName=f"{FUNCTION}:live", Payload=json.dumps(document))
+        found = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, found
+        if found["success"]:
+            # Whoever did not hear the answer asks again.
+            repeat = functions.invoke(FunctionName=f"{FUNCTION}:live", Payload=json.dumps(document))
+            again = json.loads(repeat["Payload"].read())
+            assert again == found or again["error"] == "DatabaseError"
+            return asked
+        assert found["error"] == "DatabaseError", found
+    raise AssertionError("never answered")
+
+
+def test_a_thousand_updates_behind_a_store_that_fails_are_each_applied_and_logged_once(proxy: FaultProxy) -> None:
+    dynamodb = client("dynamodb")
+    for item in range(ITEMS):
+        dynamodb.put_item(TableName="Configuration", Item={"key": {"S": f"item-{item}"}, "n": {"N": "-1"}})
+    errors: list[BaseException] = []
+
+    def work(mine: int) -> None:
+        # Each thread owns its items, so that the order of an item's updates is known.
+        try:
+            for number in (number for number in range(UPDATES) if number % ITEMS % THREADS == mine):
+                update_until_answered(number)
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    threads = [threading.Thread(target=work, args=(mine,)) for mine in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+
+    fired = proxy.ask("fired")
+    assert {str(one["rule_id"]) for one in fired} == {"1", "2", "3"}
+
+    rows = [row for page in dynamodb.get_paginator("scan").paginate(TableName="audit_logs") for row in page["Items"]]
+    logged = {row["log_id"]["S"]: row for row in rows if row.get("status") == {"S": "success"}}
+    applied = Counter(int(row["updated_attributes"]["M"]["n"]["N"]) for row in logged.values())
+    assert applied == Counter(range(UPDATES))
+
+    for item in range(ITEMS):
+        mine = list(range(item, UPDATES, ITEMS))
+        key = f"item-{item}"
+        found: Any = dynamodb.get_item(TableName="Configuration", Key={"key": {"S": key}}, ConsistentRead=True)["Item"]
+        assert found["n"] == {"N": str(mine[-1])}
+        assert {name for name in found if name.startswith("seen-")} == {f"seen-{number}" for number in mine}
+        # One record creates the item, and each update makes two: n and its own mark.
+        eventually(lambda key=key, mine=mine: len(records_of(key)) == 1 + 2 * len(mine), 120)  # type: ignore[misc]
+        steps = [record for record in records_of(key) if record.get("updatedAttribute") == {"S": "n"}]
+        assert [int(record["newValue"]["N"]) for record in steps] == mine
+        assert {record["changeId"]["S"] for record in steps} <= logged.keys()
+        assert len({record["changeId"]["S"] for record in steps}) == len(mine)
+    assert verified()["whole"]

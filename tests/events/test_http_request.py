@@ -1,0 +1,89 @@
+"""Requests as API Gateway hands them on, in both payload formats, and bare documents."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from weaudit.domain.plain_values import Number
+from weaudit.errors import InvalidInputError
+from weaudit.events.http_request import document_of, parse
+
+ARN = "arn:aws:sts::111122223333:assumed-role/Editors/ada"
+
+
+def second(**parts: Any) -> dict[str, Any]:
+    """A request in payload 2.0, signed by a role."""
+    return {
+        "version": "2.0",
+        "headers": {"idempotency-key": "k-1", "user-agent": "curl/8"},
+        "requestContext": {
+            "accountId": "444455556666",
+            "authorizer": {"iam": {"accountId": "111122223333", "userArn": ARN}},
+            "http": {"userAgent": "curl/8.1"},
+        },
+        "body": '{"id": "a"}',
+        "isBase64Encoded": False,
+        **parts,
+    }
+
+
+FIRST: dict[str, Any] = {
+    "version": "1.0",
+    "httpMethod": "POST",
+    "headers": {"Idempotency-Key": "k-1", "User-Agent": "curl/8"},
+    "requestContext": {"identity": {"accountId": "111122223333", "userArn": ARN, "userAgent": "curl/8"}},
+    "body": '{"id": "a"}',
+}
+
+
+@pytest.mark.parametrize(("event", "agent"), [(second(), "curl/8.1"), (FIRST, "curl/8")], ids=["2.0", "1.0"])
+def test_both_payloads_tell_who_asks(event: dict[str, Any], agent: str) -> None:
+    request = parse(event)
+    assert (request.identity, request.account) == (ARN, "111122223333")
+    assert (request.user_agent, request.idempotency_key) == (agent, "k-1")
+    assert document_of(event) == {"id": "a"}
+
+
+def test_the_subject_of_a_token_is_the_caller() -> None:
+    claims = {"iss": "https://issuer.example", "sub": "ada", "scope": "update"}
+    request = parse(second(requestContext={"authorizer": {"jwt": {"claims": claims}}}))
+    assert (request.identity, request.account) == ("https://issuer.example#ada", "https://issuer.example")
+
+
+@pytest.mark.parametrize(
+    "context", [{}, {"authorizer": None}, {"authorizer": {"iam": None}}, {"http": "x", "identity": [], "authorizer": 1}]
+)
+def test_a_request_that_nobody_vouches_for_has_no_caller(context: Any) -> None:
+    request = parse(second(requestContext=context, headers=None))
+    assert (request.identity, request.account, request.user_agent, request.idempotency_key) == ("", "", "", "")
+
+
+def test_a_bare_document_is_taken_as_it_is() -> None:
+    document = {"id": "a", "attributes": {"body": "x", "headers": {}}}
+    assert document_of(document) is document
+    assert parse(document).identity == ""
+
+
+def test_numbers_keep_every_digit() -> None:
+    digits = "0.10000000000000000000000000000000000001"
+    assert document_of(second(body=f'{{"n": {digits}}}')) == {"n": Number(digits)}
+
+
+def test_a_body_may_be_base64() -> None:
+    event = second(body=base64.b64encode('{"id": "ü"}'.encode()).decode(), isBase64Encoded=True)
+    assert document_of(event) == {"id": "ü"}
+
+
+@pytest.mark.parametrize("body", [None, ""])
+def test_no_body_is_no_document(body: Any) -> None:
+    assert document_of(second(body=body)) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "encoded"),
+    [("{", False), ('{"a": 1, "a": 2}', False), ("[" * 100_000, False), ("%%%", True), ("gICA", True), (7.5, True)],
+)
+def test_what_is_no_json_is_refused_in_words(body: Any, encoded: bool) -> None:
+    with pytest.raises(InvalidInputError):
+        document_of(second(body=body, isBase64Encoded=encoded))
