@@ -1,0 +1,51 @@
+"""How many bytes an item takes in DynamoDB, never more than DynamoDB itself counts.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+"""
+
+from __future__ import annotations
+
+from weaudit.domain.images import canonical_number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from weaudit.domain.changes import Item, Value
+
+LARGEST_ITEM_BYTES = 400 * 1024
+
+
+def item_bytes(item: Item) -> int:
+    """Return the size of an item, or of some attributes of one, in bytes: names and values."""
+    return sum(len(name.encode("utf-8", "surrogatepass")) + value_bytes(value) for name, value in item.items())
+
+
+def value_bytes(value: Value) -> int:
+    """Return the size of a value in DynamoDB JSON, in bytes. Numbers are counted as DynamoDB does at the least."""
+    ((kind, content),) = value.items()
+    if kind == "S":
+        return len(content.encode("utf-8", "surrogatepass"))
+    if kind == "N":
+        return _number_bytes(content)
+    if kind == "B":
+        return _binary_bytes(content)
+    if kind == "SS":
+        return sum(len(member.encode("utf-8", "surrogatepass")) for member in content)
+    if kind == "NS":
+        return sum(map(_number_bytes, content))
+    if kind == "BS":
+        return sum(map(_binary_bytes, content))
+    if kind == "L":
+        return 3 + sum(1 + value_bytes(part) for part in content)
+    if kind == "M":
+        return 3 + len(content) + item_bytes(content)
+    return 1
+
+
+def _number_bytes(text: str) -> int:
+    spelled = canonical_number(text)
+    digits = spelled.lstrip("-").replace(".", "").strip("0")
+    return (len(digits) + 1) // 2 + 1 + spelled.startswith("-")
+
+
+def _binary_bytes(text: str) -> int:
+    return len(text) // 4 * 3 - text[-2:].count("=")

@@ -1,0 +1,212 @@
+"""Values as plain JSON, both ways, without loss (docs/formats/trail-json.md, Values).
+
+What :func:`plain` writes, :func:`typed` reads back as the same value.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+
+from weaudit.domain.images import canonical_number
+from weaudit.errors import InvalidInputError, ValidationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Callable
+    from typing import Any
+
+    from weaudit.domain.changes import Value
+
+# A map of this one name looks like a typed value, so it is written as {"M": {...}}.
+_TYPED = frozenset(("B", "SS", "NS", "BS", "M"))
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+DEEPEST_LEVEL = 32
+LONGEST_NAME_BYTES = 65535
+_MOST_DIGITS = 38
+_HIGHEST_EXPONENT, _LOWEST_EXPONENT = 125, -130
+_SHOWN = 80
+
+
+class Number(str):
+    """A number by its digits: JSON text that is written as it is. Not a text, though it is spelled as one."""
+
+    __slots__ = ()
+
+
+def parse(text: str) -> Any:
+    """Return a JSON document with every number as Number. Raises InvalidInputError, also for a name given twice."""
+    try:
+        return json.loads(
+            text, parse_int=Number, parse_float=Number, parse_constant=Number, object_pairs_hook=_each_once
+        )
+    except json.JSONDecodeError as error:
+        raise InvalidInputError(f"not a JSON document: {error}") from None
+    except RecursionError:
+        raise InvalidInputError("the document is nested too deep") from None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidInputError(f"the name {shown(twice)} stands twice in one object")
+    return found
+
+
+def plain(value: Value) -> Any:
+    """Return a value of DynamoDB JSON as plain JSON; two different values never become the same.
+
+    Numbers keep every digit, sets and binary stay typed: ``{"SS": [...]}``, ``{"NS": [...]}``, ``{"BS": [...]}``,
+    ``{"B": "base64"}``. Whatever is no DynamoDB value is returned as it is.
+    """
+    kind: str
+    content: Any
+    kind, content = next(iter(value.items())) if len(value) == 1 else ("", value)
+    if kind in ("S", "BOOL"):
+        return content
+    if kind == "NULL":
+        return None
+    if kind == "N":
+        return _digits(content)
+    if kind == "L":
+        return [plain(part) for part in content]
+    if kind == "M":
+        inner = {name: plain(part) for name, part in content.items()}
+        return {"M": inner} if len(content) == 1 and next(iter(content)) in _TYPED else inner
+    if kind == "NS":
+        return {"NS": [_digits(number) for number in content]}
+    return value
+
+
+def _digits(text: str) -> str:
+    try:
+        return Number(canonical_number(text))
+    except ValueError:
+        return text
+
+
+def typed(found: Any, path: str, levels: int = DEEPEST_LEVEL) -> Value:
+    """Return plain JSON as a value of DynamoDB JSON, checked against every limit of DynamoDB but the item's size.
+
+    Numbers are int, float (by its shortest digits), Decimal or Number. ``levels`` is how deep values may be nested
+    here. Raises ValidationError that names the place, as ``path`` and what leads on from it, and the limit.
+    """
+    if levels < 1:
+        raise refusal(path, f"values are nested deeper than {DEEPEST_LEVEL} levels", DEEPEST_LEVEL)
+    if found is None:
+        return {"NULL": True}
+    if isinstance(found, bool):
+        return {"BOOL": found}
+    if isinstance(found, str) and not isinstance(found, Number):
+        return {"S": _text(found, path)}
+    if isinstance(found, list):
+        return {"L": [typed(part, f"{path}[{place}]", levels - 1) for place, part in enumerate(found)]}
+    if isinstance(found, dict):
+        kind = next(iter(found)) if len(found) == 1 else ""
+        if kind not in _TYPED:
+            return {"M": _map(found, path, levels)}
+        if kind == "M" and isinstance(found["M"], dict):
+            return {"M": _map(found["M"], path, levels)}
+        if kind == "B":
+            return {"B": _binary(found["B"], path)}
+        if kind in ("SS", "NS", "BS"):
+            return {kind: _set(kind, found[kind], path)}
+        raise refusal(path, 'an object whose one name is M is a map written out: {"M": {...}}')
+    return {"N": _number(found, path)}
+
+
+def _map(found: dict[Any, Any], path: str, levels: int) -> dict[str, Value]:
+    return {check_name(name, path): typed(part, below(path, name), levels - 1) for name, part in found.items()}
+
+
+def check_name(name: Any, path: str) -> str:
+    """Return the name of an attribute or of a map's member. Raises ValidationError where DynamoDB has no such name."""
+    if not isinstance(name, str):
+        raise refusal(path, "a name must be a text")
+    if not name:
+        raise refusal(path, "a name must not be empty")
+    if len(_text(name, path).encode()) > LONGEST_NAME_BYTES:
+        raise refusal(path, f"a name has more than {LONGEST_NAME_BYTES} bytes", LONGEST_NAME_BYTES)
+    return name
+
+
+def _text(text: str, path: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise refusal(path, "a text holds half of a surrogate pair, which UTF-8 cannot") from None
+    return text
+
+
+def _binary(found: Any, path: str) -> str:
+    if not isinstance(found, str) or isinstance(found, Number):
+        raise refusal(path, 'binary is {"B": "base64"}')
+    try:
+        raw = binascii.a2b_base64(found.encode("ascii"), strict_mode=True)
+    except ValueError:
+        raise refusal(path, "binary is base64 with padding, and this is not") from None
+    return binascii.b2a_base64(raw, newline=False).decode()
+
+
+def _set(kind: str, found: Any, path: str) -> list[str]:
+    if not isinstance(found, list):
+        raise refusal(path, f'a set is {{"{kind}": [members]}}')
+    if not found:
+        raise refusal(path, "a set must not be empty")
+    member: Callable[[Any, str], str] = {"SS": _member, "NS": _number, "BS": _binary}[kind]
+    members = [member(part, f"{path}[{place}]") for place, part in enumerate(found)]
+    if len(set(members)) != len(members):
+        raise refusal(path, "a set must not hold a member twice")
+    return members
+
+
+def _member(found: Any, path: str) -> str:
+    if not isinstance(found, str) or isinstance(found, Number):
+        raise refusal(path, "a member of a string set must be a text")
+    return _text(found, path)
+
+
+def _number(found: Any, path: str) -> str:
+    # A set of numbers may spell them as texts, as DynamoDB does.
+    if isinstance(found, bool) or not (isinstance(found, int | float | str) or hasattr(found, "as_tuple")):
+        raise refusal(path, f"{type(found).__name__} is no type of JSON")
+    text = "a number" if isinstance(found, int) and found.bit_length() > 2000 else str(found)
+    try:
+        spelled = canonical_number(text)
+    except ValueError:
+        raise _out_of_range(path) from None
+    whole, _, fraction = spelled.lstrip("-").partition(".")
+    digits = len((whole + fraction).strip("0"))
+    exponent = len(whole) - 1 if whole != "0" else len(fraction.lstrip("0")) - len(fraction) - 1
+    if digits > _MOST_DIGITS or (digits and not _LOWEST_EXPONENT <= exponent <= _HIGHEST_EXPONENT):
+        raise _out_of_range(path)
+    return spelled
+
+
+def _out_of_range(path: str) -> ValidationError:
+    return refusal(
+        path,
+        f"not a number that DynamoDB holds: {_MOST_DIGITS} digits, of 1E-130 to 9.99E+125 or their negatives, or 0",
+        _MOST_DIGITS,
+    )
+
+
+def below(path: str, name: object) -> str:
+    """Return the path of a map's member, its name made safe and short to show."""
+    return f"{path}.{shown(str(name), quoted=False)}"
+
+
+def shown(text: str, *, quoted: bool = True) -> str:
+    """Return a text that may be printed anywhere: on one line, without control characters, cut where it is long."""
+    cut = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    safe = cut if cut.isprintable() else ascii(cut)[1:-1]
+    return f'"{safe}"' if quoted else safe
+
+
+def refusal(path: str, reason: str, limit: int | None = None) -> ValidationError:
+    """Return the error for a value at ``path`` that cannot be stored."""
+    details: dict[str, Any] = {"path": path} if limit is None else {"path": path, "limit": limit}
+    return ValidationError(f"{path}: {reason}", details)
