@@ -48,6 +48,23 @@ def test_the_stack_is_as_the_template_says(engine: RunningEngine) -> None:
     assert variables["LOG_LEVEL"] == "INFO"
 
 
+def test_table_update_is_as_the_template_says(engine: RunningEngine) -> None:
+    names = outputs(engine.client, "weaudit-dev")
+    assert names["TableUpdateFunctionName"] == "table-update-function"
+    assert names["TableUpdateAliasArn"].endswith(":function:table-update-function:live")
+    assert names["AuditLogsTableName"] == "audit_logs"
+    found = engine.client("lambda").get_function_configuration(FunctionName=names["TableUpdateAliasArn"])
+    assert (found["Runtime"], found["MemorySize"], found["Timeout"]) == ("python3.13", 256, 30)
+    assert found["Environment"]["Variables"] == {
+        "TABLE_NAME": "Configuration",
+        "AUDIT_LOG_TABLE": "audit_logs",
+        "ENABLE_AUDIT_LOG": "false",
+        "MARK_LOGGED_UPDATES": "true",
+        "UPDATABLE_TABLES": "",
+        "LOG_LEVEL": "INFO",
+    }
+
+
 def test_the_event_source_is_as_the_template_says(engine: RunningEngine) -> None:
     names = outputs(engine.client, "weaudit-dev")
     [mapping] = engine.client("lambda").list_event_source_mappings(EventSourceArn=names["ConfigurationStreamArn"])[
@@ -105,8 +122,10 @@ def test_a_second_stack_fits_beside_the_first(
     assert names["AuditTableName"] == "second-Audit"
     assert names["EvidenceBucketName"] == f"second-weaudit-evidence-test-{account}"
     assert names["AuditProducerFunctionName"] == "second-audit_producer"
-    [group] = engine.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/second-")["logGroups"]
-    assert (group["logGroupName"], group["retentionInDays"]) == ("/aws/lambda/second-audit_producer", 7)
+    groups = engine.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/second-")["logGroups"]
+    assert {group["logGroupName"]: group["retentionInDays"] for group in groups} == {
+        f"/aws/lambda/second-{function.physical_name}": 7 for function in FUNCTIONS
+    }
 
     dynamodb = engine.client("dynamodb")
     dynamodb.put_item(TableName="second-Configuration", Item={"key": {"S": "one"}, "who": {"S": "ada"}})
@@ -129,9 +148,19 @@ def test_the_roles_permissions_are_enough(tmp_path: Path, eventually: Callable[.
         dynamodb.put_item(TableName="Configuration", Item={"key": {"S": "one"}})
         eventually(lambda: dynamodb.scan(TableName="Audit")["Items"])
 
+        names = outputs(client, "weaudit-dev")
+        # An update and a failed one: the function reads the key, writes both tables and logs the failure.
+        function = names["TableUpdateAliasArn"]
+        document: dict[str, Any] = {"id": "one", "attributes": {"n": 1}, "enable_logging": True, "request_id": "r"}
+        for condition, status in (("attribute_not_exists(n)", "success"), ("n = 2", "ConditionalCheckFailed")):
+            payload = json.dumps({**document, "condition_expression": condition, "request_id": status})
+            found = json.loads(client("lambda").invoke(FunctionName=function, Payload=payload)["Payload"].read())
+            assert found.get("error", "success") == status, found
+        rows = dynamodb.scan(TableName=names["AuditLogsTableName"])["Items"]
+        assert sorted(row["status"]["S"] for row in rows if "record_id" in row) == ["ConditionalCheckFailed", "success"]
+
         # A record that can never be audited: the function keeps it in the evidence bucket, by its own permission.
         broken = {"Records": [{"eventID": "1", "eventName": "INSERT", "eventSource": "aws:dynamodb", "dynamodb": {}}]}
-        names = outputs(client, "weaudit-dev")
         answer = client("lambda").invoke(FunctionName=names["AuditProducerAliasArn"], Payload=json.dumps(broken))
         assert "FunctionError" not in answer, answer["Payload"].read()
         [kept] = client("s3").list_objects_v2(Bucket=names["EvidenceBucketName"])["Contents"]

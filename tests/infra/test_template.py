@@ -205,6 +205,8 @@ def test_tables_have_the_keys_and_indexes_of_the_contract() -> None:
     assert {index["IndexName"]: keys(index["KeySchema"]) for index in logs["GlobalSecondaryIndexes"]} == {
         "record_id": {"HASH": "record_id", "RANGE": "timestamp"}
     }
+    # (The embedded engine does not take this from a template.)
+    assert logs["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 
 def test_data_is_recoverable_and_protected_by_retain() -> None:

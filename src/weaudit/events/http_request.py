@@ -70,7 +70,7 @@ def document_of(event: Any) -> Any:
     if body is None or body == "":
         return None
     try:
-        text = base64.b64decode(body, validate=True).decode() if event.get("isBase64Encoded") else str(body)
+        text = base64.b64decode(str(body), validate=True).decode() if event.get("isBase64Encoded") else str(body)
     except ValueError:
         raise InvalidInputError("the body is not a JSON document in UTF-8") from None
     return plain_values.parse(text)

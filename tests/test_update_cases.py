@@ -1,0 +1,65 @@
+"""Every file in tests/cases/table_update is a test: a request, what the store says, what is decided, what is answered.
+
+``make cases`` writes the two outcomes anew from what the code does; read the difference before committing it.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weaudit.adapters import aws_errors
+from weaudit.adapters.audit_logs import AuditLogs
+from weaudit.adapters.updated_tables import UpdatedTables
+from weaudit.handlers import table_update
+
+CASES = Path(__file__).parent / "cases" / "table_update"
+WRITE = "WEAUDIT_WRITE_CASES" in os.environ
+AT_MS = 1_704_677_672_343
+LOG_ID = "0d5e4a34-9b52-4c8c-a3f6-1f6c0c6f2b77"
+SCHEMA = {
+    "Table": {
+        "KeySchema": [{"AttributeName": "key", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "key", "AttributeType": "S"}],
+    }
+}
+
+
+def outcome(event: Any, store: Any, environment: dict[str, str]) -> tuple[list[Any], list[Any]]:
+    """Return the writes that were decided, and status and document of the answer."""
+    writes: list[Any] = []
+
+    def call(operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        if operation == "DescribeTable":
+            return SCHEMA
+        writes.append({operation: body})
+        if store and operation != "PutItem":
+            raise aws_errors.failure(operation, 400, store["__type"], store.get("message", ""), store)
+        return {}
+
+    settings = table_update.settings_of({"TABLE_NAME": "Configuration", **environment})
+    answer = table_update.handle(
+        event,
+        tables=UpdatedTables(call),
+        audit_logs=AuditLogs(call, settings.audit_log_table),
+        settings=settings,
+        now_ms=lambda: AT_MS,
+        new_id=lambda: LOG_ID,
+    )
+    return writes, list(answer)
+
+
+@pytest.mark.parametrize("path", sorted(CASES.glob("*.txt")), ids=lambda path: path.stem)
+def test_the_request_gives_the_decision_and_the_answer_that_the_case_shows(path: Path) -> None:
+    prose, *parts = path.read_text().split("\n--- ")
+    texts = dict(part.split("\n", 1) for part in parts)
+    given = [json.loads(texts.get(name, "{}")) for name in ("event in", "store", "environment")]
+    decision, records = outcome(*given)
+    if WRITE:
+        for name, found in (("decision", decision), ("records out", records)):
+            texts[name] = json.dumps(found, indent=1, ensure_ascii=False)
+        path.write_text("\n\n--- ".join([prose.strip(), *(f"{k}\n{v.strip()}" for k, v in texts.items())]) + "\n")
+    assert decision == json.loads(texts["decision"])
+    assert records == json.loads(texts["records out"])
