@@ -140,7 +140,7 @@ class Operands:
         try:
             return plain_values.typed(plain_values.Number(token.text), "the number")
         except ValidationError as error:
-            raise wrong(self._source, token.at, str(error))
+            raise wrong(self._source, token.at, str(error)) from None
 
     def _size(self, inside: str) -> Operand:
         token = self.next

@@ -95,7 +95,7 @@ def _text(source: str, start: int) -> tuple[Token, int]:
         # Two \uXXXX may be one character.
         text = "".join(parts).encode("utf-16-le", "surrogatepass").decode("utf-16-le")
     except UnicodeDecodeError:
-        raise wrong(source, start, "this text holds half of a surrogate pair")
+        raise wrong(source, start, "this text holds half of a surrogate pair") from None
     return Token("quoted" if quote == "`" else "text", text, start), at + 1
 
 

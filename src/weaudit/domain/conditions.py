@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 LONGEST_EXPRESSION_BYTES = 4096
 MOST_OPERATORS = 300
+# Every update has this condition, and the user's beside it: the limits hold for both together.
+EXISTS = "attribute_exists(#k)"
+_OURS_BYTES, _OURS_OPERATORS = len(f"{EXISTS} AND ()"), 2
 _MOST_CHOICES = 100
 _LARGEST_VALUES_BYTES = 2 * 1024 * 1024
 _COMPARATORS = frozenset(("=", "<>", "<", "<=", ">", ">="))
@@ -32,13 +35,12 @@ _STRENGTH = {"OR": _OR, "AND": _AND, "NOT": _NOT}
 class Condition:
     """A condition that may be sent: an expression in which nothing is as it was typed, its aliases and its values."""
 
-    __slots__ = ("expression", "names", "operators", "values")
+    __slots__ = ("expression", "names", "values")
 
-    def __init__(self, expression: str, names: dict[str, str], values: dict[str, Value], operators: int) -> None:
+    def __init__(self, expression: str, names: dict[str, str], values: dict[str, Value]) -> None:
         self.expression = expression
         self.names = names  # "#c0" and so on
         self.values = values  # ":c0" and so on, in DynamoDB JSON
-        self.operators = operators  # as DynamoDB counts towards its 300
 
 
 def condition_of(text: str, values: Any = None, names: Any = None) -> Condition:
@@ -55,15 +57,17 @@ def condition_of(text: str, values: Any = None, names: Any = None) -> Condition:
     unused = operands.unused()
     if unused:
         raise InvalidInputError(f"the condition does not use {', '.join(unused)}", {"unused": unused})
-    if len(expression) > LONGEST_EXPRESSION_BYTES:
-        limit = f"{LONGEST_EXPRESSION_BYTES} bytes: {len(expression)} with all its names and values aliased"
+    sent_bytes = len(expression) + _OURS_BYTES
+    if sent_bytes > LONGEST_EXPRESSION_BYTES:
+        limit = f"{LONGEST_EXPRESSION_BYTES} bytes: {sent_bytes} with its names and values aliased, as it is sent"
         raise _over(f"has more than {limit}", LONGEST_EXPRESSION_BYTES)
-    operators = reader.operators + operands.sizes
+    operators = reader.operators + operands.sizes + _OURS_OPERATORS
     if operators > MOST_OPERATORS:
-        raise _over(f"has {operators} operators and functions; {MOST_OPERATORS} is the most", MOST_OPERATORS)
+        counted = f"{operators} operators and functions, {_OURS_OPERATORS} of them the check that the record exists"
+        raise _over(f"has {counted}; {MOST_OPERATORS} is the most", MOST_OPERATORS)
     if sum(map(value_bytes, operands.values.values())) > _LARGEST_VALUES_BYTES:
         raise _over(f"has values of more than {_LARGEST_VALUES_BYTES} bytes", _LARGEST_VALUES_BYTES)
-    return Condition(expression, operands.names, operands.values, operators)
+    return Condition(expression, operands.names, operands.values)
 
 
 def _over(reason: str, limit: int) -> InvalidInputError:

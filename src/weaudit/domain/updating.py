@@ -2,64 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import json
+from hashlib import sha256
 
-from weaudit.domain.changes import Item, Value
+from weaudit.domain.conditions import EXISTS, LONGEST_EXPRESSION_BYTES
+from weaudit.domain.images import MARKER, canonical, same_value
+from weaudit.domain.item_keys import item_key
+from weaudit.domain.item_sizes import LARGEST_ITEM_BYTES, item_bytes
+from weaudit.domain.plain_values import below, refusal
+from weaudit.domain.update_answers import failed_entry, failure, log_entry, success
+from weaudit.domain.update_requests import Caller, Settings, UpdateRequest, key_of, read_request
+from weaudit.errors import (
+    ConditionalCheckFailedError,
+    DatabaseError,
+    InvalidInputError,
+    RecordNotFoundError,
+    ValidationError,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from typing import Any
+
+    from weaudit.domain.changes import Item, Value
+
+__all__ = [
+    "Caller",
+    "Settings",
+    "UpdatePlan",
+    "UpdateRequest",
+    "dry_run",
+    "failed_entry",
+    "failure",
+    "plan",
+    "read_request",
+    "refused",
+]
 
 
-class Settings(NamedTuple):
-    """How this stack updates: its environment, read once."""
-
-    table: str  # the default table
-    audit_log_table: str = "audit_logs"
-    logs_always: bool = False  # ENABLE_AUDIT_LOG: a call cannot switch it off
-    marks: bool = True  # a logged update leaves `_weaudit` on the item
-    allowed_tables: frozenset[str] | None = None  # besides the default table; None leaves it to permissions alone
-    remembered_seconds: int = 7 * 24 * 3600  # how long a request_id is remembered
-
-
-class Caller(NamedTuple):
-    """Who asks, as far as the door knows."""
-
-    identity: str = ""  # IAM ARN or token subject of the API's request context; "" where the door proved none
-    account: str = ""  # request ids of two accounts never meet
-    user_agent: str = ""  # of the HTTP request; one stated in the document comes first
-
-
-class UpdateRequest(NamedTuple):
-    """A document of part C whose shape is right; what depends on the table's key is not checked yet."""
-
-    id: Any  # str, number or object: see `record_key`
-    attributes: dict[str, Value]  # DynamoDB JSON, in the order given
-    table: str
-    logged: bool
-    request_id: str
-    condition_expression: str
-    condition: Any  # conditions.Condition or None
-    user_agent: str
-
-
-class UpdatePlan(NamedTuple):
+class UpdatePlan:
     """One write that makes the whole update, and the answer for when it succeeds."""
 
-    operation: str  # UpdateItem or TransactWriteItems
-    body: dict[str, Any]
-    answer: dict[str, Any]  # the success document
-    steps: tuple[str, ...]  # what the transaction's actions are, in order: request, update, log; ("update",) alone
-    request: UpdateRequest
-    record_id: str  # the record's name in audit_logs and in the trail
-    key: Item
-    update: dict[str, Any]  # the UpdateItem as such (TableName, Key, UpdateExpression, ...), for `dry_run`
-    request_hash: str
+    __slots__ = ("answer", "body", "key", "operation", "record_id", "request", "request_hash", "steps", "update")
 
-
-def read_request(document: object, settings: Settings, request_id: str = "") -> UpdateRequest:
-    """Return a document as a request. Raises InvalidInputError, ValidationError.
-
-    ``request_id`` is the Idempotency-Key of HTTP; the document's own must be the same where both are given.
-    Numbers in the document are int, float, Decimal or plain_values.Number.
-    """
-    raise NotImplementedError
+    def __init__(
+        self, request: UpdateRequest, key: Item, update: dict[str, Any], answer: dict[str, Any], request_hash: str
+    ) -> None:
+        self.request = request
+        self.key = key
+        self.record_id: str = answer["updated_id"]  # the record's name in the trail and in the log
+        self.update = update
+        self.answer = answer
+        self.request_hash = request_hash
+        self.operation = "UpdateItem"  # or TransactWriteItems
+        self.body = update
+        self.steps: tuple[str, ...] = ("update",)  # what a transaction's actions are: request, update, log
 
 
 def plan(
@@ -69,35 +66,156 @@ def plan(
 
     ``key_schema`` is the table's key attributes and their types, partition key first; ``log_id`` a fresh UUID.
     """
-    raise NotImplementedError
+    key = key_of(request.id, key_schema)
+    for name in request.attributes:
+        if name in key_schema:
+            raise refusal(below("attributes", name), "it is part of the record's key, which never changes")
+    item = {**key, **request.attributes}
+    if request.logged and settings.marks:
+        item[MARKER] = {"S": log_id}
+    _check_size(item, "the new values with the key take")
+    set_values = {name: value for name, value in item.items() if name not in key}
+    update = _update(request, key, set_values)
+    answer = success(item_key(key), list(request.attributes), now_ms)
+    made = UpdatePlan(request, key, update, answer, _request_hash(request, key))
+    if request.logged or request.request_id:
+        _make_transaction(made, settings, caller, now_ms, log_id)
+    return made
+
+
+def _check_size(item: Item, what: str) -> None:
+    size = item_bytes(item)
+    if size > LARGEST_ITEM_BYTES:
+        raise ValidationError(
+            f"{what} {size} bytes; an item of DynamoDB has at most {LARGEST_ITEM_BYTES}",
+            {"path": "attributes", "limit": LARGEST_ITEM_BYTES},
+        )
+
+
+def _update(request: UpdateRequest, key: Item, values: dict[str, Value]) -> dict[str, Any]:
+    expression = "SET " + ",".join(f"#{place}=:{place}" for place in range(len(values)))
+    if len(expression) > LONGEST_EXPRESSION_BYTES:
+        raise ValidationError(
+            f"{len(request.attributes)} attributes are too many for one operation: its expression would have "
+            f"{len(expression)} bytes, and {LONGEST_EXPRESSION_BYTES} is the most",
+            {"path": "attributes", "limit": LONGEST_EXPRESSION_BYTES},
+        )
+    condition = request.condition
+    names = {f"#{place}": name for place, name in enumerate(values)}
+    return {
+        "TableName": request.table,
+        "Key": key,
+        "UpdateExpression": expression,
+        "ConditionExpression": f"{EXISTS} AND ({condition.expression})" if condition else EXISTS,
+        "ExpressionAttributeNames": {**names, "#k": next(iter(key)), **(condition.names if condition else {})},
+        "ExpressionAttributeValues": {
+            **{f":{place}": value for place, value in enumerate(values.values())},
+            **(condition.values if condition else {}),
+        },
+        # The item that was there tells "no such record" from "the condition did not hold", in the same call.
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def _make_transaction(made: UpdatePlan, settings: Settings, caller: Caller, now_ms: int, log_id: str) -> None:
+    table = settings.audit_log_table
+    actions: dict[str, dict[str, Any]] = {}
+    if made.request.request_id:
+        actions["request"] = {"Put": {"TableName": table, **_request_row(made, settings, caller, now_ms)}}
+    actions["update"] = {"Update": made.update}
+    if made.request.logged:
+        entry = log_entry(made.request, made.record_id, caller, "success", now_ms, log_id)
+        _check_size(entry, "the log entry with the new values takes")
+        actions["log"] = {"Put": {"TableName": table, "Item": entry}}
+    made.steps = tuple(actions)
+    made.operation = "TransactWriteItems"
+    # The token makes the same call safe to repeat: after a lost reply it is answered and not made again.
+    made.body = {"TransactItems": list(actions.values()), "ClientRequestToken": log_id}
+
+
+def _request_row(made: UpdatePlan, settings: Settings, caller: Caller, now_ms: int) -> dict[str, Any]:
+    """Return the row that remembers a request's answer, written only where there is none, or one that expired."""
+    digest = sha256(f"{caller.account}\0{made.request.request_id}".encode()).hexdigest()
+    now = now_ms // 1000
+    return {
+        "Item": {
+            "log_id": {"S": f"request#{digest}"},
+            "timestamp": {"S": made.answer["timestamp"]},
+            "request_hash": {"S": made.request_hash},
+            "answer": {"S": json.dumps(made.answer, ensure_ascii=False)},
+            "expires_at": {"N": str(now + settings.remembered_seconds)},
+        },
+        # DynamoDB removes expired rows some time later.
+        "ConditionExpression": "attribute_not_exists(log_id) OR expires_at < :now",
+        "ExpressionAttributeValues": {":now": {"N": str(now)}},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def _request_hash(request: UpdateRequest, key: Item) -> str:
+    """Return what tells one request from another under the same id: what is changed, and on what condition."""
+    condition = request.condition
+    parts = [
+        request.table,
+        canonical({"M": key}),
+        canonical({"M": request.attributes}),
+        [condition.expression, condition.names, canonical({"M": condition.values})] if condition else None,
+    ]
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def refused(plan: UpdatePlan, reasons: list[dict[str, Any]], *, unanswered: bool = False) -> dict[str, Any]:
-    """Return the first answer where the write was refused because the same request succeeded before; raise otherwise.
+    """Return the first answer where the same request succeeded before; raise what the refusal means otherwise.
 
-    ``reasons`` is CancellationReasons of a transaction, or ``[{"Code": "ConditionalCheckFailed", "Item": ...}]`` of an
-    UpdateItem. ``unanswered`` says that an earlier try of this very write got no answer (so it may have happened).
-    Raises RecordNotFoundError, ConditionalCheckFailedError, InvalidInputError (request_id used for another request),
-    ValidationError, DatabaseError.
+    ``reasons`` is CancellationReasons of a transaction, or ``[{"Code": "ConditionalCheckFailed", "Item": …}]`` of an
+    UpdateItem. ``unanswered`` says that an earlier try of this very write got no answer. Raises RecordNotFoundError,
+    ConditionalCheckFailedError, ValidationError, DatabaseError, InvalidInputError (another request has its request_id).
     """
-    raise NotImplementedError
+    told = dict(zip(plan.steps, reasons, strict=False))
+    failed = {step: reason for step, reason in told.items() if reason.get("Code") == "ConditionalCheckFailed"}
+    if "request" in failed:
+        return _first_answer(plan, failed["request"].get("Item") or {})
+    if "update" in failed:
+        raise _unmet(plan, failed["update"].get("Item") or {}, unanswered=unanswered)
+    # The rest is about sizes: of the item with its other attributes, or of its collection.
+    if any(reason.get("Code") in ("ValidationError", "ItemCollectionSizeLimitExceeded") for reason in reasons):
+        message = next((str(r["Message"]) for r in reasons if str(r.get("Message")).startswith("Item ")), "")
+        raise ValidationError("The record cannot be stored with these values", {"reason": message} if message else {})
+    raise DatabaseError("The record could not be updated")
 
 
-def failure(error: Exception, now_ms: int) -> tuple[int, dict[str, Any]]:
-    """Return the HTTP status and the document of any error; what is not the caller's fault becomes DatabaseError."""
-    raise NotImplementedError
+def _first_answer(plan: UpdatePlan, row: Item) -> dict[str, Any]:
+    if row.get("request_hash") != {"S": plan.request_hash}:
+        raise InvalidInputError("this request_id was used for another request", {"field": "request_id"})
+    answer: dict[str, Any] = json.loads(row["answer"]["S"])
+    return answer
 
 
-def failed_entry(
-    document: object, settings: Settings, caller: Caller, code: str, now_ms: int, log_id: str, plan: UpdatePlan | None
-) -> Item | None:
-    """Return the audit log entry of a failed attempt (``code`` = the document's `error`), or None where logging is off.
-
-    Never raises: whatever of the document can be stored is in it.
-    """
-    raise NotImplementedError
+def _unmet(plan: UpdatePlan, item: Item, *, unanswered: bool) -> Exception:
+    details = {"id": plan.record_id, "table_name": plan.request.table}
+    if not item:
+        return RecordNotFoundError("No record has this id", details)
+    set_already = all(same_value(item.get(name), value) for name, value in plan.request.attributes.items())
+    if unanswered and plan.operation == "UpdateItem" and set_already:
+        # The earlier try may have set the values, and so have made its own condition untrue.
+        return DatabaseError(
+            "It is not known whether this update was made or had been made before; a request_id makes repeats safe",
+            {"outcome": "unknown"},
+        )
+    if plan.request.condition is None:
+        return DatabaseError("The record could not be updated")
+    details["condition_expression"] = plan.request.condition_expression
+    return ConditionalCheckFailedError("The condition did not hold; nothing was changed", details)
 
 
 def dry_run(plan: UpdatePlan) -> dict[str, Any]:
-    """Return a TransactWriteItems body that checks existence and condition and writes nothing."""
-    raise NotImplementedError
+    """Return the body of a TransactWriteItems that checks existence and condition, and writes nothing."""
+    condition = plan.request.condition
+    check: dict[str, Any] = {
+        name: plan.update[name]
+        for name in ("TableName", "Key", "ConditionExpression", "ReturnValuesOnConditionCheckFailure")
+    }
+    check["ExpressionAttributeNames"] = {"#k": next(iter(plan.key)), **(condition.names if condition else {})}
+    if condition and condition.values:
+        check["ExpressionAttributeValues"] = condition.values
+    return {"TransactItems": [{"ConditionCheck": check}]}

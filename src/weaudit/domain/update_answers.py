@@ -1,0 +1,150 @@
+"""How an update is answered, and what is logged of it (CONTRACTS part C)."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+
+from weaudit.domain import plain_values
+from weaudit.domain.auditing import iso_time
+from weaudit.domain.item_sizes import LARGEST_ITEM_BYTES, item_bytes
+from weaudit.domain.update_requests import Caller, Settings, UpdateRequest, is_text
+from weaudit.errors import DatabaseError, RecordRejectedError, RequestError, StoreError, ValidationError, WeauditError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from typing import Any
+
+    from weaudit.domain.changes import Item, Value
+    from weaudit.domain.updating import UpdatePlan
+
+_USER_AGENT = "lambda-function"
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: a key of an index.
+_LONGEST_RECORD_ID_BYTES = 2048
+
+
+def success(record_id: str, names: list[str], now_ms: int) -> dict[str, Any]:
+    """Return the document of an update that was made."""
+    return {
+        "success": True,
+        "message": "Record updated successfully",
+        "updated_id": record_id,
+        "updated_attributes": names,
+        "timestamp": iso_time(now_ms),
+    }
+
+
+def failure(error: Exception, now_ms: int) -> tuple[int, dict[str, Any]]:
+    """Return the HTTP status and the document of any error; what is not the request's fault becomes DatabaseError."""
+    told = _told(error)
+    return told.status, {
+        "success": False,
+        "error": told.code,
+        "message": str(told),
+        "details": told.details,
+        "timestamp": iso_time(now_ms),
+    }
+
+
+def _told(error: Exception) -> RequestError:
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, RecordRejectedError):
+        # After the operation, the code and the status comes DynamoDB's reason, where it quotes no values.
+        reason = str(error).partition("): ")[2]
+        return ValidationError("The record cannot be stored with these values", {"reason": reason} if reason else {})
+    if isinstance(error, StoreError) and error.in_doubt:
+        text = "The database did not answer: it is not known whether the update was made"
+        return DatabaseError(text, {"outcome": "unknown"})
+    return DatabaseError("The record could not be updated")
+
+
+def log_entry(request: UpdateRequest, record_id: str, caller: Caller, status: str, now_ms: int, log_id: str) -> Item:
+    """Return the log entry of an update: its new values, and who asked for it."""
+    agent = request.user_agent or _storable_text(caller.user_agent) or _USER_AGENT
+    return _entry(log_id, now_ms, request.table, record_id, request.attributes, agent, caller, status)
+
+
+def failed_entry(
+    document: Any,
+    settings: Settings,
+    caller: Caller,
+    code: str,
+    now_ms: int,
+    log_id: str,
+    plan: UpdatePlan | None,
+) -> Item | None:
+    """Return the log entry of a failed attempt, or None where logging is off. ``code`` is the answer's ``error``.
+
+    It never raises: what of the document can be stored is in the entry, whatever was wrong with the rest.
+    """
+    if plan is not None:
+        if not plan.request.logged:
+            return None
+        return log_entry(plan.request, plan.record_id, caller, code, now_ms, log_id)
+    given = document if isinstance(document, dict) else {}
+    if not settings.logs_always and given.get("enable_logging") is not True:
+        return None
+    agent = _storable_text(given.get("user_agent")) or _storable_text(caller.user_agent) or _USER_AGENT
+    table = _storable_text(given.get("table_name")) or settings.table
+    record_id = _storable_text(_id_text(given.get("id")))
+    return _entry(log_id, now_ms, table, record_id, _storable(given.get("attributes")), agent, caller, code)
+
+
+def _entry(
+    log_id: str,
+    now_ms: int,
+    table: str,
+    record_id: str,
+    attributes: dict[str, Value],
+    agent: str,
+    caller: Caller,
+    status: str,
+) -> Item:
+    entry: Item = {
+        "log_id": {"S": log_id},
+        "timestamp": {"S": iso_time(now_ms)},
+        "table_name": {"S": table},
+        "record_id": {"S": logged_record_id(record_id)},
+        "updated_attributes": {"M": attributes},
+        "user_agent": {"S": agent},
+        "status": {"S": status},
+    }
+    if not record_id:
+        del entry["record_id"]  # an empty text cannot be in the index
+    if caller.identity:
+        entry["caller"] = {"S": caller.identity}
+    return entry
+
+
+def logged_record_id(record_id: str) -> str:
+    """Return the name under which audit_logs has a record: its item key, or the hash of one too long for an index."""
+    raw = record_id.encode()
+    return record_id if len(raw) <= _LONGEST_RECORD_ID_BYTES else f"sha256:{sha256(raw).hexdigest()}"
+
+
+def _id_text(found: Any) -> Any:
+    if isinstance(found, dict | list):
+        try:
+            return json.dumps(found, default=str, separators=(",", ":"), sort_keys=True)
+        except (ValueError, TypeError, RecursionError):
+            return ""
+    return found if is_text(found) or found is None else str(found)[:100]
+
+
+def _storable_text(found: Any) -> str:
+    if not is_text(found):
+        return ""
+    return str(found).encode("utf-8", "replace").decode()[:_LONGEST_RECORD_ID_BYTES]
+
+
+def _storable(attributes: Any) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for name, value in attributes.items() if isinstance(attributes, dict) else ():
+        try:
+            path = plain_values.check_name(name, "attributes")
+            found[path] = plain_values.typed(value, path, plain_values.DEEPEST_LEVEL - 1)
+        except WeauditError:
+            continue
+    # Room for the entry's other fields.
+    return found if item_bytes(found) < LARGEST_ITEM_BYTES - 4 * _LONGEST_RECORD_ID_BYTES else {}

@@ -1,0 +1,234 @@
+"""What an update is asked to do: the document of CONTRACTS part C, checked (docs/updating.md)."""
+
+from __future__ import annotations
+
+from weaudit.domain import plain_values
+from weaudit.domain.conditions import condition_of
+from weaudit.domain.images import MARKER
+from weaudit.errors import DatabaseError, InvalidInputError, ValidationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from typing import Any
+
+    from weaudit.domain.changes import Item, Value
+    from weaudit.domain.conditions import Condition
+
+_TEXTS = ("table_name", "request_id", "condition_expression", "user_agent")
+_FIELDS = ("id", "attributes", "enable_logging", *_TEXTS, "condition_values", "condition_names")
+_LONGEST_TEXTS = {"request_id": 256, "user_agent": 1024}
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+_LONGEST_KEYS_BYTES = (2048, 1024)
+
+
+class Settings:
+    """How this stack updates: its environment, read once."""
+
+    __slots__ = ("allowed_tables", "audit_log_table", "logs_always", "marks", "remembered_seconds", "table")
+
+    def __init__(
+        self,
+        table: str,
+        audit_log_table: str = "audit_logs",
+        *,
+        logs_always: bool = False,
+        marks: bool = True,
+        allowed_tables: frozenset[str] | None = None,
+        remembered_seconds: int = 7 * 24 * 3600,
+    ) -> None:
+        self.table = table  # where a document names none
+        self.audit_log_table = audit_log_table
+        self.logs_always = logs_always  # a call cannot switch it off
+        self.marks = marks  # a logged update leaves MARKER on the item
+        self.allowed_tables = allowed_tables  # besides ``table``; None leaves it to permissions alone
+        self.remembered_seconds = remembered_seconds  # how long a request_id is remembered
+
+
+class Caller:
+    """Who asks, as far as the door knows."""
+
+    __slots__ = ("account", "identity", "user_agent")
+
+    def __init__(self, identity: str = "", account: str = "", user_agent: str = "") -> None:
+        self.identity = identity  # what the API proved: an IAM ARN, or issuer and subject of a token; else ""
+        self.account = account  # request ids of two accounts never meet
+        self.user_agent = user_agent  # of the HTTP request; one that the document states comes first
+
+
+class UpdateRequest:
+    """A document whose shape is right; whether it fits the table's key is not known yet."""
+
+    __slots__ = ("attributes", "condition", "condition_expression", "id", "logged", "request_id", "table", "user_agent")
+
+    def __init__(
+        self,
+        id: Any,  # noqa: A002 the contract's name
+        attributes: dict[str, Value],
+        table: str,
+        *,
+        logged: bool = False,
+        request_id: str = "",
+        condition_expression: str = "",
+        condition: Condition | None = None,
+        user_agent: str = "",
+    ) -> None:
+        self.id = id  # text, number or object: see key_of
+        self.attributes = attributes  # in DynamoDB JSON, in the order given
+        self.table = table
+        self.logged = logged
+        self.request_id = request_id
+        self.condition_expression = condition_expression
+        self.condition = condition
+        self.user_agent = user_agent
+
+
+def read_request(document: Any, settings: Settings, request_id: str = "") -> UpdateRequest:
+    """Return a document as a request. Raises InvalidInputError, ValidationError.
+
+    ``request_id`` is the Idempotency-Key of HTTP; the document's own must be the same where both are given. Numbers in
+    the document are int, float, Decimal or plain_values.Number. An optional field that is null is one not given.
+    """
+    given = _given(document)
+    attributes = given["attributes"]
+    if not isinstance(attributes, dict):
+        raise InvalidInputError("attributes must be an object of names and values", {"field": "attributes"})
+    if not attributes:
+        raise InvalidInputError("attributes must not be empty", {"field": "attributes"})
+    texts = {name: _text(given, name) for name in _TEXTS}
+    logging = given.get("enable_logging", False)
+    if not isinstance(logging, bool):
+        raise InvalidInputError("enable_logging must be true or false", {"field": "enable_logging"})
+    logged = settings.logs_always or logging
+    if "condition_expression" not in given and ("condition_values" in given or "condition_names" in given):
+        raise InvalidInputError("condition_values and condition_names need a condition_expression")
+    if request_id and texts["request_id"] not in ("", request_id):
+        raise InvalidInputError("request_id and the header Idempotency-Key differ", {"field": "request_id"})
+    condition = None
+    if "condition_expression" in given:
+        values, names = given.get("condition_values"), given.get("condition_names")
+        condition = condition_of(texts["condition_expression"], values, names)
+    return UpdateRequest(
+        _checked_id(given["id"]),
+        _values(attributes, logged=logged),
+        _table(texts["table_name"], settings),
+        logged=logged,
+        request_id=texts["request_id"] or _text({"request_id": request_id or None}, "request_id"),
+        condition_expression=texts["condition_expression"],
+        condition=condition,
+        user_agent=texts["user_agent"],
+    )
+
+
+def _given(document: Any) -> dict[str, Any]:
+    found = {} if document is None else document
+    if not isinstance(found, dict):
+        raise InvalidInputError("the request must be a JSON object with id and attributes")
+    given = {name: value for name, value in found.items() if value is not None}
+    missing = [name for name in ("id", "attributes") if name not in given]
+    if missing:
+        named = "ID and attributes are" if len(missing) == 2 else "ID is" if missing == ["id"] else "Attributes are"
+        raise InvalidInputError(f"{named} required", {"missing_fields": missing})
+    unknown = [name for name in found if name not in _FIELDS]
+    if unknown:
+        # A misspelt condition_expression must not become an update without a condition.
+        listed = [plain_values.shown(str(name), quoted=False) for name in unknown[:10]]
+        raise InvalidInputError(f"unknown fields: {', '.join(listed)}", {"unknown_fields": listed})
+    return given
+
+
+def is_text(found: Any) -> bool:
+    """Say whether a part of a document is a text: a Number is spelled as one and is none."""
+    return isinstance(found, str) and not isinstance(found, plain_values.Number)
+
+
+def _text(given: dict[str, Any], name: str) -> str:
+    found = given.get(name)
+    if found is None:
+        return ""
+    if not is_text(found) or not found:
+        raise InvalidInputError(f"{name} must be a text that is not empty", {"field": name})
+    longest = _LONGEST_TEXTS.get(name)
+    if longest and len(found) > longest:
+        raise InvalidInputError(f"{name} has more than {longest} characters", {"field": name, "limit": longest})
+    if any("\ud800" <= char <= "\udfff" for char in found):
+        raise InvalidInputError(f"{name} holds half of a surrogate pair, which UTF-8 cannot", {"field": name})
+    return str(found)
+
+
+def _table(named: str, settings: Settings) -> str:
+    table = named or settings.table
+    if not table:
+        raise DatabaseError("This function has no table: its variable TABLE_NAME is not set")
+    allowed = settings.allowed_tables is None or table == settings.table or table in settings.allowed_tables
+    # Nobody rewrites the log through the function that fills it.
+    if not allowed or table == settings.audit_log_table:
+        shown = plain_values.shown(table, quoted=False)
+        raise InvalidInputError(f"this stack may not update the table {shown}", {"table_name": shown})
+    return table
+
+
+def _checked_id(found: Any) -> Any:
+    if isinstance(found, bool | list) or found in ("", {}):
+        raise InvalidInputError(
+            "id must be a string that is not empty, or an object of the key's parts", {"field": "id"}
+        )
+    return found
+
+
+def _values(attributes: dict[str, Any], *, logged: bool) -> dict[str, Value]:
+    # The log holds the new values in a map of its own: one level.
+    levels = plain_values.DEEPEST_LEVEL - logged
+    values = {}
+    for name, value in attributes.items():
+        path = plain_values.below("attributes", name)
+        plain_values.check_name(name, path)
+        if name == MARKER:
+            raise plain_values.refusal(path, "this attribute is WeAudit's own")
+        values[name] = plain_values.typed(value, path, levels)
+    return values
+
+
+def key_of(id: Any, key_schema: dict[str, str]) -> Item:  # noqa: A002 the contract's name
+    """Return the key that an id names, in DynamoDB JSON. Raises InvalidInputError.
+
+    ``key_schema`` is the key attributes and their types, partition key first. One string key is the id itself, and
+    any other single key may be. Else it is an object of the key's parts, or that object as JSON text, with values
+    plain (``{"pk": "a", "sk": 7}``, binary in base64) or in DynamoDB JSON, as the trail's item keys are.
+    """
+    if list(key_schema.values()) == ["S"]:
+        if not is_text(id):
+            raise InvalidInputError("id must be a string", {"field": "id"})
+        return {name: _key_part(id, "S", name, _LONGEST_KEYS_BYTES[0]) for name in key_schema}
+    parts = id
+    if is_text(id) and id[:1] == "{":
+        try:
+            parts = plain_values.parse(id)
+        except InvalidInputError:
+            parts = id
+    if not isinstance(parts, dict) and len(key_schema) == 1:
+        parts = dict.fromkeys(key_schema, parts)
+    if not isinstance(parts, dict) or parts.keys() != key_schema.keys():
+        named = ", ".join(f"{name} ({kind})" for name, kind in key_schema.items())
+        raise InvalidInputError(f"id must be an object of the table's key: {named}", {"field": "id"})
+    longest = zip(key_schema.items(), _LONGEST_KEYS_BYTES, strict=False)
+    return {name: _key_part(parts[name], kind, name, limit) for (name, kind), limit in longest}
+
+
+def _key_part(found: Any, kind: str, name: str, longest: int) -> Value:
+    part = found[kind] if isinstance(found, dict) and list(found) == [kind] else found
+    if kind == "N" and is_text(part):
+        part = plain_values.Number(part)
+    if kind == "B" and is_text(part):
+        part = {"B": part}
+    try:
+        value = plain_values.typed(part, "id")
+    except ValidationError as error:
+        raise InvalidInputError(str(error), {"field": "id"}) from None
+    content = value.get(kind)
+    if not content or not isinstance(content, str):
+        meant = {"S": "a string that is not empty", "N": "a number", "B": "binary in base64, not empty"}[kind]
+        raise InvalidInputError(f"id must be {meant} (the key attribute {name})", {"field": "id"})
+    length = len(content.encode()) if kind == "S" else len(content) // 4 * 3 - content[-2:].count("=")
+    if kind != "N" and length > longest:
+        raise InvalidInputError(f"id is longer than a key may be: {longest} bytes", {"field": "id", "limit": longest})
+    return value
