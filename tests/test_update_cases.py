@@ -18,7 +18,7 @@ from weaudit.handlers import table_update
 CASES = Path(__file__).parent / "cases" / "table_update"
 WRITE = "WEAUDIT_WRITE_CASES" in os.environ
 AT_MS = 1_704_677_672_343
-LOG_ID = "0d5e4a34-9b52-4c8c-a3f6-1f6c0c6f2b77"
+LOG_IDS = ("0d5e4a34-9b52-4c8c-a3f6-1f6c0c6f2b77", "f2b0a2c1-55c1-4d0e-9a6b-7a1d3a0f7c11")
 SCHEMA = {
     "Table": {
         "KeySchema": [{"AttributeName": "key", "KeyType": "HASH"}],
@@ -39,6 +39,7 @@ def outcome(event: Any, store: Any, environment: dict[str, str]) -> tuple[list[A
             raise aws_errors.failure(operation, 400, store["__type"], store.get("message", ""), store)
         return {}
 
+    ids = iter(LOG_IDS)
     settings = table_update.settings_of({"TABLE_NAME": "Configuration", **environment})
     answer = table_update.handle(
         event,
@@ -46,7 +47,7 @@ def outcome(event: Any, store: Any, environment: dict[str, str]) -> tuple[list[A
         audit_logs=AuditLogs(call, settings.audit_log_table),
         settings=settings,
         now_ms=lambda: AT_MS,
-        new_id=lambda: LOG_ID,
+        new_id=lambda: next(ids),
     )
     return writes, list(answer)
 

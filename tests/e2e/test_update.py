@@ -157,7 +157,7 @@ def test_every_type_is_stored_without_loss() -> None:
     digits = "12345678901234567890123456789012345678"
     raw = (
         f'{{"id": "typed", "attributes": {{"n": {digits}, "f": 0.{digits}, "e": 1E+30, "l": [1, "a", null], '
-        '"m": {"B": "x", "in": {}}, "b": {"B": "AAEC"}, "ss": {"SS": ["a"]}, "ns": {"NS": [1.5]}, "t": true}}}'
+        '"m": {"B": "x", "in": {}}, "b": {"B": "AAEC"}, "ss": {"SS": ["a"]}, "ns": {"NS": [1.5]}, "t": true}}'
     )
     answer = invoke(http_event(None, raw=raw))
     assert answer["statusCode"] == 200, answer
@@ -244,7 +244,7 @@ class Fuzz:
             name, there = self.random.choice((("status", True), ("l[2]", True), ("l[3]", False), ("m.zz", False)))
             return f"attribute_{'' if there else 'not_'}exists({name})", True
         (one, left), (two, right) = self.known(depth - 1), self.known(depth - 1)
-        return (f"({one} AND {two})", left and right) if kind == 4 else (f"({one}) or ({two})", left or right)
+        return (f"({one} AND {two})", left and right) if kind == 4 else (f"({one} or ({two}))", left or right)
 
 
 def test_ten_thousand_random_conditions_never_fail_and_never_change_what_they_should_not() -> None:

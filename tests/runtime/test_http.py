@@ -23,7 +23,8 @@ class Handler:
 
 
 def test_a_direct_call_gets_the_bare_document() -> None:
-    for event in ({"id": "a"}, {}, [], None, "text"):
+    events: tuple[Any, ...] = ({"id": "a"}, {}, [], None, "text")
+    for event in events:
         assert http.entry_point(Handler())(event, None) == DOCUMENT
 
 

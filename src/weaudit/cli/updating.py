@@ -158,11 +158,12 @@ def audit_log(
     from weaudit.adapters.audit_logs import AuditLogs
     from weaudit.deploy.installation import Installation
     from weaudit.deploy.wire_calls import calls
+    from weaudit.domain.update_answers import logged_record_id
 
     installation = Installation.find()
     key = _key(installation, table, record_id)
     logs = AuditLogs(calls(installation.target.client("dynamodb")), _output(installation, "AuditLogsTableName"))
-    found = (entry for entry in logs.query(key, newest_first=newest_first) if _is_of(entry, table))
+    found = (entry for entry in logs.query(logged_record_id(key), newest_first=newest_first) if _is_of(entry, table))
     entries = [_plain(entry) for entry in islice(found, limit)]
     if as_json:
         output.print_text(_dumps(entries))
@@ -221,7 +222,7 @@ def _output(installation: "Installation", name: str) -> str:
 
 def _assignment(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
-    if not equals or not name:
+    if not equals:
         raise InvalidInputError(f"{text!r} sets nothing\nGive it as NAME=VALUE, as in: value=900")
     try:
         found = _loads(value)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from weaudit.domain.auditing import changes_key
 from weaudit.domain.changes import Item, Value
 from weaudit.domain.item_keys import history_key
+from weaudit.domain.update_answers import logged_record_id
 
 # What the records of one change need not have in common.
 _OF_ONE_RECORD = frozenset(("id", "updatedAttribute", "oldValue", "newValue", "oldValueRef", "newValueRef"))
@@ -109,7 +110,7 @@ def attributed(change: AuditedChange, entry: Item | None) -> AuditedChange:
     """
     if entry is None or (_text(entry, "table_name"), _text(entry, "record_id"), _text(entry, "status")) != (
         change.table,
-        change.item_key,
+        logged_record_id(change.item_key),
         "success",
     ):
         return change

@@ -57,20 +57,21 @@ def handle(
     new_id: Callable[[], str] = lambda: _uuid4(os.urandom(16)),
 ) -> tuple[int, dict[str, Any]]:
     """Make the update that an event asks for; return the HTTP status and the document that answer it. Never raises."""
-    at_ms, log_id = now_ms(), new_id()
+    at_ms = now_ms()
     document, plan = None, None
     request = http_request.parse(event)
     caller = updating.Caller(request.identity, request.account, request.user_agent)
     try:
         document = http_request.document_of(event)
         asked = updating.read_request(document, settings, request.idempotency_key)
-        plan = updating.plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id)
+        plan = updating.plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, new_id())
         return 200, tables.apply(plan)
     except Exception as error:  # noqa: BLE001 every error has its answer; the cause of DatabaseError is for the log
         status, answer = updating.failure(error, at_ms)
         level = "ERROR" if status >= 500 else "DEBUG"
         logs.write(level, "update failed", error=answer["error"], why=_cause(error))
-        entry = updating.failed_entry(document, settings, caller, answer["error"], at_ms, log_id, plan)
+        # An id of its own: an update that was made and never answered keeps the entry that was made with it.
+        entry = updating.failed_entry(document, settings, caller, answer["error"], at_ms, new_id(), plan)
         if entry is not None:
             _keep(entry, audit_logs)
         return status, answer
