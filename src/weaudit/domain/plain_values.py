@@ -119,7 +119,11 @@ def typed(found: Any, path: str, levels: int = DEEPEST_LEVEL) -> Value:
 
 
 def _map(found: dict[Any, Any], path: str, levels: int) -> dict[str, Value]:
-    return {check_name(name, path): typed(part, below(path, name), levels - 1) for name, part in found.items()}
+    values = {}
+    for name, part in found.items():
+        inner = below(path, name)
+        values[check_name(name, inner)] = typed(part, inner, levels - 1)
+    return values
 
 
 def check_name(name: Any, path: str) -> str:
@@ -196,7 +200,7 @@ def _out_of_range(path: str) -> ValidationError:
 
 def below(path: str, name: object) -> str:
     """Return the path of a map's member, its name made safe and short to show."""
-    return f"{path}.{shown(str(name), quoted=False)}"
+    return f"{path}.{shown(str(name), quoted=not name)}"
 
 
 def shown(text: str, *, quoted: bool = True) -> str:

@@ -1,0 +1,479 @@
+"""An update comes to one write, and every refusal of it to one answer."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import strategies
+from weaudit.domain import updating
+from weaudit.domain.images import MARKER
+from weaudit.domain.item_sizes import LARGEST_ITEM_BYTES
+from weaudit.domain.plain_values import Number
+from weaudit.domain.updating import Caller, Settings, UpdatePlan
+from weaudit.errors import (
+    ConditionalCheckFailedError,
+    DatabaseError,
+    InvalidInputError,
+    RecordNotFoundError,
+    RecordRejectedError,
+    StoreUnavailableError,
+    ValidationError,
+)
+
+NOW_MS = 1704677672343
+LOG_ID = "11111111-1111-4111-8111-111111111111"
+ONE_KEY = {"key": "S"}
+SETTINGS = Settings("Configuration")
+LOGGED = Settings("Configuration", logs_always=True)
+ARN = "arn:aws:iam::111122223333:user/ada"
+FAILED = {"Code": "ConditionalCheckFailed"}
+FINE = {"Code": "None"}
+TOO_LARGE = {"Code": "ValidationError", "Message": "Item size to update has exceeded the maximum allowed size"}
+
+
+def document(**fields: Any) -> dict[str, Any]:
+    return {"id": "k", "attributes": {"name": "x"}, **fields}
+
+
+def planned(
+    schema: dict[str, str] = ONE_KEY, settings: Settings = SETTINGS, caller: Caller | None = None, **fields: Any
+) -> UpdatePlan:
+    request = updating.read_request(document(**fields), settings)
+    return updating.plan(request, schema, settings, caller or Caller(), NOW_MS, LOG_ID)
+
+
+def test_an_update_without_log_is_one_update_item() -> None:
+    made = planned(attributes={"status": "on", "name": None, "email": Number("1.50")})
+    assert made.operation == "UpdateItem"
+    assert made.body == {
+        "TableName": "Configuration",
+        "Key": {"key": {"S": "k"}},
+        "UpdateExpression": "SET #0=:0,#1=:1,#2=:2",
+        "ConditionExpression": "attribute_exists(#k)",
+        "ExpressionAttributeNames": {"#0": "status", "#1": "name", "#2": "email", "#k": "key"},
+        "ExpressionAttributeValues": {":0": {"S": "on"}, ":1": {"NULL": True}, ":2": {"N": "1.5"}},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    assert made.answer == {
+        "success": True,
+        "message": "Record updated successfully",
+        "updated_id": "k",
+        "updated_attributes": ["status", "name", "email"],
+        "timestamp": "2024-01-08T01:34:32.343Z",
+    }
+
+
+def test_a_condition_is_joined_to_the_check_that_the_record_exists() -> None:
+    made = planned(condition_expression="status = 'a' OR name = :v", condition_values={":v": "b"})
+    assert made.body["ConditionExpression"] == "attribute_exists(#k) AND (#c0=:c0 OR #c1=:c1)"
+    assert made.body["ExpressionAttributeNames"] == {"#0": "name", "#k": "key", "#c0": "status", "#c1": "name"}
+    assert made.body["ExpressionAttributeValues"] == {":0": {"S": "x"}, ":c0": {"S": "a"}, ":c1": {"S": "b"}}
+
+
+def test_a_logged_update_is_one_transaction_with_its_entry_and_marks_the_item() -> None:
+    made = planned(enable_logging=True, caller=Caller(ARN, "111122223333"))
+    assert (made.operation, made.steps) == ("TransactWriteItems", ("update", "log"))
+    assert made.body["ClientRequestToken"] == LOG_ID
+    update, log = made.body["TransactItems"]
+    assert update == {"Update": made.update}
+    assert update["Update"]["ExpressionAttributeNames"]["#1"] == MARKER
+    assert update["Update"]["ExpressionAttributeValues"][":1"] == {"S": LOG_ID}
+    assert log == {
+        "Put": {
+            "TableName": "audit_logs",
+            "Item": {
+                "log_id": {"S": LOG_ID},
+                "timestamp": {"S": "2024-01-08T01:34:32.343Z"},
+                "table_name": {"S": "Configuration"},
+                "record_id": {"S": "k"},
+                "updated_attributes": {"M": {"name": {"S": "x"}}},
+                "user_agent": {"S": "lambda-function"},
+                "status": {"S": "success"},
+                "caller": {"S": ARN},
+            },
+        }
+    }
+    assert made.answer["updated_attributes"] == ["name"]
+
+
+def test_a_call_cannot_switch_logging_off() -> None:
+    assert planned(settings=LOGGED, enable_logging=False).steps == ("update", "log")
+
+
+def test_the_marker_can_be_turned_off() -> None:
+    made = planned(settings=Settings("Configuration", logs_always=True, marks=False))
+    assert MARKER not in made.update["ExpressionAttributeNames"].values()
+
+
+@pytest.mark.parametrize(
+    ("stated", "header", "logged"), [("me", "curl/8", "me"), (None, "curl/8", "curl/8"), (None, "", "lambda-function")]
+)
+def test_who_asks_is_logged(stated: str | None, header: str, logged: str) -> None:
+    made = planned(settings=LOGGED, caller=Caller(user_agent=header), user_agent=stated)
+    entry = made.body["TransactItems"][1]["Put"]["Item"]
+    assert entry["user_agent"] == {"S": logged}
+    assert "caller" not in entry
+
+
+def test_a_request_id_adds_the_row_that_remembers_the_answer() -> None:
+    made = planned(request_id="r-1")
+    assert made.steps == ("request", "update")
+    row = made.body["TransactItems"][0]["Put"]
+    assert row["TableName"] == "audit_logs"
+    assert row["Item"]["log_id"]["S"].startswith("request#")
+    assert "record_id" not in row["Item"]  # so that the index of the log does not have it
+    assert json.loads(row["Item"]["answer"]["S"]) == made.answer
+    assert row["Item"]["expires_at"] == {"N": str(NOW_MS // 1000 + 7 * 24 * 3600)}
+    assert row["ConditionExpression"] == "attribute_not_exists(log_id) OR expires_at < :now"
+    assert planned(request_id="r-1", settings=LOGGED).steps == ("request", "update", "log")
+
+
+def test_request_ids_of_two_accounts_never_meet() -> None:
+    one, other = (planned(request_id="r", caller=Caller(account=account)) for account in ("1", "2"))
+    rows = [made.body["TransactItems"][0]["Put"]["Item"]["log_id"] for made in (one, other)]
+    assert rows[0] != rows[1]
+
+
+def repeated(first: UpdatePlan, again: UpdatePlan) -> dict[str, Any]:
+    row = first.body["TransactItems"][0]["Put"]["Item"]
+    return updating.refused(again, [{**FAILED, "Item": row}, {**FAILED, "Item": {"key": {"S": "k"}}}])
+
+
+def test_a_repeat_gets_the_first_answer_even_where_its_condition_no_longer_holds() -> None:
+    first = planned(request_id="r", attributes={"a": 1, "b": 2}, condition_expression="attribute_not_exists(a)")
+    request = updating.read_request(
+        document(
+            request_id="r",
+            attributes={"b": Decimal("2.0"), "a": 1},
+            condition_expression="attribute_not_exists( a )",
+            enable_logging=True,
+        ),
+        SETTINGS,
+    )
+    again = updating.plan(request, ONE_KEY, SETTINGS, Caller(), NOW_MS + 5000, LOG_ID.replace("1", "2"))
+    assert repeated(first, again) == first.answer
+
+
+@pytest.mark.parametrize(
+    "other", [{"id": "k2"}, {"attributes": {"name": "y"}}, {"condition_expression": "a = 1"}, {"table_name": "T"}]
+)
+def test_a_request_id_cannot_be_used_for_another_request(other: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match="another request"):
+        repeated(planned(request_id="r"), planned(request_id="r", **other))
+
+
+def test_the_header_is_a_request_id_too() -> None:
+    assert updating.read_request(document(), SETTINGS, "h").request_id == "h"
+    assert updating.read_request(document(request_id="h"), SETTINGS, "h").request_id == "h"
+    with pytest.raises(InvalidInputError, match="differ"):
+        updating.read_request(document(request_id="r"), SETTINGS, "h")
+
+
+@pytest.mark.parametrize(
+    ("given_document", "message", "missing"),
+    [
+        ({}, "ID and attributes are required", ["id", "attributes"]),
+        (None, "ID and attributes are required", ["id", "attributes"]),
+        ({"id": None}, "ID and attributes are required", ["id", "attributes"]),
+        ({"attributes": {"a": 1}}, "ID is required", ["id"]),
+        ({"id": "k"}, "Attributes are required", ["attributes"]),
+    ],
+)
+def test_missing_fields_are_named(given_document: Any, message: str, missing: list[str]) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        updating.read_request(given_document, SETTINGS)
+    assert updating.failure(caught.value, NOW_MS) == (
+        400,
+        {
+            "success": False,
+            "error": "InvalidInputError",
+            "message": message,
+            "details": {"missing_fields": missing},
+            "timestamp": "2024-01-08T01:34:32.343Z",
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"id": ""},
+        {"id": 7},
+        {"id": Number("7")},
+        {"id": True},
+        {"id": ["k"]},
+        {"id": {"key": "k"}},
+        {"id": {}},
+        {"id": "x" * 2049},
+        {"id": "\ud800"},
+        {"attributes": {}},
+        {"attributes": []},
+        {"attributes": "name"},
+        {"enable_logging": "true"},
+        {"enable_logging": 1},
+        {"table_name": ""},
+        {"table_name": 5},
+        {"table_name": Number("5")},
+        {"table_name": "audit_logs"},
+        {"request_id": "x" * 257},
+        {"request_id": "\ud800"},
+        {"user_agent": ["a"]},
+        {"condition_expression": ""},
+        {"condition_expression": 5},
+        {"condition_expression": "a ="},
+        {"condition_values": {":v": 1}},
+        {"condition_names": {"#n": "a"}},
+        {"conditon_expression": "a = 1"},
+    ],
+)
+def test_wrong_input_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError):
+        planned(**fields)
+
+
+@pytest.mark.parametrize("other", [[], "text", 5, True])
+def test_a_document_is_an_object(other: Any) -> None:
+    with pytest.raises(InvalidInputError, match="JSON object"):
+        updating.read_request(other, SETTINGS)
+
+
+def test_optional_fields_may_be_null() -> None:
+    made = planned(enable_logging=None, table_name=None, request_id=None, condition_expression=None, user_agent=None)
+    assert made.operation == "UpdateItem"
+
+
+def test_only_allowed_tables_are_updated() -> None:
+    settings = Settings("Configuration", allowed_tables=frozenset(("Orders",)))
+    assert planned(settings=settings, table_name="Orders").request.table == "Orders"
+    assert planned(settings=settings, table_name="Configuration").request.table == "Configuration"
+    with pytest.raises(InvalidInputError, match="may not update"):
+        planned(settings=settings, table_name="Customers")
+    with pytest.raises(DatabaseError, match="TABLE_NAME"):
+        planned(settings=Settings(""))
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("attributes", "path"),
+    [
+        ({"key": "other"}, "attributes.key"),
+        ({"": 1}, 'attributes.""'),
+        ({MARKER: "x"}, f"attributes.{MARKER}"),
+        ({"a": nested(33)}, "attributes.a" + "[0]" * 32),
+        ({"a": {"SS": []}}, "attributes.a"),
+        ({"a": Number("NaN")}, "attributes.a"),
+        ({"a": "x" * LARGEST_ITEM_BYTES}, "attributes"),
+        ({f"a{n}": n for n in range(500)}, "attributes"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused(attributes: dict[str, Any], path: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        planned(attributes=attributes)
+    assert caught.value.details["path"] == path
+    assert updating.failure(caught.value, NOW_MS)[0] == 400
+
+
+def test_the_log_entry_has_to_fit_too() -> None:
+    large = {"a": "x" * (LARGEST_ITEM_BYTES - 100)}
+    assert planned(attributes=large)
+    with pytest.raises(ValidationError, match="log entry"):
+        planned(attributes=large, enable_logging=True)
+    assert planned(attributes={"a": nested(32)})
+    with pytest.raises(ValidationError, match="deeper"):
+        planned(attributes={"a": nested(32)}, enable_logging=True)
+
+
+COMPOSITE = {"pk": "S", "sk": "N"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "record", "key", "name"),
+    [
+        (ONE_KEY, '{"key":"k"}', {"key": {"S": '{"key":"k"}'}}, '{"key":"k"}'),
+        ({"n": "N"}, 7, {"n": {"N": "7"}}, '{"n":{"N":"7"}}'),
+        ({"n": "N"}, "7.0", {"n": {"N": "7"}}, '{"n":{"N":"7"}}'),
+        ({"n": "N"}, {"n": 0}, {"n": {"N": "0"}}, '{"n":{"N":"0"}}'),
+        ({"n": "N"}, '{"n":{"N":"7"}}', {"n": {"N": "7"}}, '{"n":{"N":"7"}}'),
+        ({"b": "B"}, "AAEC", {"b": {"B": "AAEC"}}, '{"b":{"B":"AAEC"}}'),
+        ({"b": "B"}, {"b": {"B": "AAEC"}}, {"b": {"B": "AAEC"}}, '{"b":{"B":"AAEC"}}'),
+        (COMPOSITE, {"sk": 7, "pk": "a"}, {"pk": {"S": "a"}, "sk": {"N": "7"}}, '{"pk":{"S":"a"},"sk":{"N":"7"}}'),
+        (COMPOSITE, '{"pk": "a", "sk": 7}', {"pk": {"S": "a"}, "sk": {"N": "7"}}, '{"pk":{"S":"a"},"sk":{"N":"7"}}'),
+        (COMPOSITE, '{"pk":{"S":"a"},"sk":{"N":"7"}}', {"pk": {"S": "a"}, "sk": {"N": "7"}}, None),
+    ],
+)
+def test_an_id_names_a_record_of_any_key(schema: dict[str, str], record: Any, key: dict[str, Any], name: Any) -> None:
+    made = planned(schema, id=record)
+    assert made.key == key
+    assert made.record_id == made.answer["updated_id"] == (name or record)
+    assert made.update["ExpressionAttributeNames"]["#k"] == next(iter(schema))
+    assert planned(schema, id=made.record_id).key == key
+
+
+@pytest.mark.parametrize(
+    ("schema", "record"),
+    [
+        ({"n": "N"}, "x"),
+        ({"n": "N"}, {"m": 1}),
+        ({"n": "N"}, "{"),
+        ({"b": "B"}, "x"),
+        ({"b": "B"}, {"B": 5}),
+        (COMPOSITE, "a"),
+        (COMPOSITE, {"pk": "a"}),
+        (COMPOSITE, {"pk": "a", "sk": 7, "more": 1}),
+        (COMPOSITE, {"pk": "", "sk": 7}),
+        (COMPOSITE, {"pk": "a", "sk": True}),
+        (COMPOSITE, {"pk": "a", "sk": {"S": "7"}}),
+        ({"pk": "S", "sk": "S"}, {"pk": "a", "sk": "x" * 1025}),
+    ],
+)
+def test_an_id_that_no_key_has_is_refused(schema: dict[str, str], record: Any) -> None:
+    with pytest.raises(InvalidInputError, match="id"):
+        planned(schema, id=record)
+
+
+def test_a_long_id_is_logged_by_its_hash() -> None:
+    made = planned({"pk": "S", "sk": "S"}, id={"pk": "a" * 2000, "sk": "b" * 1000}, enable_logging=True)
+    record_id = made.body["TransactItems"][1]["Put"]["Item"]["record_id"]["S"]
+    assert record_id.startswith("sha256:")
+    assert made.answer["updated_id"].startswith('{"pk":{"S":"aaa')
+
+
+ITEM = {"key": {"S": "k"}, "name": {"S": "old"}}
+
+
+def test_a_refusal_tells_no_such_record_from_a_condition_that_did_not_hold() -> None:
+    made = planned(condition_expression="a = 1", enable_logging=True)
+    with pytest.raises(RecordNotFoundError) as missing:
+        updating.refused(made, [FAILED, FINE])
+    assert missing.value.details == {"id": "k", "table_name": "Configuration"}
+    with pytest.raises(ConditionalCheckFailedError) as unmet:
+        updating.refused(made, [{**FAILED, "Item": ITEM}, FINE])
+    assert unmet.value.details["condition_expression"] == "a = 1"
+    statuses = [updating.failure(error.value, NOW_MS) for error in (missing, unmet)]
+    assert [(status, told["error"]) for status, told in statuses] == [
+        (404, "RecordNotFoundError"),
+        (412, "ConditionalCheckFailed"),
+    ]
+
+
+def test_a_condition_that_the_lost_first_try_may_have_made_untrue_is_not_reported_as_unmet() -> None:
+    made = planned(condition_expression="attribute_not_exists(name)")
+    with pytest.raises(DatabaseError, match="not known"):
+        updating.refused(made, [{**FAILED, "Item": {**ITEM, "name": {"S": "x"}}}], unanswered=True)
+    with pytest.raises(ConditionalCheckFailedError):
+        updating.refused(made, [{**FAILED, "Item": ITEM}], unanswered=True)
+    with pytest.raises(ConditionalCheckFailedError):
+        updating.refused(made, [{**FAILED, "Item": {**ITEM, "name": {"S": "x"}}}])
+
+
+@pytest.mark.parametrize(
+    ("reasons", "error"),
+    [
+        ([TOO_LARGE, FINE], ValidationError),
+        ([FINE, {"Code": "ItemCollectionSizeLimitExceeded"}], ValidationError),
+        ([{"Code": "TransactionConflict"}, FINE], DatabaseError),
+        ([FINE, {"Code": "ThrottlingError"}], DatabaseError),
+        ([{**FAILED, "Item": ITEM}, FINE], DatabaseError),
+        ([], DatabaseError),
+    ],
+)
+def test_other_refusals(reasons: list[dict[str, Any]], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        updating.refused(planned(enable_logging=True), reasons)
+
+
+def test_no_internals_in_a_database_error() -> None:
+    for error in (ValueError("secret"), StoreUnavailableError("UpdateItem: InternalServerError (HTTP 500): secret")):
+        status, told = updating.failure(error, NOW_MS)
+        assert (status, told["error"], told["details"]) == (500, "DatabaseError", {})
+        assert "secret" not in json.dumps(told)
+    doubtful = StoreUnavailableError("secret")
+    doubtful.in_doubt = True
+    assert updating.failure(doubtful, NOW_MS)[1]["details"] == {"outcome": "unknown"}
+
+
+def test_what_the_database_cannot_store_is_a_validation_error() -> None:
+    error = RecordRejectedError("UpdateItem: ValidationException (HTTP 400): Item size to update has exceeded")
+    status, told = updating.failure(error, NOW_MS)
+    assert (status, told["error"]) == (400, "ValidationError")
+    assert told["details"] == {"reason": "Item size to update has exceeded"}
+
+
+def test_a_failed_attempt_is_logged_where_logging_is_on() -> None:
+    made = planned(enable_logging=True, caller=Caller(ARN))
+    entry = updating.failed_entry(document(), SETTINGS, Caller(ARN), "RecordNotFoundError", NOW_MS, LOG_ID, made)
+    assert entry == {**made.body["TransactItems"][1]["Put"]["Item"], "status": {"S": "RecordNotFoundError"}}
+    assert updating.failed_entry(document(), LOGGED, Caller(), "DatabaseError", NOW_MS, LOG_ID, planned()) is None
+    assert updating.failed_entry(document(), SETTINGS, Caller(), "InvalidInputError", NOW_MS, LOG_ID, None) is None
+
+
+def test_of_a_wrong_document_is_logged_what_can_be_stored() -> None:
+    wrong = {"id": 7, "attributes": {"a": 1, "b": {"SS": []}, "": 2}, "user_agent": 5, "enable_logging": True}
+    entry = updating.failed_entry(wrong, SETTINGS, Caller(), "InvalidInputError", NOW_MS, LOG_ID, None)
+    assert entry is not None
+    assert entry["updated_attributes"] == {"M": {"a": {"N": "1"}}}
+    assert (entry["record_id"], entry["user_agent"]) == ({"S": "7"}, {"S": "lambda-function"})
+    entry = updating.failed_entry({}, LOGGED, Caller(), "InvalidInputError", NOW_MS, LOG_ID, None)
+    assert entry is not None
+    assert "record_id" not in entry
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5) | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = "id attributes enable_logging table_name request_id condition_expression user_agent condition_values"
+FIELDS = st.sampled_from([*NAMES.split(), "condition_names"])
+
+
+@given(JSON | st.dictionaries(FIELDS, JSON), st.sampled_from([ONE_KEY, COMPOSITE, {"b": "B"}, {"n": "N"}]))
+def test_no_document_is_an_internal_error(found: Any, schema: dict[str, str]) -> None:
+    try:
+        request = updating.read_request(found, LOGGED)
+        updating.plan(request, schema, LOGGED, Caller(), NOW_MS, LOG_ID)
+    except (InvalidInputError, ValidationError) as error:
+        status, told = updating.failure(error, NOW_MS)
+        assert (status, told["error"]) == (400, type(error).__name__)
+        entry = updating.failed_entry(found, LOGGED, Caller(), told["error"], NOW_MS, LOG_ID, None)
+        assert json.dumps([told, entry], ensure_ascii=False).encode()
+
+
+@given(strategies.attributes)
+def test_whatever_is_set_reaches_dynamodb_as_values_only(attributes: dict[str, Any]) -> None:
+    from weaudit.domain.plain_values import plain
+
+    try:
+        made = planned(attributes={name: plain(value) for name, value in attributes.items()}, settings=LOGGED)
+    except (InvalidInputError, ValidationError):
+        return
+    assert set(made.update["UpdateExpression"]) <= set("SET #:=,0123456789")
+    assert made.update["ConditionExpression"] == "attribute_exists(#k)"
+
+
+def test_a_dry_run_checks_and_writes_nothing() -> None:
+    made = planned(condition_expression="name = 'old'", enable_logging=True, request_id="r")
+    assert updating.dry_run(made) == {
+        "TransactItems": [
+            {
+                "ConditionCheck": {
+                    "TableName": "Configuration",
+                    "Key": {"key": {"S": "k"}},
+                    "ConditionExpression": "attribute_exists(#k) AND (#c0=:c0)",
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                    "ExpressionAttributeNames": {"#k": "key", "#c0": "name"},
+                    "ExpressionAttributeValues": {":c0": {"S": "old"}},
+                }
+            }
+        ]
+    }
