@@ -68,6 +68,10 @@ def _count(progress: "Progress", task: "TaskID", found: int) -> None:
     progress.update(task, completed=found)
 
 
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def _checkers(table: str | None, item: str | None, since: str | None) -> "list[Checker]":
     from weaudit.cli.checking import AuditedTable, Checker
     from weaudit.cli.trail import open_trail
@@ -115,14 +119,14 @@ def _print(reports: list[dict[str, Any]]) -> None:
 
     for report in reports:
         found = len(report["findings"])
-        verdict = "whole" if not found else f"{found} fault{'s' if found > 1 else ''}"
-        output.print_text(f"{report['table']}: {report['changes']} changes of {report['items']} items: {verdict}")
+        verdict = "whole" if not found else _counted(found, "fault")
+        told = f"{_counted(report['changes'], 'change')} of {_counted(report['items'], 'item')}"
+        output.print_text(f"{report['table']}: {told}: {verdict}")
         if not report["exists"]:
             output.note(f"  {report['table']} is not there any more: only the joins of its trail were checked.")
         if report["itemsOlderThanTheirTrail"]:
-            output.note(
-                f"  {report['itemsOlderThanTheirTrail']} items are older than their trail: it begins in their middle."
-            )
+            older = _counted(report["itemsOlderThanTheirTrail"], "item")
+            output.note(f"  Of {older} the trail begins after the item was made: auditing began later.")
     rows = [finding for report in reports for finding in report["findings"]]
     if not rows:
         return
