@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from weaudit.cli import output, times
+from weaudit.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -50,6 +51,8 @@ def verify(
             task = progress.add_task(f"finding the items of {name}", total=None)
             count = partial(_count, progress, task)
             keys = [item] if item is not None else checker.item_keys(count)
+            if not (keys or checker.table.exists):
+                raise InvalidInputError(f"there is no table {name}, and no trail of one\n`weaudit watched` lists them.")
             progress.update(task, description=f"verifying {name}", total=len(keys), completed=0)
             verdicts = []
             for _, verdict in checker.verdicts(keys):
@@ -77,7 +80,6 @@ def _checkers(table: str | None, item: str | None, since: str | None) -> "list[C
     from weaudit.cli.trail import open_trail
     from weaudit.deploy.installation import Installation
     from weaudit.deploy.watched import watches
-    from weaudit.errors import InvalidInputError
 
     if item is not None and table is None:
         raise InvalidInputError("an item key says nothing without its table\nAdd --table, as in: --table Configuration")
