@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from weaudit import __version__
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ratio:
