@@ -46,9 +46,8 @@ class Report:
             "benchmark": self.benchmark,
             "question": self.question,
             "machine": {**machine(), "loadBefore": round(self.load_before, 2), "loadAfter": round(load(), 2)},
-            "versions": versions(
-                ("weaudit", "boto3", "botocore", "aws-lambda-powertools", "awslambdaric", "ministack")
-            ),
+            "versions": {"weaudit": __version__}
+            | versions(("boto3", "botocore", "aws-lambda-powertools", "awslambdaric", "ministack")),
             "settings": self.settings,
             "results": self.results,
             "ratios": [
