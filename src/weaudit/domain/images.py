@@ -9,7 +9,7 @@ from json.encoder import encode_basestring as _quoted
 
 from weaudit.domain.changes import Item, Value
 
-# The marker that a logged update leaves on an item (CONTRACTS part C): bookkeeping, not data.
+# The marker that a logged update leaves on an item (docs/formats/audit-record.md): bookkeeping, not data.
 MARKER = "_weaudit"
 
 _ATOMS = frozenset(("S", "B", "BOOL", "NULL"))
