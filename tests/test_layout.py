@@ -1,4 +1,4 @@
-"""Imports run one way, and a function's zip needs nothing but the standard library (DESIGN.md, Layout)."""
+"""Imports run one way, and a function's zip needs nothing but the standard library (docs/architecture.md)."""
 
 import ast
 import sys

@@ -2,65 +2,21 @@
 
 import base64
 import contextlib
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-import requests
-from moto import mock_aws
 
+from tests.adapters.moto_relay import REGION as _REGION
+from tests.adapters.moto_relay import moto_environment
 from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.errors import RecordRejectedError, StoreRefusedError
 from weaudit.local import engine as engines
 from weaudit.local import process
 
-_REGION = "us-east-1"
 _TABLE, _BUCKET = "contract-audit", "contract-evidence"
-
-
-class _Relay(BaseHTTPRequestHandler):
-    """Hands each request to moto, which answers in this process in AWS's place."""
-
-    protocol_version = "HTTP/1.1"
-
-    def _relay(self) -> None:
-        service = "dynamodb" if "X-Amz-Target" in self.headers else "s3"
-        url = f"https://{service}.{_REGION}.amazonaws.com{self.path}"
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-        answer = requests.request(self.command, url, headers=headers, data=body, timeout=30)
-        self.send_response(answer.status_code)
-        for name, value in answer.headers.items():
-            if name.lower() not in ("content-length", "transfer-encoding", "connection", "content-encoding"):
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.content)))
-        self.end_headers()
-        self.wfile.write(answer.content)
-
-    do_POST = do_PUT = do_GET = _relay  # noqa: N815 the names are the standard library's
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 the name is the standard library's
-        pass
-
-
-@contextlib.contextmanager
-def _moto() -> Iterator[dict[str, str]]:
-    with mock_aws():
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _Relay)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            url = f"http://127.0.0.1:{server.server_address[1]}"
-            keys = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret"}
-            yield {"AWS_ENDPOINT_URL": url, "AWS_REGION": _REGION, **keys}
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
 
 
 @pytest.fixture(scope="module", params=["moto", pytest.param("engine", marks=pytest.mark.engine)])
@@ -68,7 +24,7 @@ def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     """A store that anyone may use, or (the engine, IAM on) that only the key of a real user opens."""
     with contextlib.ExitStack() as stack:
         if request.param == "moto":
-            variables = stack.enter_context(_moto())
+            variables = stack.enter_context(moto_environment())
         else:
             variables = stack.enter_context(_guarded_engine(tmp_path_factory.mktemp("guarded")))
         client = _boto3("dynamodb", variables)

@@ -24,7 +24,7 @@ def test_the_template_is_pointed_at_the_uploaded_zips() -> None:
     text = (
         "# ../dist/x.zip\n  CodeUri: ../dist/audit_producer.zip\n      CodeUri: '../dist/audit_producer.zip'  # same\n"
     )
-    assert stack.point_at(text, "bucket", [ARTIFACT]) == (
+    assert stack.point_at(text, "bucket", [ARTIFACT], {}) == (
         "# ../dist/x.zip\n"
         "  CodeUri: s3://bucket/functions/audit_producer/ab12.zip\n"
         "      CodeUri: s3://bucket/functions/audit_producer/ab12.zip\n"
@@ -33,14 +33,26 @@ def test_the_template_is_pointed_at_the_uploaded_zips() -> None:
 
 def test_every_function_of_the_template_is_packaged() -> None:
     artifacts = [Artifact(function.name, Path(), "ab", 1) for function in FUNCTIONS]
-    text = stack.point_at(stack.template_path().read_text(), "bucket", artifacts)
+    text = stack.point_at(stack.template_path().read_text(), "bucket", artifacts, {})
     assert text.count("CodeUri: s3://bucket/functions/") == len(FUNCTIONS)
 
 
 @pytest.mark.parametrize("text", ["  CodeUri: ../dist/other.zip\n", "  Code: {Uri: ../dist/audit_producer.zip}\n"])
 def test_a_zip_that_would_not_be_found_is_refused(text: str) -> None:
     with pytest.raises(DeployError):
-        stack.point_at(text, "bucket", [ARTIFACT])
+        stack.point_at(text, "bucket", [ARTIFACT], {})
+
+
+def test_a_parameters_new_value_changes_the_text_of_every_function_and_nothing_else() -> None:
+    text = stack.template_path().read_text()
+    artifacts = [Artifact(function.name, Path(), "ab", 1) for function in FUNCTIONS]
+    one, same, other = (
+        stack.point_at(text, "bucket", artifacts, {"LogLevel": level}).splitlines()
+        for level in ("INFO", "INFO", "DEBUG")
+    )
+    assert one == same
+    differing = [line.split(":")[0].strip() for line, changed in zip(one, other, strict=True) if line != changed]
+    assert differing == ["Description"] * len(FUNCTIONS)
 
 
 def test_stacks_are_named_by_prefix_and_suffix() -> None:

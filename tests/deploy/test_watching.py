@@ -1,6 +1,7 @@
 """Watching any table, on the real engine: records whole, tables apart, nothing left behind, nothing lost."""
 
 import dataclasses
+import functools
 import json
 import re
 import subprocess
@@ -107,7 +108,7 @@ class Place:
     watching: Watching
     tables: list[str]
 
-    @property
+    @functools.cached_property
     def dynamodb(self) -> Any:
         return self.target.client("dynamodb")
 

@@ -34,7 +34,8 @@ def test_a_number_has_one_spelling(spelled: str, canonical: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-", ".", "x", "1x", "1e", "e5", "NaN", "Infinity", "1_0", "\N{ARABIC-INDIC DIGIT ONE}", "1e999999999", "--1"]
+    "text",
+    ["", "-", ".", "x", "1x", "1e", "e5", "NaN", "Infinity", "1_0", "\N{ARABIC-INDIC DIGIT ONE}", "1e999999999", "--1"],
 )
 def test_what_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"number|invalid literal"):

@@ -86,6 +86,8 @@ def test_verify_names_each_planted_fault_and_nothing_else() -> None:
     assert code == 1
     assert records_of("removed")[1]["sequenceNumber"]["S"].lstrip("0") in text
     assert run("verify", "--table", "Configuration", "--item", "whole")[0] == 0
+    assert run("verify", "--table", "Configurations")[0] == 2
+    assert run("verify", "--item", "whole")[0] == 2
 
 
 def test_poison_is_quarantined_those_behind_it_are_audited_and_a_replay_after_the_fix_closes_the_gap() -> None:

@@ -108,14 +108,18 @@ def test_a_second_stack_fits_beside_the_first(
         "LogRetentionDays": "7",
         "Retain": "false",
     }
-    stack.deploy(
-        engine.target,
-        name=name,
-        template=stack.template_path(),
-        artifacts=[packaging.build(function, tmp_path) for function in FUNCTIONS],
-        parameters=parameters,
-        progress=lambda _line: None,
-    )
+
+    def deploy(parameters: dict[str, str]) -> None:
+        stack.deploy(
+            engine.target,
+            name=name,
+            template=stack.template_path(),
+            artifacts=[packaging.build(function, tmp_path) for function in FUNCTIONS],
+            parameters=parameters,
+            progress=lambda _line: None,
+        )
+
+    deploy(parameters)
     names = outputs(engine.client, name)
     account = engine.client("sts").get_caller_identity()["Account"]
     assert names["ConfigurationTableName"] == "second-Configuration"
@@ -132,6 +136,13 @@ def test_a_second_stack_fits_beside_the_first(
     [record] = eventually(lambda: dynamodb.scan(TableName="second-Audit")["Items"])
     assert record["tableName"] == {"S": "second-Configuration"}
     assert record["actor"] == {"M": {"kind": {"S": "stated"}, "name": {"S": "ada"}}}
+
+    # A parameter's new value reaches the version that the alias points at.
+    deploy({**parameters, "ActorAttribute": "writer"})
+    configured = engine.client("lambda").get_function_configuration(
+        FunctionName="second-audit_producer", Qualifier="learn"
+    )
+    assert configured["Environment"]["Variables"]["ACTOR_ATTRIBUTE"] == "writer"
 
     cloudformation = engine.client("cloudformation")
     cloudformation.delete_stack(StackName=name)

@@ -1,16 +1,21 @@
 """The Audit table, as its writer sees it."""
 
+from __future__ import annotations
+
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
 
 from weaudit.adapters.aws import DynamoDB
 from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.domain.changes import Item
 from weaudit.domain.spilling import spill
 from weaudit.errors import RecordRejectedError, StoreUnavailableError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 _BATCH_ITEMS = 25

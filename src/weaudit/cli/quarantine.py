@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=False, help="What could not be audited: list i
 
 def register(commands: typer.Typer) -> None:
     """Add the group to the command line."""
-    commands.add_typer(app, name="quarantine")
+    commands.add_typer(app, name="quarantine", rich_help_panel="The trail")
 
 
 class Quarantine:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from weaudit.cli import output, times
+from weaudit.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -50,6 +51,8 @@ def verify(
             task = progress.add_task(f"finding the items of {name}", total=None)
             count = partial(_count, progress, task)
             keys = [item] if item is not None else checker.item_keys(count)
+            if not (keys or checker.table.exists):
+                raise InvalidInputError(f"there is no table {name}, and no trail of one\n`weaudit watched` lists them.")
             progress.update(task, description=f"verifying {name}", total=len(keys), completed=0)
             verdicts = []
             for _, verdict in checker.verdicts(keys):
@@ -68,12 +71,15 @@ def _count(progress: "Progress", task: "TaskID", found: int) -> None:
     progress.update(task, completed=found)
 
 
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def _checkers(table: str | None, item: str | None, since: str | None) -> "list[Checker]":
     from weaudit.cli.checking import AuditedTable, Checker
     from weaudit.cli.trail import open_trail
     from weaudit.deploy.installation import Installation
     from weaudit.deploy.watched import watches
-    from weaudit.errors import InvalidInputError
 
     if item is not None and table is None:
         raise InvalidInputError("an item key says nothing without its table\nAdd --table, as in: --table Configuration")
@@ -115,14 +121,14 @@ def _print(reports: list[dict[str, Any]]) -> None:
 
     for report in reports:
         found = len(report["findings"])
-        verdict = "whole" if not found else f"{found} fault{'s' if found > 1 else ''}"
-        output.print_text(f"{report['table']}: {report['changes']} changes of {report['items']} items: {verdict}")
+        verdict = "whole" if not found else _counted(found, "fault")
+        told = f"{_counted(report['changes'], 'change')} of {_counted(report['items'], 'item')}"
+        output.print_text(f"{report['table']}: {told}: {verdict}")
         if not report["exists"]:
             output.note(f"  {report['table']} is not there any more: only the joins of its trail were checked.")
         if report["itemsOlderThanTheirTrail"]:
-            output.note(
-                f"  {report['itemsOlderThanTheirTrail']} items are older than their trail: it begins in their middle."
-            )
+            older = _counted(report["itemsOlderThanTheirTrail"], "item")
+            output.note(f"  Of {older} the trail begins after the item was made: auditing began later.")
     rows = [finding for report in reports for finding in report["findings"]]
     if not rows:
         return

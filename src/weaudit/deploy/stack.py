@@ -23,7 +23,10 @@ WAIT_SECONDS = 3600.0
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 LOCAL_PARAMETERS = {"Retain": "false"}
 _BODY_BYTES = 51_200
-_CODE = re.compile(r"""^(\s*CodeUri:\s*)(["']?)\.\./dist/([\w-]+)\.zip\2[ \t]*(#.*)?$""", re.MULTILINE)
+_CODE = re.compile(
+    r"""^([ \t]*Description:[^\n"'#]*\n)?([ \t]*CodeUri:[ \t]*)(["']?)\.\./dist/([\w-]+)\.zip\3[ \t]*(\#.*)?$""",
+    re.MULTILINE,
+)
 Progress = Callable[[str], None]
 
 
@@ -97,7 +100,7 @@ def deploy(
     """
     client = target.client("cloudformation")
     bucket = ArtifactBucket.of(target)
-    text = point_at(template.read_text(encoding="utf-8"), bucket.name, artifacts)
+    text = point_at(template.read_text(encoding="utf-8"), bucket.name, artifacts, parameters)
     digest = digest_of(text, parameters)
     before = _settled(target, client, name, progress)
     if before is not None and before.digest == digest and before.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
@@ -146,15 +149,21 @@ def remove(target: Target, name: str, progress: Progress) -> None:
         raise DeployError(f"stack {name} is {found.status}: {failures[0] if failures else found.reason}")
 
 
-def point_at(template: str, bucket: str, artifacts: Sequence[Artifact]) -> str:
-    """Return the template's text with each ``CodeUri: ../dist/NAME.zip`` turned into where that very zip is on S3."""
+def point_at(template: str, bucket: str, artifacts: Sequence[Artifact], parameters: Mapping[str, str]) -> str:
+    """Return the template's text with each ``CodeUri: ../dist/NAME.zip`` turned into where that very zip is on S3.
+
+    A function's Description, the line before, gets a digest of the parameters: SAM publishes a version where the text
+    of a function differs, and Lambda where its configuration does. So a parameter's new value reaches the alias.
+    """
+    settings = hashlib.sha256(repr(sorted(parameters.items())).encode()).hexdigest()[:8]
     keys = {artifact.function: _key(artifact) for artifact in artifacts}
 
     def uploaded(match: re.Match[str]) -> str:
-        function = match[3]
+        function = match[4]
         if function not in keys:
             raise DeployError(f"the template wants {function}.zip, which was not packaged")
-        return f"{match[1]}s3://{bucket}/{keys[function]}"
+        description = f"{match[1].rstrip()} (settings {settings})\n" if match[1] else ""
+        return f"{description}{match[2]}s3://{bucket}/{keys[function]}"
 
     text = _CODE.sub(uploaded, template)
     if "../dist/" in re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE):

@@ -4,7 +4,7 @@ import time
 from hashlib import sha256
 
 from weaudit.domain.changes import Change, Item, Value
-from weaudit.domain.images import MARKER, data, image_hash, same_value
+from weaudit.domain.images import MARKER, data, same_value, sorted_spellings, spellings_hash
 from weaudit.domain.item_keys import history_key, item_key
 
 # Longer texts are no names: a whole document must not be repeated in every record of its change.
@@ -19,7 +19,12 @@ def decide(change: Change, actor_attribute: str = "") -> list[Item]:
     """
     old = None if change.old_image is None else data(change.old_image)
     new = None if change.new_image is None else data(change.new_image)
-    if old is None or new is None:
+    if old == new:
+        return []
+    # Images are spelled once, and what did not change only in one of them: that is most of what a change costs.
+    before = None if old is None else sorted_spellings(old)
+    after = None if new is None else sorted_spellings(new, old, before)
+    if old is None or new is None or before is None or after is None:
         differences: list[tuple[str | None, Value | None, Value | None]] = [
             (None, None if old is None else {"M": old}, None if new is None else {"M": new})
         ]
@@ -27,11 +32,11 @@ def decide(change: Change, actor_attribute: str = "") -> list[Item]:
         differences = [
             (name, old.get(name), new.get(name))
             for name in sorted(old.keys() | new.keys())
-            if not same_value(old.get(name), new.get(name))
+            if before.get(name) != after.get(name)
         ]
     if not differences:
         return []
-    common = _common_fields(change, old, new, actor_attribute)
+    common = _common_fields(change, before, after, actor_attribute)
     return [_record(change, common, *difference) for difference in differences]
 
 
@@ -46,7 +51,9 @@ def _record(change: Change, common: Item, name: str | None, old: Value | None, n
     return record
 
 
-def _common_fields(change: Change, old: Item | None, new: Item | None, actor_attribute: str) -> Item:
+def _common_fields(
+    change: Change, before: dict[str, str] | None, after: dict[str, str] | None, actor_attribute: str
+) -> Item:
     key = item_key(change.keys)
     partition = history_key(change.table, key)
     modified_at = iso_time(change.created_at_ms)
@@ -62,10 +69,10 @@ def _common_fields(change: Change, old: Item | None, new: Item | None, actor_att
         "changesKey": {"S": changes_key(change.table, modified_at[:7], partition[0])},
         "changesOrder": {"S": f"{modified_at}#{sequence}"},
     }
-    if old is not None:
-        fields["beforeHash"] = {"S": image_hash(old)}
-    if new is not None:
-        fields["afterHash"] = {"S": image_hash(new)}
+    if before is not None:
+        fields["beforeHash"] = {"S": spellings_hash(before)}
+    if after is not None:
+        fields["afterHash"] = {"S": spellings_hash(after)}
     change_id = _name_set_by(change, MARKER)
     if change_id:
         fields["changeId"] = {"S": change_id}
@@ -82,7 +89,7 @@ def _name_set_by(change: Change, attribute: str) -> str:
     value = (change.new_image or {}).get(attribute)
     if value is None or same_value((change.old_image or {}).get(attribute), value):
         return ""
-    text = value.get("S", value.get("N", ""))
+    text = str(value.get("S", value.get("N", "")))
     return text if len(text.encode("utf-8", "surrogatepass")) <= _LONGEST_NAME_BYTES else ""
 
 

@@ -1,17 +1,18 @@
 """What is kept of a record that can never be processed as it stands."""
 
+from __future__ import annotations
+
 import json
 from hashlib import sha256
-from typing import Any, NamedTuple
 
 from weaudit.errors import WeauditError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from typing import Any
 
-class Quarantined(NamedTuple):
-    """An object for the evidence bucket: the same record always gives the same key and bytes."""
-
-    key: str
-    body: bytes
+# An object for the evidence bucket, key and body: the same record always gives the same.
+Quarantined = tuple[str, bytes]
 
 
 def decide(record: Any, error: Exception, function: str) -> Quarantined:
@@ -30,4 +31,4 @@ def decide(record: Any, error: Exception, function: str) -> Quarantined:
         "record": record,
     }
     digest = sha256(raw.encode()).hexdigest()[:32]
-    return Quarantined(f"quarantine/{function}/{digest}.json", json.dumps(entry, sort_keys=True).encode())
+    return f"quarantine/{function}/{digest}.json", json.dumps(entry, sort_keys=True).encode()

@@ -21,7 +21,8 @@ def spill(record: Item, bucket: str) -> Spilled | None:
     """Move the larger of ``oldValue`` and ``newValue`` out of a record; None where neither is left in it.
 
     The object's key is ``spill/<historyKey>/<record id>/<field>.json``; its body is the value in DynamoDB JSON,
-    compact, names sorted, UTF-8. The reference is ``{bucket, key, sha256, bytes}`` over that body (CONTRACTS part A).
+    compact, names sorted, UTF-8. The reference is ``{bucket, key, sha256, bytes}`` over that body: see
+    docs/formats/audit-record.md.
     """
     bodies = {
         field: json.dumps(record[field], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(

@@ -4,11 +4,16 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html and
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
 """
 
+from __future__ import annotations
+
 import math
-from typing import Any
 
 from weaudit.domain.changes import Change
 from weaudit.errors import MalformedEventError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from typing import Any
 
 _IMAGES_OF = {"INSERT": (False, True), "MODIFY": (True, True), "REMOVE": (True, False)}
 _YEAR_10000_MS = 253_402_300_800_000

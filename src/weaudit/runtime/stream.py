@@ -4,22 +4,26 @@ The policy for failures (docs/decisions/0006-failures.md): an error that may pas
 a record that never will is quarantined by the handler, and the shard moves on.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable
-from typing import Any, Protocol
 
 from weaudit.errors import WeauditError
 from weaudit.runtime import logs
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Callable
+    from typing import Any, Protocol
 
-class StreamHandler(Protocol):
-    """A module of ``weaudit.handlers``."""
+    class StreamHandler(Protocol):
+        """A module of ``weaudit.handlers``."""
 
-    def connect(self, environment: Any, /) -> dict[str, Any]:
-        """Build the stores from the environment's variables, once for each execution environment."""
+        def connect(self, environment: Any, /) -> dict[str, Any]:
+            """Build the stores from the environment's variables, once for each execution environment."""
 
-    def handle(self, event: Any, /, **stores: Any) -> dict[str, Any]:
-        """Handle a batch; return what there is to log of it."""
+        def handle(self, event: Any, /, **stores: Any) -> dict[str, Any]:
+            """Handle a batch; return what there is to log of it."""
 
 
 def entry_point(handler: StreamHandler) -> Callable[[Any, Any], dict[str, Any]]:
@@ -31,7 +35,9 @@ def entry_point(handler: StreamHandler) -> Callable[[Any, Any], dict[str, Any]]:
         try:
             summary = handler.handle(event, **stores)
         except WeauditError as error:
-            logs.write("ERROR", "batch failed and will come again", requestId=request_id, code=error.code, why=str(error))
+            logs.write(
+                "ERROR", "batch failed and will come again", requestId=request_id, code=error.code, why=str(error)
+            )
             raise
         logs.write("INFO", "batch done", requestId=request_id, **summary)
         return summary

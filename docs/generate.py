@@ -1,0 +1,225 @@
+"""Write the pages that follow from the code: functions.md, cli.md, errors.md, and the function map in README.md.
+
+`make docs` runs this; tests/docs/test_docs.py fails where a page is not what this would write.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from samtranslator.yaml_helper import yaml_parse
+
+from weaudit import errors
+from weaudit.cli import main, output
+from weaudit.functions import FUNCTIONS, Function
+
+ROOT = Path(__file__).resolve().parents[1]
+_NOTICE = "<!-- Written by `make docs`; changes here are lost. -->\n\n"
+_TYPES = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH"}
+_MAP = re.compile(r"(<!-- functions -->\n).*?(<!-- /functions -->)", re.DOTALL)
+
+
+def pages() -> dict[Path, str]:
+    """Return the text of every generated page, by its path."""
+    readme = ROOT / "README.md"
+    found = {
+        ROOT / "docs" / "functions.md": _NOTICE + _functions(),
+        ROOT / "docs" / "cli.md": _NOTICE + _commands(),
+        ROOT / "docs" / "errors.md": _NOTICE + _errors(),
+        readme: _MAP.sub(
+            lambda match: match[1] + _map("docs/functions.md") + match[2], readme.read_text(encoding="utf-8")
+        ),
+    }
+    return {path: text.rstrip("\n") + "\n" for path, text in found.items()}
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    escaped = ((cell.replace("|", "\\|") for cell in line) for line in lines)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in escaped)
+
+
+# ---- functions
+
+
+def _map(folder: str = "") -> str:
+    rows = [
+        (f"[`{function.name}`]({folder}#{function.name})", function.purpose, ", ".join(function.stores))
+        for function in FUNCTIONS
+    ]
+    return _table(("function", "what it does", "writes to"), rows)
+
+
+def _functions() -> str:
+    template = yaml_parse((ROOT / "infra" / "template.yaml").read_text(encoding="utf-8"))
+    text = "# Functions\n\n" + _map()
+    for function in FUNCTIONS:
+        text += f"\n## {function.name}\n\n{function.purpose}\n\n" + _function(function, template)
+    return text
+
+
+def _function(function: Function, template: dict[str, Any]) -> str:
+    resources = template["Resources"]
+    name = {"Fn::Sub": f"${{Prefix}}{function.physical_name}"}
+    [found] = [
+        resource["Properties"]
+        for resource in resources.values()
+        if resource["Type"] == "AWS::Serverless::Function" and resource["Properties"]["FunctionName"] == name
+    ]
+    facts = [
+        ("code", f"`src/weaudit/handlers/{function.name}.py`"),
+        ("called by", f"`src/weaudit/runtime/{function.trigger}.py`"),
+        ("log group", f"`/aws/lambda/{function.physical_name}` (after the prefix, where there is one)"),
+        ("memory, timeout", f"{found['MemorySize']} MB, {found['Timeout']} s"),
+    ]
+    variables = [(f"`{key}`", _value(value)) for key, value in found["Environment"]["Variables"].items()]
+    role = resources[found["Role"]["Fn::GetAtt"][0]]["Properties"]["Policies"]
+    allowed = [
+        (
+            "yes" if conditional else "",
+            _words(found["Sid"]),
+            ", ".join(f"`{action}`" for action in _listed(found["Action"])),
+        )
+        for found, conditional in _statements(role)
+    ]
+    return "\n".join(
+        (
+            _table(("", ""), facts),
+            "Its environment:\n\n" + _table(("variable", "value"), variables),
+            "It may:\n\n" + _table(("to", "actions", "with `KmsKeyArn` only"), [(b, c, a) for a, b, c in allowed]),
+        )
+    )
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        [(kind, name)] = value.items()
+        return f"`{name}` of the template" if kind == "Ref" else f"`{name}`"
+    return f"`{value}`"
+
+
+def _words(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower()
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def _statements(value: Any, conditional: bool = False) -> Iterator[tuple[dict[str, Any], bool]]:
+    if isinstance(value, list):
+        for part in value:
+            yield from _statements(part, conditional)
+    elif isinstance(value, dict) and "Effect" in value:
+        yield value, conditional
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _statements(part, conditional or key == "Fn::If")
+
+
+# ---- commands
+
+
+def _commands() -> str:
+    program = typer.main.get_command(main.app)
+    text = "# Commands\n\n"
+    text += "Every command takes `--help`. Data goes to stdout; progress, hints and errors go to stderr.\n\n"
+    codes = {
+        output.EXIT_FINE: "fine",
+        output.EXIT_FAILED: "the answer is no, or the operation failed",
+        output.EXIT_USAGE: "the command was not called as it should be",
+        output.EXIT_UNREACHABLE: "the engine or AWS is out of reach",
+        output.EXIT_INTERRUPTED: "interrupted",
+    }
+    text += _table(("exit code", "means"), [(str(code), meaning) for code, meaning in codes.items()])
+    text += "\nOptions before the command:\n\n" + _options(program)
+    for name, command in _leaves(program, ""):
+        text += f"\n## weaudit {name}\n\n" + _command(name, command)
+    return text
+
+
+def _leaves(group: Any, before: str) -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if command.hidden:
+            continue
+        path = f"{before} {name}".strip()
+        if getattr(command, "commands", None) is None:
+            yield path, command
+            continue
+        if group.commands[name].invoke_without_command:
+            yield path, command
+        yield from _leaves(command, path)
+
+
+def _command(name: str, command: Any) -> str:
+    arguments = [param for param in command.params if param.param_type_name == "argument"]
+    usage = " ".join(("weaudit", name, "[OPTIONS]", *(_metavar(argument) for argument in arguments)))
+    paragraphs = re.sub(r"\[/?[a-z ]+\]", "", command.help or "").split("\n\n")
+    text = ""
+    for paragraph in paragraphs:
+        example = paragraph.removeprefix("Example: ")
+        text += f"Example:\n\n```sh\n{example}\n```\n\n" if example != paragraph else f"{paragraph}\n\n"
+    text += f"```\n{usage}\n```\n"
+    rows = [(f"`{_metavar(argument)}`", argument.help or "") for argument in arguments]
+    if rows:
+        text += "\n" + _table(("argument", ""), rows)
+    options = _options(command)
+    return text + ("\n" + options if options else "")
+
+
+def _metavar(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper()
+    return name if argument.required or name.startswith("[") else f"[{name}]"
+
+
+def _options(command: Any) -> str:
+    rows = []
+    for param in command.params:
+        if param.param_type_name != "option" or param.hidden:
+            continue
+        names = ", ".join(f"`{name}`" for name in (*param.opts, *param.secondary_opts))
+        value = "" if param.is_flag else f" `{param.metavar or _TYPES[param.type_descriptor.annotation]}`"
+        rows.append((names + value, _explained(param)))
+    return _table(("option", ""), rows) if rows else ""
+
+
+def _explained(param: Any) -> str:
+    text = re.sub(r"\[/?[a-z ]+\]", "", param.help or "")
+    if isinstance(param.show_default, str):
+        return f"{text} Default: {param.show_default}."
+    if param.is_flag or param.default in (None, "", ()) or callable(param.default):
+        return text
+    text = f"{text} Default: `{param.default}`."
+    return f"{text} Environment: `{param.envvar}`." if param.envvar else text
+
+
+# ---- errors
+
+
+def _errors() -> str:
+    rows = []
+    for depth, kind in _kinds(errors.WeauditError, 0):
+        meaning = (kind.__doc__ or "").split("\n", 1)[0]
+        rows.append((f"{'· ' * depth}`{kind.__name__}`", f"`{kind.code}`", meaning, str(output.exit_code(kind("")))))
+    return (
+        "# Errors\n\nEvery error that WeAudit raises on purpose, from `src/weaudit/errors.py`. Codes are stable: logs\n"
+        "and quarantined records carry them. A dot means: a kind of the one above.\n\n"
+        + _table(("class", "code", "means", "exit code"), rows)
+    )
+
+
+def _kinds(kind: type[errors.WeauditError], depth: int) -> Iterator[tuple[int, type[errors.WeauditError]]]:
+    yield depth, kind
+    for child in kind.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield from _kinds(child, depth + 1)
+
+
+if __name__ == "__main__":
+    for _path, _text in pages().items():
+        if not _path.exists() or _path.read_text(encoding="utf-8") != _text:
+            _path.write_text(_text, encoding="utf-8")
+            sys.stdout.write(f"wrote {_path.relative_to(ROOT)}\n")

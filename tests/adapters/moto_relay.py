@@ -1,0 +1,54 @@
+"""moto behind a socket on the loopback, for a client that is no botocore."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import requests
+from moto import mock_aws
+
+REGION = "us-east-1"
+
+
+class _Relay(BaseHTTPRequestHandler):
+    """Hands each request to moto, which answers in this process in AWS's place."""
+
+    protocol_version = "HTTP/1.1"
+
+    def _relay(self) -> None:
+        service = "dynamodb" if "X-Amz-Target" in self.headers else "s3"
+        url = f"https://{service}.{REGION}.amazonaws.com{self.path}"
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+        answer = requests.request(self.command, url, headers=headers, data=body, timeout=30)
+        self.send_response(answer.status_code)
+        for name, value in answer.headers.items():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection", "content-encoding"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.content)))
+        self.end_headers()
+        self.wfile.write(answer.content)
+
+    do_POST = do_PUT = do_GET = _relay  # noqa: N815 the names are the standard library's
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 the name is the standard library's
+        pass
+
+
+@contextlib.contextmanager
+def moto_environment() -> Iterator[dict[str, str]]:
+    """Yield the variables by which a client reaches moto; its tables and buckets are gone afterwards."""
+    with mock_aws():
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _Relay)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_address[1]}"
+            keys = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret"}
+            yield {"AWS_ENDPOINT_URL": url, "AWS_REGION": REGION, **keys}
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()

@@ -1,0 +1,132 @@
+"""The promise of the Audit table's writer, on the policing fake and on every real store that is at hand."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import boto3
+import pytest
+
+from tests.adapters.moto_relay import REGION, moto_environment
+from tests.conftest import RunningEngine
+from tests.fakes import PolicingDynamoDB, PolicingS3
+from tests.strategies import change
+from weaudit.adapters.audit_table import AuditTable
+from weaudit.adapters.aws import S3, Connection, DynamoDB
+from weaudit.adapters.evidence_bucket import EvidenceBucket
+from weaudit.deploy.targets import wire
+from weaudit.domain.auditing import decide
+from weaudit.local import process
+
+TABLE = "contract-of-audit-table"
+# Read here: tests run without the user's variables.
+DYNAMODB_LOCAL = os.environ.get("WEAUDIT_DYNAMODB_LOCAL", "")
+
+
+class Store:
+    """A table under test: its writer, and a look at all that is in it."""
+
+    def __init__(self, dynamodb: Any, items: Callable[[], list[dict[str, Any]]]) -> None:
+        self.s3 = PolicingS3()
+        self.table = AuditTable(dynamodb, TABLE, EvidenceBucket(cast(S3, self.s3), "evidence"))
+        self.items = items
+
+
+def real_store(environment: dict[str, str]) -> Store:
+    client = boto3.client(
+        "dynamodb",
+        region_name=REGION,
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )
+    client.create_table(
+        TableName=TABLE,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+    def items() -> list[dict[str, Any]]:
+        pages = client.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=True)
+        return [item for page in pages for item in wire(page["Items"])]
+
+    return Store(DynamoDB(Connection.from_environment("dynamodb", environment)), items)
+
+
+def dynamodb_local(folder: Path) -> Iterator[Store]:
+    """Run DynamoDB Local, whose licence forbids shipping it, where a machine has it."""
+    home = DYNAMODB_LOCAL
+    if not home or not shutil.which("java"):
+        pytest.skip("no DynamoDB Local: name its folder in WEAUDIT_DYNAMODB_LOCAL, and have java")
+    port = process.free_port()
+    command = ["java", f"-Djava.library.path={home}/DynamoDBLocal_lib", "-Xmx512m", "-jar", f"{home}/DynamoDBLocal.jar"]
+    running = subprocess.Popen([*command, "-inMemory", "-sharedDb", "-port", str(port)], cwd=folder)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(200):
+            try:
+                urllib.request.urlopen(url, timeout=5)
+            except urllib.error.HTTPError:
+                break  # it answers, that is enough
+            except OSError:
+                time.sleep(0.1)
+        keys = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+        yield real_store({"AWS_ENDPOINT_URL": url, "AWS_REGION": REGION, **keys})
+    finally:
+        running.terminate()
+        running.wait(timeout=30)
+
+
+@pytest.fixture(params=["fake", "moto", pytest.param("engine", marks=pytest.mark.engine), "dynamodb_local"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Every store that claims to be DynamoDB."""
+    if request.param == "fake":
+        fake = PolicingDynamoDB()
+        yield Store(fake, lambda: list(fake.items.values()))
+    elif request.param == "moto":
+        with moto_environment() as environment:
+            yield real_store(environment)
+    elif request.param == "engine":
+        engine: RunningEngine = request.getfixturevalue("engine")
+        yield real_store(engine.environment)
+        engine.client("dynamodb").delete_table(TableName=TABLE)
+    else:
+        yield from dynamodb_local(tmp_path)
+
+
+def records(count: int, **attributes: Any) -> list[dict[str, Any]]:
+    item = {"key": {"S": "k"}, **attributes}
+    return [record for number in range(count) for record in decide(change(None, item, sequence=str(1000 + number)))]
+
+
+def test_what_is_put_is_stored_as_it_is_and_putting_it_again_changes_nothing(store: Store) -> None:
+    put = records(60, number={"N": "1234567890123456789012345678901234567.8"}, raw={"B": "AAH/"}, text={"S": "grün\0"})
+    assert store.table.put(put) == {}
+    assert store.table.put([*reversed(put), *put]) == {}
+    stored = {item["id"]["S"]: item for item in store.items()}
+    assert stored == {record["id"]["S"]: record for record in put}
+    assert store.s3.objects == {}
+
+
+def test_a_record_that_is_too_large_is_stored_with_a_reference_and_its_neighbours_as_they_are(store: Store) -> None:
+    large = records(1, text={"S": "x" * 409_550})[0]
+    small = records(30)[1:]
+    assert store.table.put([*small, large]) == {}
+    stored = {item["id"]["S"]: item for item in store.items()}
+    reference = stored[large["id"]["S"]].pop("newValueRef")["M"]
+    assert stored[large["id"]["S"]] == {name: value for name, value in large.items() if name != "newValue"}
+    assert json.loads(store.s3.objects[reference["key"]["S"]]) == large["newValue"]
+    assert len(stored) == 30
+
+
+def test_no_records_are_no_call(store: Store) -> None:
+    assert store.table.put([]) == {}
+    assert store.items() == []

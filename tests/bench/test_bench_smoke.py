@@ -1,0 +1,70 @@
+"""Each benchmark runs, with few repetitions, and tells what it found; how fast that was is not judged here."""
+
+import importlib.util
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench.reports import Ratio, Report
+from bench.stream_events import modify_event
+
+from bench import __main__ as bench
+from bench import batch_handlers
+from weaudit.domain import auditing
+from weaudit.events import dynamodb_stream
+
+
+def run(name: str, folder: Path) -> dict[str, Any]:
+    assert bench.main([name, "--quick", "--out", str(folder)]) == 0
+    text = (folder / f"{name}.json").read_text()
+    found: dict[str, Any] = json.loads(text)
+    assert found["benchmark"] == name
+    assert found["machine"]["cores"] >= 1
+    assert found["versions"]["botocore"]
+    figures = [figure for row in found["results"].values() for figure in row.values()]
+    assert figures
+    assert all(math.isfinite(figure) and figure >= 0 for figure in figures)
+    assert str(Path.home()) not in text, "results name no path of a machine"
+    return found
+
+
+def test_batch_cost_measures_every_variant_doing_the_same_work(tmp_path: Path) -> None:
+    found = run("batch_cost", tmp_path)
+    assert found["results"].keys() == batch_handlers.HANDLERS.keys()
+    assert len(found["ratios"]) == 4
+
+
+def test_cold_start_measures_every_variant(tmp_path: Path) -> None:
+    missing = [name for name in ("awslambdaric", "aws_lambda_powertools") if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)}: not installed; `make bench` installs it (requirements/bench.txt)")
+    found = run("cold_start", tmp_path)
+    assert found["results"].keys() == {"ours", "empty handler", "boto3.client", "boto3 + Powertools"}
+
+
+@pytest.mark.engine
+def test_engine_rate_counts_every_change(tmp_path: Path) -> None:
+    assert run("engine_rate", tmp_path)["settings"]["changes"] == 40
+
+
+@pytest.mark.parametrize("changed", [1, 2, 3])
+def test_the_events_are_what_they_claim_to_be(changed: int) -> None:
+    event = modify_event(100, changed)
+    made = [auditing.decide(dynamodb_stream.parse(record)) for record in event["Records"]]
+    assert {len(records) for records in made} == {changed}
+    assert all(len(record["dynamodb"]["NewImage"]) == 10 for record in event["Records"])
+
+
+def test_a_missed_gate_fails_a_full_run_and_a_missed_aim_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(gate: bool) -> Any:
+        ratios = [Ratio("faster", 1.0, 2.0, gate=gate)]
+        return lambda _quick: Report("it", "is it?", {}, {"ours": {"ms": 1.0}}, ratios, 0.0)
+
+    for gate, quick, code in ((True, False, 1), (True, True, 0), (False, False, 0)):
+        monkeypatch.setattr(bench, "BENCHMARKS", {"it": missing(gate)})
+        monkeypatch.setattr(bench, "RESULTS", Path("/dev/null/never"))
+        monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)
+        monkeypatch.setattr(Path, "write_text", lambda *_: 0)
+        assert bench.main(["it"] + ["--quick"] * quick) == code

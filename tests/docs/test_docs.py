@@ -1,0 +1,232 @@
+"""The pages are current, what they name exists, and what they show can be run."""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from tests.conftest import RunningEngine
+from weaudit.deploy import packaging, stack
+from weaudit.functions import FUNCTIONS
+from weaudit.local import engine as engines
+from weaudit.local import process
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    path
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md"))
+    if "node_modules" not in path.parts
+)
+SOURCES = sorted((*ROOT.glob("src/**/*.py"), *ROOT.glob("infra/*.yaml"), *ROOT.glob("tests/**/*.py")))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def _generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+# ---- current
+
+
+@pytest.mark.parametrize(("path", "text"), _generator().pages().items(), ids=lambda value: getattr(value, "name", ""))
+def test_a_generated_page_is_current(path: Path, text: str) -> None:
+    assert path.read_text(encoding="utf-8") == text, "run `make docs`"
+
+
+def test_every_function_and_command_is_in_the_pages() -> None:
+    assert all(f"`{function.name}`" in README for function in FUNCTIONS)
+    commands = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert {"demo", "up", "down", "status", "env", "logs", "package", "history", "changes"} <= set(
+        re.findall(r"^## weaudit (\S+)", commands, re.MULTILINE)
+    )
+
+
+def test_every_command_has_its_example() -> None:
+    # A group that is also a command shows its examples command by command.
+    sections = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    without = [section.splitlines()[0] for section in sections if "Example:\n\n```sh\n" not in section]
+    names = [section.splitlines()[0] for section in sections]
+    assert [name for name in without if not any(other.startswith(f"{name} ") for other in names)] == []
+
+
+def test_the_records_fields_are_all_in_its_format() -> None:
+    text = (ROOT / "docs" / "formats" / "audit-record.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    source = "".join(
+        (ROOT / "src" / "weaudit" / "domain" / name).read_text(encoding="utf-8")
+        for name in ("auditing.py", "spilling.py")
+    )
+    written = set(re.findall(r"(?:fields|record)\[\"(\w+)\"\]|^\s+\"(\w+)\": \{\"S\": ", source, re.MULTILINE))
+    names = {one or other for one, other in written}
+    assert names - {"bucket", "key", "sha256"} <= documented
+    template = yaml_parse((ROOT / "infra" / "template.yaml").read_text(encoding="utf-8"))
+    attributes = template["Resources"]["AuditTable"]["Properties"]["AttributeDefinitions"]
+    assert {attribute["AttributeName"] for attribute in attributes} <= documented
+
+
+# ---- what is named exists
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    folders = "|".join(sorted(path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."))
+    named = re.findall(rf"`((?:{folders})/[\w./-]*)`", text)
+    missing = [path for path in named if not path.startswith(("dist/", "build/")) and not (ROOT / path).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
+        anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        assert not anchor or anchor in anchors, link
+
+
+def test_every_page_that_the_sources_name_exists() -> None:
+    named = {
+        name for path in SOURCES for name in re.findall(r"\bdocs/[\w/-]+\.md", path.read_text(encoding="utf-8"))
+    }  # fmt: skip
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_every_target_that_a_page_names_is_in_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    shown = "".join(block for page in PAGES for block in re.findall(r"`+[^`]+`+", page.read_text(encoding="utf-8")))
+    named = {name for words in re.findall(r"^(?:`|\$ )?make ([a-z ]+)", shown, re.MULTILINE) for name in words.split()}
+    assert {"demo", "package"} <= named
+    assert named <= targets
+
+
+def test_ci_runs_what_the_readme_gives() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    [command] = re.findall(r"^exec (make .+)$", script.read_text(encoding="utf-8"), re.MULTILINE)
+    assert f"`{command}`" in README
+
+
+# ---- what is shown runs
+
+
+def block(after: str) -> str:
+    """Return the first shell block of the README after a heading."""
+    [found] = re.findall(rf"^## {after}\n.*?^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert isinstance(found, str)
+    return found
+
+
+def run(script: str, folder: Path, environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        [
+            "bash",
+            "-euo",
+            "pipefail",
+            "-c",
+            script.replace(".venv/bin/weaudit", f"{sys.executable} -m weaudit.cli.main"),
+        ],
+        cwd=folder,
+        env={
+            **{name: value for name, value in os.environ.items() if name in ("HOME", "LANG", "PATH", "TMPDIR")},
+            "PYTHONPATH": str(ROOT / "src"),
+            "AWS_PAGER": "",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+needs_aws = pytest.mark.skipif(
+    shutil.which("aws") is None, reason="the AWS CLI is not installed: what the README shows with it was NOT run"
+)
+
+
+@pytest.mark.engine
+def test_the_transcript_of_the_readme_is_what_the_demo_prints(tmp_path: Path) -> None:
+    [shown] = re.findall(r"^```console\n\$ make demo\n…\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    state = f"--state {tmp_path / 'engine'}"
+    try:
+        script = f".venv/bin/weaudit demo {state} --port {process.free_port()} --utc 2>&1"
+        printed = run(script, tmp_path, {})
+    finally:
+        run(f".venv/bin/weaudit down {state}", tmp_path, {})
+    assert _timeless(shown) in _timeless(printed)
+
+
+def _timeless(text: str) -> str:
+    lines = (line.rstrip() for line in text.splitlines())
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "DATE TIME", "\n".join(lines))
+
+
+@needs_aws
+@pytest.mark.engine
+def test_see_for_yourself(engine: RunningEngine, eventually: Callable[..., Any]) -> None:
+    script = block("See for yourself")
+    environment = {"WEAUDIT_STATE_DIR": str(engine.directory)}
+    found = json.loads(run(script, ROOT, environment))["Items"]
+    assert found, "a second was not enough, and the README says it is"
+    # Whatever that second brought: in the end both changes are there, as the contract gives them.
+    scan = script[script.index("aws dynamodb scan") :]
+    prepared = script.splitlines()[0] + "\n" + scan
+    eventually(lambda: len(json.loads(run(prepared, ROOT, environment))["Items"]) == 2)
+    items = json.loads(run(prepared, ROOT, environment))["Items"]
+    created, changed = sorted(items, key=lambda item: item["changeOrder"]["S"])
+    assert created["newValue"] == {
+        "M": {"key": {"S": "GREETING"}, "value": {"S": "hello"}, "updatedBy": {"S": "ada"}}
+    }  # fmt: skip
+    assert created["actor"] == {"M": {"kind": {"S": "stated"}, "name": {"S": "ada"}}}
+    assert changed["updatedAttribute"] == {"S": "value"}
+    assert (changed["oldValue"], changed["newValue"]) == ({"S": "hello"}, {"S": "good morning"})
+    assert "actor" not in changed, "an actor that an earlier write stated says nothing of this one"
+    assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", item["id"]["S"])
+               for item in items)  # fmt: skip
+
+
+@needs_aws
+@pytest.mark.engine
+def test_deploying_with_the_aws_cli(tmp_path: Path, eventually: Callable[..., Any]) -> None:
+    first, rest = block("Deploy").split("\n", 1)
+    assert first == "make package"
+    for function in FUNCTIONS:
+        packaging.build(function, tmp_path / "dist", "x86_64")
+    shutil.copytree(ROOT / "infra", tmp_path / "infra")
+    started = engines.up(port=process.free_port(), state_dir=tmp_path / "engine")
+    try:
+        running = RunningEngine(started)
+        stack.remove(running.target, "weaudit-dev", lambda _line: None)
+        running.client("s3").create_bucket(Bucket="packages")
+        run(rest, tmp_path, {**running.environment, "BUCKET": "packages"})
+        dynamodb = running.client("dynamodb")
+        assert dynamodb.describe_table(TableName="Audit")["Table"]["DeletionProtectionEnabled"]
+        dynamodb.put_item(TableName="Configuration", Item={"key": {"S": "one"}})
+        eventually(lambda: dynamodb.scan(TableName="Audit")["Items"])
+    finally:
+        engines.down(state_dir=started.directory, force=True)
