@@ -407,6 +407,8 @@ def test_what_the_database_cannot_store_is_a_validation_error() -> None:
     status, told = updating.failure(error, NOW_MS)
     assert (status, told["error"]) == (400, "ValidationError")
     assert told["details"] == {"reason": "Item size to update has exceeded"}
+    unexplained = RecordRejectedError("UpdateItem: ValidationException (HTTP 400)")
+    assert updating.failure(unexplained, NOW_MS)[1]["error"] == "ValidationError"
 
 
 def test_a_failed_attempt_is_logged_where_logging_is_on() -> None:
