@@ -52,7 +52,9 @@ def _told(error: Exception) -> RequestError:
     if isinstance(error, RecordRejectedError):
         # After the operation, the code and the status comes DynamoDB's reason, where it quotes no values.
         reason = str(error).partition("): ")[2]
-        return ValidationError("The record cannot be stored with these values", {"reason": reason} if reason else {})
+        if not reason:
+            return ValidationError("The database does not take these values, or this condition for this record")
+        return ValidationError("The record cannot be stored with these values", {"reason": reason})
     if isinstance(error, StoreError) and error.in_doubt:
         text = "The database did not answer: it is not known whether the update was made"
         return DatabaseError(text, {"outcome": "unknown"})
