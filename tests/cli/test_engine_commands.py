@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import weaudit
 from tests.conftest import RunningEngine
 from weaudit.cli import main, output
+from weaudit.functions import FUNCTIONS
 
 RUN = CliRunner()
 
