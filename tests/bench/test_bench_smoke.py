@@ -44,6 +44,10 @@ def test_cold_start_measures_every_variant(tmp_path: Path) -> None:
     assert found["results"].keys() == {"ours", "empty handler", "boto3.client", "boto3 + Powertools"}
 
 
+def test_update_cost_measures_both_functions(tmp_path: Path) -> None:
+    assert run("update_cost", tmp_path)["results"]
+
+
 @pytest.mark.engine
 def test_engine_rate_counts_every_change(tmp_path: Path) -> None:
     assert run("engine_rate", tmp_path)["settings"]["changes"] == 40

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import weaudit
 from tests.conftest import RunningEngine
 from weaudit.cli import main, output
+from weaudit.functions import FUNCTIONS
 
 RUN = CliRunner()
 
@@ -164,10 +165,12 @@ def test_logs_follow_what_comes(engine: RunningEngine) -> None:
 def test_package_prints_what_it_built(tmp_path: Path) -> None:
     shown = run("package", "--out", tmp_path, "--json")
     assert shown.exit_code == 0, shown.stderr
-    [built] = json.loads(shown.stdout)
-    assert built["function"] == "audit_producer"
-    assert built["bytes"] == Path(built["path"]).stat().st_size
-    assert built["sha256"] in run("package", "--out", tmp_path).stdout
+    found = json.loads(shown.stdout)
+    assert [built["function"] for built in found] == [function.name for function in FUNCTIONS]
+    again = run("package", "--out", tmp_path).stdout
+    for built in found:
+        assert built["bytes"] == Path(built["path"]).stat().st_size
+        assert built["sha256"] in again
     assert run("package", "--arch", "sparc").exit_code == output.EXIT_FAILED
 
 

@@ -100,6 +100,7 @@ def test_a_second_stack_fits_beside_the_first(
     engine: RunningEngine, tmp_path: Path, eventually: Callable[..., Any]
 ) -> None:
     name = stack.stack_name("second-", "test")
+    first = engine.client("dynamodb").describe_table(TableName="Configuration")["Table"]["TableArn"]
     parameters = {
         "Prefix": "second-",
         "EnvironmentSuffix": "test",
@@ -107,6 +108,7 @@ def test_a_second_stack_fits_beside_the_first(
         "LogLevel": "DEBUG",
         "LogRetentionDays": "7",
         "Retain": "false",
+        "UpdatableTableArns": first,
     }
 
     def deploy(parameters: dict[str, str]) -> None:
@@ -143,6 +145,16 @@ def test_a_second_stack_fits_beside_the_first(
         FunctionName="second-audit_producer", Qualifier="learn"
     )
     assert configured["Environment"]["Variables"]["ACTOR_ATTRIBUTE"] == "writer"
+
+    # Its function may update the first stack's table, and logs that in its own log.
+    dynamodb.put_item(TableName="Configuration", Item={"key": {"S": "lent"}})
+    document = {"id": "lent", "attributes": {"n": 1}, "enable_logging": True}
+    for table, success in (("Configuration", True), ("Audit", False)):
+        payload = json.dumps({**document, "table_name": table})
+        answer = engine.client("lambda").invoke(FunctionName=names["TableUpdateAliasArn"], Payload=payload)
+        assert json.loads(answer["Payload"].read())["success"] is success
+    tables = [row["table_name"]["S"] for row in dynamodb.scan(TableName="second-audit_logs")["Items"]]
+    assert sorted(tables) == ["Audit", "Configuration"]
 
     cloudformation = engine.client("cloudformation")
     cloudformation.delete_stack(StackName=name)
