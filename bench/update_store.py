@@ -64,5 +64,10 @@ def started() -> Iterator[str]:
 if __name__ == "__main__":
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Store)
     print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
-    threading.Thread(target=lambda: (sys.stdin.read(), server.shutdown()), daemon=True).start()
+
+    def end_with_the_parent() -> None:
+        sys.stdin.read()
+        server.shutdown()
+
+    threading.Thread(target=end_with_the_parent, daemon=True).start()
     server.serve_forever()
