@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from weaudit.domain import rebuilding
 from weaudit.domain.auditing import changes_key
 from weaudit.domain.changes import Item, Value
 from weaudit.domain.histories import AuditedChange, ValueReference, changes
@@ -99,6 +100,21 @@ class AuditHistory:
         finally:
             # Whoever stops early does not wait for pages that nobody will read.
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def record(self, record_id: str) -> AuditedChange | None:
+        """Return the change as this one record tells it, with one attribute; None where there is no such record.
+
+        Large values are followed. Raises what ``query`` raises.
+        """
+        raise NotImplementedError
+
+    def as_of(self, table: str, item_key: str, at: str | None = None, sequence: str | None = None) -> "rebuilding.AsOf":
+        """Return the item after its last change stamped ``at`` or before, or after the change ``sequence``."""
+        raise NotImplementedError
+
+    def between(self, table: str, item_key: str, since: str, until: str) -> "rebuilding.Between":
+        """Return what changed in an item between two times."""
+        raise NotImplementedError
 
     def _whole(self, change: AuditedChange) -> AuditedChange:
         """Return the change with the values that were too large for its records, read and checked by their hashes."""
