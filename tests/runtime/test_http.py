@@ -33,6 +33,6 @@ def test_a_request_of_api_gateway_gets_status_and_headers(capsys: pytest.Capture
     answer = http.entry_point(Handler())({"requestContext": {}, "body": "{}"}, context)
     assert answer["statusCode"] == 404
     assert answer["headers"]["content-type"] == "application/json"
-    assert json.loads(answer["body"]) == DOCUMENT
+    assert json.loads(answer["body"]) == {**DOCUMENT, "details": {"request_id": "r-1"}}
     [line] = map(json.loads, capsys.readouterr().out.splitlines())
     assert (line["requestId"], line["status"], line["error"]) == ("r-1", 404, "RecordNotFoundError")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
+from weaudit.domain import api_answers
 from weaudit.runtime import logs
 
 TYPE_CHECKING = False
@@ -12,33 +14,60 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable
     from typing import Any, Protocol
 
+    Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
+
     class RequestHandler(Protocol):
         """A module of ``weaudit.handlers``."""
 
         def connect(self, environment: Any, /) -> dict[str, Any]:
             """Build the stores from the environment's variables, once for each execution environment."""
 
-        def handle(self, event: Any, /, **stores: Any) -> tuple[int, dict[str, Any]]:
-            """Answer a request: the HTTP status, and the document."""
+        def handle(self, event: Any, /, **stores: Any) -> Answer:
+            """Answer a request: the HTTP status, the document, and headers of its own where it has some.
+
+            The document is plain JSON, its numbers also plain_values.Number; None is an answer without a body. What it
+            raises is answered in the one shape of errors.
+            """
 
 
-_HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
+_HEADERS = {
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+}
 
 
-def entry_point(handler: RequestHandler) -> Callable[[Any, Any], dict[str, Any]]:
+def entry_point(handler: RequestHandler) -> Callable[[Any, Any], Any]:
     """Return the ``lambda_handler`` of a function; its stores are built now, while Lambda starts it.
 
-    A direct call gets the bare document, a request of API Gateway its status and headers around it.
+    A direct call gets the bare document, a request of API Gateway its status and headers around it. There every error
+    has the invocation's id in ``details.request_id``: that of the log line.
     """
     stores = handler.connect(os.environ)
 
-    def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
-        status, document = handler.handle(event, **stores)
+    def lambda_handler(event: Any, context: Any) -> Any:
         request_id = getattr(context, "aws_request_id", "")
-        logs.write("INFO", "answered", requestId=request_id, status=status, error=document.get("error"))
-        if not (isinstance(event, dict) and isinstance(event.get("requestContext"), dict)):
+        over_http = isinstance(event, dict) and isinstance(event.get("requestContext"), dict)
+        fields: dict[str, Any] = {"requestId": request_id}
+        if over_http:
+            # What API Gateway's own header and access log name the request by.
+            fields["apiRequestId"] = str(event["requestContext"].get("requestId") or "")
+            fields["route"] = str(event.get("routeKey") or event.get("resource") or "")
+        headers: dict[str, str] = {}
+        try:
+            status, document, *rest = handler.handle(event, **stores)
+            headers = rest[0] if rest else {}
+        except Exception as error:  # noqa: BLE001 every error has its answer; the cause is for the log
+            status, document = api_answers.failure(error, time.time_ns() // 1_000_000)
+            if status >= 500:
+                logs.write("ERROR", "request failed", **fields, why=logs.cause(error))
+        error_code = document.get("error") if status >= 400 else None
+        logs.write("INFO", "answered", **fields, status=status, error=error_code)
+        if not over_http:
             return document
-        body = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        return {"statusCode": status, "headers": dict(_HEADERS), "body": body, "isBase64Encoded": False}
+        if status >= 400:
+            document = {**document, "details": {**(document.get("details") or {}), "request_id": request_id}}
+        body = "" if document is None else json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        return {"statusCode": status, "headers": {**_HEADERS, **headers}, "body": body, "isBase64Encoded": False}
 
     return lambda_handler
