@@ -3,28 +3,33 @@
 Both indexes are eventually consistent: a change shows a moment after its records were written.
 """
 
+from __future__ import annotations
+
 import heapq
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from weaudit.domain import rebuilding
 from weaudit.domain.auditing import changes_key
-from weaudit.domain.changes import Item, Value
-from weaudit.domain.histories import AuditedChange, ValueReference, changes
+from weaudit.domain.histories import changes
 from weaudit.domain.item_keys import history_key
 from weaudit.domain.spilling import restore
 
-Query = Callable[[dict[str, Any]], dict[str, Any]]
-"""Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future, ThreadPoolExecutor
+    from typing import Any
+
+    from weaudit.domain.changes import Item, Value
+    from weaudit.domain.histories import AuditedChange, ValueReference
+
+    # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
+    Query = Callable[[dict[str, Any]], dict[str, Any]]
+    # Returns an object of the evidence bucket, by bucket and key, or None where it is not there.
+    Fetch = Callable[[str, str], bytes | None]
 
 FIRST_MONTH = "2024-01"
 """WeAudit is younger than this, and so is every record: where nobody says since when, reading begins here."""
-
-Fetch = Callable[[str, str], bytes | None]
-"""Returns an object of the evidence bucket, by bucket and key, or None where it is not there."""
 
 _SHARDS = "0123456789abcdef"
 # Most askers want few changes: the first page is small, and whoever reads on gets whole pages (1 MB).
@@ -43,17 +48,25 @@ class AuditHistory:
     Times are ISO 8601 in UTC with milliseconds (``2024-01-01T00:00:00.000Z``), and both ends belong to the range.
     """
 
-    def __init__(self, query: Query, audit_table: str, fetch: Fetch) -> None:
+    def __init__(self, query: Query, audit_table: str, fetch: Fetch, *, leaves_pages: bool = True) -> None:
         self._query = query
         self._audit_table = audit_table
         self._fetch = fetch
+        # Lambda stops a process between two requests: there nothing may be left on its way.
+        self._leaves_pages = leaves_pages
 
     def item(
-        self, table: str, item_key: str, since: str | None = None, until: str | None = None, newest_first: bool = False
+        self,
+        table: str,
+        item_key: str,
+        since: str | None = None,
+        until: str | None = None,
+        newest_first: bool = False,
+        beyond_order: str = "",
     ) -> Iterator[AuditedChange]:
         """Yield an item's changes in the order of the stream, lazily; an item nobody audited has none.
 
-        Raises what ``query`` raises.
+        ``beyond_order`` begins behind the change with that ``order``. Raises what ``query`` raises.
         """
         request: dict[str, Any] = {
             "TableName": self._audit_table,
@@ -63,6 +76,9 @@ class AuditHistory:
             "ScanIndexForward": not newest_first,
         }
         # What lies before the range is left out by the service; what lies beyond it ends the reading.
+        if beyond_order:
+            request["KeyConditionExpression"] += f" AND changeOrder {'<' if newest_first else '>'} :order"
+            request["ExpressionAttributeValues"][":order"] = {"S": beyond_order}
         near, beyond = (until, since) if newest_first else (since, until)
         if near is not None:
             request["FilterExpression"] = f"modificationTime {'<=' if newest_first else '>='} :near"
@@ -79,10 +95,14 @@ class AuditHistory:
     ) -> Iterator[AuditedChange]:
         """Yield a table's changes in the order of their times, then of their sequence numbers, lazily.
 
-        A month at a time, its sixteen shards read in parallel and merged. Raises what ``query`` raises.
+        A month at a time, its sixteen shards read in parallel and merged. ``since`` may also be a time, ``#`` and a
+        padded sequence number: the place of one change. Raises what ``query`` raises.
         """
+        # Here, because threads cost a cold start as much as all the rest of this module.
+        from concurrent.futures import ThreadPoolExecutor
+
         last = until or _iso(datetime.now(UTC) + _AHEAD)
-        if since is not None and since > last:
+        if since is not None and since.partition("#")[0] > last:
             return  # DynamoDB refuses such a range
         months = _months(since[:7] if since else FIRST_MONTH, last[:7])
         if newest_first:
@@ -99,7 +119,7 @@ class AuditHistory:
                 yield from map(self._whole, merged)
         finally:
             # Whoever stops early does not wait for pages that nobody will read.
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=not self._leaves_pages, cancel_futures=True)
 
     def record(self, record_id: str) -> AuditedChange | None:
         """Return the change as this one record tells it, with one attribute; None where there is no such record.
@@ -108,11 +128,11 @@ class AuditHistory:
         """
         raise NotImplementedError
 
-    def as_of(self, table: str, item_key: str, at: str | None = None, sequence: str | None = None) -> "rebuilding.AsOf":
+    def as_of(self, table: str, item_key: str, at: str | None = None, sequence: str | None = None) -> rebuilding.AsOf:
         """Return the item after its last change stamped ``at`` or before, or after the change ``sequence``."""
         raise NotImplementedError
 
-    def between(self, table: str, item_key: str, since: str, until: str) -> "rebuilding.Between":
+    def between(self, table: str, item_key: str, since: str, until: str) -> rebuilding.Between:
         """Return what changed in an item between two times."""
         raise NotImplementedError
 
@@ -121,14 +141,13 @@ class AuditHistory:
         if not any(part.lost for part in change.attributes):
             return change
         parts = tuple(
-            replace(
-                part,
+            part.replaced(
                 old=self._followed(part.old_ref) if part.old_ref else part.old,
                 new=self._followed(part.new_ref) if part.new_ref else part.new,
             )
             for part in change.attributes
         )
-        return replace(change, attributes=parts)
+        return change.replaced(attributes=parts)
 
     def _followed(self, reference: ValueReference) -> Value | None:
         body = self._fetch(reference.bucket, reference.key)
@@ -136,7 +155,7 @@ class AuditHistory:
 
     def _month(
         self, pool: ThreadPoolExecutor, table: str, month: str, since: str | None, until: str, newest_first: bool
-    ) -> "list[_Shard]":
+    ) -> list[_Shard]:
         request = {
             "TableName": self._audit_table,
             "IndexName": "changes",
