@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import heapq
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
+from weaudit.adapters.item_history import ItemHistory
 from weaudit.domain import rebuilding
 from weaudit.domain.auditing import changes_key
 from weaudit.domain.histories import changes
@@ -126,15 +128,51 @@ class AuditHistory:
 
         Large values are followed. Raises what ``query`` raises.
         """
-        raise NotImplementedError
+        answer = self._query(
+            {
+                "TableName": self._audit_table,
+                "KeyConditionExpression": "id = :id",
+                "ExpressionAttributeValues": {":id": {"S": record_id}},
+                "ConsistentRead": True,
+            }
+        )
+        return next((self._whole(change) for change in changes(answer["Items"])), None)
 
-    def as_of(self, table: str, item_key: str, at: str | None = None, sequence: str | None = None) -> rebuilding.AsOf:
-        """Return the item after its last change stamped ``at`` or before, or after the change ``sequence``."""
-        raise NotImplementedError
+    def as_of(
+        self, table: str, item_key: str, at: str | None = None, sequence: str | None = None, **known: Any
+    ) -> rebuilding.AsOf:
+        """Return an item's state: after its last change stamped ``at`` or before, or after the change ``sequence``.
 
-    def between(self, table: str, item_key: str, since: str, until: str) -> rebuilding.Between:
-        """Return what changed in an item between two times."""
-        raise NotImplementedError
+        Where no change has that very number, it is the state after the last one before it (see
+        :meth:`ItemHistory.order_of`). ``known`` is passed on to :func:`rebuilding.rebuild`: ``from_birth``, ``live``.
+        Reads the item's changes back to its creation, and few others. Raises what ``query`` raises, InvalidInputError.
+        """
+        item = ItemHistory(self._query, self._audit_table, table, item_key)
+        order = item.order_of(sequence) if sequence is not None else item.order_at(at or "9")
+        earlier = item.back(order)
+        later: Iterator[AuditedChange] = iter(())
+        last: AuditedChange | None = None
+        beyond: AuditedChange | None = None
+        for last in earlier:
+            if sequence is not None or at is None or last.at <= at:
+                break
+            beyond, last = last, None
+        if sequence is not None:
+            later = item.on(last.order if last is not None else order)
+        elif beyond is not None:
+            later = chain((beyond,), item.on(beyond.order))
+        return rebuilding.rebuild(
+            chain(() if last is None else (last,), earlier),
+            later,
+            self._followed,
+            exact=sequence is not None and last is not None and last.order == order,
+            **known,
+        )
+
+    def between(self, table: str, item_key: str, since: str, until: str, **known: Any) -> rebuilding.Between:
+        """Return what changed between an item's states at two times. Raises what :meth:`as_of` raises."""
+        before, after = (self.as_of(table, item_key, at, **known) for at in (since, until))
+        return rebuilding.between(before, after)
 
     def _whole(self, change: AuditedChange) -> AuditedChange:
         """Return the change with the values that were too large for its records, read and checked by their hashes."""
