@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weaudit.domain.json_texts import Written, compact
+from weaudit.domain.paging import PAGE_BYTES, weight
 from weaudit.domain.plain_values import plain
 
 TYPE_CHECKING = False
@@ -9,6 +11,9 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.domain.histories import AttributeChange, AuditedChange, ValueReference
+
+
+_VALUES = ("oldValue", "newValue")
 
 
 def document(change: AuditedChange) -> dict[str, Any]:
@@ -41,6 +46,40 @@ def record(change: AuditedChange) -> dict[str, Any]:
     """
     fields = _attribute(change.attributes[0], change.record_ids[0])
     return {"id": fields.pop("recordId"), **heading(change), **fields}
+
+
+def without_values(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a change's document, or a record's, without its values: ``oldValueOmitted`` stands in place of each.
+
+    A value that has a reference keeps that alone; any other is in its record, to be had by its id.
+    """
+    if "attributes" in found:
+        return {**found, "attributes": [without_values(part) for part in found["attributes"]]}
+    rest = {name: value for name, value in found.items() if name not in _VALUES}
+    return rest | {f"{name}Omitted": True for name in _VALUES if name in found and f"{name}Ref" not in found}
+
+
+def fitting(found: dict[str, Any]) -> Written:
+    """Return a record's document as text, without its values where it would be larger than an answer may be."""
+    text = compact(found)
+    return Written(text if weight(text) <= PAGE_BYTES else compact(without_values(found)))
+
+
+def cut(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the document of a comparison with as many differences as an answer holds.
+
+    ``differencesOmitted`` counts the others, where there are some.
+    """
+    kept: list[Written] = []
+    left = PAGE_BYTES
+    for place in found["differences"]:
+        text = compact(place)
+        left -= weight(text)
+        if left < 0:
+            break
+        kept.append(Written(text))
+    omitted = len(found["differences"]) - len(kept)
+    return {**found, "differences": kept} | ({"differencesOmitted": omitted} if omitted else {})
 
 
 def _attribute(part: AttributeChange, record_id: str) -> dict[str, Any]:

@@ -30,7 +30,6 @@ class Request:
         "document",
         "idempotency_key",
         "identity",
-        "if_none_match",
         "path",
         "query",
         "route",
@@ -48,7 +47,6 @@ class Request:
         route: str = "",
         path: dict[str, str] | None = None,
         query: dict[str, list[str]] | None = None,
-        if_none_match: str = "",
     ) -> None:
         self.document = document
         # The ARN of the IAM identity, or issuer and subject of the token, that API Gateway let through.
@@ -59,7 +57,6 @@ class Request:
         self.route = route
         self.path = path or {}
         self.query = query or {}
-        self.if_none_match = if_none_match
 
 
 def parse(event: Any) -> Request:
@@ -82,7 +79,6 @@ def parse(event: Any) -> Request:
         route=_route(event),
         path={name: unquote(str(value)) for name, value in _part(event, "pathParameters").items()},
         query=_query(event),
-        if_none_match=headers.get("if-none-match", ""),
     )
 
 

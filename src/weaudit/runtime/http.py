@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
+from hashlib import sha256
 
 from weaudit.domain import api_answers
+from weaudit.domain.json_texts import compact
 from weaudit.runtime import logs
 
 TYPE_CHECKING = False
@@ -25,8 +26,8 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
         def handle(self, event: Any, /, **stores: Any) -> Answer:
             """Answer a request: the HTTP status, the document, and headers of its own where it has some.
 
-            The document is plain JSON, its numbers also plain_values.Number; None is an answer without a body. What it
-            raises is answered in the one shape of errors.
+            The document is plain JSON, its numbers also plain_values.Number, parts of it json_texts.Written. An answer
+            with a ``cache-control`` of its own gets an ETag. What it raises is answered in the one shape of errors.
             """
 
 
@@ -67,7 +68,18 @@ def entry_point(handler: RequestHandler) -> Callable[[Any, Any], Any]:
             return document
         if status >= 400:
             document = {**document, "details": {**(document.get("details") or {}), "request_id": request_id}}
-        body = "" if document is None else json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        return {"statusCode": status, "headers": {**_HEADERS, **headers}, "body": body, "isBase64Encoded": False}
+        return _answer(event, status, compact(document), {**_HEADERS, **headers})
 
     return lambda_handler
+
+
+def _answer(event: dict[str, Any], status: int, body: str, headers: dict[str, str]) -> dict[str, Any]:
+    if headers["cache-control"] != _HEADERS["cache-control"]:
+        headers["etag"] = f'"{sha256(body.encode()).hexdigest()[:32]}"'
+        # https://www.rfc-editor.org/rfc/rfc9110#name-if-none-match
+        given = event.get("headers")
+        known = next((str(v) for k, v in (given or {}).items() if str(k).lower() == "if-none-match"), "")
+        if headers["etag"] in known or known.strip() == "*":
+            del headers["content-type"]
+            status, body = 304, ""
+    return {"statusCode": status, "headers": headers, "body": body, "isBase64Encoded": False}
