@@ -55,15 +55,19 @@ class Caller:
     credentials: Credentials | None
 
     def ask(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, **query: str
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
     ) -> Answer:
         """Send one request."""
-        asked = "&".join(f"{name.rstrip('_')}={quote(value, safe='-_.~')}" for name, value in query.items())
-        data = None if body is None else json.dumps(body)
-        request = AWSRequest(
-            method, f"{self.url}{path}" + (f"?{asked}" if asked else ""), data=data, headers=headers or {}
-        )
+        asked = "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in (query or {}).items())
+        url = f"{self.url}{path}" + (f"?{asked}" if asked else "")
+        request = AWSRequest(method, url, data=None if body is None else json.dumps(body), headers=headers or {})
         if self.credentials is not None:
             SigV4Auth(self.credentials, "execute-api", "us-east-1").add_auth(request)
         answer = URLLib3Session(timeout=35).send(request.prepare())
-        return Answer(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.text)
+        found = {name.lower(): value for name, value in answer.headers.items()}
+        return Answer(answer.status_code, found, answer.text)

@@ -135,8 +135,7 @@ KEY = {"UseTheKey": ["kms:Decrypt", "kms:DescribeKey"]}
             "ReadTrailRole",
             KEY
             | {
-                "ReadRecords": ["dynamodb:GetItem"],
-                "ReadIndexes": ["dynamodb:Query"],
+                "ReadRecords": ["dynamodb:Query"],
                 "ReadCallers": ["dynamodb:BatchGetItem"],
                 "ReadLargeValues": ["s3:GetObject"],
             },
