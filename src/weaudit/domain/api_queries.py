@@ -133,7 +133,7 @@ def moment(found: Asked, name: str, *, whole_day: bool = False) -> str | None:
         return None
     try:
         # Python reads more spellings of ISO 8601 than people do.
-        usual = len(text) >= 10 and text[4] == "-" and text[10:11] in ("", "T")
+        usual = len(text) >= 10 and text[4] == text[7] == "-" and text[10:11] in ("", "T")
         time = datetime.fromisoformat(text if usual else "")
         if len(text) == 10 and whole_day:
             time += timedelta(days=1) - timedelta(milliseconds=1)

@@ -21,7 +21,8 @@ def document(row: Item, link: Callable[[str], str], expires_at: str) -> dict[str
     renditions = found.get("renditions")
     linked = False
     for rendition in renditions if isinstance(renditions, list) else ():
-        if isinstance(rendition, dict) and isinstance(rendition.get("key"), str) and rendition["key"]:
+        # A number is a text too, by its class.
+        if isinstance(rendition, dict) and type(rendition.get("key")) is str and rendition["key"]:
             rendition["url"] = link(rendition["key"])
             linked = True
     return {**found, "linksExpireAt": expires_at} if linked else found

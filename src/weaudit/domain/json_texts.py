@@ -7,6 +7,7 @@ so the text is written here.
 from __future__ import annotations
 
 import json
+from json.encoder import encode_basestring
 
 from weaudit.domain.plain_values import Number
 
@@ -62,7 +63,7 @@ def _written(value: Any, line: str, indent: int) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    quoted = json.dumps(text, ensure_ascii=False)
+    quoted = encode_basestring(text)
     if quoted.isprintable():
         return quoted
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in quoted)

@@ -93,12 +93,13 @@ def document_of(event: Any) -> Any:
     body = event.get("body")
     if body is None or body == "":
         return None
-    if len(str(body)) > LARGEST_BODY_BYTES * (4 / 3 if event.get("isBase64Encoded") else 1):
-        raise InvalidInputError(f"the body is larger than {LARGEST_BODY_BYTES} bytes", {"limit": LARGEST_BODY_BYTES})
     try:
-        text = base64.b64decode(str(body), validate=True).decode() if event.get("isBase64Encoded") else str(body)
+        raw = base64.b64decode(str(body), validate=True) if event.get("isBase64Encoded") else str(body).encode()
+        text = raw.decode()
     except ValueError:
         raise InvalidInputError("the body is not a JSON document in UTF-8") from None
+    if len(raw) > LARGEST_BODY_BYTES:
+        raise InvalidInputError(f"the body is larger than {LARGEST_BODY_BYTES} bytes", {"limit": LARGEST_BODY_BYTES})
     return plain_values.parse(text)
 
 
