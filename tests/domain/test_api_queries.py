@@ -13,7 +13,7 @@ from weaudit.functions import FUNCTIONS
 NOW_MS = 1_704_677_672_343  # 2024-01-08T01:34:32.343Z
 
 
-def changes(path: dict[str, str] | None = None, **query: str) -> Asked:
+def changes(path: dict[str, str] | None = None, /, **query: str) -> Asked:
     given = {name: [value] for name, value in query.items()}
     return asked("GET /v1/tables/{table}/changes", path or {"table": "Configuration"}, given, "read_trail")
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from weaudit.domain import paging
 from weaudit.domain.api_queries import Asked, asked
+from weaudit.domain.json_texts import compact
 from weaudit.errors import InvalidInputError
 
 TABLE = {"table": "Configuration"}
@@ -118,5 +119,5 @@ def test_an_element_larger_than_a_page_is_made_smaller() -> None:
 
 @given(any_text)
 def test_the_weight_is_what_json_in_json_takes(text: str) -> None:
-    inner = paging.compact({"a": text})
+    inner = compact({"a": text})
     assert paging.weight(inner) == len(json.dumps(inner, ensure_ascii=False).encode()) - 2
