@@ -33,6 +33,7 @@ class Api:
     id: str
     outputs: dict[str, str]
     record: str
+    directory: Path
 
     def client(self, service: str, credentials: Credentials | None = None) -> Any:
         """Return a boto3 client, of the administrator or of these credentials."""
@@ -135,7 +136,7 @@ def started(folder: Path) -> Iterator[Api]:
         found = stack.describe(target, "weaudit-dev")
         assert found is not None
         url = f"{target.endpoint}/_aws/execute-api/{found.outputs['ApiId']}/$default"
-        yield Api(target, url, found.outputs["ApiId"], found.outputs, furnish(target.client))
+        yield Api(target, url, found.outputs["ApiId"], found.outputs, furnish(target.client), folder)
     finally:
         engines.down(state_dir=engine.directory, force=True)
 

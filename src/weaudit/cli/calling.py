@@ -1,5 +1,6 @@
 """`weaudit call`: one request of the API, signed, to try a role or to look at an answer."""
 
+import dataclasses
 import os
 import sys
 from itertools import pairwise
@@ -64,7 +65,10 @@ def call(
     base = url if url is not None else _base_url(target)
     if role is not None:
         session = _as_role(session, role, target)
-    status, found, answer = _send(session, method.upper(), base.rstrip("/") + address, body, headers, not unsigned)
+    # boto3 itself does not read AWS_REGION.
+    region = os.environ.get("AWS_REGION") or session.region_name or (target.region if target is not None else None)
+    request = (method.upper(), base.rstrip("/") + address, body, headers)
+    status, found, answer = _send(*request, None if unsigned else (session, region))
     output.note(f"HTTP {status}")
     for name, value in found.items():
         output.note(f"{output.safe(name.lower())}: {output.safe(value)}")
@@ -124,14 +128,15 @@ def _signer(profile: str | None, *, needs_stack: bool) -> "tuple[Any, Target | N
         raise InvalidInputError(f"{error}\n`aws configure list-profiles` shows which there are.") from error
     if not needs_stack:
         return session, None
-    if profile is not None:
-        # Where no other credentials are set, the profile's own have to find the stack.
-        os.environ.setdefault("AWS_PROFILE", profile)
-    target = Target.resolve()
     if profile is None:
-        session = boto3.session.Session(
+        target = Target.resolve()
+        return boto3.session.Session(
             region_name=target.region, aws_access_key_id=target.access_key, aws_secret_access_key=target.secret_key
-        )
+        ), target
+    # The engine is asked by its own key where its API is; an account, by the profile.
+    target = Target.resolve({**os.environ, "AWS_PROFILE": profile})
+    if not target.engine:
+        target = dataclasses.replace(target, profile=profile)
     return session, target
 
 
@@ -171,10 +176,9 @@ def _as_role(session: Any, role: str, target: "Target | None") -> Any:
 
 
 def _send(
-    session: Any, method: str, url: str, body: bytes | None, headers: dict[str, str], signed: bool
+    method: str, url: str, body: bytes | None, headers: dict[str, str], signer: tuple[Any, str | None] | None
 ) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers and body. Raises StoreUnavailableError where nothing answers."""
-    from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.exceptions import HTTPClientError
     from botocore.httpsession import URLLib3Session
@@ -182,21 +186,25 @@ def _send(
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise InvalidInputError(f"{url!r} is no address of an API\nIt begins with https://")
     request = AWSRequest(method, url, data=body, headers=headers)
-    if signed:
-        credentials = session.get_credentials()
-        if credentials is None:
-            raise InvalidInputError(
-                "there are no credentials to sign with\nName a profile by --profile, or --unsigned."
-            )
-        region = _region(url) or session.region_name
-        if region is None:
-            raise InvalidInputError("nothing says in which region the API is\nSet AWS_REGION, or the profile's region.")
-        SigV4Auth(credentials.get_frozen_credentials(), "execute-api", region).add_auth(request)
+    if signer is not None:
+        _sign(request, *signer)
     try:
         answer = URLLib3Session(timeout=_WAIT_SECONDS).send(request.prepare())
     except HTTPClientError as error:
         raise StoreUnavailableError(f"the API does not answer: {error}") from error
     return answer.status_code, dict(answer.headers), answer.content
+
+
+def _sign(request: Any, session: Any, region: str | None) -> None:
+    from botocore.auth import SigV4Auth
+
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise InvalidInputError("there are no credentials to sign with\nName a profile by --profile, or --unsigned.")
+    region = _region(request.url) or region
+    if region is None:
+        raise InvalidInputError("nothing says in which region the API is\nSet AWS_REGION, or the profile's region.")
+    SigV4Auth(credentials.get_frozen_credentials(), "execute-api", region).add_auth(request)
 
 
 def _region(url: str) -> str | None:

@@ -27,6 +27,7 @@ class Target:
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
     engine: bool = False
+    profile: str | None = None  # of the AWS configuration, where it is not the one of the environment
 
     @classmethod
     def resolve(cls, environment: Mapping[str, str] | None = None, *, state_dir: Path | None = None) -> "Target":
@@ -67,7 +68,10 @@ class Target:
             s3={"addressing_style": "path" if self.endpoint else "auto"},
         )
         session = boto3.session.Session(
-            region_name=self.region, aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key
+            region_name=self.region,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            profile_name=self.profile,
         )
         return session.client(service, endpoint_url=self.endpoint, config=config)
 
