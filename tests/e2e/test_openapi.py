@@ -86,11 +86,13 @@ def test_a_route_answers_as_its_document_says(key: str, api: Api, signed: Signed
     )  # fmt: skip
     def ask(case: schemathesis.Case[Any]) -> None:
         nonlocal calls
+        # A header with such a character is no HTTP: it is refused before anybody looks at the route.
+        hypothesis.assume(all(str(value).isprintable() for value in (case.headers or {}).values()))
         calls += 1
         case.call_and_validate(checks=CHECKS, auth=signed)
 
     ask()
-    assert calls >= 1
+    assert calls >= (10 if operation.query else 1)
 
 
 def test_the_examples_of_the_document_are_answered(api: Api, signed: Signed) -> None:
