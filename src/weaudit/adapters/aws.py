@@ -59,20 +59,6 @@ class S3:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def put_object(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
-        """Keep an object; when this returns it is stored. Raises StoreError."""
-        digest = hashlib.sha256(body)
-        # The header also satisfies buckets with Object Lock, and the object keeps its hash.
-        checksum = base64.b64encode(digest.digest()).decode()
-        headers = {"Content-Type": content_type, "X-Amz-Checksum-Sha256": checksum}
-        address = endpoints.object_address(self._connection.endpoint, bucket, key)
-        self._connection.send("PutObject", "PUT", address, headers, body, _explain_xml, digest.hexdigest())
-
-    def get_object(self, bucket: str, key: str) -> bytes:
-        """Return an object's bytes. Raises StoreRefusedError (``NoSuchKey`` where there is none), StoreError."""
-        address = endpoints.object_address(self._connection.endpoint, bucket, key)
-        return self._connection.send("GetObject", "GET", address, {}, b"", _explain_xml).body
-
     def list_objects(
         self, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000
     ) -> Listing:
@@ -94,24 +80,19 @@ class S3:
         """Return a URL by which anybody may read an object, from now on for so many seconds; no request is made."""
         return self._connection.link(endpoints.object_address(self._connection.endpoint, bucket, key), seconds)
 
+    def put_object(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
+        """Keep an object; when this returns it is stored. Raises StoreError."""
+        digest = hashlib.sha256(body)
+        # The header also satisfies buckets with Object Lock, and the object keeps its hash.
+        checksum = base64.b64encode(digest.digest()).decode()
+        headers = {"Content-Type": content_type, "X-Amz-Checksum-Sha256": checksum}
+        address = endpoints.object_address(self._connection.endpoint, bucket, key)
+        self._connection.send("PutObject", "PUT", address, headers, body, _explain_xml, digest.hexdigest())
 
-class Listing:
-    """A page of a bucket's objects.
-
-    ``objects`` are ``{"Key", "LastModified", "ETag", "Size", "StorageClass"}``, all texts; ``groups`` the starts that
-    several keys share.
-    """
-
-    __slots__ = ("groups", "objects", "truncated")
-
-    def __init__(self, text: str) -> None:
-        decoded = unquote_plus if _element(text, "EncodingType") == "url" else str
-        fields = ("Key", "LastModified", "ETag", "Size", "StorageClass")
-        self.objects = [{name: _element(part, name) for name in fields} for part in _elements(text, "Contents")]
-        for found in self.objects:
-            found["Key"] = decoded(found["Key"])
-        self.groups = [decoded(_element(part, "Prefix")) for part in _elements(text, "CommonPrefixes")]
-        self.truncated = _element(text, "IsTruncated") == "true"
+    def get_object(self, bucket: str, key: str) -> bytes:
+        """Return an object's bytes. Raises StoreRefusedError (``NoSuchKey`` where there is none), StoreError."""
+        address = endpoints.object_address(self._connection.endpoint, bucket, key)
+        return self._connection.send("GetObject", "GET", address, {}, b"", _explain_xml).body
 
 
 def _explain_json(answer: Answer) -> tuple[str, str]:
@@ -157,3 +138,22 @@ def _element(text: str, name: str) -> str:
     for entity, character in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&")):
         found = found.replace(entity, character)
     return found
+
+
+class Listing:
+    """A page of a bucket's objects.
+
+    ``objects`` are ``{"Key", "LastModified", "ETag", "Size", "StorageClass"}``, all texts; ``groups`` the starts that
+    several keys share.
+    """
+
+    __slots__ = ("groups", "objects", "truncated")
+
+    def __init__(self, text: str) -> None:
+        decoded = unquote_plus if _element(text, "EncodingType") == "url" else str
+        fields = ("Key", "LastModified", "ETag", "Size", "StorageClass")
+        self.objects = [{name: _element(part, name) for name in fields} for part in _elements(text, "Contents")]
+        for found in self.objects:
+            found["Key"] = decoded(found["Key"])
+        self.groups = [decoded(_element(part, "Prefix")) for part in _elements(text, "CommonPrefixes")]
+        self.truncated = _element(text, "IsTruncated") == "true"

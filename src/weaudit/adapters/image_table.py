@@ -1,6 +1,8 @@
-"""The table Images: what is known of each image, written by the function that processed it."""
+"""The table Images: one row an image, always that of the latest object."""
 
 from __future__ import annotations
+
+from weaudit.errors import ConditionNotMetError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -11,14 +13,40 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 
 
 class ImageTable:
-    """Gives rows back, in DynamoDB JSON. ``call`` sends an operation to DynamoDB."""
+    """Keeps rows by the image's key; an older event never replaces what a newer one left.
+
+    ``call`` sends an operation to DynamoDB, in DynamoDB JSON, and raises as adapters.aws.DynamoDB does.
+    """
 
     def __init__(self, call: Callable[[str, dict[str, Any]], dict[str, Any]], name: str) -> None:
         self._call = call
         self._name = name
 
-    def get(self, image_key: str) -> Item | None:
-        """Return an image's row as it is now, None where there is none. Raises StoreError."""
-        asked = {"TableName": self._name, "Key": {"imageKey": {"S": image_key}}, "ConsistentRead": True}
-        row: Item | None = self._call("GetItem", asked).get("Item")
-        return row
+    def get(self, key: str) -> Item | None:
+        """Return the row of an image as it is now, or None. Raises StoreError."""
+        request = {"TableName": self._name, "Key": {"imageKey": {"S": key}}, "ConsistentRead": True}
+        return self._call("GetItem", request).get("Item")
+
+    def replace(self, row: Item, *, again: bool) -> bool:
+        """Put a row if it is the newer one; False where it is not, and nothing was written. Raises StoreError.
+
+        Newer is a row where there was none, one with a later sequencer, and, ``again``, one of the same object by
+        another pipeline. Sequencers are padded, so DynamoDB compares them as S3 orders them.
+        """
+        condition = "attribute_not_exists(imageKey) OR sequencer < :sequencer"
+        values = {":sequencer": row["sequencer"]}
+        if again:
+            condition += " OR (sequencer = :sequencer AND pipelineVersion <> :version)"
+            values[":version"] = row["pipelineVersion"]
+        request = {
+            "TableName": self._name,
+            "Item": row,
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": values,
+        }
+        try:
+            self._call("PutItem", request)
+        except ConditionNotMetError as error:
+            # Where an earlier attempt was not answered, it may be our own row that the condition met.
+            return error.in_doubt
+        return True

@@ -35,6 +35,12 @@ class HistoryPlan:
         self.limit = api_queries.limit(asked)
         (self.beyond_order,) = paging.place_of(asked, 1) or ("",)
 
+    @property
+    def records_a_read(self) -> int | None:
+        """How many records to read at a time: one more than a page's changes, or as many as come, to look through."""
+        looks_through = self.attribute is not None or self.since is not None or self.until is not None
+        return None if looks_through else self.limit + 1
+
 
 class ChangesPlan:
     """Which of a table's changes are asked for; ``given`` are those of the place ``since`` that pages before had."""

@@ -62,7 +62,13 @@ def handle(
     if kind == "history":
         plan = trail_pages.HistoryPlan(asked)
         found = trail.item(
-            plan.table, plan.item_key, plan.since, plan.until, plan.newest_first, beyond_order=plan.beyond_order
+            plan.table,
+            plan.item_key,
+            plan.since,
+            plan.until,
+            plan.newest_first,
+            beyond_order=plan.beyond_order,
+            page=plan.records_a_read,
         )
         return 200, trail_pages.history_page(asked, plan, _with_callers(found, audit_logs)), {}
     if kind == "changes":
