@@ -69,8 +69,8 @@ class AuditHistory:
     ) -> Iterator[AuditedChange]:
         """Yield an item's changes in the order of the stream, lazily; an item nobody audited has none.
 
-        ``beyond_order`` begins behind the change with that ``order``. ``page`` is how many records to read at a time, for
-        who will not read on. Raises what ``query`` raises.
+        ``beyond_order`` begins behind the change with that ``order``. ``page`` is how many records to read at a time,
+        for who will not read on. Raises what ``query`` raises.
         """
         request: dict[str, Any] = {
             "TableName": self._audit_table,
