@@ -130,7 +130,7 @@ def test_a_second_stack_fits_beside_the_first(
     assert names["AuditProducerFunctionName"] == "second-audit_producer"
     groups = engine.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/second-")["logGroups"]
     assert {group["logGroupName"]: group["retentionInDays"] for group in groups} == {
-        f"/aws/lambda/second-{function.physical_name}": 7 for function in FUNCTIONS
+        f"/aws/lambda/{function.deployed_as('second-', 'test')}": 7 for function in FUNCTIONS
     }
 
     dynamodb = engine.client("dynamodb")
