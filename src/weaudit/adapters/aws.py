@@ -69,8 +69,19 @@ class S3:
 
     def get_object(self, bucket: str, key: str) -> bytes:
         """Return an object's bytes. Raises StoreRefusedError (``NoSuchKey`` where there is none), StoreError."""
+        return self.read_object(bucket, key).body
+
+    def read_object(self, bucket: str, key: str, *, etag: str = "", span: str = "") -> Answer:
+        """Return the answer to GetObject, with its headers. Raises StoreError.
+
+        ``etag`` (without quotes): only while the object has it, else StoreRefusedError with ``PreconditionFailed``.
+        ``span``: only these bytes, ``0-1023`` or ``1024-``; then Content-Range tells how many there are in all.
+        """
+        headers = {"If-Match": f'"{etag}"'} if etag else {}
+        if span:
+            headers["Range"] = f"bytes={span}"
         address = endpoints.object_address(self._connection.endpoint, bucket, key)
-        return self._connection.send("GetObject", "GET", address, {}, b"", _explain_xml).body
+        return self._connection.send("GetObject", "GET", address, headers, b"", _explain_xml)
 
 
 def _explain_json(answer: Answer) -> tuple[str, str]:
