@@ -51,4 +51,12 @@ FUNCTIONS: tuple[Function, ...] = (
         stores=("lambda-invocation-logs", "evidence bucket"),
         purpose="Logs each object that lands in the bucket.",
     ),
+    Function(
+        name="image_processor",
+        trigger="event",
+        physical_name="image_processor",
+        stores=("Images", "renditions bucket", "Configuration", "evidence bucket"),
+        purpose="Makes renditions and a row of metadata of each image that lands in the bucket.",
+        requirements=("pyvips==3.2.0", "pyvips-binary==8.18.7", "cffi==2.1.1"),
+    ),
 )

@@ -16,7 +16,10 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 
 # Names that say "this is an image"; what the content says goes before.
 _EXTENSIONS = frozenset(
-    "jpg jpeg jpe jfif png apng webp gif tif tiff avif heic heif hif bmp svg svgz psd ico jp2 j2k jxl".split()
+    (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "tif", "tiff", "avif", "heic", "heif", "hif"),
+        *("bmp", "svg", "svgz", "psd", "ico", "jp2", "j2k", "jxl"),
+    )
 )
 CONTENT_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "avif": "image/avif"}
 FILE_EXTENSIONS = {"jpeg": "jpg"}
