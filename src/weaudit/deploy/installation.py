@@ -35,6 +35,19 @@ class Installation:
         return self.outputs["ConfigurationTableName"]
 
     @property
+    def images_table(self) -> str:
+        """The name of the table Images."""
+        return self.outputs["ImagesTableName"]
+
+    @property
+    def own_streams(self) -> dict[str, str]:
+        """The stream of each table that the stack itself has watched, by the table's name."""
+        return {
+            self.configuration_table: self.outputs["ConfigurationStreamArn"],
+            self.images_table: self.outputs["ImagesStreamArn"],
+        }
+
+    @property
     def evidence_bucket(self) -> str:
         """The name of the evidence bucket."""
         return self.outputs["EvidenceBucketName"]
