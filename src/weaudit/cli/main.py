@@ -18,7 +18,18 @@ import weaudit
 from weaudit import errors
 from weaudit.cli import output
 
-COMMAND_MODULES = ("demo", "trail", "verifying", "updating", "watching", "quarantine", "engine", "packaging")
+COMMAND_MODULES = (
+    "demo",
+    "trail",
+    "verifying",
+    "updating",
+    "watching",
+    "images",
+    "reprocessing",
+    "quarantine",
+    "engine",
+    "packaging",
+)
 """Modules of weaudit.cli, in the order of `weaudit --help`."""
 
 
