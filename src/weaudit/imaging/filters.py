@@ -91,7 +91,7 @@ def _saturation(image: Any, factor: float) -> Any:
 def _hue(image: Any, degrees: float) -> Any:
     if image.bands == 1:
         return image
-    return (image.colourspace("lch") + [0, 0, degrees]).copy(interpretation="lch").colourspace("srgb")
+    return image.colourspace("lch").linear([1, 1, 1], [0, 0, degrees]).copy(interpretation="lch").colourspace("srgb")
 
 
 def _gamma(image: Any, value: float) -> Any:

@@ -24,7 +24,7 @@ def measure(pyvips: Any, source: bytes, sniffed: str, pixels: int, pages: int) -
     width, height = image.width, image.height
     if width * height > pixels:
         raise ImageRejectedError(
-            "TooManyPixels", f"{width} × {height} pixels are {width * height:,}, and {pixels:,} is the limit"
+            "TooManyPixels", f"{width} by {height} pixels are {width * height:,}, and {pixels:,} is the limit"
         )
     if (count := _field(image, "n-pages", 1)) > pages:
         raise ImageRejectedError("TooManyPages", f"{count:,} pages, and {pages:,} is the limit")

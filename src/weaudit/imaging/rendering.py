@@ -88,7 +88,7 @@ def render(source: Source, plan: RenditionPlan, keep_metadata: bool) -> tuple[in
     if image.width * image.height <= _MOST_SHARED_PIXELS or plan.filters:
         image = image.copy_memory()  # filters look at pixels more than once; the file can be read once only
     for step in plan.filters:
-        # Each step whole before the next one: a chain that is worked on line by line would be worked on again and again.
+        # Each step whole before the next one: line by line, a chain would be worked on again and again.
         image = filters.apply(image, step, plan.background).copy_memory()
     content = _encoded(image, plan, keep_metadata)
     return image.width, image.height, content

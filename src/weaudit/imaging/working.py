@@ -33,7 +33,7 @@ class Limits:
         self,
         *,
         bytes: int = 64 * 1024 * 1024,  # noqa: A002  of the file: TooManyBytes
-        pixels: int = 100_000_000,  # width × height of one page: TooManyPixels
+        pixels: int = 100_000_000,  # width times height of one page: TooManyPixels
         pages: int = 10_000,  # frames or pages that a header may state; only the first is decoded: TooManyPages
         memory_bytes: int = 1024 * 1024 * 1024,  # private memory of the child, code aside: OutOfMemory
         cpu_seconds: int = 60,  # of the child, all threads: OutOfTime
