@@ -63,6 +63,7 @@ def handle(
     event: Any, invocation: Invocation, *, evidence: EvidenceBucket, limits: working.Limits, **stores: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Process every image that an event tells of; an event that tells of none is quarantined. Raises StoreError."""
+    limits = working.Limits(**{name: getattr(limits, name) for name in working.Limits.__slots__})
     limits.wall_seconds = min(limits.wall_seconds, max(invocation.remaining_ms() / 1000 - _RESERVE_S, 1.0))
     answers: list[dict[str, Any]] = []
     for raw in object_created.records(event):
