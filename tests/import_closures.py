@@ -24,7 +24,7 @@ print(shown.dumps(sorted(set(sys.modules) - before)))
 
 
 def loaded_by(statements: str, also: frozenset[str] = frozenset()) -> list[str]:
-    """Return the modules that these import statements load; AssertionError where one is neither on the list nor in ``also``."""
+    """Return the modules that these import statements load; AssertionError where one is not on the list."""
     command = [sys.executable, "-I", "-S", "-c", _SCRIPT, str(_SOURCES), statements]
     loaded: list[str] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     names = {name.partition(".")[0] for name in loaded if not name.startswith("_")}

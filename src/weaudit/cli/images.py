@@ -133,6 +133,8 @@ def _print_list(shown: list[dict[str, Any]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from weaudit.domain.image_rows import short
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("image", "status", "format", "size", "bytes", "renditions", "pipeline", "landed"):
         table.add_column(heading, overflow="fold")
@@ -144,7 +146,7 @@ def _print_list(shown: list[dict[str, Any]]) -> None:
             _size(row),
             f"{int(row['bytes']):,}",
             str(len(row["renditions"])),
-            row["pipelineVersion"][:16],
+            short(row["pipelineVersion"]),
             row["eventTime"],
         )
         table.add_row(*(escape(output.safe(cell)) for cell in cells))

@@ -43,13 +43,17 @@ def is_done(row: Item | None, source: ImageSource) -> bool:
     return bool(kept >= source.sequencer)
 
 
+def short(version: str) -> str:
+    """Return the name of a pipeline in keys and texts."""
+    return version if version.startswith("built-in-") else version[:16]
+
+
 def rendition_key(digest: str, version: str, name: str, format: str) -> str:  # noqa: A002
     """Return the key of a rendition: ``<source's SHA-256>/<pipeline>/<name>.<extension>``, the same for the same.
 
     The pipeline is the first 16 digits of its version, or the whole name of a built-in one.
     """
-    pipeline = version if version.startswith("built-in") else version[:16]
-    return f"{digest}/{pipeline}/{name}.{FILE_EXTENSIONS.get(format, format)}"
+    return f"{digest}/{short(version)}/{name}.{FILE_EXTENSIONS.get(format, format)}"
 
 
 def rendition(key: str, name: str, format: str, width: int, height: int, content: bytes) -> Item:  # noqa: A002

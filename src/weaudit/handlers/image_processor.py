@@ -124,7 +124,7 @@ class Processing:
         version = in_force.pipeline.version
         warnings = []
         if in_force.refused:
-            warnings = [f"IMAGE_PIPELINE is refused, {version[:16]} stays in force: {in_force.refused}"]
+            warnings = [f"IMAGE_PIPELINE is refused, {image_rows.short(version)} stays in force: {in_force.refused}"]
             logs.write("WARNING", "the image pipeline is refused", inForce=version, why=in_force.refused)
         known: dict[str, Any] = {"format": kind, "bytes": begun.bytes, "warnings": warnings}
         try:
