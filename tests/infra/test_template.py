@@ -188,10 +188,12 @@ def test_a_boundary_bounds_every_role() -> None:
 def test_buckets_are_private_and_take_tls_only() -> None:
     for name, bucket in of_type("AWS::S3::Bucket").items():
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-        kept: Any = {"Status": "Enabled"}
-        if name == "TriggerBucket":  # what users put there is theirs to version
-            kept = {"Fn::If": ["KeepsObjectVersions", kept, {"Ref": "AWS::NoValue"}]}
-        assert bucket["VersioningConfiguration"] == kept
+        # Evidence keeps its versions; what users put is theirs to version; renditions can be made again.
+        enabled = {"Status": "Enabled"}
+        assert bucket.get("VersioningConfiguration") == {
+            "EvidenceBucket": enabled,
+            "TriggerBucket": {"Fn::If": ["KeepsObjectVersions", enabled, {"Ref": "AWS::NoValue"}]},
+        }.get(name), name
         assert "BucketEncryption" in bucket
         [policy] = [found for found in of_type("AWS::S3::BucketPolicy").values() if found["Bucket"] == {"Ref": name}]
         [deny] = list(statements(policy))

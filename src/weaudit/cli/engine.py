@@ -168,7 +168,9 @@ def logs(
         else:
             output.print_text(f"{_document(event)['at']}  {output.safe(event['message'].rstrip())}")
     if not count:
-        output.note(f"{function} has logged nothing on {target.describe()}. Has anything happened that it is called for?")
+        output.note(
+            f"{function} has logged nothing on {target.describe()}. Has anything happened that it is called for?"
+        )
 
 
 def _document(event: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ COMMAND_MODULES = (
     "verifying",
     "updating",
     "watching",
+    "objects",
     "images",
     "reprocessing",
     "quarantine",

@@ -1,4 +1,4 @@
-"""What the invocation log keeps of an object's event: the one place that decides a row (docs/formats/invocation-log.md)."""
+"""What the invocation log keeps of an event: the one place that decides a row (docs/formats/invocation-log.md)."""
 
 from hashlib import sha256
 

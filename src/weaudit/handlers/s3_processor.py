@@ -48,12 +48,12 @@ def handle(
         rows[row["requestId"]["S"]] = row
         places[row["requestId"]["S"]] = place
     rejected = log.put(rows.values())
-    failed += [(places[row_id], event["Records"][places[row_id]], error) for row_id, error in rejected.items()]
-    for _place, raw, error in failed:
-        evidence.put(*quarantining.decide(raw, error, "s3_processor"))
+    failed += [(places[row_id], event["Records"][places[row_id]], why) for row_id, why in rejected.items()]
+    for _place, raw, why in failed:
+        evidence.put(*quarantining.decide(raw, why, "s3_processor"))
     body = {
         "logged": len(rows) - len(rejected),
-        "failed": [{"record": place, **_why(error)} for place, _raw, error in failed],
+        "failed": [{"record": place, **_told(why)} for place, _raw, why in failed],
     }
     answer = {"statusCode": 500 if failed else 200, "body": json.dumps(body)}
     return answer, {"status": answer["statusCode"], "logged": body["logged"], "quarantined": len(failed)}
@@ -69,7 +69,7 @@ def _records(event: Any, failed: list[tuple[int | None, Any, Exception]]) -> lis
         return []
 
 
-def _why(error: Exception) -> dict[str, str]:
+def _told(error: Exception) -> dict[str, str]:
     # An unforeseen error's text may quote data: its type says enough.
     known = isinstance(error, WeauditError)
     return {

@@ -1,7 +1,7 @@
 """How Lambda calls a function asynchronously: S3 and EventBridge hand an event over, and nobody reads the answer.
 
-The policy for failures (docs/decisions/0006-failures.md): an error that may pass is raised, so Lambda tries again, twice,
-and then hands the event to the failure destination; what never can be done is quarantined by the handler.
+The policy for failures (docs/decisions/0006-failures.md): an error that may pass is raised, so Lambda tries again,
+twice, and then hands the event to the failure destination; what never can be done is quarantined by the handler.
 """
 
 from __future__ import annotations
