@@ -1,8 +1,10 @@
 """The functions' zips: their bytes, their content, and that they work alone."""
 
 import dataclasses
+import io
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -110,6 +112,76 @@ def test_wheels_are_those_of_the_architecture(
     assert packaging.build(function, tmp_path / "again", architecture).sha256 == built.sha256
     with zipfile.ZipFile(packaging.build(function, tmp_path / "local").path) as archive:
         assert not [name for name in archive.namelist() if "thing" in name]
+
+
+def _sdist(folder: Path, name: str, setup: str) -> None:
+    with tarfile.open(folder / f"{name}-1.0.tar.gz", "w:gz") as archive:
+        for path, text in {
+            "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+            "setup.py": setup,
+            f"{name}/__init__.py": "tag = 'source'\n",
+        }.items():
+            member = tarfile.TarInfo(f"{name}-1.0/{path}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+
+
+@pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
+def test_what_has_no_wheel_is_built_from_source_not_replaced_by_an_older_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str
+) -> None:
+    _sdist(
+        tmp_path,
+        "onlysource",
+        "from setuptools import setup; setup(name='onlysource', version='1.0', packages=['onlysource'])",
+    )
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setattr(packaging, "FROM_SOURCE", ("onlysource",))
+    function = dataclasses.replace(FUNCTIONS[0], requirements=("onlysource==1.0",))
+    built = packaging.build(function, tmp_path / "out", architecture)
+    with zipfile.ZipFile(built.path) as archive:
+        assert archive.read("onlysource/__init__.py") == b"tag = 'source'\n"
+    assert packaging.build(function, tmp_path / "again", architecture).sha256 == built.sha256
+
+
+def test_a_source_that_compiles_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = (
+        "from setuptools import Distribution, setup\n"
+        "class Native(Distribution):\n    def has_ext_modules(self): return True\n"
+        "setup(name='native', version='1.0', packages=['native'], distclass=Native)\n"
+    )
+    _sdist(tmp_path, "native", setup)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setattr(packaging, "FROM_SOURCE", ("native",))
+    function = dataclasses.replace(FUNCTIONS[0], requirements=("native==1.0",))
+    with pytest.raises(DeployError, match="this machine alone"):
+        packaging.build(function, tmp_path / "out", "x86_64")
+
+
+def test_libvips_is_in_the_zip_for_each_architecture(tmp_path: Path) -> None:
+    pins = ("pyvips==3.2.0", "pyvips-binary==8.18.7", "cffi==2.1.1")
+    function = dataclasses.replace(FUNCTIONS[0], requirements=pins)
+    sizes = {}
+    for architecture, machine in (("x86_64", 62), ("arm64", 183)):
+        try:
+            built = packaging.build(function, tmp_path / architecture, architecture)
+        except DeployError as error:
+            if "connection" not in str(error).lower() and "no matching distribution" not in str(error).lower():
+                raise
+            pytest.skip(f"NOT TESTED: the wheels of libvips, for no package index is in reach: {error}"[:200])
+        with zipfile.ZipFile(built.path) as archive:
+            names = set(archive.namelist())
+            assert {"pyvips/__init__.py", "cffi/__init__.py"} <= names
+            assert archive.read("pyvips/version.py").startswith(b"# this is execfile()d into setup.py")
+            [library] = [
+                name for name in names if name.startswith("pyvips_binary.libs/libvips") or name == "_libvips.abi3.so"
+            ][:1]
+            # ELF: the machine that a library is for. https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+            assert int.from_bytes(archive.read(library)[18:20], "little") == machine
+        sizes[architecture] = built.bytes
+    assert all(size < 50_000_000 for size in sizes.values()), sizes  # Lambda's limit of a direct upload
 
 
 def test_a_wheel_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import resource
 import select
 import signal
 import time
+import warnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -48,7 +49,10 @@ def run(task: Callable[[Send], None], *, memory_bytes: int, cpu_seconds: int, wa
     out_read, out_write = os.pipe()
     complaints_read, complaints_write = os.pipe()
     deadline = time.monotonic() + wall_seconds
-    child = os.fork()
+    with warnings.catch_warnings():
+        # Other threads may run here, as those of the stores' clients; the child uses nothing that they could hold.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         _be_child(task, out_write, complaints_write, memory_bytes, cpu_seconds)
     os.close(out_write)
@@ -74,8 +78,8 @@ def _be_child(task: Callable[[Send], None], out: int, complaints: int, memory_by
         nothing = os.open(os.devnull, os.O_RDWR)
         for place, target in ((0, nothing), (1, nothing), (2, complaints)):
             os.dup2(target, place)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
-            signal.signal(number, signal.SIG_DFL)
+        for name in ("TERM", "INT", "ALRM", "SEGV", "ABRT", "BUS", "FPE", "ILL"):  # whoever handled them here before
+            signal.signal(signal.Signals[f"SIG{name}"], signal.SIG_DFL)
         for limit, most in (
             (resource.RLIMIT_DATA, memory_bytes),
             (resource.RLIMIT_CPU, cpu_seconds),

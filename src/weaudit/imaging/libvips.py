@@ -13,13 +13,13 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 
 # Loaders by sniffed format. https://www.libvips.org/API/current/ (VipsForeignLoad)
 _LOADERS = {
-    "jpeg": "jpegload_buffer",
-    "png": "pngload_buffer",
-    "webp": "webpload_buffer",
-    "gif": "gifload_buffer",
-    "tiff": "tiffload_buffer",
-    "avif": "heifload_buffer",
-    "heic": "heifload_buffer",
+    "jpeg": "jpegload_source",
+    "png": "pngload_source",
+    "webp": "webpload_source",
+    "gif": "gifload_source",
+    "tiff": "tiffload_source",
+    "avif": "heifload_source",
+    "heic": "heifload_source",
 }
 _CLASSES = {
     "jpeg": "VipsForeignLoadJpeg",
@@ -59,4 +59,6 @@ def opened(pyvips: Any, source: bytes, sniffed: str, **options: Any) -> Any:
 
     Its pixels can be read once, from top to bottom; reading them raises where they are damaged or cut short.
     """
-    return getattr(pyvips.Image, _LOADERS[sniffed])(source, access="sequential", fail_on="error", **options)
+    # As a source, the bytes are read where they are; given as a buffer they would be copied each time.
+    where = pyvips.Source.new_from_memory(source)
+    return getattr(pyvips.Image, _LOADERS[sniffed])(where, access="sequential", fail_on="error", **options)

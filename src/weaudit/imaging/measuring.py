@@ -34,6 +34,8 @@ def measure(pyvips: Any, source: bytes, sniffed: str, pixels: int, pages: int) -
         )
     if _field(image, "orientation", 1) in _TURNED:
         width, height = height, width
+    # A palette's indexes may have fewer bits; its colours have eight.
+    depth = 8 if image.get_typeof("palette") else _field(image, "bits-per-sample", _DEPTHS[image.format])
     return {
         "format": sniffed,
         "width": width,
@@ -42,7 +44,7 @@ def measure(pyvips: Any, source: bytes, sniffed: str, pixels: int, pages: int) -
         "bands": image.bands,
         "colour_space": image.interpretation,
         "has_alpha": bool(image.hasalpha()),
-        "bit_depth": _field(image, "bits-per-sample", _DEPTHS[image.format]),
+        "bit_depth": depth,
     }
 
 
