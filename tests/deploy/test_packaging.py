@@ -1,10 +1,8 @@
 """The functions' zips: their bytes, their content, and that they work alone."""
 
 import dataclasses
-import io
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -85,11 +83,11 @@ def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
         packaging.build(FUNCTIONS[0], tmp_path, "sparc")
 
 
-def _wheel(folder: Path, name: str, tag: str) -> None:
-    info = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-1.0-{tag}.whl", "w") as archive:
+def _wheel(folder: Path, name: str, tag: str, version: str = "1.0") -> None:
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-{tag}.whl", "w") as archive:
         archive.writestr(f"{name}/__init__.py", f"tag = {tag!r}\n")
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n")
         archive.writestr(f"{info}/RECORD", "")
 
@@ -115,20 +113,14 @@ def test_wheels_are_those_of_the_architecture(
 
 
 def _sdist(folder: Path, name: str, setup: str) -> None:
-    with tarfile.open(folder / f"{name}-1.0.tar.gz", "w:gz") as archive:
-        for path, text in {
-            "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
-            "setup.py": setup,
-            f"{name}/__init__.py": "tag = 'source'\n",
-        }.items():
-            member = tarfile.TarInfo(f"{name}-1.0/{path}")
-            member.size = len(text)
-            archive.addfile(member, io.BytesIO(text.encode()))
+    with zipfile.ZipFile(folder / f"{name}-1.0.zip", "w") as archive:
+        archive.writestr(f"{name}-1.0/PKG-INFO", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{name}-1.0/setup.py", setup)
+        archive.writestr(f"{name}-1.0/{name}/__init__.py", "tag = 'source'\n")
 
 
-@pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
 def test_what_has_no_wheel_is_built_from_source_not_replaced_by_an_older_release(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _sdist(
         tmp_path,
@@ -139,10 +131,11 @@ def test_what_has_no_wheel_is_built_from_source_not_replaced_by_an_older_release
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setattr(packaging, "FROM_SOURCE", ("onlysource",))
     function = dataclasses.replace(FUNCTIONS[0], requirements=("onlysource==1.0",))
-    built = packaging.build(function, tmp_path / "out", architecture)
+    # An older release that has a wheel must not stand in for it.
+    _wheel(tmp_path, "onlysource", "py3-none-any", version="0.9")
+    built = packaging.build(function, tmp_path / "out", "arm64")
     with zipfile.ZipFile(built.path) as archive:
         assert archive.read("onlysource/__init__.py") == b"tag = 'source'\n"
-    assert packaging.build(function, tmp_path / "again", architecture).sha256 == built.sha256
 
 
 def test_a_source_that_compiles_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,10 +167,8 @@ def test_libvips_is_in_the_zip_for_each_architecture(tmp_path: Path) -> None:
         with zipfile.ZipFile(built.path) as archive:
             names = set(archive.namelist())
             assert {"pyvips/__init__.py", "cffi/__init__.py"} <= names
-            assert archive.read("pyvips/version.py").startswith(b"# this is execfile()d into setup.py")
-            [library] = [
-                name for name in names if name.startswith("pyvips_binary.libs/libvips") or name == "_libvips.abi3.so"
-            ][:1]
+            assert b'"3.2.0"' in archive.read("pyvips/version.py")
+            [library] = [name for name in names if name.endswith("/_libvips.abi3.so") or name == "_libvips.abi3.so"]
             # ELF: the machine that a library is for. https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
             assert int.from_bytes(archive.read(library)[18:20], "little") == machine
         sizes[architecture] = built.bytes

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from weaudit.imaging.isolation import Outcome, Send
 
 _MOST_WARNINGS = 20
-_WITHOUT_CODEC = ("unsupported codec", "no decoding plugin", "unsupported feature", "decoder plugin")
+_WITHOUT_CODEC = ("unsupported codec", "no decoding plugin", "unsupported feature", "decoder plugin", "samples out of range")
 _MEMORY_WORDS = ("out of memory", "memory allocation", "insufficient memory", "unable to allocate", "creating thread")
 _REASONS = {
     "OutOfTime": "it was not done within {limits.wall_seconds:g} s and {limits.cpu_seconds} s of CPU",
