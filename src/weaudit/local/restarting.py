@@ -1,4 +1,4 @@
-"""How a restart of the engine loses no change: two work-arounds for one gap of MiniStack 1.5.33.
+"""How a restart of the engine loses no change: work-arounds for two gaps of MiniStack 1.5.33.
 
 The gap: MiniStack keeps its tables over a restart, but not their streams, and yet it keeps each consumer's position,
 an absolute index into the stream that no longer exists. So a backlog that was not consumed is gone, and after a restart
@@ -7,9 +7,13 @@ the next N changes are skipped, N being what was consumed before.
 `drain` (before a stop) waits until the functions have said of the last change that they are done with it; before that,
 until the queues are empty whose functions make further changes (a queue itself outlives the restart).
 `rearm` (before a start) sets every kept position to 0, where the new stream begins.
+
+The other gap: MiniStack knows a queue by its URL, with the port in it. After a start on another port a queue is still
+there and neither its name nor its mapping leads to it. `readdress` (before a start) puts the new port into those URLs.
 """
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from weaudit.local.state import EngineState
 
 DRAIN_SECONDS = 30.0
 _FORMAT = 2
+_QUEUE_URL = re.compile(r"(http://localhost:)\d+(/\d{12}/)")
 
 
 def rearm(data: Path) -> int:
@@ -44,6 +49,20 @@ def rearm(data: Path) -> int:
         temporary.write_text(json.dumps(document))
         temporary.replace(path)
     return count
+
+
+def readdress(data: Path, port: int) -> None:
+    """Put ``port`` into the URLs of the queues that the directory ``data`` keeps, and of the stack that made them."""
+    for name in ("sqs.json", "cloudformation.json"):
+        path = data / name
+        if not path.exists():
+            continue
+        text = path.read_text()
+        moved = _QUEUE_URL.sub(rf"\g<1>{port}\g<2>", text)
+        if moved != text:
+            temporary = path.with_suffix(".readdressed")
+            temporary.write_text(moved)
+            temporary.replace(path)
 
 
 def _positions(document: Any) -> Any:
