@@ -1,5 +1,6 @@
 """One embedded engine for the whole run, with the stack deployed; tests that need it are marked `engine`."""
 
+import functools
 import os
 import signal
 import time
@@ -38,6 +39,12 @@ def _no_credentials() -> Iterator[None]:
         yield
 
 
+@functools.cache
+def client_of(target: Target, service: str) -> Any:
+    """Return the one boto3 client for this, which threads may share: making one costs more than most of its calls."""
+    return target.client(service)
+
+
 @dataclass(frozen=True)
 class RunningEngine:
     """The engine of this run."""
@@ -66,7 +73,7 @@ class RunningEngine:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client."""
-        return self.target.client(service)
+        return client_of(self.target, service)
 
 
 @pytest.fixture(scope="session")

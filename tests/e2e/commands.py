@@ -7,13 +7,14 @@ from typing import Any
 
 from typer.testing import CliRunner
 
+from tests.conftest import client_of
 from weaudit.cli.main import app
 from weaudit.deploy.targets import Target
 
 
 def client(service: str) -> Any:
     """Return a boto3 client of the engine that commands find."""
-    return Target.resolve().client(service)
+    return client_of(Target.resolve(), service)
 
 
 def run(*words: str) -> tuple[int, str]:
