@@ -28,11 +28,14 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _no_credentials() -> Iterator[None]:
-    """Keep every test from the user's own AWS account and engine."""
+def _own_environment() -> Iterator[None]:
+    """Keep every test from the user's own AWS account and engine, and from the width of a terminal."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("AWS_", "WEAUDIT_"))]:
             patch.delenv(name)
+        # Workers have them even where the user has not: readline sets them in the process that starts the workers.
+        for name in ("COLUMNS", "LINES"):
+            patch.delenv(name, raising=False)
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -43,7 +43,7 @@ def eventually(holds: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come to hold"
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
 def records_of(key: str) -> list[dict[str, Any]]:
