@@ -10,12 +10,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+import hypothesis
 import pytest
 
 from weaudit.deploy.targets import Target
 from weaudit.local import engine as engines
 from weaudit.local import process
 from weaudit.local.state import EngineState
+
+# How fast an example is made and run says how busy the machine is, with several workers above all.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
