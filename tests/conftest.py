@@ -1,5 +1,6 @@
 """One embedded engine for the whole run, with the stack deployed; tests that need it are marked `engine`."""
 
+import contextlib
 import functools
 import os
 import signal
@@ -14,8 +15,9 @@ import hypothesis
 import pytest
 
 from weaudit.deploy.targets import Target
+from weaudit.errors import EngineError
 from weaudit.local import engine as engines
-from weaudit.local import process
+from weaudit.local import process, state
 from weaudit.local.state import EngineState
 
 # How fast an example is made and run says how busy the machine is, with several workers above all.
@@ -30,6 +32,18 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 def pytest_configure() -> None:
     """Make a terminated run tear down as an interrupted one does: no engine stays behind."""
     signal.signal(signal.SIGTERM, _interrupt)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the engines that workers left: an interrupted run kills them after ten seconds, whatever they still hold."""
+    if not config.getoption("numprocesses", None):
+        return  # a worker, or the only process: what it started it has ended itself
+    # Workers' temporary directories are inside of this one, and every engine's state directory inside of those.
+    for path in config._tmp_path_factory.getbasetemp().rglob("engine.json"):  # type: ignore[attr-defined]  # as xdist
+        with contextlib.suppress(EngineError):  # a file that is no state: a test's own
+            left = state.load(path.parent)
+            if left is not None and left.alive:
+                process.stop(left, kill=True)
 
 
 @pytest.fixture(autouse=True, scope="session")
