@@ -1,7 +1,7 @@
 # Everything that people and CI run. Each target makes its environment, in .venv, with this machine's Python.
 #
 #   make demo      see a change become audit records: starts the embedded engine and shows the trail
-#   make test      all tests (ARGS="-k history" for some)
+#   make test      all tests, by several workers (ARGS="-k history" for some, ARGS="-n 0" by one process)
 #   make lint      what has to be clean before a change is merged; changes nothing
 #   make fmt       rewrite the sources in the one format
 #   make bench     measure, each against its reference
@@ -10,6 +10,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# More workers than a small machine has cores: much of a test's time is waiting for an engine that it started.
+WORKERS ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,7 +29,7 @@ demo: $(VENV)/run.stamp
 	@$(BIN)/weaudit demo
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
