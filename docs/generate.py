@@ -50,7 +50,7 @@ def _map(folder: str = "") -> str:
         (f"[`{function.name}`]({folder}#{function.name})", function.purpose, ", ".join(function.stores))
         for function in FUNCTIONS
     ]
-    return _table(("function", "what it does", "writes to"), rows)
+    return _table(("function", "what it does", "works on"), rows)
 
 
 def _functions() -> str:

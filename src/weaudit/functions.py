@@ -59,4 +59,32 @@ FUNCTIONS: tuple[Function, ...] = (
         purpose="Makes renditions and a row of metadata of each image that lands in the bucket.",
         requirements=("pyvips==3.2.0", "pyvips-binary==8.18.7", "cffi==2.1.1"),
     ),
+    Function(
+        name="list_objects",
+        trigger="http",
+        physical_name="weaudit-api-objects",
+        stores=("trigger bucket",),
+        purpose="Lists the objects of the trigger bucket over the API.",
+    ),
+    Function(
+        name="read_trail",
+        trigger="http",
+        physical_name="weaudit-api-trail",
+        stores=("Audit", "audit_logs", "evidence bucket"),
+        purpose="Reads the trail over the API: histories, items as of a time, differences, changes, records.",
+    ),
+    Function(
+        name="read_images",
+        trigger="http",
+        physical_name="weaudit-api-images",
+        stores=("Images", "renditions bucket"),
+        purpose="Gives an image's metadata, and links to its renditions, over the API.",
+    ),
+    Function(
+        name="health",
+        trigger="http",
+        physical_name="weaudit-api-health",
+        stores=("every table of the stack",),
+        purpose="Says over the API which release runs, and whether its tables are there.",
+    ),
 )

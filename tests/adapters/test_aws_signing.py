@@ -4,7 +4,7 @@ import hashlib
 import json
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import botocore.auth
 import botocore.session
@@ -19,6 +19,7 @@ from tests.adapters.scripted_server import answer, dynamodb, serving
 from tests.strategies import texts
 from weaudit.adapters import endpoints
 from weaudit.adapters.aws import S3, Connection, Credentials, DynamoDB, sign
+from weaudit.adapters.signing import presign, query_text
 
 _SET_BY_SIGNING = {"host", "authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"}
 _UNSIGNED = set(botocore.auth.SIGNED_HEADERS_BLACKLIST)
@@ -67,6 +68,50 @@ def test_signs_as_botocore_does(
         service, method, url.split("://")[0], host, path, given_headers, at, body, secret, token
     )
     assert {name.lower(): value for name, value in ours.items()} == {**theirs, "host": host}
+
+
+query_names = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF), min_size=1, max_size=8)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.dictionaries(query_names, texts, max_size=6), times, printable)
+def test_signs_a_query_as_botocore_does(query: dict[str, str], at: int, token: str) -> None:
+    host, path = "bucket.s3.eu-west-1.amazonaws.com", f"/?{query_text(query)}"
+    ours = sign(
+        "GET",
+        host,
+        path,
+        {},
+        hashlib.sha256(b"").hexdigest(),
+        credentials=Credentials("AKID", "secret", token),
+        region="eu-west-1",
+        service="s3",
+        at=at,
+    )
+    theirs = _signed_by_botocore("s3", "GET", "https", host, path, {}, at, b"", "secret", token)
+    assert ours["Authorization"] == theirs["authorization"]
+
+
+@settings(max_examples=500, deadline=None)
+@given(keys, times, st.integers(1, 604_800), printable, printable)
+def test_links_are_botocores(key: str, at: int, seconds: int, secret: str, token: str) -> None:
+    endpoint = endpoints.resolve("s3", {"AWS_REGION": "eu-west-1"})
+    host, path = endpoints.object_address(endpoint, "bucket", key)
+    ours = presign(
+        host,
+        path,
+        credentials=Credentials("AKID", secret, token),
+        region="eu-west-1",
+        service="s3",
+        at=at,
+        seconds=seconds,
+    )
+    request = AWSRequest("GET", f"https://{host}{path}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.auth, "get_current_datetime", lambda *_, **__: datetime.fromtimestamp(at, UTC))
+        credentials = BotocoreCredentials("AKID", secret, token or None)
+        botocore.auth.S3SigV4QueryAuth(credentials, "s3", "eu-west-1", expires=seconds).add_auth(request)
+    assert dict(parse_qsl(ours, strict_parsing=True)) == dict(parse_qsl(urlsplit(request.url).query))
 
 
 def _signed_by_botocore(

@@ -13,6 +13,7 @@ from bench.stream_events import modify_event
 from bench import __main__ as bench
 from bench import batch_handlers
 from weaudit.domain import auditing
+from weaudit.domain.routes import BY_KEY
 from weaudit.events import dynamodb_stream
 
 
@@ -57,6 +58,13 @@ def test_invocation_cost_measures_every_variant(tmp_path: Path) -> None:
 
 def test_update_cost_measures_both_functions(tmp_path: Path) -> None:
     assert run("update_cost", tmp_path)["results"]
+
+
+@pytest.mark.engine
+def test_api_cost_asks_every_route_and_starts_every_function(tmp_path: Path) -> None:
+    results = run("api_cost", tmp_path)["results"]
+    assert {f"{route} ours" for route in BY_KEY} <= results.keys()
+    assert {f"{route.function} bare boto3" for route in BY_KEY.values() if route.method == "GET"} <= results.keys()
 
 
 @pytest.mark.engine

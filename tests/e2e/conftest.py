@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import apis
 from weaudit.local import engine, process
 
 
@@ -15,3 +16,9 @@ def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     engine.up(port=process.free_port(), state_dir=tmp_path)
     yield tmp_path
     engine.down(state_dir=tmp_path, force=True)
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apis.Api]:
+    """Start the engine of the tests of the API's outside, which checks who asks."""
+    yield from apis.started(tmp_path_factory.mktemp("engine"))

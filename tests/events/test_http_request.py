@@ -1,11 +1,13 @@
 """Requests as API Gateway hands them on, in both payload formats, and bare documents."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
 
 from weaudit.domain.plain_values import Number
+from weaudit.domain.routes import LARGEST_BODY_BYTES
 from weaudit.errors import InvalidInputError
 from weaudit.events.http_request import document_of, parse
 
@@ -87,3 +89,48 @@ def test_no_body_is_no_document(body: Any) -> None:
 def test_what_is_no_json_is_refused_in_words(body: Any, encoded: bool) -> None:
     with pytest.raises(InvalidInputError):
         document_of(second(body=body, isBase64Encoded=encoded))
+
+
+def test_both_payloads_name_route_and_parameters() -> None:
+    raw = "key=a%2Fb%3F%20%2B&empty&twice=1&twice=2&%C3%BC=%C3%A9"
+    two = parse(second(routeKey="GET /v1/records/{id}", rawQueryString=raw, pathParameters={"id": "a%2Db"}))
+    lists = {"key": ["a/b? +"], "empty": [""], "twice": ["1", "2"], "ü": ["é"]}
+    one = parse(
+        {
+            **FIRST,
+            "httpMethod": "GET",
+            "resource": "/v1/records/{id}",
+            "queryStringParameters": {"key": "a/b? +", "twice": "2"},
+            "multiValueQueryStringParameters": lists,
+            "pathParameters": {"id": "a-b"},
+        }
+    )
+    for request in (one, two):
+        assert request.route == "GET /v1/records/{id}"
+        assert request.path == {"id": "a-b"}
+        assert request.query == lists
+
+
+@pytest.mark.parametrize("nothing", [None, {}, "", []])
+def test_a_request_without_parameters_has_none(nothing: Any) -> None:
+    parts = {"rawQueryString": nothing, "pathParameters": nothing}
+    for event in (second(**parts), {**FIRST, "queryStringParameters": nothing, "pathParameters": nothing}):
+        request = parse(event)
+        assert (request.path, request.query) == ({}, {})
+    assert (parse({"id": "a"}).route, parse(FIRST).route, parse({"requestContext": {}}).route) == ("", "POST", "")
+
+
+def test_a_repeated_parameter_shows_in_the_old_payload_too() -> None:
+    assert parse({**FIRST, "queryStringParameters": {"limit": "5"}}).query == {"limit": ["5"]}
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_body_has_a_limit(encoded: bool) -> None:
+    def event(size: int) -> dict[str, Any]:
+        text = json.dumps("x" * (size - 2))
+        return second(body=base64.b64encode(text.encode()).decode() if encoded else text, isBase64Encoded=encoded)
+
+    assert len(document_of(event(LARGEST_BODY_BYTES))) == LARGEST_BODY_BYTES - 2
+    with pytest.raises(InvalidInputError, match="larger than 1048576 bytes") as refused:
+        document_of(event(LARGEST_BODY_BYTES + 1000))
+    assert refused.value.details == {"limit": LARGEST_BODY_BYTES}

@@ -3,27 +3,35 @@
 Both indexes are eventually consistent: a change shows a moment after its records were written.
 """
 
-import heapq
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from __future__ import annotations
 
+import heapq
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+
+from weaudit.adapters.item_history import ItemHistory
+from weaudit.domain import rebuilding
 from weaudit.domain.auditing import changes_key
-from weaudit.domain.changes import Item, Value
-from weaudit.domain.histories import AuditedChange, ValueReference, changes
+from weaudit.domain.histories import changes
 from weaudit.domain.item_keys import history_key
 from weaudit.domain.spilling import restore
 
-Query = Callable[[dict[str, Any]], dict[str, Any]]
-"""Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future, ThreadPoolExecutor
+    from typing import Any
+
+    from weaudit.domain.changes import Item, Value
+    from weaudit.domain.histories import AuditedChange, ValueReference
+
+    # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
+    Query = Callable[[dict[str, Any]], dict[str, Any]]
+    # Returns an object of the evidence bucket, by bucket and key, or None where it is not there.
+    Fetch = Callable[[str, str], bytes | None]
 
 FIRST_MONTH = "2024-01"
 """WeAudit is younger than this, and so is every record: where nobody says since when, reading begins here."""
-
-Fetch = Callable[[str, str], bytes | None]
-"""Returns an object of the evidence bucket, by bucket and key, or None where it is not there."""
 
 _SHARDS = "0123456789abcdef"
 # Most askers want few changes: the first page is small, and whoever reads on gets whole pages (1 MB).
@@ -42,17 +50,25 @@ class AuditHistory:
     Times are ISO 8601 in UTC with milliseconds (``2024-01-01T00:00:00.000Z``), and both ends belong to the range.
     """
 
-    def __init__(self, query: Query, audit_table: str, fetch: Fetch) -> None:
+    def __init__(self, query: Query, audit_table: str, fetch: Fetch, *, leaves_pages: bool = True) -> None:
         self._query = query
         self._audit_table = audit_table
         self._fetch = fetch
+        # Lambda stops a process between two requests: there nothing may be left on its way.
+        self._leaves_pages = leaves_pages
 
     def item(
-        self, table: str, item_key: str, since: str | None = None, until: str | None = None, newest_first: bool = False
+        self,
+        table: str,
+        item_key: str,
+        since: str | None = None,
+        until: str | None = None,
+        newest_first: bool = False,
+        beyond_order: str = "",
     ) -> Iterator[AuditedChange]:
         """Yield an item's changes in the order of the stream, lazily; an item nobody audited has none.
 
-        Raises what ``query`` raises.
+        ``beyond_order`` begins behind the change with that ``order``. Raises what ``query`` raises.
         """
         request: dict[str, Any] = {
             "TableName": self._audit_table,
@@ -62,6 +78,9 @@ class AuditHistory:
             "ScanIndexForward": not newest_first,
         }
         # What lies before the range is left out by the service; what lies beyond it ends the reading.
+        if beyond_order:
+            request["KeyConditionExpression"] += f" AND changeOrder {'<' if newest_first else '>'} :order"
+            request["ExpressionAttributeValues"][":order"] = {"S": beyond_order}
         near, beyond = (until, since) if newest_first else (since, until)
         if near is not None:
             request["FilterExpression"] = f"modificationTime {'<=' if newest_first else '>='} :near"
@@ -78,10 +97,14 @@ class AuditHistory:
     ) -> Iterator[AuditedChange]:
         """Yield a table's changes in the order of their times, then of their sequence numbers, lazily.
 
-        A month at a time, its sixteen shards read in parallel and merged. Raises what ``query`` raises.
+        A month at a time, its sixteen shards read in parallel and merged. ``since`` may also be a time, ``#`` and a
+        padded sequence number: the place of one change. Raises what ``query`` raises.
         """
+        # Here, because threads cost a cold start as much as all the rest of this module.
+        from concurrent.futures import ThreadPoolExecutor
+
         last = until or _iso(datetime.now(UTC) + _AHEAD)
-        if since is not None and since > last:
+        if since is not None and since.partition("#")[0] > last:
             return  # DynamoDB refuses such a range
         months = _months(since[:7] if since else FIRST_MONTH, last[:7])
         if newest_first:
@@ -98,21 +121,71 @@ class AuditHistory:
                 yield from map(self._whole, merged)
         finally:
             # Whoever stops early does not wait for pages that nobody will read.
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=not self._leaves_pages, cancel_futures=True)
+
+    def record(self, record_id: str) -> AuditedChange | None:
+        """Return the change as this one record tells it, with one attribute; None where there is no such record.
+
+        Large values are followed. Raises what ``query`` raises.
+        """
+        answer = self._query(
+            {
+                "TableName": self._audit_table,
+                "KeyConditionExpression": "id = :id",
+                "ExpressionAttributeValues": {":id": {"S": record_id}},
+                "ConsistentRead": True,
+            }
+        )
+        return next((self._whole(change) for change in changes(answer["Items"])), None)
+
+    def as_of(
+        self, table: str, item_key: str, at: str | None = None, sequence: str | None = None, **known: Any
+    ) -> rebuilding.AsOf:
+        """Return an item's state: after its last change stamped ``at`` or before, or after the change ``sequence``.
+
+        Where no change has that very number, it is the state after the last one before it (see
+        :meth:`ItemHistory.order_of`). ``known`` is passed on to :func:`rebuilding.rebuild`: ``from_birth``, ``live``.
+        Reads the item's changes back to its creation, and few others. Raises what ``query`` raises, InvalidInputError.
+        """
+        item = ItemHistory(self._query, self._audit_table, table, item_key)
+        order = item.order_of(sequence) if sequence is not None else item.order_at(at or "9")
+        earlier = item.back(order)
+        later: Iterator[AuditedChange] = iter(())
+        last: AuditedChange | None = None
+        beyond: AuditedChange | None = None
+        for last in earlier:
+            if sequence is not None or at is None or last.at <= at:
+                break
+            beyond, last = last, None
+        if sequence is not None:
+            later = item.on(last.order if last is not None else order)
+        elif beyond is not None:
+            later = chain((beyond,), item.on(beyond.order))
+        return rebuilding.rebuild(
+            chain(() if last is None else (last,), earlier),
+            later,
+            self._followed,
+            exact=sequence is not None and last is not None and last.order == order,
+            **known,
+        )
+
+    def between(self, table: str, item_key: str, since: str, until: str, **known: Any) -> rebuilding.Between:
+        """Return what changed between an item's states at two times. Raises what :meth:`as_of` raises."""
+        before, after = (self.as_of(table, item_key, at, **known) for at in (since, until))
+        return rebuilding.between(before, after)
 
     def _whole(self, change: AuditedChange) -> AuditedChange:
         """Return the change with the values that were too large for its records, read and checked by their hashes."""
         if not any(part.lost for part in change.attributes):
             return change
         parts = tuple(
-            replace(
-                part,
+            part.replaced(
                 old=self._followed(part.old_ref) if part.old_ref else part.old,
                 new=self._followed(part.new_ref) if part.new_ref else part.new,
             )
             for part in change.attributes
         )
-        return replace(change, attributes=parts)
+        return change.replaced(attributes=parts)
 
     def _followed(self, reference: ValueReference) -> Value | None:
         body = self._fetch(reference.bucket, reference.key)
@@ -120,7 +193,7 @@ class AuditHistory:
 
     def _month(
         self, pool: ThreadPoolExecutor, table: str, month: str, since: str | None, until: str, newest_first: bool
-    ) -> "list[_Shard]":
+    ) -> list[_Shard]:
         request = {
             "TableName": self._audit_table,
             "IndexName": "changes",

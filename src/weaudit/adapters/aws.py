@@ -10,10 +10,11 @@ import base64
 import hashlib
 import json
 import zlib
+from urllib.parse import unquote_plus
 
 from weaudit.adapters import endpoints
 from weaudit.adapters.connections import Answer, Connection, UnreadableAnswerError
-from weaudit.adapters.signing import Credentials, sign
+from weaudit.adapters.signing import Credentials, query_text, sign
 from weaudit.errors import RecordRejectedError
 
 TYPE_CHECKING = False
@@ -83,6 +84,46 @@ class S3:
         address = endpoints.object_address(self._connection.endpoint, bucket, key)
         return self._connection.send("GetObject", "GET", address, headers, b"", _explain_xml)
 
+    def list_objects(
+        self, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000
+    ) -> Listing:
+        """Return at most ``limit`` (1 to 1,000) objects and groups behind ``after``, in the order of their keys.
+
+        With a delimiter, keys that share what comes up to its first place behind the prefix are one group; the group
+        that ``after`` lies in is given again. Raises StoreError.
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+        """
+        asked = {"prefix": prefix, "delimiter": delimiter, "start-after": after, "max-keys": str(limit)}
+        # XML has no place for some characters that a key may hold, so keys come percent-encoded.
+        query = {"list-type": "2", "encoding-type": "url", **{name: value for name, value in asked.items() if value}}
+        host, path = endpoints.object_address(self._connection.endpoint, bucket, "")
+        address = (host, f"{path}?{query_text(query)}")
+        answer = self._connection.send("ListObjectsV2", "GET", address, {}, b"", _explain_listing)
+        return Listing(answer.body.decode())
+
+    def link(self, bucket: str, key: str, seconds: int) -> str:
+        """Return a URL by which anybody may read an object, from now on for so many seconds; no request is made."""
+        return self._connection.link(endpoints.object_address(self._connection.endpoint, bucket, key), seconds)
+
+
+class Listing:
+    """A page of a bucket's objects.
+
+    ``objects`` are ``{"Key", "LastModified", "ETag", "Size", "StorageClass"}``, all texts; ``groups`` the starts that
+    several keys share.
+    """
+
+    __slots__ = ("groups", "objects", "truncated")
+
+    def __init__(self, text: str) -> None:
+        decoded = unquote_plus if _element(text, "EncodingType") == "url" else str
+        fields = ("Key", "LastModified", "ETag", "Size", "StorageClass")
+        self.objects = [{name: _element(part, name) for name in fields} for part in _elements(text, "Contents")]
+        for found in self.objects:
+            found["Key"] = decoded(found["Key"])
+        self.groups = [decoded(_element(part, "Prefix")) for part in _elements(text, "CommonPrefixes")]
+        self.truncated = _element(text, "IsTruncated") == "true"
+
 
 def _explain_json(answer: Answer) -> tuple[str, str]:
     checksum = answer.headers.get("x-amz-crc32")
@@ -109,6 +150,17 @@ def _explain_xml(answer: Answer) -> tuple[str, str]:
         return "", ""
     text = answer.body.decode("utf-8", "replace")
     return _element(text, "Code"), _element(text, "Message")
+
+
+def _explain_listing(answer: Answer) -> tuple[str, str]:
+    # A connection that breaks off within a chunked body may look like its end.
+    if answer.status < 300 and not answer.body.rstrip().endswith(b"</ListBucketResult>"):
+        raise UnreadableAnswerError("its body is not a listing")
+    return _explain_xml(answer)
+
+
+def _elements(text: str, name: str) -> list[str]:
+    return [part.partition(f"</{name}>")[0] for part in text.split(f"<{name}>")[1:]]
 
 
 def _element(text: str, name: str) -> str:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from weaudit import __version__
 from weaudit.adapters import aws_errors, endpoints
 from weaudit.adapters.credentials import CredentialSource
-from weaudit.adapters.signing import Credentials, sign
+from weaudit.adapters.signing import Credentials, presign, sign
 from weaudit.errors import StoreError, StoreUnavailableError
 
 TYPE_CHECKING = False
@@ -91,6 +91,24 @@ class Connection:
     def __del__(self) -> None:
         self.close()
 
+    def link(self, address: tuple[str, str], seconds: int) -> str:
+        """Return a URL by which anybody may GET what is at host and path, from now on for so many seconds.
+
+        No request is made: whether there is something, and whether these credentials may read it, shows in its use.
+        """
+        host, path = address
+        at = time.time() + self._clock_behind_s
+        query = presign(
+            host,
+            path,
+            credentials=self._credentials.get(),
+            region=self.endpoint.region,
+            service=self._service,
+            at=at,
+            seconds=seconds,
+        )
+        return f"{self.endpoint.scheme}://{host}{path}?{query}"
+
     def send(
         self,
         operation: str,
@@ -101,7 +119,7 @@ class Connection:
         explain: Callable[[Answer], tuple[str, str]],
         body_hash: str = "",
     ) -> Answer:
-        """Return the answer to a request once it is a success; ``address`` is host and path.
+        """Return the answer to a request once it is a success; ``address`` is host and path, with its query.
 
         ``explain`` gives an answer's error code and message ("" where it is a success) and raises
         UnreadableAnswerError where it can tell neither. Raises StoreError, ``in_doubt`` where an attempt may have been

@@ -16,3 +16,18 @@ class EvidenceBucket:
         if not self.name:
             raise StoreRefusedError("no evidence bucket is configured: set EVIDENCE_BUCKET")
         self._s3.put_object(self.name, key, body, "application/json")
+
+    def get(self, bucket: str, key: str) -> bytes | None:
+        """Return a spilled value's object; None where there is none, or none that may be read. Raises StoreError.
+
+        Whatever a record says, nothing but spilled values of this very bucket is read.
+        """
+        if bucket != self.name or not key.startswith("spill/"):
+            return None
+        try:
+            return self._s3.get_object(bucket, key)
+        except StoreRefusedError as error:
+            # To whom may not list the bucket, S3 says that an object is denied which is not there.
+            if error.aws_code in ("NoSuchKey", "AccessDenied"):
+                return None
+            raise

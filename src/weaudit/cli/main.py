@@ -21,8 +21,10 @@ from weaudit.cli import output
 COMMAND_MODULES = (
     "demo",
     "trail",
+    "states",
     "verifying",
     "updating",
+    "calling",
     "watching",
     "objects",
     "images",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from weaudit.cli import output, times
 from weaudit.cli.plain_json import dumps, plain
-from weaudit.domain.changes import Value
+from weaudit.domain.changes import Item, Value
 from weaudit.domain.differences import Difference, differences
 from weaudit.domain.histories import Actor, AttributeChange, AuditedChange, ValueReference
 
@@ -55,6 +55,31 @@ class Rendering:
             self._put(self._change(change))
         return count
 
+    def print_item(self, item: Item) -> None:
+        """Print an item, an attribute a line, by name."""
+        from rich.text import Text
+
+        self._put_pairs((path_text((name,)), Text(self._shortened(value_text(item[name])))) for name in sorted(item))
+
+    def print_places(self, places: Iterable[Difference]) -> int:
+        """Print where two states differ, and how; return the number of lines."""
+        return self._put_pairs(self._told(iter(places)))
+
+    def _put_pairs(self, pairs: Iterable[tuple[str, "Text"]]) -> int:
+        from rich.table import Table
+        from rich.text import Text
+
+        count = 0
+        what = max(_NARROWEST, self._console.width // 3)
+        for name, told in pairs:
+            count += 1
+            table = Table.grid(padding=(0, 2, 0, 0))
+            for width in (what, max(_NARROWEST, self._console.width - what - 2)):
+                table.add_column(width=width, overflow="fold")
+            table.add_row(Text(name, style="cyan"), told)
+            self._put(table)
+        return count
+
     def _put(self, table: "Table") -> None:
         # rich fills every line up to the screen's width: who copies lines, or pipes them, wants no trailing blanks.
         with self._console.capture() as capture:
@@ -81,7 +106,7 @@ class Rendering:
         from rich.text import Text
 
         table = self._grid()
-        first = [Text(times.shown(change.at, utc=self._utc)), _who(change.actor)]
+        first = [Text(times.shown(change.at, utc=self._utc)), who(change.actor)]
         if self._with_items:
             first.append(Text(self._shortened(output.safe(change.item_key))))
         for what, told in self._lines(change):
@@ -103,19 +128,23 @@ class Rendering:
     def _places(self, name: str, part: AttributeChange) -> Iterator[tuple[str, "Text"]]:
         from rich.text import Text
 
-        found = differences(part.old, part.new, (name,))
+        lines = self._told(differences(part.old, part.new, (name,)))
         shown = 0
-        for (path, member), group in groupby(found, key=lambda place: (place.path, place.member)):
-            shown += 1
+        for shown, line in enumerate(lines, 1):
             if shown > _MOST_PLACES:
-                more = 1 + sum(1 for _ in groupby(found, key=lambda place: (place.path, place.member)))
+                more = 1 + sum(1 for _ in lines)
                 self.cut = True
                 yield "…", Text(f"and {more:,} more places", style="dim")
                 return
-            places = list(group)
-            yield path_text(path), self._members(places) if member else self._step(places[0].old, places[0].new)
+            yield line
         if not shown:
             yield path_text((name,)), Text("the same value", style="dim")
+
+    def _told(self, found: Iterator[Difference]) -> Iterator[tuple[str, "Text"]]:
+        """Yield a line for each place, one for all members that a set gained and lost."""
+        for (path, member), group in groupby(found, key=lambda place: (place.path, place.member)):
+            places = list(group)
+            yield path_text(path), self._members(places) if member else self._step(places[0].old, places[0].new)
 
     def _members(self, places: list[Difference]) -> "Text":
         from rich.text import Text
@@ -168,7 +197,8 @@ class Rendering:
         return f"{text[:_LONGEST_VALUE]}… ({len(text):,} characters)"
 
 
-def _who(actor: Actor | None) -> "Text":
+def who(actor: Actor | None) -> "Text":
+    """Return who made a change, and how that is known, for reading."""
     from rich.text import Text
 
     if actor is None:

@@ -89,7 +89,7 @@ def history(
             break
     if attribute is not None:
         found = (kept for change in found if (kept := narrowed(change, attribute)) is not None)
-    found = _with_callers(islice(found, limit), client, audit_log_table)
+    found = with_callers(islice(found, limit), client, audit_log_table)
     if not _print(found, as_json=as_json, utc=utc, with_items=False):
         what = f"change of {output.safe(attribute)!r} of" if attribute is not None else "change of"
         output.note(f"No {what} {output.safe(item_key)!r} in {table}{_within(begin, end)} is in the trail.")
@@ -119,7 +119,7 @@ def changes(
     target = Target.resolve(state_dir=state)
     client = target.client("dynamodb")
     found = open_trail(target, audit_table, client).table(table, begin, end, newest_first)
-    found = _with_callers(islice(found, limit), client, audit_log_table)
+    found = with_callers(islice(found, limit), client, audit_log_table)
     if not _print(found, as_json=as_json, utc=utc, with_items=True):
         _, why_unread = key_schema(client, table)
         output.note(f"No change of {table}{_within(begin, end)} is in the trail.")
@@ -158,7 +158,7 @@ def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None)
     return AuditHistory(query, audit_table, fetch)
 
 
-def _with_callers(found: "Iterable[AuditedChange]", client: Any, log_table: str) -> "Iterator[AuditedChange]":
+def with_callers(found: "Iterable[AuditedChange]", client: Any, log_table: str) -> "Iterator[AuditedChange]":
     """Yield the changes with the callers that log entries name; where the log cannot be read, as they are."""
     import botocore.exceptions
 

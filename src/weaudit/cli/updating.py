@@ -158,7 +158,7 @@ def audit_log(
     from weaudit.adapters.audit_logs import AuditLogs
     from weaudit.deploy.installation import Installation
     from weaudit.deploy.wire_calls import calls
-    from weaudit.domain.update_answers import logged_record_id
+    from weaudit.domain.item_keys import logged_record_id
 
     installation = Installation.find()
     key = _key(installation, table, record_id)

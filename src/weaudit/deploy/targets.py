@@ -28,6 +28,7 @@ class Target:
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
     engine: bool = False
+    profile: str | None = None  # of the AWS configuration, where it is not the one of the environment
 
     @classmethod
     def resolve(cls, environment: Mapping[str, str] | None = None, *, state_dir: Path | None = None) -> "Target":
@@ -68,7 +69,7 @@ class Target:
             max_pool_connections=32,
             s3={"addressing_style": "path" if self.endpoint else "auto"},
         )
-        core = botocore.session.get_session()
+        core = botocore.session.Session(profile=self.profile)
         core.register_component("data_loader", _service_models())
         session = boto3.session.Session(
             region_name=self.region,

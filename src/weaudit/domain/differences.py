@@ -1,25 +1,33 @@
 """Where two values differ, path by path: ``limits.max[2]`` and not "limits, somewhere"."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from __future__ import annotations
 
-from weaudit.domain.changes import Value
+from collections import namedtuple
+
 from weaudit.domain.images import canonical, canonical_number, same_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Iterator
+
+    from weaudit.domain.changes import Value
 
 _SETS = {"SS": "S", "NS": "N", "BS": "B"}
 
 
-class Difference(NamedTuple):
+class Difference(namedtuple("_Difference", ("path", "old", "new", "member"), defaults=(False,))):
     """One place where two values differ. None as a value means that there is none at this place.
 
     ``path`` leads from the compared value down: names of maps and positions of lists, empty for the value itself.
     ``member`` says that the value is a member that a set gained or lost, or that stayed out of it.
     """
 
+    __slots__ = ()
+
     path: tuple[str | int, ...]
     old: Value | None
     new: Value | None
-    member: bool = False
+    member: bool
 
 
 def differences(old: Value | None, new: Value | None, path: tuple[str | int, ...] = ()) -> Iterator[Difference]:

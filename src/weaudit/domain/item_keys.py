@@ -6,6 +6,9 @@ from hashlib import sha256
 from weaudit.domain.changes import Item
 from weaudit.domain.images import canonical
 
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: a key of an index.
+LONGEST_LOGGED_ID_BYTES = 2048
+
 
 def item_key(keys: Item) -> str:
     """Return the text that names an item in its table; two different keys never give the same text.
@@ -29,3 +32,9 @@ def history_key(table: str, key: str) -> str:
     It is the hex SHA-256 of table, NUL, item key: an index key holds at most 2,048 bytes, an item key may be longer.
     """
     return sha256(f"{table}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def logged_record_id(record_id: str) -> str:
+    """Return the name under which audit_logs has a record: its item key, or the hash of one too long for an index."""
+    raw = record_id.encode()
+    return record_id if len(raw) <= LONGEST_LOGGED_ID_BYTES else f"sha256:{sha256(raw).hexdigest()}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from hashlib import sha256
 
 from weaudit.domain import plain_values
 from weaudit.domain.auditing import iso_time
+from weaudit.domain.item_keys import LONGEST_LOGGED_ID_BYTES, logged_record_id
 from weaudit.domain.item_sizes import LARGEST_ITEM_BYTES, item_bytes
 from weaudit.domain.update_requests import Caller, Settings, UpdateRequest, is_text
 from weaudit.errors import DatabaseError, RecordRejectedError, RequestError, StoreError, ValidationError, WeauditError
@@ -19,8 +19,6 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from weaudit.domain.updating import UpdatePlan
 
 _USER_AGENT = "lambda-function"
-# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: a key of an index.
-_LONGEST_RECORD_ID_BYTES = 2048
 
 
 def success(record_id: str, names: list[str], now_ms: int) -> dict[str, Any]:
@@ -119,12 +117,6 @@ def _entry(
     return entry
 
 
-def logged_record_id(record_id: str) -> str:
-    """Return the name under which audit_logs has a record: its item key, or the hash of one too long for an index."""
-    raw = record_id.encode()
-    return record_id if len(raw) <= _LONGEST_RECORD_ID_BYTES else f"sha256:{sha256(raw).hexdigest()}"
-
-
 def _id_text(found: Any) -> Any:
     if isinstance(found, dict | list):
         try:
@@ -137,7 +129,7 @@ def _id_text(found: Any) -> Any:
 def _storable_text(found: Any) -> str:
     if not is_text(found):
         return ""
-    return str(found).encode("utf-8", "replace").decode()[:_LONGEST_RECORD_ID_BYTES]
+    return str(found).encode("utf-8", "replace").decode()[:LONGEST_LOGGED_ID_BYTES]
 
 
 def _storable(attributes: Any) -> dict[str, Value]:
@@ -149,4 +141,4 @@ def _storable(attributes: Any) -> dict[str, Value]:
         except WeauditError:
             continue
     # Room for the entry's other fields.
-    return found if item_bytes(found) < LARGEST_ITEM_BYTES - 4 * _LONGEST_RECORD_ID_BYTES else {}
+    return found if item_bytes(found) < LARGEST_ITEM_BYTES - 4 * LONGEST_LOGGED_ID_BYTES else {}

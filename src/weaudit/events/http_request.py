@@ -7,8 +7,10 @@ Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-de
 from __future__ import annotations
 
 import base64
+from urllib.parse import parse_qsl, unquote
 
 from weaudit.domain import plain_values
+from weaudit.domain.routes import LARGEST_BODY_BYTES
 from weaudit.errors import InvalidInputError
 
 TYPE_CHECKING = False
@@ -17,9 +19,22 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 
 
 class Request:
-    """What was asked, and by whom as far as API Gateway knows."""
+    """What was asked, and by whom as far as API Gateway knows.
 
-    __slots__ = ("account", "document", "idempotency_key", "identity", "user_agent")
+    ``route`` is ``GET /v1/records/{id}``, "" of a direct call; ``path`` and ``query`` hold decoded parameters, of the
+    query every value of each.
+    """
+
+    __slots__ = (
+        "account",
+        "document",
+        "idempotency_key",
+        "identity",
+        "path",
+        "query",
+        "route",
+        "user_agent",
+    )
 
     def __init__(
         self,
@@ -29,6 +44,9 @@ class Request:
         account: str = "",
         user_agent: str = "",
         idempotency_key: str = "",
+        route: str = "",
+        path: dict[str, str] | None = None,
+        query: dict[str, list[str]] | None = None,
     ) -> None:
         self.document = document
         # The ARN of the IAM identity, or issuer and subject of the token, that API Gateway let through.
@@ -36,6 +54,9 @@ class Request:
         self.account = account
         self.user_agent = user_agent
         self.idempotency_key = idempotency_key
+        self.route = route
+        self.path = path or {}
+        self.query = query or {}
 
 
 def parse(event: Any) -> Request:
@@ -55,6 +76,9 @@ def parse(event: Any) -> Request:
         account=account,
         user_agent=str(_part(context, "http").get("userAgent") or headers.get("user-agent") or ""),
         idempotency_key=headers.get("idempotency-key", ""),
+        route=_route(event),
+        path={name: unquote(str(value)) for name, value in _part(event, "pathParameters").items()},
+        query=_query(event),
     )
 
 
@@ -70,10 +94,35 @@ def document_of(event: Any) -> Any:
     if body is None or body == "":
         return None
     try:
-        text = base64.b64decode(str(body), validate=True).decode() if event.get("isBase64Encoded") else str(body)
+        raw = base64.b64decode(str(body), validate=True) if event.get("isBase64Encoded") else str(body).encode()
+        text = raw.decode()
     except ValueError:
         raise InvalidInputError("the body is not a JSON document in UTF-8") from None
+    if len(raw) > LARGEST_BODY_BYTES:
+        raise InvalidInputError(f"the body is larger than {LARGEST_BODY_BYTES} bytes", {"limit": LARGEST_BODY_BYTES})
     return plain_values.parse(text)
+
+
+def _route(event: dict[str, Any]) -> str:
+    # Payload 2.0 names the route, 1.0 its two halves.
+    if "routeKey" in event:
+        return str(event["routeKey"])
+    return f"{event.get('httpMethod') or ''} {event.get('resource') or ''}".strip()
+
+
+def _query(event: dict[str, Any]) -> dict[str, list[str]]:
+    """Return every value of each parameter. Payload 2.0 joins them by commas, so there the query's text is read."""
+    found: dict[str, list[str]] = {}
+    if "rawQueryString" in event:
+        # A text that is no UTF-8 becomes one that names nothing.
+        for name, value in parse_qsl(str(event["rawQueryString"] or ""), keep_blank_values=True):
+            found.setdefault(name, []).append(value)
+        return found
+    for name, values in _part(event, "multiValueQueryStringParameters").items():
+        found[str(name)] = [str(value) for value in values] if isinstance(values, list) else [str(values)]
+    for name, value in _part(event, "queryStringParameters").items():
+        found.setdefault(str(name), [str(value)])
+    return found
 
 
 def _caller(context: dict[str, Any]) -> tuple[str, str]:

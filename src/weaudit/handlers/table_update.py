@@ -69,7 +69,7 @@ def handle(
     except Exception as error:  # noqa: BLE001 every error has its answer; the cause of DatabaseError is for the log
         status, answer = updating.failure(error, at_ms)
         level = "ERROR" if status >= 500 else "DEBUG"
-        logs.write(level, "update failed", error=answer["error"], why=_cause(error))
+        logs.write(level, "update failed", error=answer["error"], why=logs.cause(error))
         # An id of its own: an update that was made and never answered keeps the entry that was made with it.
         entry = updating.failed_entry(document, settings, caller, answer["error"], at_ms, new_id(), plan)
         if entry is not None:
@@ -82,19 +82,6 @@ def _keep(entry: Any, audit_logs: AuditLogs) -> None:
         audit_logs.put(entry)
     except StoreError as error:
         logs.write("WARNING", "the failed attempt could not be logged", why=str(error))
-
-
-def _cause(error: BaseException) -> str:
-    # Texts of StoreError hold no values of items; of any other error the log gets the kind and the place.
-    if isinstance(error, StoreError):
-        return str(error)
-    cause, place = error.__cause__, error.__traceback__
-    if isinstance(cause, StoreError):
-        return str(cause)
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f" at {place.tb_frame.f_code.co_filename.rpartition('/')[2]}:{place.tb_lineno}" if place else ""
-    return f"{type(error).__name__}{where}"
 
 
 def _uuid4(random: bytes) -> str:

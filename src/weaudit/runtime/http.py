@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
+import time
+from hashlib import sha256
 
+from weaudit.domain import api_answers
+from weaudit.domain.json_texts import compact
 from weaudit.runtime import logs
 
 TYPE_CHECKING = False
@@ -12,33 +15,71 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable
     from typing import Any, Protocol
 
+    Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
+
     class RequestHandler(Protocol):
         """A module of ``weaudit.handlers``."""
 
         def connect(self, environment: Any, /) -> dict[str, Any]:
             """Build the stores from the environment's variables, once for each execution environment."""
 
-        def handle(self, event: Any, /, **stores: Any) -> tuple[int, dict[str, Any]]:
-            """Answer a request: the HTTP status, and the document."""
+        def handle(self, event: Any, /, **stores: Any) -> Answer:
+            """Answer a request: the HTTP status, the document, and headers of its own where it has some.
+
+            The document is plain JSON, its numbers also plain_values.Number, parts of it json_texts.Written. An answer
+            with a ``cache-control`` of its own gets an ETag. What it raises is answered in the one shape of errors.
+            """
 
 
-_HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
+_HEADERS = {
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+}
 
 
-def entry_point(handler: RequestHandler) -> Callable[[Any, Any], dict[str, Any]]:
+def entry_point(handler: RequestHandler) -> Callable[[Any, Any], Any]:
     """Return the ``lambda_handler`` of a function; its stores are built now, while Lambda starts it.
 
-    A direct call gets the bare document, a request of API Gateway its status and headers around it.
+    A direct call gets the bare document, a request of API Gateway its status and headers around it. There every error
+    has the invocation's id in ``details.request_id``: that of the log line.
     """
     stores = handler.connect(os.environ)
 
-    def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
-        status, document = handler.handle(event, **stores)
+    def lambda_handler(event: Any, context: Any) -> Any:
         request_id = getattr(context, "aws_request_id", "")
-        logs.write("INFO", "answered", requestId=request_id, status=status, error=document.get("error"))
-        if not (isinstance(event, dict) and isinstance(event.get("requestContext"), dict)):
+        over_http = isinstance(event, dict) and isinstance(event.get("requestContext"), dict)
+        fields: dict[str, Any] = {"requestId": request_id}
+        if over_http:
+            # What API Gateway's own header and access log name the request by.
+            fields["apiRequestId"] = str(event["requestContext"].get("requestId") or "")
+            fields["route"] = str(event.get("routeKey") or event.get("resource") or "")
+        headers: dict[str, str] = {}
+        try:
+            status, document, *rest = handler.handle(event, **stores)
+            headers = rest[0] if rest else {}
+        except Exception as error:  # noqa: BLE001 every error has its answer; the cause is for the log
+            status, document = api_answers.failure(error, time.time_ns() // 1_000_000)
+            if status >= 500:
+                logs.write("ERROR", "request failed", **fields, why=logs.cause(error))
+        error_code = document.get("error") if status >= 400 else None
+        logs.write("INFO", "answered", **fields, status=status, error=error_code)
+        if not over_http:
             return document
-        body = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        return {"statusCode": status, "headers": dict(_HEADERS), "body": body, "isBase64Encoded": False}
+        if status >= 400:
+            document = {**document, "details": {**(document.get("details") or {}), "request_id": request_id}}
+        return _answer(event, status, compact(document), {**_HEADERS, **headers})
 
     return lambda_handler
+
+
+def _answer(event: dict[str, Any], status: int, body: str, headers: dict[str, str]) -> dict[str, Any]:
+    if headers["cache-control"] != _HEADERS["cache-control"]:
+        headers["etag"] = f'"{sha256(body.encode()).hexdigest()[:32]}"'
+        # https://www.rfc-editor.org/rfc/rfc9110#name-if-none-match
+        given = event.get("headers")
+        known = next((str(v) for k, v in (given or {}).items() if str(k).lower() == "if-none-match"), "")
+        if headers["etag"] in known or known.strip() == "*":
+            del headers["content-type"]
+            status, body = 304, ""
+    return {"statusCode": status, "headers": headers, "body": body, "isBase64Encoded": False}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 
+from weaudit.errors import StoreError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
@@ -26,3 +28,15 @@ def write(level: str, message: str, /, **fields: Any) -> None:
         if os.environ.get(variable):
             line[name] = os.environ[variable]
     print(json.dumps({**line, **fields}, separators=(",", ":")), flush=True)  # noqa: T201 this is the log
+
+
+def cause(error: BaseException) -> str:
+    """Return what may be logged of an error: StoreError's own text, of any other its kind and place, no values."""
+    for found in (error, error.__cause__):
+        if isinstance(found, StoreError):
+            return str(found)
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" at {place.tb_frame.f_code.co_filename.rpartition('/')[2]}:{place.tb_lineno}" if place else ""
+    return f"{type(error).__name__}{where}"

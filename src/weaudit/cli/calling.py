@@ -1,0 +1,226 @@
+"""`weaudit call`: one request of the API, signed, to try a role or to look at an answer."""
+
+import dataclasses
+import os
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote, urlsplit
+
+import typer
+
+from weaudit.cli import output
+from weaudit.errors import DeployError, InvalidInputError, StoreRefusedError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from weaudit.deploy.targets import Target
+
+_PANEL = "The API"
+# An HTTP API gives up after 30 seconds.
+_WAIT_SECONDS = 35
+_UNRESERVED = "-_.~"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel=_PANEL)(call)
+
+
+def call(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET or POST.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="The route, as /v1/health; with its query or without.")],
+    query: Annotated[
+        list[str] | None,
+        typer.Option("--query", "-q", metavar="NAME=VALUE", help="A parameter of the query, as it is: any characters."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", metavar="JSON", help="The body; @FILE for a file's, - for stdin's.")
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option("--header", "-H", metavar="NAME:VALUE", help="A header, such as Idempotency-Key."),
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Sign as this profile of your AWS configuration.")
+    ] = None,
+    role: Annotated[str | None, typer.Option(metavar="ARN", help="Take on this role first, and sign as it.")] = None,
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="Do not sign: with a token in a header, or to see it refused.")
+    ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", envvar="WEAUDIT_API_URL", help="Where the API is.", show_default="of the stack"),
+    ] = None,
+) -> None:
+    """Call the API, signed as who you are, and show what it answers.
+
+    The body goes to stdout; status and headers go to stderr. Exit code 0 where the status is below 400, 2 where the
+    request was wrong (400), 3 where nothing answered, else 1.
+
+    Example: weaudit call GET /v1/tables/Configuration/history --query key=CACHE_TTL_SEC
+    """
+    address, body, headers = _address(path, query), _body(data), _headers(header, data)
+    session, target = _signer(profile, needs_stack=url is None)
+    base = url if url is not None else _base_url(target)
+    if role is not None:
+        session = _as_role(session, role, target)
+    # boto3 itself does not read AWS_REGION.
+    region = os.environ.get("AWS_REGION") or session.region_name or (target.region if target is not None else None)
+    request = (method.upper(), base.rstrip("/") + address, body, headers)
+    status, found, answer = _send(*request, None if unsigned else (session, region))
+    output.note(f"HTTP {status}")
+    for name, value in found.items():
+        output.note(f"{output.safe(name.lower())}: {output.safe(value)}")
+    output.note("")
+    if answer:
+        output.print_text(_shown(answer))
+    if status >= 400:
+        raise typer.Exit(output.EXIT_USAGE if status == 400 else output.EXIT_FAILED)
+
+
+def _address(path: str, query: list[str] | None) -> str:
+    """Return path and query, encoded as a signature needs them; what is encoded already stays so."""
+    if not path.startswith("/"):
+        raise InvalidInputError(f"{path!r} is no path of the API\nIt begins with a slash: /v1/health")
+    bare, _, given = path.partition("?")
+    # A stray + or * would be signed as it stands and be read by the API as encoded.
+    parts = [quote(part, safe=f"%={_UNRESERVED}") for part in given.split("&") if part]
+    for pair in query or ():
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise InvalidInputError(f"--query {pair!r} names no value\nGive it as NAME=VALUE, as in: limit=10")
+        parts.append(f"{quote(name, safe=_UNRESERVED)}={quote(value, safe=_UNRESERVED)}")
+    return quote(bare, safe=f"/%{_UNRESERVED}") + (f"?{'&'.join(parts)}" if parts else "")
+
+
+def _body(data: str | None) -> bytes | None:
+    if data is None:
+        return None
+    try:
+        if data == "-":
+            return sys.stdin.buffer.read()
+        return Path(data[1:]).read_bytes() if data.startswith("@") else data.encode()
+    except OSError as error:
+        raise InvalidInputError(f"--data {data}: {error.strerror or error}") from error
+
+
+def _headers(given: list[str] | None, data: str | None) -> dict[str, str]:
+    headers = {} if data is None else {"Content-Type": "application/json"}
+    for line in given or ():
+        name, colon, value = line.partition(":")
+        if not (name.strip() and colon) or not line.isascii() or not line.isprintable():
+            raise InvalidInputError(f'--header {line!r} is no header\nGive it as NAME:VALUE, as in: If-None-Match:"x"')
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def _signer(profile: str | None, *, needs_stack: bool) -> "tuple[Any, Target | None]":
+    """Return the boto3 session of who signs, and where the stack is looked for."""
+    import boto3
+    import botocore.exceptions
+
+    from weaudit.deploy.targets import Target
+
+    try:
+        session = boto3.session.Session(profile_name=profile)
+    except botocore.exceptions.ProfileNotFound as error:
+        raise InvalidInputError(f"{error}\n`aws configure list-profiles` shows which there are.") from error
+    if not needs_stack:
+        return session, None
+    if profile is None:
+        target = Target.resolve()
+        return boto3.session.Session(
+            region_name=target.region, aws_access_key_id=target.access_key, aws_secret_access_key=target.secret_key
+        ), target
+    # The engine is asked by its own key where its API is; an account, by the profile.
+    target = Target.resolve({**os.environ, "AWS_PROFILE": profile})
+    if not target.engine:
+        target = dataclasses.replace(target, profile=profile)
+    return session, target
+
+
+def _base_url(target: "Target | None") -> str:
+    from botocore.exceptions import ClientError
+
+    from weaudit.deploy import stack
+
+    assert target is not None  # noqa: S101 a stack is looked for where no address was given
+    name = stack.stack_name()
+    advice = "Deploy it (`weaudit up` does, for the embedded engine), or say where the API is by --url."
+    try:
+        found = stack.describe(target, name)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        raise StoreRefusedError(f"the stack {name} cannot be asked where its API is ({code})\n{advice}") from error
+    if found is None or "ApiUrl" not in found.outputs:
+        why = f"there is no stack {name}" if found is None else f"the stack {name} has no API"
+        raise DeployError(f"{why} on {target.describe()}\n{advice}")
+    if target.endpoint is not None:
+        # The engine's own name for an API ends in .localhost, which not every machine resolves.
+        return f"{target.endpoint}/_aws/execute-api/{found.outputs['ApiId']}/$default"
+    return found.outputs["ApiUrl"]
+
+
+def _as_role(session: Any, role: str, target: "Target | None") -> Any:
+    import boto3
+
+    sts = session.client("sts", endpoint_url=target.endpoint if target is not None else None)
+    taken = sts.assume_role(RoleArn=role, RoleSessionName="weaudit-call")["Credentials"]
+    return boto3.session.Session(
+        aws_access_key_id=taken["AccessKeyId"],
+        aws_secret_access_key=taken["SecretAccessKey"],
+        aws_session_token=taken["SessionToken"],
+        region_name=session.region_name,
+    )
+
+
+def _send(
+    method: str, url: str, body: bytes | None, headers: dict[str, str], signer: tuple[Any, str | None] | None
+) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body. Raises StoreUnavailableError where nothing answers."""
+    from botocore.awsrequest import AWSRequest
+    from botocore.exceptions import HTTPClientError
+    from botocore.httpsession import URLLib3Session
+
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise InvalidInputError(f"{url!r} is no address of an API\nIt begins with https://")
+    request = AWSRequest(method, url, data=body, headers=headers)
+    if signer is not None:
+        _sign(request, *signer)
+    try:
+        answer = URLLib3Session(timeout=_WAIT_SECONDS).send(request.prepare())
+    except HTTPClientError as error:
+        raise StoreUnavailableError(f"the API does not answer: {error}") from error
+    return answer.status_code, dict(answer.headers), answer.content
+
+
+def _sign(request: Any, session: Any, region: str | None) -> None:
+    from botocore.auth import SigV4Auth
+
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise InvalidInputError("there are no credentials to sign with\nName a profile by --profile, or --unsigned.")
+    region = _region(request.url) or region
+    if region is None:
+        raise InvalidInputError("nothing says in which region the API is\nSet AWS_REGION, or the profile's region.")
+    SigV4Auth(credentials.get_frozen_credentials(), "execute-api", region).add_auth(request)
+
+
+def _region(url: str) -> str | None:
+    """Return the region that an address of API Gateway names: a signature for another one is refused."""
+    parts = (urlsplit(url).hostname or "").split(".")
+    found = dict(pairwise(parts)).get("execute-api")
+    return found if found != "localhost" else None
+
+
+def _shown(answer: bytes) -> str:
+    """Return a body for reading: JSON indented with all its digits, anything else with no control characters."""
+    from weaudit.cli.plain_json import dumps
+    from weaudit.domain.plain_values import parse
+
+    text = answer.decode("utf-8", errors="backslashreplace")
+    try:
+        return dumps(parse(text))
+    except InvalidInputError:
+        return "\n".join(output.safe(line) for line in text.splitlines())

@@ -1,0 +1,274 @@
+"""`weaudit as-of`, `weaudit diff`: an item as it was, and what changed between two times."""
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from weaudit.cli import output, times
+from weaudit.cli.item_keys import item_keys
+from weaudit.cli.trail import (
+    AuditTableOption,
+    LogTableOption,
+    StateOption,
+    TableOption,
+    key_schema,
+    open_trail,
+    with_callers,
+)
+from weaudit.errors import DeployError, InvalidInputError
+
+if TYPE_CHECKING:
+    from weaudit.adapters.audit_history import AuditHistory
+    from weaudit.deploy.targets import Target
+    from weaudit.domain.changes import Item
+    from weaudit.domain.states import AsOf, Between
+
+Found = TypeVar("Found", "AsOf", "Between")
+
+_TIMES = "ISO 8601, a date (its last moment), or 2h, 3d (that long ago)."
+
+KeyArgument = Annotated[
+    str, typer.Argument(metavar="ITEM_KEY", help="""The item's key; '{"pk": "a", "sk": 7}' where it has parts.""")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, values whole, times in UTC.")]
+UtcOption = Annotated[bool, typer.Option("--utc", help="Show and take times in UTC, not in local time.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("as-of", rich_help_panel="The trail")(as_of)
+    app.command(rich_help_panel="The trail")(diff)
+
+
+def as_of(
+    item_key: KeyArgument,
+    time: Annotated[str | None, typer.Argument(metavar="TIME", help=_TIMES, show_default=False)] = None,
+    sequence: Annotated[
+        str | None, typer.Option("--sequence", "-s", metavar="N", help="After the change with this sequence number.")
+    ] = None,
+    table: TableOption = "Configuration",
+    as_json: JsonOption = False,
+    utc: UtcOption = False,
+    audit_table: AuditTableOption = "Audit",
+    audit_log_table: LogTableOption = "audit_logs",
+    state: StateOption = None,
+) -> None:
+    """Show an item as it was at a time, everything of its second included, or after a certain change.
+
+    It is rebuilt from the trail, also of deleted items and of tables that are gone, and checked by its recorded hash.
+
+    Exit code 1 where the trail does not tell it whole: what is known is shown, and what is not is named.
+
+    Example: weaudit as-of CACHE_TTL_SEC 2h
+    """
+    from weaudit.domain.state_documents import as_of_document
+
+    if (time is None) == (sequence is None):
+        raise InvalidInputError(
+            "give a time or a change's sequence number, one of them\n"
+            "As in `weaudit as-of CACHE_TTL_SEC 2h`, or `weaudit as-of CACHE_TTL_SEC --sequence 1700000000001`."
+        )
+    at = None if time is None else times.parse(time, name="TIME", utc=utc, end=True)
+    trail = _Trail.open(table, audit_table, audit_log_table, state)
+    key, found = trail.first(item_key, lambda key, known: trail.history.as_of(table, key, at, sequence, **known), _told)
+    trail.name_callers(found)
+    if as_json:
+        _print_json(as_of_document(found, table, key, at=at, sequence=sequence))
+    else:
+        _print_state(found, utc=utc)
+        if not _told(found):
+            trail.advise(item_key)
+    raise typer.Exit(output.EXIT_FINE if found.complete else output.EXIT_FAILED)
+
+
+def diff(
+    item_key: KeyArgument,
+    begin: Annotated[str, typer.Argument(metavar="T1", help=f"The item as of then. {_TIMES}", show_default=False)],
+    end: Annotated[str, typer.Argument(metavar="T2", help="Against the item as of then.", show_default=False)],
+    table: TableOption = "Configuration",
+    as_json: JsonOption = False,
+    utc: UtcOption = False,
+    audit_table: AuditTableOption = "Audit",
+    audit_log_table: LogTableOption = "audit_logs",
+    state: StateOption = None,
+) -> None:
+    """Show what changed in an item between two times, place by place.
+
+    Exit code 1 where the trail does not tell both states whole: what is known of both is compared.
+
+    Example: weaudit diff CACHE_TTL_SEC 2024-01-31 2h
+    """
+    from weaudit.domain.state_documents import between_document
+
+    since, until = (times.parse(text, name=name, utc=utc, end=True) for text, name in ((begin, "T1"), (end, "T2")))
+    if since > until:
+        raise InvalidInputError(f"T1 {begin} is after T2 {end}\nGive the earlier time first.")
+    trail = _Trail.open(table, audit_table, audit_log_table, state)
+    key, found = trail.first(
+        item_key, lambda key, known: trail.history.between(table, key, since, until, **known), _both_told
+    )
+    trail.name_callers(found.before, found.after)
+    if as_json:
+        _print_json(between_document(found, table, key, since, until))
+    else:
+        _print_between(found, begin, end)
+        if not _both_told(found):
+            trail.advise(item_key)
+    raise typer.Exit(output.EXIT_FINE if found.complete else output.EXIT_FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trail:
+    """The trail of one table, and what helps to read it: the table as it is now, where there is one."""
+
+    target: "Target"
+    client: Any
+    history: "AuditHistory"
+    table: str
+    audit_table: str
+    audit_log_table: str
+    schema: dict[str, str] | None
+    why_unread: str
+
+    @classmethod
+    def open(cls, table: str, audit_table: str, audit_log_table: str, state: Any) -> "_Trail":
+        from weaudit.deploy.targets import Target
+
+        target = Target.resolve(state_dir=state)
+        client = target.client("dynamodb")
+        schema, why_unread = key_schema(client, table)
+        history = open_trail(target, audit_table, client)
+        return cls(target, client, history, table, audit_table, audit_log_table, schema, why_unread)
+
+    def first(
+        self, item_key: str, ask: Callable[[str, dict[str, Any]], Found], told: Callable[[Found], bool]
+    ) -> tuple[str, Found]:
+        """Return the first item key that the text may mean and that has a trail, with the answer."""
+        found: Found | None = None
+        key = item_key
+        for key in item_keys(item_key, self.schema, self.table):
+            found = ask(key, self._known(key))
+            if told(found):
+                break
+        if found is None or (not found.complete and self._from_birth()):
+            found = ask(key, {**self._known(key), "from_birth": True})
+        return key, found
+
+    def _known(self, key: str) -> dict[str, Any]:
+        return {"live": partial(self._live, key)} if self.schema else {}
+
+    def _live(self, key: str) -> "Item | None":
+        """Return the item as it is now; None where it may not be read."""
+        import botocore.exceptions
+
+        from weaudit.cli.checking import AuditedTable
+        from weaudit.deploy.targets import unwire, wire
+
+        keys = AuditedTable(self.table, "", self.schema or {}, audited_from_birth=False).keys_of(key)
+        try:
+            answer = self.client.get_item(TableName=self.table, Key=unwire(keys), ConsistentRead=True)
+        except botocore.exceptions.ClientError:
+            return None  # reading the trail needs no permission on the table itself
+        item: Item | None = wire(answer.get("Item"))
+        return item
+
+    def _from_birth(self) -> bool:
+        """Whether the table is the one that the stack made together with what audits it."""
+        import botocore.exceptions
+
+        from weaudit.deploy.installation import Installation
+
+        try:
+            found = Installation.find()
+        except (DeployError, botocore.exceptions.ClientError):
+            return False
+        return (found.target, found.configuration_table, found.audit_table) == (
+            self.target,
+            self.table,
+            self.audit_table,
+        )
+
+    def name_callers(self, *states: "AsOf") -> None:
+        """Say who made the changes next to the states, as far as the log of updates tells."""
+        changes = [change for state in states for change in (state.last_change, state.next_change) if change]
+        named = {change.order: change for change in with_callers(changes, self.client, self.audit_log_table)}
+        for state in states:
+            state.last_change = named[state.last_change.order] if state.last_change else None
+            state.next_change = named[state.next_change.order] if state.next_change else None
+
+    def advise(self, item_key: str) -> None:
+        output.note(self.why_unread or f"Is the key {output.safe(item_key)!r} spelled exactly so?")
+        output.note(f"Looked at {self.target.describe()}. A change shows a moment after it was made.")
+
+
+def _told(found: "AsOf") -> bool:
+    return found.last_change is not None or found.next_change is not None
+
+
+def _both_told(found: "Between") -> bool:
+    return _told(found.before) or _told(found.after)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    from weaudit.cli.plain_json import dumps
+
+    _prepare()
+    output.print_text(dumps(document))
+
+
+def _prepare() -> None:
+    if hasattr(sys.stdout, "reconfigure"):
+        # A value may hold what the terminal's encoding cannot show: no reason to stop half way.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _print_state(found: "AsOf", *, utc: bool) -> None:
+    from weaudit.cli.rendering import Rendering, who
+
+    _prepare()
+    rendering = Rendering(output.stdout(), utc=utc, with_items=False)
+    rendering.print_item(found.item or {})
+    last = found.last_change
+    if last is not None:
+        when = f"{times.shown(last.at, utc=utc)} {times.zone_name(utc=utc)}"
+        became = "deleted" if last.event_name == "REMOVE" else "so"
+        output.note(f"It was {became} from {when} on (by {who(last.actor).plain}, sequence {last.sequence}).")
+    elif found.exists is False:
+        output.note("It was not there yet.")
+    if found.next_change is not None:
+        output.note(f"The next change followed at {times.shown(found.next_change.at, utc=utc)}.")
+    _print_problems(found, found.unknown)
+    if rendering.cut:
+        output.note("Long values are cut here: --json shows them whole.")
+
+
+def _print_between(found: "Between", begin: str, end: str) -> None:
+    from weaudit.cli.rendering import Rendering
+
+    _prepare()
+    rendering = Rendering(output.stdout(), utc=True, with_items=False)
+    count = rendering.print_places(found.differences)
+    if found.complete and not count:
+        there = "it was the same" if found.before.exists else "it was not there"
+        output.note(f"Nothing differs: {there} at both times.")
+    for state, text in ((found.before, begin), (found.after, end)):
+        _print_problems(state, (), f"As of {text}: ")
+    _print_unknown(found.unknown)
+    if rendering.cut:
+        output.note("Long values are cut here: --json shows them whole.")
+
+
+def _print_problems(found: "AsOf", unknown: Iterable[str], prefix: str = "") -> None:
+    for problem in found.problems:
+        output.note(f"{prefix}not known whole: {output.safe(problem.message)} ({problem.code}).")
+    _print_unknown(unknown)
+
+
+def _print_unknown(names: Iterable[str]) -> None:
+    told = ", ".join(output.safe(name) for name in names)
+    if told:
+        output.note(f"Nobody can tell: {told}")

@@ -1,0 +1,201 @@
+"""What a request of the API asks for: its route's parameters, checked before anything is read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from weaudit.domain.plain_values import shown
+from weaudit.domain.routes import BY_KEY, Route
+from weaudit.errors import InvalidInputError, RecordNotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Mapping, Sequence
+
+DEFAULT_LIMIT, LARGEST_LIMIT = 50, 1000
+LONGEST_RANGE_DAYS, DEFAULT_RANGE_DAYS = 92, 7
+"""Of a table's changes: every month of a range is sixteen queries, also where it is empty."""
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+LONGEST_OBJECT_KEY_BYTES = 1024
+_LONGEST_SEQUENCE = 40
+_TABLE_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+_HEX = frozenset("0123456789abcdef")
+
+
+class Asked:
+    """A request whose route is known and whose parameters are those of the route, each given once.
+
+    ``path`` holds the parameters of the path, ``query`` those of the query that were given.
+    """
+
+    __slots__ = ("path", "query", "route")
+
+    def __init__(self, route: Route, path: dict[str, str], query: dict[str, str]) -> None:
+        self.route = route
+        self.path = path
+        self.query = query
+
+
+def asked(route_key: str, path: Mapping[str, str], query: Mapping[str, Sequence[str]], function: str) -> Asked:
+    """Return what is asked of ``function``. Raises InvalidInputError that names the parameter, RecordNotFoundError.
+
+    ``query`` has every value that a parameter was given, decoded.
+    """
+    route = BY_KEY.get(route_key)
+    if route is None or route.function != function:
+        raise RecordNotFoundError("There is no such route")
+    known = (*route.required, *route.optional)
+    for name, values in query.items():
+        if name not in known:
+            takes = ", ".join(known) or "none"
+            raise InvalidInputError(
+                f"{shown(name)} is no parameter of {route.key}; it takes: {takes}",
+                {"parameter": shown(name, quoted=False)},
+            )
+        if len(values) != 1:
+            raise _refusal(name, f"is given {len(values)} times: once is right")
+    missing = [name for name in route.required if not (query.get(name) or [""])[0]]
+    if missing:
+        raise InvalidInputError(f"{route.key} needs {', '.join(missing)}", {"missing_fields": missing})
+    return Asked(
+        route,
+        {name: path.get(name, "") for name in route.path_parameters},
+        {name: values[0] for name, values in query.items()},
+    )
+
+
+def limit(found: Asked) -> int:
+    """Return how many elements a page may have. Raises InvalidInputError."""
+    text = found.query.get("limit", str(DEFAULT_LIMIT))
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= LARGEST_LIMIT):
+        raise _refusal("limit", f"must be a number from 1 to {LARGEST_LIMIT}")
+    return int(text)
+
+
+def table(found: Asked) -> str:
+    """Return the table in the path. Raises InvalidInputError where no table can have that name."""
+    name = found.path["table"]
+    if not 3 <= len(name) <= 255 or not _TABLE_NAME.issuperset(name):
+        raise _refusal("table", "must be a table's name: 3 to 255 letters, digits, and _ . -")
+    return name
+
+
+def text(found: Asked, name: str, longest_bytes: int) -> str:
+    """Return an optional text, "" where it is not given. Raises InvalidInputError where it is too long."""
+    given = found.query.get(name, "")
+    if len(given.encode()) > longest_bytes:
+        raise _refusal(name, f"must not have more than {longest_bytes} bytes in UTF-8")
+    return given
+
+
+def image_key(found: Asked) -> str:
+    """Return the key of an image. Raises InvalidInputError where no object can have it."""
+    return text(found, "key", LONGEST_OBJECT_KEY_BYTES)
+
+
+def record_id(found: Asked) -> str:
+    """Return the audit record's id in the path. Raises InvalidInputError where it is none."""
+    given = found.path["id"]
+    if [len(part) for part in given.split("-")] != [8, 4, 4, 4, 12] or not _HEX.issuperset(given.replace("-", "")):
+        raise _refusal("id", "must be the id of an audit record: a UUID in small letters")
+    return given
+
+
+def newest_first(found: Asked) -> bool:
+    """Say whether ``order`` is ``desc``; ``asc`` and none mean the order in time. Raises InvalidInputError."""
+    order = found.query.get("order", "asc")
+    if order not in ("asc", "desc"):
+        raise _refusal("order", "must be asc (oldest first) or desc (newest first)")
+    return order == "desc"
+
+
+def sequence(found: Asked) -> str | None:
+    """Return the sequence number asked for, without leading zeros. Raises InvalidInputError.
+
+    The label of a stream and ``#`` may stand before it: ``2024-01-01T00:00:00.000#1234``.
+    """
+    text = found.query.get("sequence")
+    if text is None:
+        return None
+    label, separator, digits = text.rpartition("#")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= _LONGEST_SEQUENCE) or separator > label:
+        raise _refusal("sequence", f"must be a stream's sequence number: up to {_LONGEST_SEQUENCE} digits")
+    return f"{label}{separator}{digits.lstrip('0') or '0'}"
+
+
+def moment(found: Asked, name: str, *, whole_day: bool = False) -> str | None:
+    """Return a parameter's time as records spell it, ``2024-01-01T00:00:00.000Z``. Raises InvalidInputError.
+
+    Without a zone it is UTC. A date alone is its first instant, or its last where ``whole_day``.
+    """
+    text = found.query.get(name)
+    if text is None:
+        return None
+    try:
+        # Python reads more spellings of ISO 8601 than people do.
+        usual = len(text) >= 10 and text[4] == text[7] == "-" and text[10:11] in ("", "T")
+        time = datetime.fromisoformat(text if usual else "")
+        if len(text) == 10 and whole_day:
+            time += timedelta(days=1) - timedelta(milliseconds=1)
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _refusal(
+            name, "must be a time of ISO 8601, such as 2024-01-01T12:00:00Z (a + in it is %2B), or a date"
+        ) from None
+    return _iso(time)
+
+
+def point(found: Asked) -> tuple[str | None, str | None]:
+    """Return the time or the sequence number that an item is asked as of. Raises InvalidInputError."""
+    if ("at" in found.query) == ("sequence" in found.query):
+        raise InvalidInputError("give either at, a time, or sequence, a sequence number", {"missing_fields": ["at"]})
+    return moment(found, "at"), sequence(found)
+
+
+def two_moments(found: Asked) -> tuple[str, str]:
+    """Return the times ``from`` and ``to``. Raises InvalidInputError."""
+    since, until = (moment(found, name) or "" for name in ("from", "to"))
+    if since > until:
+        raise _refusal("from", "must not be after to")
+    return since, until
+
+
+def check_order(since: str | None, until: str | None) -> None:
+    """Raise InvalidInputError where a range ends before it begins."""
+    if since and until and since > until:
+        raise _refusal("since", "must not be after until")
+
+
+def span(found: Asked, now_ms: int) -> tuple[str, str]:
+    """Return since and until of a table's changes. Raises InvalidInputError.
+
+    ``until`` is now where it is not given (``now_ms``, since 1970), ``since`` seven days before it.
+    """
+    since, until = moment(found, "since"), moment(found, "until", whole_day=True)
+    default = timedelta(days=DEFAULT_RANGE_DAYS)
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    try:
+        last = _time(until) if until else now
+        first = _time(since) if since else last - default
+    except OverflowError:
+        raise _refusal("until", "must not lie within the first seven days of the calendar") from None
+    if first > last:
+        raise _refusal("since", "must not be after until" if until else "must not lie in the future")
+    if last - first > timedelta(days=LONGEST_RANGE_DAYS):
+        raise InvalidInputError(
+            f"since and until must not be more than {LONGEST_RANGE_DAYS} days apart: ask range by range",
+            {"parameter": "since", "limit": LONGEST_RANGE_DAYS},
+        )
+    return _iso(first), _iso(last)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _iso(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _refusal(name: str, reason: str) -> InvalidInputError:
+    return InvalidInputError(f"{name} {reason}", {"parameter": name})

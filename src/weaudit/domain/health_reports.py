@@ -1,0 +1,45 @@
+"""What GET /v1/health answers."""
+
+from __future__ import annotations
+
+from weaudit.domain.auditing import iso_time
+from weaudit.errors import StoreUnavailableError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from typing import Any
+
+    from weaudit.errors import StoreError
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html: while a table is changed, or
+# its key is not to be had, it says so; only in these states it is worked on.
+_WORKING = frozenset(("ACTIVE", "UPDATING"))
+_PROBLEMS = {
+    "MISSING": ("TableMissing", "there is no table {}"),
+    "UNREADABLE": ("TableUnreadable", "the function may not look at the table {}"),
+    "UNAVAILABLE": ("TableUnavailable", "the table {} did not answer"),
+}
+
+
+def state_behind(error: StoreError) -> str:
+    """Return the state of a table that could not be looked at."""
+    if isinstance(error, StoreUnavailableError):
+        return "UNAVAILABLE"
+    return "MISSING" if error.aws_code == "ResourceNotFoundException" else "UNREADABLE"
+
+
+def document(states: dict[str, str], version: str, release: str, now_ms: int) -> dict[str, Any]:
+    """Return version, release and state (``ok``, ``degraded``), each table's state, and what is wrong."""
+    problems = []
+    for name, state in states.items():
+        if state not in _WORKING:
+            code, message = _PROBLEMS.get(state, ("TableNotActive", f"the table {{}} is {state}"))
+            problems.append({"code": code, "message": message.format(name)})
+    return {
+        "state": "degraded" if problems else "ok",
+        "version": version,
+        "release": release,
+        "tables": [{"tableName": name, "state": state} for name, state in states.items()],
+        "problems": problems,
+        "timestamp": iso_time(now_ms),
+    }

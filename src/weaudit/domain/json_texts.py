@@ -1,0 +1,69 @@
+"""JSON as text, without loss.
+
+The ``json`` module would turn 38-digit numbers into floats and leave control characters of the C1 range as they are,
+so the text is written here.
+"""
+
+from __future__ import annotations
+
+import json
+from json.encoder import encode_basestring
+
+from weaudit.domain.plain_values import Number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Iterator
+    from typing import Any
+
+
+class Written(str):
+    """JSON text, part of a document, that is written as it is."""
+
+    __slots__ = ()
+
+
+def compact(value: Any) -> str:
+    """Return JSON text on one line, without spaces; as :func:`dumps` in everything else."""
+    if isinstance(value, str):
+        return str(value) if isinstance(value, (Number, Written)) else _text(value)
+    if isinstance(value, dict):
+        return "{" + ",".join([f"{_text(str(name))}:{compact(part)}" for name, part in value.items()]) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join([compact(part) for part in value]) + "]"
+    return json.dumps(value)
+
+
+def dumps(value: Any, indent: int | None = 2) -> str:
+    """Return JSON text with all digits of a number, non-ASCII kept, and everything a terminal might obey escaped."""
+    return "".join(_written(value, "" if indent is None else "\n", indent or 0))
+
+
+def _written(value: Any, line: str, indent: int) -> Iterator[str]:
+    inner = line + " " * indent
+    comma = f",{inner}" if line else ", "
+    if isinstance(value, dict) and value:
+        start = "{" + inner
+        for name, part in value.items():
+            yield f"{start}{_text(str(name))}: "
+            yield from _written(part, inner, indent)
+            start = comma
+        yield line + "}"
+    elif isinstance(value, list) and value:
+        start = "[" + inner
+        for part in value:
+            yield start
+            yield from _written(part, inner, indent)
+            start = comma
+        yield line + "]"
+    elif isinstance(value, Number):
+        yield str(value)
+    else:
+        yield _text(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _text(text: str) -> str:
+    quoted = encode_basestring(text)
+    if quoted.isprintable():
+        return quoted
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in quoted)

@@ -1,0 +1,76 @@
+"""A page of a bucket's objects: what to ask of S3, and how the answer is told."""
+
+from __future__ import annotations
+
+from weaudit.domain import api_queries, paging
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from typing import Any, Protocol
+
+    from weaudit.domain.api_queries import Asked
+
+    class Listing(Protocol):
+        """What S3 answered (weaudit.adapters.aws.Listing)."""
+
+        objects: list[dict[str, str]]
+        groups: list[str]
+        truncated: bool
+
+
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+_MOST_ENTRIES = 1000
+
+
+class Plan:
+    """What is asked of S3. ``after`` is the last key of the page before, or its last group where ``after_group``."""
+
+    __slots__ = ("after", "after_group", "delimiter", "limit", "prefix")
+
+    def __init__(self, prefix: str, delimiter: str, limit: int, after: str, after_group: bool) -> None:
+        self.prefix = prefix
+        self.delimiter = delimiter
+        self.limit = limit
+        self.after = after
+        self.after_group = after_group
+
+    @property
+    def most_entries(self) -> int:
+        """How many entries to ask for: S3 gives the group that ``after`` lies in once more."""
+        return min(self.limit + self.after_group, _MOST_ENTRIES)
+
+
+def plan(asked: Asked) -> Plan:
+    """Return what a query asks of S3. Raises InvalidInputError."""
+    prefix, delimiter = (
+        api_queries.text(asked, name, api_queries.LONGEST_OBJECT_KEY_BYTES) for name in ("prefix", "delimiter")
+    )
+    kind, after = paging.place_of(asked, 2) or ("", "")
+    return Plan(prefix, delimiter, api_queries.limit(asked), after, kind == "group")
+
+
+def page(asked: Asked, planned: Plan, listing: Listing) -> dict[str, Any]:
+    """Return objects and groups of keys (``prefixes``) in the order of their names, and the cursor of what follows."""
+    entries: list[tuple[str, dict[str, Any] | None]] = [(found["Key"], _document(found)) for found in listing.objects]
+    entries += [(group, None) for group in listing.groups if not (planned.after_group and group == planned.after)]
+    # S3 sorts keys by their bytes in UTF-8, which is the order of their code points.
+    entries.sort(key=lambda entry: entry[0])
+    filled = paging.Page(planned.limit)
+    objects: list[Any] = []
+    prefixes: list[Any] = []
+    for name, document in entries:
+        if not filled.take(name if document is None else document, ["group" if document is None else "key", name]):
+            break
+        (prefixes if document is None else objects).append(filled.elements[-1])
+    filled.more = filled.more or listing.truncated
+    return {"objects": objects, "prefixes": prefixes, "cursor": filled.cursor(asked)}
+
+
+def _document(found: dict[str, str]) -> dict[str, Any]:
+    return {
+        "key": found["Key"],
+        "bytes": int(found["Size"] or 0),
+        "lastModified": found["LastModified"],
+        "eTag": found["ETag"].strip('"'),
+        "storageClass": found["StorageClass"] or "STANDARD",
+    }

@@ -1,0 +1,113 @@
+"""Pages of the API: bounded by elements and by bytes, and the opaque cursor that leads from one to the next."""
+
+from __future__ import annotations
+
+import binascii
+import json
+from hashlib import sha256
+
+from weaudit.domain.json_texts import Written, compact
+from weaudit.errors import InvalidInputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Callable
+    from typing import Any
+
+    from weaudit.domain.api_queries import Asked
+
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: an answer has at most 6 MB.
+PAGE_BYTES = 4_500_000
+_VERSION = 1
+_NOT_OF_THE_QUERY = ("limit", "cursor")
+
+
+class Page:
+    """Elements of one answer, in their order, as JSON text; ``more`` once one did not fit."""
+
+    def __init__(self, limit: int, limit_bytes: int = PAGE_BYTES) -> None:
+        self._limit = limit
+        self._left_bytes = limit_bytes
+        self._limit_bytes = limit_bytes
+        self._place: list[str] | None = None
+        self.elements: list[Written] = []
+        self.more = False
+
+    def take(self, document: Any, place: list[str], smaller: Callable[[Any], Any] | None = None) -> bool:
+        """Add an element, or say that the page is full: then the element is the next page's first.
+
+        ``place`` is where the next page begins: behind this element. An element that is larger than a page by itself
+        is made ``smaller``.
+        """
+        if len(self.elements) >= self._limit:
+            self.more = True
+            return False
+        text = compact(document)
+        size = weight(text)
+        if size > self._limit_bytes and smaller is not None:
+            text = compact(smaller(document))
+            size = weight(text)
+        if self.elements and size > self._left_bytes:
+            self.more = True
+            return False
+        self._left_bytes -= size
+        self.elements.append(Written(text))
+        self._place = place
+        return True
+
+    def skip(self, place: list[str]) -> None:
+        """Leave out an element: the next page begins behind it nevertheless."""
+        self._place = place
+
+    def cursor(self, asked: Asked) -> str | None:
+        """Return the cursor of the next page, None where this is the last."""
+        return cursor(asked, self._place) if self.more and self._place is not None else None
+
+
+def weight(text: str) -> int:
+    """Return the bytes that JSON text takes in Lambda's answer, which quotes it once more."""
+    return len(text.encode()) + text.count('"') + text.count("\\")
+
+
+def cursor(asked: Asked, place: list[str]) -> str:
+    """Return the opaque text that leads this query, whatever its limit, on from ``place``."""
+    text = json.dumps([_VERSION, _seal(asked, place), *place], separators=(",", ":")).encode()
+    return binascii.b2a_base64(text, newline=False).decode().rstrip("=").translate(_TO_URL)
+
+
+def place_of(asked: Asked, parts: int) -> list[str] | None:
+    """Return the place that the query's cursor leads on from, None without one.
+
+    Raises InvalidInputError for a cursor that this very query did not give. ``parts`` is how many a place has at least.
+    """
+    given = asked.query.get("cursor")
+    if given is None:
+        return None
+    try:
+        raw = binascii.a2b_base64((given + "=" * (-len(given) % 4)).translate(_FROM_URL).encode("ascii"))
+        version, seal, *parts_given = json.loads(raw)
+    except (ValueError, TypeError, RecursionError):
+        raise _refused() from None
+    place: list[str] = [part for part in parts_given if isinstance(part, str)]
+    if version != _VERSION or len(place) < parts:
+        raise _refused()
+    if seal != _seal(asked, place) or given != cursor(asked, place):
+        raise _refused()
+    return place
+
+
+_TO_URL = str.maketrans("+/", "-_")
+_FROM_URL = str.maketrans("-_", "+/")
+
+
+def _seal(asked: Asked, place: list[str]) -> str:
+    query = {name: value for name, value in asked.query.items() if name not in _NOT_OF_THE_QUERY}
+    text = json.dumps([asked.route.key, asked.path, query, place], sort_keys=True)
+    return sha256(text.encode()).hexdigest()[:24]
+
+
+def _refused() -> InvalidInputError:
+    return InvalidInputError(
+        "cursor must be the one that the page before gave, and every other parameter but limit as it was for that page",
+        {"parameter": "cursor"},
+    )

@@ -1,0 +1,63 @@
+"""The routes of the HTTP API (CONTRACTS part D), data only: code, template and OpenAPI document are held to this table.
+
+A handler is given a request whose route and parameters were checked by it (:func:`weaudit.domain.api_queries.asked`).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Mapping
+
+LARGEST_BODY_BYTES = 1024 * 1024
+"""A request's body: more than an item of 400 KB takes in JSON, less than what Lambda itself would be given."""
+
+
+class Route:
+    """One route: which function answers it, and which parameters of the query it takes, in the order of its pages.
+
+    ``path`` holds its own parameters as ``{name}``. Every other parameter is refused.
+    """
+
+    __slots__ = ("function", "method", "optional", "path", "required")
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        function: str,  # a name of weaudit.functions
+        required: tuple[str, ...] = (),
+        optional: tuple[str, ...] = (),
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.function = function
+        self.required = required
+        self.optional = optional
+
+    @property
+    def key(self) -> str:
+        """The route as API Gateway names it: ``GET /v1/records/{id}``."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def path_parameters(self) -> tuple[str, ...]:
+        """The names of the parameters in the path, in their order."""
+        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+
+
+_PAGE = ("limit", "cursor")
+_RANGE = ("since", "until")
+
+ROUTES = (
+    Route("GET", "/v1/objects", "list_objects", (), ("prefix", "delimiter", *_PAGE)),
+    Route("GET", "/v1/tables/{table}/history", "read_trail", ("key",), ("attribute", *_RANGE, "order", *_PAGE)),
+    Route("GET", "/v1/tables/{table}/item", "read_trail", ("key",), ("at", "sequence")),
+    Route("GET", "/v1/tables/{table}/diff", "read_trail", ("key", "from", "to")),
+    Route("GET", "/v1/tables/{table}/changes", "read_trail", (), (*_RANGE, *_PAGE)),
+    Route("GET", "/v1/records/{id}", "read_trail"),
+    Route("POST", "/v1/updates", "table_update"),
+    Route("GET", "/v1/images", "read_images", ("key",)),
+    Route("GET", "/v1/health", "health"),
+)
+BY_KEY: Mapping[str, Route] = {route.key: route for route in ROUTES}

@@ -1,0 +1,82 @@
+"""States of an item in the past, and what changed between two of them (docs/formats/states-json.md)."""
+
+from __future__ import annotations
+
+from weaudit.domain.differences import differences
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from weaudit.domain.changes import Item
+    from weaudit.domain.differences import Difference
+    from weaudit.domain.histories import AuditedChange
+
+
+class Problem:
+    """Why a state is not known whole: ``code`` is stable, ``message`` is for people."""
+
+    __slots__ = ("code", "message")
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+
+
+class AsOf:
+    """An item as of a point. Complete means that there is no problem: ``item`` has the hash that was recorded."""
+
+    __slots__ = ("absent", "complete", "exists", "item", "last_change", "next_change", "problems", "unknown")
+
+    def __init__(
+        self,
+        *,
+        exists: bool | None,  # None: the trail does not tell
+        item: Item | None = None,  # what is known of it, in DynamoDB JSON; None where nothing is, or it did not exist
+        problems: tuple[Problem, ...] = (),
+        unknown: tuple[str, ...] = (),  # attributes that were there, or may have been, with a value nobody can tell
+        absent: frozenset[str] = frozenset(),  # attributes that were not there, where that is known one by one
+        last_change: AuditedChange | None = None,  # the one that led to this state; its large values are not read
+        next_change: AuditedChange | None = None,  # the one that ended it
+    ) -> None:
+        self.exists = exists
+        self.item = item
+        self.complete = not problems
+        self.problems = problems
+        self.unknown = unknown
+        self.absent = absent
+        self.last_change = last_change
+        self.next_change = next_change
+
+
+class Between:
+    """What changed between two states of an item, place by place; ``unknown`` names the attributes nobody can compare.
+
+    Where one of the states is not complete, there may be attributes that nobody can name either.
+    """
+
+    __slots__ = ("after", "before", "complete", "differences", "unknown")
+
+    def __init__(
+        self, before: AsOf, after: AsOf, differences: tuple[Difference, ...], unknown: tuple[str, ...]
+    ) -> None:
+        self.before = before
+        self.after = after
+        self.complete = before.complete and after.complete
+        self.differences = differences
+        self.unknown = unknown
+
+
+def between(before: AsOf, after: AsOf) -> Between:
+    """Compare two states: each place that is known of both and differs. Paths begin with the attribute's name."""
+    unknown = set(before.unknown) | set(after.unknown)
+    found: list[Difference] = []
+    for name in sorted((before.item or {}).keys() | (after.item or {}).keys()):
+        if _tells(before, name) and _tells(after, name):
+            old, new = ((state.item or {}).get(name) for state in (before, after))
+            found.extend(differences(old, new, (name,)))
+        else:
+            unknown.add(name)
+    return Between(before, after, tuple(found), tuple(sorted(unknown)))
+
+
+def _tells(state: AsOf, name: str) -> bool:
+    return state.complete or name in (state.item or {}) or name in state.absent

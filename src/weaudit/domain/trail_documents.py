@@ -1,0 +1,103 @@
+"""Changes as plain JSON, as `--json` prints them and the API answers them (docs/formats/trail-json.md)."""
+
+from __future__ import annotations
+
+from weaudit.domain.json_texts import Written, compact
+from weaudit.domain.paging import PAGE_BYTES, weight
+from weaudit.domain.plain_values import plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from typing import Any
+
+    from weaudit.domain.histories import AttributeChange, AuditedChange, ValueReference
+
+
+_VALUES = ("oldValue", "newValue")
+
+
+def document(change: AuditedChange) -> dict[str, Any]:
+    """Return a change as a JSON document with the field names of an audit record; what was not there has no field."""
+    parts = [_attribute(*pair) for pair in zip(change.attributes, change.record_ids, strict=True)]
+    return {**heading(change), "attributes": parts}
+
+
+def heading(change: AuditedChange) -> dict[str, Any]:
+    """Return what a change's document says besides its attributes."""
+    found: dict[str, Any] = {
+        "tableName": change.table,
+        "itemKey": change.item_key,
+        "modificationTime": change.at,
+        "eventName": change.event_name,
+        "sequenceNumber": change.sequence,
+        "changeId": change.change_id,
+        "actor": None if change.actor is None else {"kind": change.actor.kind, "name": change.actor.name},
+        "beforeHash": change.before_hash,
+        "afterHash": change.after_hash,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def record(change: AuditedChange) -> dict[str, Any]:
+    """Return one audit record, given as a change of one attribute, with the record's own fields (audit-record.md).
+
+    Values are plain JSON, the sequence number has no leading zeros, and index keys, which follow from the other
+    fields, are left out.
+    """
+    fields = _attribute(change.attributes[0], change.record_ids[0])
+    return {"id": fields.pop("recordId"), **heading(change), **fields}
+
+
+def without_values(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a change's document, or a record's, without its values: ``oldValueOmitted`` stands in place of each.
+
+    A value that has a reference keeps that alone; any other is in its record, to be had by its id.
+    """
+    if "attributes" in found:
+        return {**found, "attributes": [without_values(part) for part in found["attributes"]]}
+    rest = {name: value for name, value in found.items() if name not in _VALUES}
+    return rest | {f"{name}Omitted": True for name in _VALUES if name in found and f"{name}Ref" not in found}
+
+
+def fitting(found: dict[str, Any]) -> Written:
+    """Return a record's document as text, without its values where it would be larger than an answer may be."""
+    text = compact(found)
+    return Written(text if weight(text) <= PAGE_BYTES else compact(without_values(found)))
+
+
+def cut(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the document of a comparison with as many differences as an answer holds.
+
+    ``differencesOmitted`` counts the others, where there are some.
+    """
+    kept: list[Written] = []
+    left = PAGE_BYTES
+    for place in found["differences"]:
+        text = compact(place)
+        left -= weight(text)
+        if left < 0:
+            break
+        kept.append(Written(text))
+    omitted = len(found["differences"]) - len(kept)
+    return {**found, "differences": kept} | ({"differencesOmitted": omitted} if omitted else {})
+
+
+def _attribute(part: AttributeChange, record_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = {} if part.name is None else {"updatedAttribute": part.name}
+    # NULL is a value and becomes null; what was not there has no field at all.
+    for name, value in (("oldValue", part.old), ("newValue", part.new)):
+        if value is not None:
+            found[name] = plain(value)
+    for name, reference in (("oldValueRef", part.old_ref), ("newValueRef", part.new_ref)):
+        if reference is not None:
+            found[name] = _reference(reference)
+    return {**found, "recordId": record_id}
+
+
+def _reference(reference: ValueReference) -> dict[str, Any]:
+    return {
+        "bucket": reference.bucket,
+        "key": reference.key,
+        "sha256": reference.sha256,
+        "bytes": reference.bytes,
+    }

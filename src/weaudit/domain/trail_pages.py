@@ -1,0 +1,92 @@
+"""Pages of changes: of one item's history, or of a table in time."""
+
+from __future__ import annotations
+
+from weaudit.domain import api_queries, paging
+from weaudit.domain.histories import narrowed
+from weaudit.domain.trail_documents import document, without_values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from weaudit.domain.api_queries import Asked
+    from weaudit.domain.histories import AuditedChange
+
+MOST_READ = 2000
+"""So many changes of an item are looked through for those of one attribute; then the page ends, however few it has."""
+
+
+class HistoryPlan:
+    """Which of an item's changes are asked for; ``beyond_order`` is that of the last one of the page before."""
+
+    __slots__ = ("attribute", "beyond_order", "item_key", "limit", "newest_first", "since", "table", "until")
+
+    def __init__(self, asked: Asked) -> None:
+        """Read a query. Raises InvalidInputError."""
+        self.table = api_queries.table(asked)
+        self.item_key = asked.query["key"]
+        self.attribute = asked.query.get("attribute")
+        self.since = api_queries.moment(asked, "since")
+        self.until = api_queries.moment(asked, "until", whole_day=True)
+        api_queries.check_order(self.since, self.until)
+        self.newest_first = api_queries.newest_first(asked)
+        self.limit = api_queries.limit(asked)
+        (self.beyond_order,) = paging.place_of(asked, 1) or ("",)
+
+
+class ChangesPlan:
+    """Which of a table's changes are asked for; ``given`` are those of the place ``since`` that pages before had."""
+
+    __slots__ = ("given", "limit", "since", "table", "until")
+
+    def __init__(self, asked: Asked, now_ms: int) -> None:
+        """Read a query. Raises InvalidInputError."""
+        self.table = api_queries.table(asked)
+        self.limit = api_queries.limit(asked)
+        place = paging.place_of(asked, 3)
+        self.given: list[str] = []
+        if place is None:
+            self.since, self.until = api_queries.span(asked, now_ms)
+        else:
+            # Now is later for every page, and the last page would be none.
+            self.until, self.since, *self.given = place
+
+    def left(self, changes: Iterable[AuditedChange]) -> Iterator[AuditedChange]:
+        """Yield the changes without those that a page before had."""
+        return (change for change in changes if change.record_ids[0] not in self.given)
+
+
+def history_page(asked: Asked, plan: HistoryPlan, changes: Iterable[AuditedChange]) -> dict[str, Any]:
+    """Return a page of an item's changes."""
+    filled = paging.Page(plan.limit)
+    for number, change in enumerate(changes):
+        if number == MOST_READ:
+            filled.more = True
+            break
+        kept = change if plan.attribute is None else narrowed(change, plan.attribute)
+        if kept is None:
+            filled.skip([change.order])
+        elif not filled.take(document(kept), [change.order], without_values):
+            break
+    return {
+        "tableName": plan.table,
+        "itemKey": plan.item_key,
+        "changes": filled.elements,
+        "cursor": filled.cursor(asked),
+    }
+
+
+def changes_page(asked: Asked, plan: ChangesPlan, changes: Iterable[AuditedChange]) -> dict[str, Any]:
+    """Return a page of a table's changes."""
+    filled = paging.Page(plan.limit)
+    since, given = plan.since, list(plan.given)
+    for change in changes:
+        place = f"{change.at}#{change.sequence.zfill(40)}"
+        if place != since:
+            since, given = place, []
+        given = [*given, change.record_ids[0]]
+        if not filled.take(document(change), [plan.until, since, *given], without_values):
+            break
+    return {"tableName": plan.table, "changes": filled.elements, "cursor": filled.cursor(asked)}

@@ -1,0 +1,51 @@
+"""GET /v1/health: which release runs, and whether what it works on is there. No data is read."""
+
+from __future__ import annotations
+
+import time
+
+from weaudit import __version__
+from weaudit.adapters.aws import Connection, DynamoDB
+from weaudit.domain import api_queries, health_reports
+from weaudit.errors import StoreError
+from weaudit.events import http_request
+from weaudit.runtime import logs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+
+def connect(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Build the store: STACK_TABLES, names with commas between them, and RELEASE, which names what is deployed."""
+    connection = Connection.from_environment("dynamodb", environment)
+    # A table that does not answer is the answer.
+    connection.deadline_s, connection.attempts = 2.0, 2
+    names = [name.strip() for name in environment.get("STACK_TABLES", "").split(",")]
+    return {
+        "call": DynamoDB(connection).call,
+        "tables": [name for name in names if name],
+        "release": environment.get("RELEASE", ""),
+    }
+
+
+def handle(
+    event: Any,
+    *,
+    call: Callable[[str, dict[str, Any]], dict[str, Any]],
+    tables: list[str],
+    release: str,
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+) -> tuple[int, dict[str, Any]]:
+    """Answer with the stack's version and state. Raises RequestError; a store's error is part of the answer."""
+    request = http_request.parse(event)
+    api_queries.asked(request.route, request.path, request.query, "health")
+    states = {}
+    for name in tables:
+        try:
+            states[name] = str(call("DescribeTable", {"TableName": name})["Table"]["TableStatus"])
+        except StoreError as error:
+            logs.write("ERROR", "a table of the stack cannot be reached", table=name, why=str(error))
+            states[name] = health_reports.state_behind(error)
+    return 200, health_reports.document(states, __version__, release, now_ms())

@@ -1,0 +1,30 @@
+"""GET /v1/objects: a bucket's objects, page by page, in the order of their keys."""
+
+from __future__ import annotations
+
+from weaudit.adapters.aws import S3, Connection
+from weaudit.domain import api_queries, object_pages
+from weaudit.events import http_request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Mapping
+    from typing import Any
+
+
+def connect(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Build the store: OBJECTS_BUCKET."""
+    connection = Connection.from_environment("s3", environment)
+    connection.deadline_s = 10.0
+    return {"s3": S3(connection), "bucket": environment.get("OBJECTS_BUCKET", "")}
+
+
+def handle(event: Any, *, s3: S3, bucket: str) -> tuple[int, dict[str, Any]]:
+    """Answer with a page of objects. Raises RequestError, StoreError."""
+    request = http_request.parse(event)
+    asked = api_queries.asked(request.route, request.path, request.query, "list_objects")
+    plan = object_pages.plan(asked)
+    listing = s3.list_objects(
+        bucket, prefix=plan.prefix, delimiter=plan.delimiter, after=plan.after, limit=plan.most_entries
+    )
+    return 200, {"bucket": bucket, **object_pages.page(asked, plan, listing)}

@@ -1,0 +1,51 @@
+"""GET /v1/images: what is known of an image, and links to its renditions that work for a while."""
+
+from __future__ import annotations
+
+import time
+
+from weaudit.adapters.aws import S3, Connection, DynamoDB
+from weaudit.adapters.image_table import ImageTable
+from weaudit.domain import api_queries, image_documents
+from weaudit.domain.auditing import iso_time
+from weaudit.errors import RecordNotFoundError
+from weaudit.events import http_request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+
+def connect(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Build the stores: IMAGES_TABLE (default ``Images``), RENDITIONS_BUCKET, LINK_SECONDS (default: 900).
+
+    A link ends sooner where the function's own credentials do.
+    """
+    dynamodb = Connection.from_environment("dynamodb", environment)
+    dynamodb.deadline_s = 10.0
+    s3 = S3(Connection.from_environment("s3", environment))
+    bucket, seconds = environment.get("RENDITIONS_BUCKET", ""), int(environment.get("LINK_SECONDS") or 900)
+    return {
+        "images": ImageTable(DynamoDB(dynamodb).call, environment.get("IMAGES_TABLE") or "Images"),
+        "link": lambda key: s3.link(bucket, key, seconds),
+        "link_seconds": seconds,
+    }
+
+
+def handle(
+    event: Any,
+    *,
+    images: ImageTable,
+    link: Callable[[str], str],
+    link_seconds: int,
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+) -> tuple[int, dict[str, Any]]:
+    """Answer with an image's row. Raises RequestError, StoreError."""
+    request = http_request.parse(event)
+    asked = api_queries.asked(request.route, request.path, request.query, "read_images")
+    row = images.get(api_queries.image_key(asked))
+    if row is None:
+        raise RecordNotFoundError("There is no image of this key, or it was not processed yet")
+    # The clock is read first: a link never ends before the time that is told.
+    return 200, image_documents.document(row, link, iso_time(now_ms() + 1000 * link_seconds))

@@ -1,0 +1,117 @@
+"""The trail over the API: histories, items as of a time, differences, changes of a table, single records."""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+
+from weaudit.adapters.audit_history import AuditHistory
+from weaudit.adapters.audit_logs import AuditLogs
+from weaudit.adapters.aws import S3, Connection, DynamoDB
+from weaudit.adapters.evidence_bucket import EvidenceBucket
+from weaudit.domain import api_answers, api_queries, trail_documents, trail_pages
+from weaudit.domain.histories import attributed
+from weaudit.domain.state_documents import as_of_document, between_document
+from weaudit.errors import RecordNotFoundError, StoreRefusedError
+from weaudit.events import http_request
+from weaudit.runtime import logs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Any
+
+    from weaudit.domain.api_queries import Asked
+    from weaudit.domain.histories import AuditedChange
+
+    Answer = tuple[int, Any, dict[str, str]]
+
+# So many changes are in memory, with their values, while their callers are looked up.
+_LOOKED_UP = 25
+
+
+def connect(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Build the stores: AUDIT_TABLE (default ``Audit``), AUDIT_LOG_TABLE (default ``audit_logs``), EVIDENCE_BUCKET."""
+    connections = [Connection.from_environment(service, environment) for service in ("dynamodb", "s3")]
+    for connection in connections:
+        connection.deadline_s = 10.0
+    dynamodb = DynamoDB(connections[0])
+    evidence = EvidenceBucket(S3(connections[1]), environment.get("EVIDENCE_BUCKET", ""))
+    audit_table = environment.get("AUDIT_TABLE") or "Audit"
+
+    def query(request: dict[str, Any]) -> dict[str, Any]:
+        return dynamodb.call("Query", request)
+
+    return {
+        "trail": AuditHistory(query, audit_table, evidence.get, leaves_pages=False),
+        "audit_logs": AuditLogs(dynamodb.call, environment.get("AUDIT_LOG_TABLE") or "audit_logs"),
+    }
+
+
+def handle(
+    event: Any,
+    *,
+    trail: AuditHistory,
+    audit_logs: AuditLogs,
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+) -> Answer:
+    """Answer with what the trail tells. Raises RequestError, StoreError."""
+    request = http_request.parse(event)
+    asked = api_queries.asked(request.route, request.path, request.query, "read_trail")
+    kind = asked.route.path.rpartition("/")[2]
+    if kind == "history":
+        plan = trail_pages.HistoryPlan(asked)
+        found = trail.item(
+            plan.table, plan.item_key, plan.since, plan.until, plan.newest_first, beyond_order=plan.beyond_order
+        )
+        return 200, trail_pages.history_page(asked, plan, _with_callers(found, audit_logs)), {}
+    if kind == "changes":
+        span = trail_pages.ChangesPlan(asked, now_ms())
+        found = span.left(trail.table(span.table, span.since, span.until))
+        return 200, trail_pages.changes_page(asked, span, _with_callers(found, audit_logs)), {}
+    if kind == "item":
+        return _as_of(asked, trail)
+    if kind == "diff":
+        table, key = api_queries.table(asked), asked.query["key"]
+        since, until = api_queries.two_moments(asked)
+        document = between_document(trail.between(table, key, since, until), table, key, since, until)
+        return 200, trail_documents.cut(document), {}
+    return _record(asked, trail)
+
+
+def _as_of(asked: Asked, trail: AuditHistory) -> Answer:
+    table, key = api_queries.table(asked), asked.query["key"]
+    at, sequence = api_queries.point(asked)
+    state = trail.as_of(table, key, at, sequence)
+    document = as_of_document(state, table, key, at=at, sequence=sequence)
+    if sequence is None:
+        return 200, document, {}
+    # What came next is not known for ever; without it the state after a change is always the same answer.
+    document.pop("nextChange", None)
+    last = state.last_change
+    settled = state.complete and last is not None and last.sequence == sequence.rpartition("#")[2]
+    return 200, document, {"cache-control": api_answers.KEPT_FOR_EVER} if settled else {}
+
+
+def _record(asked: Asked, trail: AuditHistory) -> Answer:
+    change = trail.record(api_queries.record_id(asked))
+    if change is None:
+        raise RecordNotFoundError("No audit record has this id")
+    whole = not any(part.lost for part in change.attributes)
+    document = trail_documents.fitting(trail_documents.record(change))
+    return 200, document, {"cache-control": api_answers.KEPT_FOR_EVER} if whole else {}
+
+
+def _with_callers(found: Iterable[AuditedChange], audit_logs: AuditLogs) -> Iterator[AuditedChange]:
+    """Yield the changes with the callers that log entries name; where the log may not be read, as they are."""
+    waiting = iter(found)
+    while some := list(islice(waiting, _LOOKED_UP)):
+        entries: dict[str, Any] = {}
+        log_ids = [change.change_id for change in some if change.change_id]
+        if log_ids:
+            try:
+                entries = audit_logs.get(log_ids)
+            except StoreRefusedError as error:
+                logs.write("WARNING", "callers of logged updates are not told", why=str(error))
+        for change in some:
+            yield attributed(change, entries.get(change.change_id or ""))

@@ -1,0 +1,123 @@
+"""A cursor leads one query on, from one place, and nothing else; pages end by elements and by bytes."""
+
+import base64
+import json
+import string
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weaudit.domain import paging
+from weaudit.domain.api_queries import Asked, asked
+from weaudit.domain.json_texts import compact
+from weaudit.errors import InvalidInputError
+
+TABLE = {"table": "Configuration"}
+any_text = st.text(st.characters(codec="utf-8"), max_size=30)
+places = st.lists(any_text, min_size=1, max_size=4)
+history = "GET /v1/tables/{table}/history"
+
+
+def query(route: str = history, path: dict[str, str] | None = None, **parameters: str) -> Asked:
+    given_parameters = parameters if route != history else {"key": "k", **parameters}
+    lists = {name: [value] for name, value in given_parameters.items()}
+    return asked(route, path or TABLE, lists, "list_objects" if route == "GET /v1/objects" else "read_trail")
+
+
+@given(places, st.sampled_from(["1", "7", "1000"]))
+def test_a_cursor_brings_back_its_place_whatever_the_limit(place: list[str], limit: str) -> None:
+    text = paging.cursor(query(), place)
+    assert set(text) <= set(string.ascii_letters + string.digits + "-_")
+    assert paging.place_of(query(limit=limit, cursor=text), len(place)) == place
+
+
+@given(places, st.data())
+def test_a_cursor_that_anybody_touched_is_refused(place: list[str], data: st.DataObject) -> None:
+    text = paging.cursor(query(), place)
+    at = data.draw(st.integers(0, len(text) - 1))
+    letter = data.draw(st.sampled_from(string.ascii_letters + string.digits + "-_=+/ é"))
+    damaged = data.draw(st.sampled_from([text[:at] + letter + text[at + 1 :], text[:at], text + letter, letter]))
+    if damaged == text:
+        return
+    with pytest.raises(InvalidInputError):
+        paging.place_of(query(cursor=damaged), 1)
+
+
+@given(any_text)
+def test_a_text_that_is_no_cursor_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError):
+        paging.place_of(query(cursor=text), 1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[], {}, 1, None, [1], [1, "seal"], [2, "seal", "x"], [1, 2, 3], "[" * 5000],
+    ids=lambda found: repr(found)[:20],
+)
+def test_json_of_another_shape_is_refused(content: Any) -> None:
+    raw = content if isinstance(content, str) else json.dumps(content)
+    with pytest.raises(InvalidInputError):
+        paging.place_of(query(cursor=base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")), 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        query(key="other"),
+        query(attribute="a"),
+        query(order="desc"),
+        query(since="2024-01-01"),
+        query(path={"table": "Others"}),
+        query("GET /v1/tables/{table}/changes"),
+        query("GET /v1/objects"),
+    ],
+    ids=lambda found: f"{found.route.key} {found.query}",
+)
+def test_a_cursor_of_another_query_is_refused(other: Asked) -> None:
+    text = paging.cursor(query(), ["place"])
+    with pytest.raises(InvalidInputError) as refused:
+        paging.place_of(Asked(other.route, other.path, {**other.query, "cursor": text}), 1)
+    assert refused.value.details == {"parameter": "cursor"}
+    assert paging.place_of(query(cursor=text), 1) == ["place"]
+
+
+def test_a_place_with_too_few_parts_is_refused() -> None:
+    with pytest.raises(InvalidInputError):
+        paging.place_of(query(cursor=paging.cursor(query(), ["place"])), 2)
+
+
+@given(st.lists(any_text, max_size=12), st.integers(1, 6), st.integers(1, 80))
+def test_pages_lose_nothing_and_keep_to_both_bounds(texts: list[str], limit: int, limit_bytes: int) -> None:
+    left, pages = list(texts), 0
+    seen: list[str] = []
+    while True:
+        page = paging.Page(limit, limit_bytes)
+        for text in left:
+            if not page.take(text, [text]):
+                break
+        assert len(page.elements) <= limit
+        total = sum(map(paging.weight, page.elements))
+        assert total <= limit_bytes or len(page.elements) == 1
+        seen += map(json.loads, page.elements)
+        left = left[len(page.elements) :]
+        pages += 1
+        assert page.more == bool(left)
+        assert (page.cursor(query()) is None) == (not left)
+        if not left:
+            break
+    assert seen == texts
+    assert pages <= max(len(texts), 1)
+
+
+def test_an_element_larger_than_a_page_is_made_smaller() -> None:
+    page = paging.Page(10, 20)
+    assert page.take({"value": "x" * 100}, ["1"], lambda _found: {"cut": True})
+    assert page.elements == ['{"cut":true}']
+
+
+@given(any_text)
+def test_the_weight_is_what_json_in_json_takes(text: str) -> None:
+    inner = compact({"a": text})
+    assert paging.weight(inner) == len(json.dumps(inner, ensure_ascii=False).encode()) - 2

@@ -1,0 +1,319 @@
+"""The trail over the API: every change on one page, values whole, answers that never change marked so."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from tests.api_events import Api, first, second
+from tests.strategies import change
+from tests.trails import changed, make_audit_table, write
+from weaudit.adapters.audit_history import AuditHistory
+from weaudit.adapters.audit_logs import AuditLogs
+from weaudit.deploy.targets import unwire, wire
+from weaudit.domain.changes import Change
+from weaudit.errors import StoreRefusedError, StoreUnavailableError
+from weaudit.handlers import read_trail
+
+START_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
+NOW_MS = START_MS + 6 * 24 * 3_600_000
+HISTORY, ITEM, DIFF, CHANGES = (f"/v1/tables/{{table}}/{name}" for name in ("history", "item", "diff", "changes"))
+TABLE = {"table": "Configuration"}
+DIGITS = "0.10000000000000000000000000000000000001"
+
+
+class Stores:
+    """An Audit table in moto, log entries in memory, and what was asked of both."""
+
+    def __init__(self) -> None:
+        self.client = boto3.client("dynamodb", "eu-west-1", aws_access_key_id="a", aws_secret_access_key="s")
+        make_audit_table(self.client)
+        self.entries: dict[str, Any] = {}
+        self.objects: dict[str, bytes] = {}
+        self.fault: Exception | None = None
+        self.log_fault: Exception | None = None
+        trail = AuditHistory(self.query, "Audit", lambda _bucket, key: self.objects.get(key), leaves_pages=False)
+        self.api = Api(read_trail, trail=trail, audit_logs=AuditLogs(self.logs, "audit_logs"), now_ms=lambda: NOW_MS)
+
+    def query(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.fault:
+            raise self.fault
+        found: dict[str, Any] = wire(self.client.query(**unwire(request)))
+        return found
+
+    def logs(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        assert operation == "BatchGetItem"
+        if self.log_fault:
+            raise self.log_fault
+        keys = [key["log_id"]["S"] for key in body["RequestItems"]["audit_logs"]["Keys"]]
+        return {"Responses": {"audit_logs": [self.entries[key] for key in keys if key in self.entries]}}
+
+    def write(self, *changes: Change) -> list[Any]:
+        return write(self.client, changes)
+
+
+@pytest.fixture
+def stores() -> Iterator[Stores]:
+    with mock_aws():
+        yield Stores()
+
+
+def counting(key: str, count: int, **fields: Any) -> Iterator[Change]:
+    images = [None, *({"v": {"N": str(number)}} for number in range(count))]
+    return changed(key, images, at_ms=START_MS, **fields)
+
+
+def pages(api: Api, route: str, **query: str) -> Iterator[list[Any]]:
+    cursor: str | None = ""
+    while cursor is not None:
+        found = api.get(route, TABLE, **query, **({"cursor": cursor} if cursor else {}))
+        yield found["changes"]
+        cursor = found["cursor"]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_history_comes_page_by_page_each_change_once(stores: Stores, order: str) -> None:
+    key = "a/b?c=d&é +"
+    stores.write(*counting(key, 23), *counting("other", 5, first=100))
+    found = list(pages(stores.api, HISTORY, key=key, limit="5", order=order))
+    assert [len(page) for page in found] == [5, 5, 5, 5, 3]
+    told = [one["sequenceNumber"] for one in itertools.chain(*found)]
+    assert told == sorted(set(told), reverse=order == "desc")
+    assert len(told) == 23
+    assert {one["itemKey"] for one in itertools.chain(*found)} == {key}
+
+
+def test_a_last_page_that_is_full_has_no_cursor(stores: Stores) -> None:
+    stores.write(*counting("k", 4))
+    assert [len(page) for page in pages(stores.api, HISTORY, key="k", limit="2")] == [2, 2]
+    assert stores.api.get(HISTORY, TABLE, key="nobody") == {
+        "tableName": "Configuration",
+        "itemKey": "nobody",
+        "changes": [],
+        "cursor": None,
+    }
+
+
+def test_a_history_is_narrowed_to_a_range_and_an_attribute(stores: Stores) -> None:
+    rest = ({"v": {"N": str(n)}, "w": {"N": str(n // 10)}} for n in range(40))
+    stores.write(*changed("k", [None, *rest], at_ms=START_MS))
+    found = list(itertools.chain(*pages(stores.api, HISTORY, key="k", attribute="w", limit="2")))
+    assert [part["newValue"] for one in found for part in one["attributes"]] == [0, 1, 2, 3]
+    query = {"since": "2024-01-01T00:00:05Z", "until": "2024-01-01T00:00:07Z"}
+    found = stores.api.get(HISTORY, TABLE, key="k", **query)["changes"]
+    assert [one["modificationTime"][17:19] for one in found] == ["05", "06", "07"]
+
+
+def test_a_search_for_an_attribute_ends_a_page_before_it_has_read_everything(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weaudit.domain.trail_pages.MOST_READ", 10)
+    stores.write(*counting("k", 25))
+    found = list(pages(stores.api, HISTORY, key="k", attribute="nothing"))
+    assert found == [[], [], []]
+
+
+def test_a_tables_changes_come_page_by_page_also_those_of_one_instant(stores: Stores) -> None:
+    several = [counting(f"k{number}", 7, every_ms=1000, first=100 * number) for number in range(12)]
+    stores.write(*itertools.chain(*several))
+    found = list(pages(stores.api, CHANGES, limit="10", since="2024-01-01"))
+    assert [len(page) for page in found] == [10] * 8 + [4]
+    told = [(one["modificationTime"], one["sequenceNumber"]) for one in itertools.chain(*found)]
+    assert told == sorted(told)
+    named = {(one["itemKey"], one["sequenceNumber"]) for one in itertools.chain(*found)}
+    assert len(named) == 84
+
+
+def test_a_range_that_ends_now_ends_where_the_first_page_said(stores: Stores) -> None:
+    stores.write(*counting("k", 3))
+    page = stores.api.get(CHANGES, TABLE, limit="1")
+    late = changed("k2", [None, {"v": {"N": "9"}}], at_ms=NOW_MS + 1000, first=50)
+    stores.write(*late)
+    told = [page["changes"][0]["itemKey"]]
+    while page["cursor"]:
+        page = stores.api.get(CHANGES, TABLE, limit="1", cursor=page["cursor"])
+        told += [one["itemKey"] for one in page["changes"]]
+    assert told == ["k", "k", "k"]
+
+
+def test_values_keep_every_digit_and_type(stores: Stores) -> None:
+    image = {
+        "key": {"S": "k"},
+        "n": {"N": DIGITS},
+        "s": {"SS": ["b", "a"]},
+        "z": {"NULL": True},
+        "c": {"S": "\x9b\x1b"},
+    }
+    stores.write(change(None, image))
+    body = stores.api.answer(second(f"GET {HISTORY}", TABLE, key="k"))["body"]
+    assert f'"n":{DIGITS},' in body
+    assert "\\u009b\\u001b" in body
+    assert stores.api.get(ITEM, TABLE, key="k", at="2024-01-02")["item"]["s"] == {"SS": ["b", "a"]}
+
+
+def test_a_page_of_large_changes_ends_by_its_bytes(stores: Stores) -> None:
+    images = [None, *({"v": {"S": letter * 150_000}} for letter in "abcdefghijklmnopqrstuvwxyz")]
+    stores.write(*changed("k", images, at_ms=START_MS))
+    found = list(pages(stores.api, HISTORY, key="k", limit="1000"))
+    assert len(found) > 1
+    assert all(len(page) > 10 for page in found[:-1])
+    assert sum(map(len, found)) == 26
+
+
+def test_a_change_larger_than_an_answer_comes_without_its_values(stores: Stores) -> None:
+    worst = [{f"a{n}": {"S": "\x01" * 39_000 + letter} for n in range(9)} for letter in "ab"]
+    stores.write(*changed("k", worst, at_ms=START_MS))
+    [modified] = stores.api.get(HISTORY, TABLE, key="k")["changes"]
+    assert all(part["oldValueOmitted"] and part["newValueOmitted"] for part in modified["attributes"])
+    record = stores.api.get("/v1/records/{id}", {"id": modified["attributes"][0]["recordId"]})
+    assert record["newValue"] == "\x01" * 39_000 + "b"
+
+
+def test_an_item_as_of_then(stores: Stores) -> None:
+    stores.write(*counting("k", 5))
+    at = stores.api.answer(second(f"GET {ITEM}", TABLE, key="k", at="2024-01-01T00:00:02Z"))
+    document = json.loads(at["body"])
+    assert (document["exists"], document["complete"], document["item"]) == (True, True, {"key": "k", "v": 2})
+    assert document["nextChange"]["modificationTime"] == "2024-01-01T00:00:03.000Z"
+    assert at["headers"]["cache-control"] == "no-store"
+    gone = stores.api.get(ITEM, TABLE, key="k", at="2023-12-31")
+    assert (gone["exists"], gone["complete"], gone["item"]) == (None, False, None)
+    assert gone["problems"][0]["code"] == "BeforeFirstRecord"
+
+
+def test_what_never_changes_may_be_kept(stores: Stores) -> None:
+    stores.write(*counting("k", 5))
+    sequence = str(10**21 + 3)
+    for event in (
+        second(f"GET {ITEM}", TABLE, key="k", sequence=sequence),
+        first(f"GET {ITEM}", TABLE, key="k", sequence=sequence),
+    ):
+        answer = stores.api.answer(event)
+        assert answer["headers"]["cache-control"] == "private, max-age=31536000, immutable"
+        assert json.loads(answer["body"])["item"] == {"key": "k", "v": 2}
+        again = stores.api.answer({**event, "headers": {"If-None-Match": f'"other", W/{answer["headers"]["etag"]}'}})
+        assert (again["statusCode"], again["body"]) == (304, "")
+        assert again["headers"]["etag"] == answer["headers"]["etag"]
+        assert stores.api.answer({**event, "headers": {"if-none-match": '"other"'}})["statusCode"] == 200
+    newest = stores.api.answer(second(f"GET {ITEM}", TABLE, key="k", sequence=str(10**21 + 5)))
+    stores.write(*changed("k", [{"v": {"N": "4"}}, {"v": {"N": "5"}}], at_ms=START_MS + 9000, first=9))
+    later = stores.api.answer(second(f"GET {ITEM}", TABLE, key="k", sequence=str(10**21 + 5)))
+    assert newest == later
+    between = stores.api.answer(second(f"GET {ITEM}", TABLE, key="k", sequence=str(10**21 + 7)))
+    assert between["headers"]["cache-control"] == "no-store"
+    assert "etag" not in between["headers"]
+
+
+def test_a_record_by_its_id(stores: Stores) -> None:
+    stores.write(*counting("k", 2))
+    [inserted, modified] = stores.api.get(HISTORY, TABLE, key="k")["changes"]
+    record_id = modified["attributes"][0]["recordId"]
+    record = stores.api.get("/v1/records/{id}", {"id": record_id})
+    assert record == {
+        "id": record_id,
+        "tableName": "Configuration",
+        "itemKey": "k",
+        "modificationTime": "2024-01-01T00:00:01.000Z",
+        "eventName": "MODIFY",
+        "sequenceNumber": str(10**21 + 2),
+        "beforeHash": inserted["afterHash"],
+        "afterHash": modified["afterHash"],
+        "updatedAttribute": "v",
+        "oldValue": 0,
+        "newValue": 1,
+    }
+    kept = stores.api.answer(second("GET /v1/records/{id}", {"id": record_id}))
+    assert kept["headers"]["cache-control"].endswith("immutable")
+    status, refused = stores.api.refused("/v1/records/{id}", {"id": record_id.replace("a", "b").replace("1", "2")})
+    assert (status, refused["error"]) == (404, "RecordNotFoundError")
+
+
+def test_a_record_whose_large_value_is_lost_says_so_and_may_not_be_kept(stores: Stores) -> None:
+    [record] = stores.write(change(None, {"key": {"S": "k"}, "v": {"S": "x"}}))
+    body = json.dumps({"M": {"v": {"S": "y"}}}).encode()
+    reference = {"bucket": {"S": "b"}, "key": {"S": "spill/1"}, "sha256": {"S": "0" * 64}, "bytes": {"N": "9"}}
+    spilled = {**{k: v for k, v in record.items() if k != "newValue"}, "newValueRef": {"M": reference}}
+    stores.client.put_item(TableName="Audit", Item=unwire(spilled))
+    stores.objects["spill/1"] = body
+    answer = stores.api.answer(second("GET /v1/records/{id}", {"id": record["id"]["S"]}))
+    document = json.loads(answer["body"])
+    assert "newValue" not in document
+    assert document["newValueRef"] == {"bucket": "b", "key": "spill/1", "sha256": "0" * 64, "bytes": 9}
+    assert answer["headers"]["cache-control"] == "no-store"
+
+
+def test_what_changed_between_two_times(stores: Stores) -> None:
+    stores.write(*counting("k", 5))
+    found = stores.api.get(DIFF, TABLE, key="k", from_="2024-01-01T00:00:01Z", to="2024-01-01T00:00:04Z")
+    assert found["complete"] is True
+    assert found["differences"] == [{"path": ["v"], "oldValue": 1, "newValue": 4}]
+
+
+def test_a_comparison_larger_than_an_answer_counts_what_it_leaves_out(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weaudit.domain.trail_documents.PAGE_BYTES", 1000)
+    sets = [{"v": {"SS": [f"{letter}{number}" for number in range(40)]}} for letter in "ab"]
+    stores.write(*changed("k", [None, *sets], at_ms=START_MS))
+    found = stores.api.get(DIFF, TABLE, key="k", from_="2024-01-01T00:00:00Z", to="2024-01-01T00:00:01Z")
+    assert 10 < len(found["differences"]) < 25
+    assert len(found["differences"]) + found["differencesOmitted"] == 80
+
+
+def test_a_logged_update_names_its_caller(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
+    images = [{"key": {"S": "k"}, "v": {"N": "1"}}, {"key": {"S": "k"}, "v": {"N": "2"}, "_weaudit": {"S": "log-1"}}]
+    stores.write(change(None, images[0]), change(*images, sequence="100000000000000000002"))
+    entry = {"log_id": "log-1", "table_name": "Configuration", "record_id": "k", "status": "success", "caller": "ada"}
+    stores.entries["log-1"] = {name: {"S": text} for name, text in entry.items()}
+    assert stores.api.get(HISTORY, TABLE, key="k")["changes"][1]["actor"] == {"kind": "logged", "name": "ada"}
+    capsys.readouterr()
+    stores.log_fault = StoreRefusedError("BatchGetItem: AccessDeniedException (HTTP 400)")
+    assert "actor" not in stores.api.get(HISTORY, TABLE, key="k")["changes"][1]
+    assert "callers of logged updates are not told" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "fault", [StoreUnavailableError("Query: no answer"), StoreRefusedError("secret"), KeyError("v")]
+)
+def test_a_failing_store_is_told_to_the_log_alone(
+    stores: Stores, fault: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stores.fault = fault
+    status, document = stores.api.refused(HISTORY, TABLE, key="k")
+    assert (status, document["error"]) == (500, "DatabaseError")
+    assert document["message"] == "The request could not be answered"
+    failed, answered = map(json.loads, capsys.readouterr().out.splitlines())
+    assert failed["requestId"] == answered["requestId"] == document["details"]["request_id"]
+    assert (failed["level"], answered["status"], answered["apiRequestId"]) == ("ERROR", 500, "gateway-1")
+    assert failed["why"].startswith(type(fault).__name__ if isinstance(fault, KeyError) else str(fault))
+
+
+@pytest.mark.parametrize(
+    "event", [{}, {"key": "k"}, [], None, {"requestContext": {}}, {"requestContext": {}, "routeKey": 7}]
+)
+def test_what_is_no_request_of_a_route_is_refused(stores: Stores, event: Any) -> None:
+    found = stores.api.answer(event)
+    document = found if "error" in found else json.loads(found["body"])
+    assert document["error"] == "RecordNotFoundError"
+
+
+@pytest.mark.parametrize(
+    ("route", "path", "query", "parameter"),
+    [
+        (HISTORY, TABLE, {"key": "k", "order": "up"}, "order"),
+        (HISTORY, TABLE, {"key": "k", "since": "2024-02-01", "until": "2024-01-01"}, "since"),
+        (HISTORY, {"table": "no table"}, {"key": "k"}, "table"),
+        (ITEM, TABLE, {"key": "k", "at": "then"}, "at"),
+        (DIFF, TABLE, {"key": "k", "from": "2024-01-02", "to": "2024-01-01"}, "from"),
+        (CHANGES, TABLE, {"cursor": "x"}, "cursor"),
+        (CHANGES, TABLE, {"key": "k"}, "key"),
+    ],
+)
+def test_a_bad_parameter_is_named(stores: Stores, route: str, path: Any, query: Any, parameter: str) -> None:
+    status, document = stores.api.refused(route, path, **query)
+    assert (status, document["error"]) == (400, "InvalidInputError")
+    assert document["details"]["parameter"] == parameter
