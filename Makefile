@@ -1,7 +1,7 @@
 # Everything that people and CI run. Each target makes its environment, in .venv, with this machine's Python.
 #
 #   make demo      see a change become audit records: starts the embedded engine and shows the trail
-#   make test      all tests (ARGS="-k history" for some)
+#   make test      all tests, by several workers (ARGS="-k history" for some, ARGS="-n 0" by one process)
 #   make lint      what has to be clean before a change is merged; changes nothing
 #   make fmt       rewrite the sources in the one format
 #   make bench     measure, each against its reference
@@ -10,6 +10,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# More workers than a small machine has cores: much of a test's time is waiting for an engine that it started.
+WORKERS ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,7 +29,7 @@ demo: $(VENV)/run.stamp
 	@$(BIN)/weaudit demo
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -53,6 +55,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 requirements:
 	$(COMPILE) --extra local pyproject.toml -o requirements/run.txt
 	$(COMPILE) --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+	$(COMPILE) -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 	$(COMPILE) --extra bench -c requirements/run.txt -c requirements/dev.txt pyproject.toml -o requirements/bench.txt
 
 clean:
@@ -68,19 +71,27 @@ $(BIN)/python:
 	@echo "making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(BIN)/python
+# pyvips comes as source only. What builds it is installed first, and pip's own isolated build, whose requirements nobody
+# checks, is off.
+CHECKED := $(PIP) install --require-hashes --no-build-isolation
+
+$(VENV)/build.stamp: requirements/build.txt | $(BIN)/python
+	@$(CHECKED) --only-binary=:all: -r requirements/build.txt
+	@touch $@
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml $(VENV)/build.stamp | $(BIN)/python
 	@echo "installing what the command line and the engine need (requirements/run.txt)"
-	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(CHECKED) -r requirements/run.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml $(VENV)/build.stamp | $(BIN)/python
 	@echo "installing what tests and linters need (requirements/dev.txt)"
-	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(CHECKED) -r requirements/dev.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/run.stamp
 
 $(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
 	@echo "installing what the benchmarks compare with (requirements/bench.txt)"
-	@$(PIP) install --require-hashes -r requirements/bench.txt
+	@$(CHECKED) -r requirements/bench.txt
 	@touch $@

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import api_cost, batch_cost, cold_start, engine_rate, update_cost
+from bench import api_cost, batch_cost, cold_start, engine_rate, image_cost, invocation_cost, update_cost
 from bench.reports import Report
 
 BENCHMARKS: dict[str, Callable[[bool], Report]] = {
@@ -16,6 +16,8 @@ BENCHMARKS: dict[str, Callable[[bool], Report]] = {
     "batch_cost": batch_cost.run,
     "cold_start": cold_start.run,
     "engine_rate": engine_rate.run,
+    "invocation_cost": invocation_cost.run,
+    "image_cost": image_cost.run,
     "update_cost": update_cost.run,
 }
 RESULTS = Path(__file__).with_name("results")

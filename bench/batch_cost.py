@@ -1,6 +1,7 @@
 """How much CPU and wall time does a stream event of 100 updates cost, in a warm function?
 
-Variants take turns, five events a turn: the first event after a pause costs more than the next, for every variant.
+Variants take turns, five events a turn (one, with --quick): the first event after a pause costs more than the next, for
+every variant.
 Updates of one attribute of ten are what most ratios are taken from: two images are hashed for each single record.
 Updates of three attributes are measured beside them, because an event of more records suits batches better.
 """
@@ -18,19 +19,19 @@ from bench.reports import Ratio, Report, load, spread
 
 LATENCIES_MS = (0, 5)
 _REFERENCE = "boto3 put loop"
-_TURN = 5
+_TURN, _QUICK_TURN = 5, 1
 
 
 def run(quick: bool = False, *, records: int = 100, changed: int = 1) -> Report:
     """Measure every variant against a store that answers at once and one that takes 5 ms; rounds are interleaved."""
-    rounds, warm_up = (2, 1) if quick else (9, 1)
+    rounds, warm_up, turn = (2, 1, _QUICK_TURN) if quick else (9, 1, _TURN)
     before = load()
     results: dict[str, dict[str, float]] = {name: {} for name in HANDLERS}
     for latency in LATENCIES_MS:
-        for name, costs in _measured(latency, rounds, warm_up, records, changed).items():
+        for name, costs in _measured(latency, rounds, warm_up, turn, records, changed).items():
             for figure in ("cpuMs", "wallMs"):
                 results[name][f"{figure}@{latency}ms"], _, _ = spread(cost[figure] for cost in costs)
-    for name, costs in _measured(0, max(2, rounds // 3), warm_up, records, 3).items():
+    for name, costs in _measured(0, max(2, rounds // 3), warm_up, turn, records, 3).items():
         results[name]["cpuMs3Changed@0ms"], _, _ = spread(cost["cpuMs"] for cost in costs)
     ours, naive = results["ours"], results[_REFERENCE]
     ratios = [
@@ -48,28 +49,28 @@ def run(quick: bool = False, *, records: int = 100, changed: int = 1) -> Report:
         "attributesChanged": changed,
         "attributes": 10,
         "rounds": rounds,
-        "eventsARound": _TURN,
+        "eventsARound": turn,
     }
     return Report("batch_cost", f"cost of an event of {records} updates, warm", settings, results, ratios, before)
 
 
-def _measured(latency: int, rounds: int, warm_up: int, records: int, changed: int) -> dict[str, list[dict[str, float]]]:
+def _measured(
+    latency: int, rounds: int, warm_up: int, turn: int, records: int, changed: int
+) -> dict[str, list[dict[str, float]]]:
     costs: dict[str, list[dict[str, float]]] = {name: [] for name in HANDLERS}
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(stub_store.started(latency))
         workers = {name: stack.enter_context(_worker(name, url, records, changed)) for name in HANDLERS}
         for _ in range(warm_up):
             for worker in workers.values():
-                _turn(worker)
+                _turn(worker, turn)
         for _ in range(rounds):
             for name, worker in workers.items():
-                costs[name] += _turn(worker)
+                costs[name] += _turn(worker, turn)
         with urllib.request.urlopen(f"{url}/items") as answer:  # noqa: S310 our own stub
             written = int(answer.read())
         # Who writes less than the others has not done the work that is compared.
-        assert written == len(HANDLERS) * (warm_up + rounds) * _TURN * records * changed, (
-            f"{written} items were written"
-        )
+        assert written == len(HANDLERS) * (warm_up + rounds) * turn * records * changed, f"{written} items were written"
         for worker in workers.values():
             assert worker.stdin is not None
             worker.stdin.close()
@@ -93,9 +94,9 @@ def _worker(name: str, url: str, records: int, changed: int) -> subprocess.Popen
     return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def _turn(worker: "subprocess.Popen[str]") -> list[dict[str, float]]:
+def _turn(worker: "subprocess.Popen[str]", events: int) -> list[dict[str, float]]:
     assert worker.stdin is not None
     assert worker.stdout is not None
-    worker.stdin.write("\n" * _TURN)
+    worker.stdin.write("\n" * events)
     worker.stdin.flush()
-    return [json.loads(worker.stdout.readline()) for _ in range(_TURN)]
+    return [json.loads(worker.stdout.readline()) for _ in range(events)]

@@ -13,6 +13,7 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from bench import stub_store
 from bench.reports import Ratio, Report, load, spread
@@ -21,6 +22,7 @@ from bench.stream_events import modify_event
 from weaudit.deploy import packaging
 from weaudit.functions import FUNCTIONS
 
+_EVENT = modify_event(1, 1)
 _HANDLERS = Path(__file__).with_name("handlers")
 _REFERENCES = {
     "empty handler": "empty",
@@ -37,11 +39,11 @@ def run(quick: bool = False) -> Report:
         roots = _task_roots(Path(folder))
         starts: dict[str, list[tuple[float, float]]] = {name: [] for name in roots}
         for name, root in roots.items():
-            _start(root, store)  # reads the files from disk once
+            start(root, store, _EVENT)  # reads the files from disk once
             assert not list(root.rglob("__pycache__")), f"{name} wrote into its folder"
         for _ in range(rounds):
             for name, root in roots.items():
-                starts[name].append(_start(root, store))
+                starts[name].append(start(root, store, _EVENT))
     results = {}
     for name, found in starts.items():
         median, low, high = spread(ms for ms, _ in found)
@@ -69,13 +71,13 @@ def _task_roots(folder: Path) -> dict[str, Path]:
     return roots
 
 
-def _start(root: Path, store: str) -> tuple[float, float]:
+def start(root: Path, store: str, event: Any) -> tuple[float, float]:
     """Return milliseconds until the first answer, and the process's peak memory in MB (0 where /proc is missing)."""
-    api = RuntimeApi(modify_event(1, 1))
+    api = RuntimeApi(event)
     command = [sys.executable, "-m", "awslambdaric", "index.lambda_handler"]
     began = time.perf_counter()
     process = subprocess.Popen(
-        command, cwd=root, env=_environment(root, store, api.address), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command, cwd=root, env=environment(root, store, api.address), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     try:
         took = 1000 * (api.wait() - began)
@@ -97,7 +99,8 @@ def _peak_mb(pid: int) -> float:
     return int(peak) / 1024
 
 
-def _environment(root: Path, store: str, api: str) -> dict[str, str]:
+def environment(root: Path, store: str, api: str) -> dict[str, str]:
+    """Return the variables that Lambda gives a function, whichever of ours it is."""
     return {
         "PATH": os.environ.get("PATH", ""),
         "LANG": "en_US.UTF-8",
@@ -119,6 +122,7 @@ def _environment(root: Path, store: str, api: str) -> dict[str, str]:
         "AWS_SESSION_TOKEN": "bench",
         "AWS_ENDPOINT_URL": store,
         "TARGET_TABLE": "Audit",
+        "DYNAMODB_TABLE_NAME": "lambda-invocation-logs-dev",
         "CONFIGURATION_TABLE": "Configuration",
         "EVIDENCE_BUCKET": "evidence",
         "POWERTOOLS_SERVICE_NAME": "bench",

@@ -47,7 +47,9 @@ class Report:
             "question": self.question,
             "machine": {**machine(), "loadBefore": round(self.load_before, 2), "loadAfter": round(load(), 2)},
             "versions": {"weaudit": __version__}
-            | versions(("boto3", "botocore", "aws-lambda-powertools", "awslambdaric", "ministack")),
+            | versions(
+                ("boto3", "botocore", "aws-lambda-powertools", "awslambdaric", "ministack", "pyvips-binary", "pillow")
+            ),
             "settings": self.settings,
             "results": self.results,
             "ratios": [

@@ -72,7 +72,10 @@ def _function(function: Function, template: dict[str, Any]) -> str:
     facts = [
         ("code", f"`src/weaudit/handlers/{function.name}.py`"),
         ("called by", f"`src/weaudit/runtime/{function.trigger}.py`"),
-        ("log group", f"`/aws/lambda/{function.physical_name}` (after the prefix, where there is one)"),
+        (
+            "log group",
+            f"`/aws/lambda/{function.deployed_as(suffix='{suffix}')}` (after the prefix, where there is one)",
+        ),
         ("memory, timeout", f"{found['MemorySize']} MB, {found['Timeout']} s"),
     ]
     variables = [(f"`{key}`", _value(value)) for key, value in found["Environment"]["Variables"].items()]
@@ -203,7 +206,9 @@ def _errors() -> str:
     rows = []
     for depth, kind in _kinds(errors.WeauditError, 0):
         meaning = (kind.__doc__ or "").split("\n", 1)[0]
-        rows.append((f"{'· ' * depth}`{kind.__name__}`", f"`{kind.code}`", meaning, str(output.exit_code(kind("")))))
+        rows.append(
+            (f"{'· ' * depth}`{kind.__name__}`", f"`{kind.code}`", meaning, str(output.exit_code(kind.__new__(kind))))
+        )
     return (
         "# Errors\n\nEvery error that WeAudit raises on purpose, from `src/weaudit/errors.py`. Codes are stable: logs\n"
         "and quarantined records carry them. A dot means: a kind of the one above.\n\n"

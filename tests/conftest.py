@@ -1,5 +1,7 @@
 """One embedded engine for the whole run, with the stack deployed; tests that need it are marked `engine`."""
 
+import contextlib
+import functools
 import os
 import signal
 import time
@@ -9,12 +11,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+import hypothesis
 import pytest
 
 from weaudit.deploy.targets import Target
+from weaudit.errors import EngineError
 from weaudit.local import engine as engines
-from weaudit.local import process
+from weaudit.local import process, state
 from weaudit.local.state import EngineState
+
+# How fast an example is made and run says how busy the machine is, with several workers above all.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -26,16 +34,37 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the engines that workers left: an interrupted run kills them after ten seconds, whatever they still hold."""
+    if not config.getoption("numprocesses", None):
+        return  # a worker, or the only process: what it started it has ended itself
+    # Workers' temporary directories are inside of this one, and every engine's state directory inside of those.
+    for path in config._tmp_path_factory.getbasetemp().rglob("engine.json"):  # type: ignore[attr-defined]  # as xdist
+        with contextlib.suppress(EngineError):  # a file that is no state: a test's own
+            left = state.load(path.parent)
+            if left is not None and left.alive:
+                process.stop(left, kill=True)
+
+
 @pytest.fixture(autouse=True, scope="session")
-def _no_credentials() -> Iterator[None]:
-    """Keep every test from the user's own AWS account and engine."""
+def _own_environment() -> Iterator[None]:
+    """Keep every test from the user's own AWS account and engine, and from the width of a terminal."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("AWS_", "WEAUDIT_"))]:
             patch.delenv(name)
+        # Workers have them even where the user has not: readline sets them in the process that starts the workers.
+        for name in ("COLUMNS", "LINES"):
+            patch.delenv(name, raising=False)
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         yield
+
+
+@functools.cache
+def client_of(target: Target, service: str) -> Any:
+    """Return the one boto3 client for this, which threads may share: making one costs more than most of its calls."""
+    return target.client(service)
 
 
 @dataclass(frozen=True)
@@ -66,7 +95,7 @@ class RunningEngine:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client."""
-        return self.target.client(service)
+        return client_of(self.target, service)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from weaudit.adapters.audit_table import AuditTable
 from weaudit.adapters.evidence_bucket import EvidenceBucket
+from weaudit.adapters.invocation_log import InvocationLog
 from weaudit.errors import RecordRejectedError, StoreUnavailableError
 
 ITEM_BYTES = 400 * 1024
@@ -25,14 +26,20 @@ def producer_stores(dynamodb: "PolicingDynamoDB", s3: "PolicingS3", actor_attrib
     return {"audit": audit, "evidence": evidence, "actor_attribute": lambda _table: actor_attribute}
 
 
+def processor_stores(dynamodb: "PolicingDynamoDB", s3: "PolicingS3") -> dict[str, Any]:
+    """Return the stores of s3_processor over these fakes."""
+    return {"log": InvocationLog(cast(Any, dynamodb), "log"), "evidence": EvidenceBucket(cast(Any, s3), "evidence")}
+
+
 class PolicingDynamoDB:
-    """BatchWriteItem of DynamoDB over one table with the partition key ``id``.
+    """BatchWriteItem of DynamoDB over one table, whose key is ``id`` or what ``key`` says.
 
     ``fault`` is asked before every call: "" lets it through, "unpersisted" fails it before and "unanswered" after the
     write; "unprocessed" writes the first half and hands the rest back.
     """
 
-    def __init__(self, fault: Callable[[int], str] = _no_fault) -> None:
+    def __init__(self, fault: Callable[[int], str] = _no_fault, key: tuple[str, ...] = ("id",)) -> None:
+        self._key = key
         self.items: dict[str, dict[str, Any]] = {}
         self.calls: list[int] = []
         self._fault = fault
@@ -42,7 +49,7 @@ class PolicingDynamoDB:
         ((table, requests),) = body["RequestItems"].items()
         puts = [request["PutRequest"]["Item"] for request in requests]
         self.calls.append(len(puts))
-        keys = [item["id"]["S"] for item in puts]
+        keys = [self._key_of(item) for item in puts]
         assert 1 <= len(puts) <= 25, "DynamoDB takes 1 to 25 items"
         assert len(set(keys)) == len(keys), "DynamoDB refuses two items with one key"
         fault = self._fault(len(self.calls))
@@ -50,14 +57,17 @@ class PolicingDynamoDB:
             raise StoreUnavailableError("throttled")
         if any(len(json.dumps(item)) > ITEM_BYTES for item in puts):
             raise RecordRejectedError("Item size has exceeded the maximum allowed size")
-        if any(item.get("itemKey", {}).get("S") == "poison" for item in puts):
+        if any("poison" in (item.get(name, {}).get("S") for name in ("itemKey", "objectKey")) for item in puts):
             raise RecordRejectedError("no table would take this")
         kept = puts[: len(puts) // 2] if fault == "unprocessed" else puts
-        self.items.update({item["id"]["S"]: item for item in kept})
+        self.items.update({self._key_of(item): item for item in kept})
         if fault == "unanswered":
             raise StoreUnavailableError("connection lost")
         rest = [{"PutRequest": {"Item": item}} for item in puts[len(kept) :]]
         return {"UnprocessedItems": {table: rest}} if rest else {"UnprocessedItems": {}}
+
+    def _key_of(self, item: dict[str, Any]) -> str:
+        return "\0".join(item[name]["S"] for name in self._key)
 
 
 class PolicingS3:

@@ -23,12 +23,12 @@ print(shown.dumps(sorted(set(sys.modules) - before)))
 """
 
 
-def loaded_by(statements: str) -> list[str]:
-    """Return the modules that these import statements load; AssertionError where one of them is not on the list."""
+def loaded_by(statements: str, also: frozenset[str] = frozenset()) -> list[str]:
+    """Return the modules that these import statements load; AssertionError where one is not on the list."""
     command = [sys.executable, "-I", "-S", "-c", _SCRIPT, str(_SOURCES), statements]
     loaded: list[str] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     names = {name.partition(".")[0] for name in loaded if not name.startswith("_")}
-    allowed = set(_ALLOWED.split())
+    allowed = {*_ALLOWED.split(), *also}
     assert names <= allowed, f"a new import: {sorted(names - allowed)}"
     assert "urllib.request" not in loaded
     return loaded

@@ -22,9 +22,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ledger": {"errors"},
     "domain": {"ledger", "errors"},
     "events": {"domain", "errors"},
+    "imaging": {"domain", "errors"},
     "adapters": {"domain", "ledger", "errors"},
     "runtime": {"domain", "errors"},
-    "handlers": {"events", "domain", "ledger", "adapters", "runtime", "errors"},
+    "handlers": {"events", "domain", "imaging", "ledger", "adapters", "runtime", "errors"},
 }
 OUTER = {"cli", "console", "deploy", "local"}
 

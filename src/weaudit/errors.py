@@ -15,6 +15,8 @@
     │   ├── StoreRefusedError         refused as it stands: permissions, missing table or bucket
     │   ├── ConditionNotMetError      a write's own condition did not hold; nothing was written
     │   └── RecordRejectedError       this very record can never be stored: too large, invalid
+    ├── PipelineRefusedError      the item IMAGE_PIPELINE is no image pipeline: the text names the place and what would do
+    ├── ImageRejectedError        an object can never be processed as an image: code and reason stand in its row
     ├── EngineError               the embedded engine does not run, start or stop as asked
     └── DeployError               a package or a stack could not be built, deployed or removed
 
@@ -129,6 +131,23 @@ class RecordRejectedError(StoreError):
     """A store can never accept this record: it is invalid, or larger than the store's limit."""
 
     code = "RecordRejected"
+
+
+class PipelineRefusedError(WeauditError):
+    """The item IMAGE_PIPELINE is no image pipeline; the text names the place in it and what would be right."""
+
+    code = "PipelineRefused"
+
+
+class ImageRejectedError(WeauditError):
+    """An object can never be processed as an image; ``code`` (docs/images.md) and ``reason`` stand in its row."""
+
+    code = "ImageRejected"
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason
 
 
 class EngineError(WeauditError):

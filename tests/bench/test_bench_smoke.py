@@ -45,6 +45,17 @@ def test_cold_start_measures_every_variant(tmp_path: Path) -> None:
     assert found["results"].keys() == {"ours", "empty handler", "boto3.client", "boto3 + Powertools"}
 
 
+def test_invocation_cost_measures_every_variant(tmp_path: Path) -> None:
+    missing = [name for name in ("awslambdaric", "aws_lambda_powertools") if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)}: not installed; `make bench` installs it (requirements/bench.txt)")
+    found = run("invocation_cost", tmp_path)
+    assert found["results"].keys() == {
+        "ours", "empty handler", "boto3.client", "boto3 + Powertools", "boto3 put loop",
+    }  # fmt: skip
+    assert len(found["ratios"]) == 4
+
+
 def test_update_cost_measures_both_functions(tmp_path: Path) -> None:
     assert run("update_cost", tmp_path)["results"]
 

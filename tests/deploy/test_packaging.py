@@ -83,11 +83,11 @@ def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
         packaging.build(FUNCTIONS[0], tmp_path, "sparc")
 
 
-def _wheel(folder: Path, name: str, tag: str) -> None:
-    info = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-1.0-{tag}.whl", "w") as archive:
+def _wheel(folder: Path, name: str, tag: str, version: str = "1.0") -> None:
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-{tag}.whl", "w") as archive:
         archive.writestr(f"{name}/__init__.py", f"tag = {tag!r}\n")
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n")
         archive.writestr(f"{info}/RECORD", "")
 
@@ -110,6 +110,69 @@ def test_wheels_are_those_of_the_architecture(
     assert packaging.build(function, tmp_path / "again", architecture).sha256 == built.sha256
     with zipfile.ZipFile(packaging.build(function, tmp_path / "local").path) as archive:
         assert not [name for name in archive.namelist() if "thing" in name]
+
+
+def _sdist(folder: Path, name: str, setup: str) -> None:
+    with zipfile.ZipFile(folder / f"{name}-1.0.zip", "w") as archive:
+        archive.writestr(f"{name}-1.0/PKG-INFO", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{name}-1.0/setup.py", setup)
+        archive.writestr(f"{name}-1.0/{name}/__init__.py", "tag = 'source'\n")
+
+
+def test_what_has_no_wheel_is_built_from_source_not_replaced_by_an_older_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _sdist(
+        tmp_path,
+        "onlysource",
+        "from setuptools import setup; setup(name='onlysource', version='1.0', packages=['onlysource'])",
+    )
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setattr(packaging, "FROM_SOURCE", ("onlysource",))
+    function = dataclasses.replace(FUNCTIONS[0], requirements=("onlysource==1.0",))
+    # An older release that has a wheel must not stand in for it.
+    _wheel(tmp_path, "onlysource", "py3-none-any", version="0.9")
+    built = packaging.build(function, tmp_path / "out", "arm64")
+    with zipfile.ZipFile(built.path) as archive:
+        assert archive.read("onlysource/__init__.py") == b"tag = 'source'\n"
+
+
+def test_a_source_that_compiles_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = (
+        "from setuptools import Distribution, setup\n"
+        "class Native(Distribution):\n    def has_ext_modules(self): return True\n"
+        "setup(name='native', version='1.0', packages=['native'], distclass=Native)\n"
+    )
+    _sdist(tmp_path, "native", setup)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setattr(packaging, "FROM_SOURCE", ("native",))
+    function = dataclasses.replace(FUNCTIONS[0], requirements=("native==1.0",))
+    with pytest.raises(DeployError, match="this machine alone"):
+        packaging.build(function, tmp_path / "out", "x86_64")
+
+
+def test_libvips_is_in_the_zip_for_each_architecture(tmp_path: Path) -> None:
+    pins = ("pyvips==3.2.0", "pyvips-binary==8.18.7", "cffi==2.1.1")
+    function = dataclasses.replace(FUNCTIONS[0], requirements=pins)
+    sizes = {}
+    for architecture, machine in (("x86_64", 62), ("arm64", 183)):
+        try:
+            built = packaging.build(function, tmp_path / architecture, architecture)
+        except DeployError as error:
+            if "connection" not in str(error).lower() and "no matching distribution" not in str(error).lower():
+                raise
+            pytest.skip(f"NOT TESTED: the wheels of libvips, for no package index is in reach: {error}"[:200])
+        with zipfile.ZipFile(built.path) as archive:
+            names = set(archive.namelist())
+            assert {"pyvips/__init__.py", "cffi/__init__.py"} <= names
+            assert b'"3.2.0"' in archive.read("pyvips/version.py")
+            [library] = [name for name in names if name.endswith("/_libvips.abi3.so") or name == "_libvips.abi3.so"]
+            # ELF: the machine that a library is for. https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+            assert int.from_bytes(archive.read(library)[18:20], "little") == machine
+        sizes[architecture] = built.bytes
+    assert all(size < 50_000_000 for size in sizes.values()), sizes  # Lambda's limit of a direct upload
 
 
 def test_a_wheel_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

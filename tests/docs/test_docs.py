@@ -17,6 +17,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from tests.conftest import RunningEngine
 from weaudit.deploy import packaging, stack
+from weaudit.domain.invocations import ObjectEvent, decide
 from weaudit.functions import FUNCTIONS
 from weaudit.local import engine as engines
 from weaudit.local import process
@@ -81,6 +82,15 @@ def test_the_records_fields_are_all_in_its_format() -> None:
     template = yaml_parse((ROOT / "infra" / "template.yaml").read_text(encoding="utf-8"))
     attributes = template["Resources"]["AuditTable"]["Properties"]["AttributeDefinitions"]
     assert {attribute["AttributeName"] for attribute in attributes} <= documented
+
+
+def test_the_invocation_logs_fields_are_all_in_its_format() -> None:
+    text = (ROOT / "docs" / "formats" / "invocation-log.md").read_text(encoding="utf-8")
+    event = ObjectEvent(
+        bucket="b", key="k", event_name="e", at="t", version="v", sequencer="1", etag="e", size_bytes=1
+    )  # fmt: skip
+    written = {(name, kind) for name, value in decide(event, "f", "r").items() for kind in value}
+    assert set(re.findall(r"^\| `(\w+)` \| (\w) \|", text, re.MULTILINE)) == written
 
 
 # ---- what is named exists

@@ -7,13 +7,14 @@ from typing import Any
 
 from typer.testing import CliRunner
 
+from tests.conftest import client_of
 from weaudit.cli.main import app
 from weaudit.deploy.targets import Target
 
 
 def client(service: str) -> Any:
     """Return a boto3 client of the engine that commands find."""
-    return Target.resolve().client(service)
+    return client_of(Target.resolve(), service)
 
 
 def run(*words: str) -> tuple[int, str]:
@@ -42,7 +43,7 @@ def eventually(holds: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come to hold"
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
 def records_of(key: str) -> list[dict[str, Any]]:

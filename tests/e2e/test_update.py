@@ -247,8 +247,10 @@ class Fuzz:
         return (f"({one} AND {two})", left and right) if kind == 4 else (f"({one} or ({two}))", left or right)
 
 
-def test_ten_thousand_random_conditions_never_fail_and_never_change_what_they_should_not() -> None:
-    fuzz, stores = Fuzz(4), table_update.connect(engine_environment())
+# Ten thousand, in two halves that may run side by side.
+@pytest.mark.parametrize("seed", [4, 5])
+def test_five_thousand_random_conditions_never_fail_and_never_change_what_they_should_not(seed: int) -> None:
+    fuzz, stores = Fuzz(seed), table_update.connect(engine_environment())
     dynamodb = DynamoDB(Connection.from_environment("dynamodb", engine_environment()))
     base = {"key": {"S": "fuzzed"}, "size": {"N": "3"}, "status": {"S": "x"}, "m": {"M": {"a": {"N": "1"}}}}
     base |= {"l": {"L": [{"N": "1"}, {"N": "2"}, {"N": "3"}]}, "n": {"N": "0"}}
@@ -256,7 +258,7 @@ def test_ten_thousand_random_conditions_never_fail_and_never_change_what_they_sh
     for item in (base, other):
         dynamodb.call("PutItem", {"TableName": "Configuration", "Item": item})
     statuses: dict[int, int] = {}
-    for number in range(1, 10_001):
+    for number in range(1, 5_001):
         condition, truth = fuzz.known() if number % 2 else (fuzz.soup(), None)
         document = {"id": "fuzzed", "attributes": {"n": number}, "condition_expression": condition}
         status, answer = table_update.handle(document, **stores)
@@ -271,7 +273,7 @@ def test_ten_thousand_random_conditions_never_fail_and_never_change_what_they_sh
         assert now == base, condition
     key["Key"] = {"key": {"S": "untouched"}}
     assert dynamodb.call("GetItem", key)["Item"] == other
-    assert min(statuses.get(status, 0) for status in (200, 400, 412)) > 500, statuses
+    assert min(statuses.get(status, 0) for status in (200, 400, 412)) > 250, statuses
 
 
 # ---- 3. request ids

@@ -65,6 +65,40 @@ def test_table_update_is_as_the_template_says(engine: RunningEngine) -> None:
     }
 
 
+def test_s3_processor_is_as_the_template_says(engine: RunningEngine) -> None:
+    names = outputs(engine.client, "weaudit-dev")
+    account = engine.client("sts").get_caller_identity()["Account"]
+    assert names["BucketName"] == f"lambda-trigger-bucket-dev-{account}"
+    assert names["DynamoDBTableName"] == "lambda-invocation-logs-dev"
+    assert names["LambdaFunctionName"] == "s3-processor-dev"
+    assert names["LambdaFunctionAliasArn"].endswith(":function:s3-processor-dev:live")
+    found = engine.client("lambda").get_function_configuration(FunctionName=names["LambdaFunctionAliasArn"])
+    assert (found["Runtime"], found["MemorySize"], found["Timeout"]) == ("python3.13", 128, 30)
+    assert found["Environment"]["Variables"] == {
+        "DYNAMODB_TABLE_NAME": names["DynamoDBTableName"],
+        "EVIDENCE_BUCKET": names["EvidenceBucketName"],
+        "LOG_LEVEL": "INFO",
+    }
+    failing = engine.client("lambda").get_function_event_invoke_config(
+        FunctionName="s3-processor-dev", Qualifier="live"
+    )
+    assert failing["MaximumRetryAttempts"] == 2
+    assert failing["DestinationConfig"]["OnFailure"]["Destination"].endswith(":weaudit-failed-events-dev")
+    table = engine.client("dynamodb").describe_table(TableName=names["DynamoDBTableName"])["Table"]
+    assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [
+        ("requestId", "HASH"),
+        ("timestamp", "RANGE"),
+    ]
+    notified = engine.client("s3").get_bucket_notification_configuration(Bucket=names["BucketName"])
+    [called] = notified["LambdaFunctionConfigurations"]
+    assert called["Events"] == ["s3:ObjectCreated:*"]
+    assert called["LambdaFunctionArn"].endswith(":function:s3-processor-dev")
+    assert "EventBridgeConfiguration" in notified
+    sqs = engine.client("sqs")
+    queue = sqs.get_queue_attributes(QueueUrl=names["FailedEventsQueueUrl"], AttributeNames=["All"])["Attributes"]
+    assert (queue["MessageRetentionPeriod"], queue["SqsManagedSseEnabled"]) == ("1209600", "true")
+
+
 def test_the_event_source_is_as_the_template_says(engine: RunningEngine) -> None:
     names = outputs(engine.client, "weaudit-dev")
     [mapping] = engine.client("lambda").list_event_source_mappings(EventSourceArn=names["ConfigurationStreamArn"])[
@@ -128,12 +162,19 @@ def test_a_second_stack_fits_beside_the_first(
     assert names["AuditTableName"] == "second-Audit"
     assert names["EvidenceBucketName"] == f"second-weaudit-evidence-test-{account}"
     assert names["AuditProducerFunctionName"] == "second-audit_producer"
+    assert names["BucketName"] == f"second-lambda-trigger-bucket-test-{account}"
+    assert names["DynamoDBTableName"] == "second-lambda-invocation-logs-test"
+    assert names["LambdaFunctionName"] == "second-s3-processor-test"
     groups = engine.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/second-")["logGroups"]
     assert {group["logGroupName"]: group["retentionInDays"] for group in groups} == {
-        f"/aws/lambda/second-{function.physical_name}": 7 for function in FUNCTIONS
+        f"/aws/lambda/{function.deployed_as('second-', 'test')}": 7 for function in FUNCTIONS
     }
 
     dynamodb = engine.client("dynamodb")
+    engine.client("s3").put_object(Bucket=names["BucketName"], Key="second.txt", Body=b"x")
+    [row] = eventually(lambda: dynamodb.scan(TableName=names["DynamoDBTableName"])["Items"])
+    assert (row["objectKey"], row["functionName"]) == ({"S": "second.txt"}, {"S": "second-s3-processor-test"})
+
     dynamodb.put_item(TableName="second-Configuration", Item={"key": {"S": "one"}, "who": {"S": "ada"}})
     [record] = eventually(lambda: dynamodb.scan(TableName="second-Audit")["Items"])
     assert record["tableName"] == {"S": "second-Configuration"}
@@ -188,6 +229,17 @@ def test_the_roles_permissions_are_enough(tmp_path: Path, eventually: Callable[.
         assert "FunctionError" not in answer, answer["Payload"].read()
         [kept] = client("s3").list_objects_v2(Bucket=names["EvidenceBucketName"])["Contents"]
         assert kept["Key"].startswith("quarantine/audit_producer/")
+
+        # An object that lands, and a notification that can never be logged.
+        client("s3").put_object(Bucket=names["BucketName"], Key="one.txt", Body=b"x")
+        eventually(lambda: dynamodb.scan(TableName=names["DynamoDBTableName"])["Items"])
+        broken = {"Records": [{"eventSource": "aws:s3"}]}
+        answer = client("lambda").invoke(FunctionName=names["LambdaFunctionAliasArn"], Payload=json.dumps(broken))
+        assert json.loads(answer["Payload"].read())["statusCode"] == 500
+        [kept] = client("s3").list_objects_v2(
+            Bucket=names["EvidenceBucketName"], Prefix="quarantine/s3_processor/"
+        )["Contents"]  # fmt: skip
+        assert kept["Size"] > 0
     finally:
         engines.down(state_dir=started.directory, force=True)
     assert not started.alive

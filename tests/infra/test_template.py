@@ -141,6 +141,25 @@ def test_audit_producer_may_do_this_and_no_more() -> None:
     }
 
 
+def test_s3_processor_may_do_this_and_no_more() -> None:
+    policies = RESOURCES["S3ProcessorRole"]["Properties"]["Policies"]
+    found = {
+        statement["Sid"]: (sorted(listed(statement["Action"])), statement["Resource"])
+        for statement in statements(policies)
+    }
+    assert found == {
+        "LogInvocations": (["dynamodb:BatchWriteItem"], {"Fn::GetAtt": ["InvocationLogsTable", "Arn"]}),
+        "KeepEvidence": (["s3:PutObject"], {"Fn::Sub": "${EvidenceBucket.Arn}/quarantine/*"}),
+        "FailureDestination": (["sqs:SendMessage"], {"Fn::GetAtt": ["FailedEventsQueue", "Arn"]}),
+        "WriteLogs": (["logs:CreateLogStream", "logs:PutLogEvents"], {"Fn::GetAtt": ["S3ProcessorLogGroup", "Arn"]}),
+        "WriteTraces": (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*"),
+        "UseTheKey": (
+            ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
+            {"Ref": "KmsKeyArn"},
+        ),
+    }
+
+
 def test_table_update_may_do_this_and_no_more() -> None:
     policies = RESOURCES["TableUpdateRole"]["Properties"]["Policies"]
     found = {
@@ -169,7 +188,12 @@ def test_a_boundary_bounds_every_role() -> None:
 def test_buckets_are_private_and_take_tls_only() -> None:
     for name, bucket in of_type("AWS::S3::Bucket").items():
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-        assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+        # Evidence keeps its versions; what users put is theirs to version; renditions can be made again.
+        enabled = {"Status": "Enabled"}
+        assert bucket.get("VersioningConfiguration") == {
+            "EvidenceBucket": enabled,
+            "TriggerBucket": {"Fn::If": ["KeepsObjectVersions", enabled, {"Ref": "AWS::NoValue"}]},
+        }.get(name), name
         assert "BucketEncryption" in bucket
         [policy] = [found for found in of_type("AWS::S3::BucketPolicy").values() if found["Bucket"] == {"Ref": name}]
         [deny] = list(statements(policy))
@@ -207,6 +231,13 @@ def test_tables_have_the_keys_and_indexes_of_the_contract() -> None:
     }
     # (The embedded engine does not take this from a template.)
     assert logs["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+
+def test_the_invocation_log_has_the_key_of_the_contract() -> None:
+    log = of_type("AWS::DynamoDB::Table")["InvocationLogsTable"]
+    assert log["TableName"] == {"Fn::Sub": "${Prefix}lambda-invocation-logs-${EnvironmentSuffix}"}
+    assert keys(log["KeySchema"]) == {"HASH": "requestId", "RANGE": "timestamp"}
+    assert "GlobalSecondaryIndexes" not in log
 
 
 def test_data_is_recoverable_and_protected_by_retain() -> None:
@@ -277,9 +308,22 @@ def test_a_function_has_the_variables_that_it_reads(function: Function) -> None:
     assert declared <= constants, "a variable that no code reads"
 
 
-def test_the_stream_invokes_the_alias_and_no_failure_is_lost() -> None:
-    [mapping] = of_type("AWS::Lambda::EventSourceMapping").values()
-    assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["ConfigurationTable", "StreamArn"]}
+def streams() -> dict[str, Any]:
+    """Return the mappings of streams by the table's logical name."""
+    mappings = of_type("AWS::Lambda::EventSourceMapping").values()
+    sources = [(mapping["EventSourceArn"]["Fn::GetAtt"], mapping) for mapping in mappings]
+    return {name: mapping for (name, attribute), mapping in sources if attribute == "StreamArn"}
+
+
+def test_every_table_with_a_stream_is_audited() -> None:
+    tables = of_type("AWS::DynamoDB::Table")
+    assert set(streams()) == {name for name, table in tables.items() if "StreamSpecification" in table}
+    assert set(streams()) == {"ConfigurationTable", "ImagesTable"}
+
+
+@pytest.mark.parametrize("table", ["ConfigurationTable", "ImagesTable"])
+def test_the_stream_invokes_the_alias_and_no_failure_is_lost(table: str) -> None:
+    mapping = streams()[table]
     alias = of_type("AWS::Lambda::Alias")[mapping["FunctionName"]["Ref"]]
     assert alias["Name"] == "learn"
     assert alias["FunctionName"] == {"Ref": function_resource(FUNCTIONS[0])[0]}
@@ -294,6 +338,56 @@ def test_the_stream_invokes_the_alias_and_no_failure_is_lost() -> None:
 
 
 def test_an_event_of_lambda_fits_into_the_timeout() -> None:
-    [mapping] = of_type("AWS::Lambda::EventSourceMapping").values()
-    assert 1 <= mapping["BatchSize"] <= 10_000
-    assert 1 <= mapping["ParallelizationFactor"] <= 10
+    for mapping in streams().values():
+        assert 1 <= mapping["BatchSize"] <= 10_000
+        assert 1 <= mapping["ParallelizationFactor"] <= 10
+
+
+# ---- objects
+
+
+def test_the_bucket_calls_the_alias_and_tells_eventbridge() -> None:
+    bucket = of_type("AWS::S3::Bucket")["TriggerBucket"]
+    assert bucket["BucketName"] == {
+        "Fn::Sub": "${Prefix}lambda-trigger-bucket-${EnvironmentSuffix}-${AWS::AccountId}"
+    }  # fmt: skip
+    [called] = bucket["NotificationConfiguration"]["LambdaConfigurations"]
+    assert called["Event"] == "s3:ObjectCreated:*"
+    condition, on_the_engine, on_aws = called["Function"]["Fn::If"]
+    assert (condition, on_the_engine) == ("OnTheEmbeddedEngine", {"Fn::GetAtt": ["S3Processor", "Arn"]})
+    alias = of_type("AWS::Lambda::Alias")[on_aws["Ref"]]
+    assert (alias["Name"], alias["FunctionName"]) == ("live", {"Ref": "S3Processor"})
+    assert bucket["NotificationConfiguration"]["EventBridgeConfiguration"] == {"EventBridgeEnabled": True}
+
+
+def test_s3_may_call_the_function_before_the_bucket_says_so_and_for_this_bucket_only() -> None:
+    permission = RESOURCES["S3ProcessorPermission"]["Properties"]
+    assert permission["Principal"] == "s3.amazonaws.com"
+    assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
+    bucket = of_type("AWS::S3::Bucket")["TriggerBucket"]["BucketName"]["Fn::Sub"]
+    assert permission["SourceArn"] == {"Fn::Sub": "arn:${AWS::Partition}:s3:::" + bucket}
+    assert "S3ProcessorPermission" in listed(RESOURCES["TriggerBucket"]["DependsOn"])
+
+
+def test_an_event_that_s3_processor_cannot_handle_is_tried_again_and_then_kept() -> None:
+    for name, qualifier in (("S3ProcessorFailures", "live"), ("S3ProcessorFailuresOnTheEngine", "$LATEST")):
+        failures = RESOURCES[name]["Properties"]
+        assert (failures["FunctionName"], failures["Qualifier"]) == ({"Ref": "S3Processor"}, qualifier)
+        assert (failures["MaximumRetryAttempts"], failures["MaximumEventAgeInSeconds"]) == (2, 6 * 3600)
+        assert failures["DestinationConfig"] == {
+            "OnFailure": {"Destination": {"Fn::GetAtt": ["FailedEventsQueue", "Arn"]}}
+        }
+    assert RESOURCES["S3ProcessorFailuresOnTheEngine"]["Condition"] == "OnTheEmbeddedEngine"
+
+
+def test_failed_events_are_kept_for_14_days_encrypted_and_by_tls_only() -> None:
+    queue = of_type("AWS::SQS::Queue")["FailedEventsQueue"]
+    assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+    assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["HasKmsKey", {"Ref": "AWS::NoValue"}, True]}
+    assert queue["KmsMasterKeyId"] == {"Fn::If": ["HasKmsKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
+    [policy] = [
+        found for found in of_type("AWS::SQS::QueuePolicy").values() if {"Ref": "FailedEventsQueue"} in found["Queues"]
+    ]
+    [deny] = [found for found in statements(policy) if found["Effect"] == "Deny"]
+    assert (deny["Action"], deny["Condition"]["Bool"]) == ("sqs:*", {"aws:SecureTransport": "false"})
+    assert deny["Condition"]["StringNotEquals"] == {"aws:ResourceAccount": "000000000000"}

@@ -74,3 +74,15 @@ def test_the_engine_sees_nothing_of_the_users_environment(tmp_path: Path, monkey
     for name in ("AWS_PROFILE", "LOG_LEVEL", "PYTHONPATH", "AUTH", "HTTP_PROXY"):
         monkeypatch.setenv(name, "leaked")
     assert "leaked" not in process.environment(state.EngineState(tmp_path, 1)).values()
+
+
+def test_queues_are_found_again_on_another_port(tmp_path: Path) -> None:
+    kept = '{"a": "http://localhost:4566/000000000000/jobs", "b": "http://localhost:4566/other", "c": "http://127.0.0.1:1/"}'
+    for name in ("sqs.json", "cloudformation.json", "s3.json"):
+        (tmp_path / name).write_text(kept)
+    for _again in range(2):
+        restarting.readdress(tmp_path, 5000)
+        for name in ("sqs.json", "cloudformation.json"):
+            assert (tmp_path / name).read_text() == kept.replace("4566/000000000000", "5000/000000000000")
+        assert (tmp_path / "s3.json").read_text() == kept
+    restarting.readdress(tmp_path / "missing", 5000)

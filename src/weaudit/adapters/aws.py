@@ -59,6 +59,31 @@ class S3:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    def put_object(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
+        """Keep an object; when this returns it is stored. Raises StoreError."""
+        digest = hashlib.sha256(body)
+        # The header also satisfies buckets with Object Lock, and the object keeps its hash.
+        checksum = base64.b64encode(digest.digest()).decode()
+        headers = {"Content-Type": content_type, "X-Amz-Checksum-Sha256": checksum}
+        address = endpoints.object_address(self._connection.endpoint, bucket, key)
+        self._connection.send("PutObject", "PUT", address, headers, body, _explain_xml, digest.hexdigest())
+
+    def get_object(self, bucket: str, key: str) -> bytes:
+        """Return an object's bytes. Raises StoreRefusedError (``NoSuchKey`` where there is none), StoreError."""
+        return self.read_object(bucket, key).body
+
+    def read_object(self, bucket: str, key: str, *, etag: str = "", span: str = "") -> Answer:
+        """Return the answer to GetObject, with its headers. Raises StoreError.
+
+        ``etag`` (without quotes): only while the object has it, else StoreRefusedError with ``PreconditionFailed``.
+        ``span``: only these bytes, ``0-1023`` or ``1024-``; then Content-Range tells how many there are in all.
+        """
+        headers = {"If-Match": f'"{etag}"'} if etag else {}
+        if span:
+            headers["Range"] = f"bytes={span}"
+        address = endpoints.object_address(self._connection.endpoint, bucket, key)
+        return self._connection.send("GetObject", "GET", address, headers, b"", _explain_xml)
+
     def list_objects(
         self, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000
     ) -> Listing:
@@ -79,20 +104,6 @@ class S3:
     def link(self, bucket: str, key: str, seconds: int) -> str:
         """Return a URL by which anybody may read an object, from now on for so many seconds; no request is made."""
         return self._connection.link(endpoints.object_address(self._connection.endpoint, bucket, key), seconds)
-
-    def put_object(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
-        """Keep an object; when this returns it is stored. Raises StoreError."""
-        digest = hashlib.sha256(body)
-        # The header also satisfies buckets with Object Lock, and the object keeps its hash.
-        checksum = base64.b64encode(digest.digest()).decode()
-        headers = {"Content-Type": content_type, "X-Amz-Checksum-Sha256": checksum}
-        address = endpoints.object_address(self._connection.endpoint, bucket, key)
-        self._connection.send("PutObject", "PUT", address, headers, body, _explain_xml, digest.hexdigest())
-
-    def get_object(self, bucket: str, key: str) -> bytes:
-        """Return an object's bytes. Raises StoreRefusedError (``NoSuchKey`` where there is none), StoreError."""
-        address = endpoints.object_address(self._connection.endpoint, bucket, key)
-        return self._connection.send("GetObject", "GET", address, {}, b"", _explain_xml).body
 
 
 def _explain_json(answer: Answer) -> tuple[str, str]:

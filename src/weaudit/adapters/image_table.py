@@ -1,4 +1,4 @@
-"""The table Images: one row an image, always that of the latest object."""
+"""The table Images: one row an image, always that of the latest object (docs/formats/image-row.md)."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def logs(
     """
     from weaudit.deploy.targets import Target
 
-    physical = {row.name: row.physical_name for row in FUNCTIONS}.get(function)
+    physical = {row.name: row.deployed_as() for row in FUNCTIONS}.get(function)
     if physical is None:
         raise InvalidInputError(f"there is no function {function!r}\nFunctions: {', '.join(f.name for f in FUNCTIONS)}")
     target = Target.resolve(state_dir=state)
@@ -168,7 +168,9 @@ def logs(
         else:
             output.print_text(f"{_document(event)['at']}  {output.safe(event['message'].rstrip())}")
     if not count:
-        output.note(f"{function} has logged nothing on {target.describe()}. Has anything changed in a watched table?")
+        output.note(
+            f"{function} has logged nothing on {target.describe()}. Has anything happened that it is called for?"
+        )
 
 
 def _document(event: Any) -> dict[str, Any]:

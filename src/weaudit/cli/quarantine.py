@@ -35,7 +35,11 @@ class Quarantine:
         self._s3 = installation.target.client("s3")
         self._lambda = installation.target.client("lambda")
         self._bucket = installation.evidence_bucket
-        self._function = installation.audit_producer
+        self._functions = {
+            "audit_producer": installation.audit_producer,
+            "s3_processor": installation.outputs["LambdaFunctionAliasArn"],
+            "image_processor": installation.outputs["ImageProcessorAliasArn"],
+        }
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield id, size and time of each kept object, oldest first within a prefix as S3 lists it."""
@@ -57,29 +61,43 @@ class Quarantine:
         return dict(json.loads(body))
 
     def replay(self, entry_id: str) -> int:
-        """Hand the kept records to audit_producer again and remove the entry; return how many are quarantined still.
+        """Hand the kept records to their function again and remove the entry; return how many are quarantined still.
 
         A record that fails again is kept under the same id, so the entry is removed only where none did. Stopped
         between the two, the records are replayed once more: their ids are derived, nothing doubles.
         """
-        records = _records(self.read(entry_id))
+        entry = self.read(entry_id)
+        records = _records(entry)
+        # What Lambda itself kept is a batch of a stream.
+        function = str(entry.get("function", "audit_producer")) if "record" in entry else "audit_producer"
         still = 0
         for start in range(0, len(records), _RECORDS_A_CALL):
-            still += self._audit(records[start : start + _RECORDS_A_CALL])
+            still += self._handled_again(function, records[start : start + _RECORDS_A_CALL])
         if not still or entry_id.startswith(UNDELIVERED):
             self._s3.delete_object(Bucket=self._bucket, Key=entry_id)
         return still
 
-    def _audit(self, records: list[Any]) -> int:
+    def _handled_again(self, function: str, records: list[Any]) -> int:
         payload = json.dumps({"Records": records}).encode()
-        answer = self._lambda.invoke(FunctionName=self._function, Payload=payload)
+        if function not in self._functions:
+            raise InvalidInputError(f"this entry was kept by {function!r}, which is no function that takes it again")
+        answer = self._lambda.invoke(FunctionName=self._functions[function], Payload=payload)
         said = json.loads(answer["Payload"].read() or b"{}")
         if answer.get("FunctionError"):
             raise StoreRefusedError(
-                f"audit_producer could not take the records: {said.get('errorMessage', 'no reason given')}\n"
-                "Nothing was removed. `weaudit logs audit_producer` shows more."
+                f"{function} could not take the records: {said.get('errorMessage', 'no reason given')}\n"
+                f"Nothing was removed. `weaudit logs {function}` shows more."
             )
-        return int(said["quarantined"])
+        return _quarantined(said)
+
+
+def _quarantined(said: dict[str, Any]) -> int:
+    """Return how many records a function kept once more, by its answer."""
+    if "images" in said:
+        return sum(image["outcome"] == "quarantined" for image in said["images"])
+    if "statusCode" in said:
+        return len(json.loads(said["body"])["failed"])
+    return int(said["quarantined"])
 
 
 def _records(entry: dict[str, Any]) -> list[Any]:

@@ -86,7 +86,7 @@ def _checkers(table: str | None, item: str | None, since: str | None) -> "list[C
     installation = Installation.find()
     dynamodb = installation.target.client("dynamodb")
     audit_arn = dynamodb.describe_table(TableName=installation.audit_table)["Table"]["TableArn"]
-    watched = [installation.configuration_table, *(watch.table for watch in watches(installation))]
+    watched = [*installation.own_streams, *(watch.table for watch in watches(installation))]
     names = [table] if table is not None else watched
     from_time = times.parse(since, name="--since") if since is not None else None
     history = open_trail(installation.target, installation.audit_table, dynamodb)

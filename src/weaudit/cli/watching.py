@@ -122,10 +122,10 @@ def watched(as_json: JsonOption = False) -> None:
     Example: weaudit watched --json
     """
     from weaudit.deploy.installation import Installation
-    from weaudit.deploy.watched import configuration, watches
+    from weaudit.deploy.watched import own, watches
 
     installation = Installation.find()
-    rows = [configuration(installation), *watches(installation)]
+    rows = [*own(installation), *watches(installation)]
     if as_json:
         output.print_json([_document(row) for row in rows])
         return

@@ -1,6 +1,7 @@
 """An installed WeAudit, as commands find it: where it is, and the names that its stack gave its parts."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from weaudit.deploy import stack
 from weaudit.deploy.targets import Target
@@ -15,9 +16,9 @@ class Installation:
     outputs: dict[str, str]
 
     @classmethod
-    def find(cls) -> "Installation":
+    def find(cls, state_dir: Path | None = None) -> "Installation":
         """Return the installation that commands go to; DeployError where the stack is not there."""
-        target = Target.resolve()
+        target = Target.resolve(state_dir=state_dir)
         name = stack.stack_name()
         found = stack.describe(target, name)
         if found is None:
@@ -33,6 +34,29 @@ class Installation:
     def configuration_table(self) -> str:
         """The name of the Configuration table."""
         return self.outputs["ConfigurationTableName"]
+
+    @property
+    def images_table(self) -> str:
+        """The name of the table Images."""
+        return self.outputs["ImagesTableName"]
+
+    @property
+    def own_streams(self) -> dict[str, str]:
+        """The stream of each table that the stack itself has watched, by the table's name."""
+        return {
+            self.configuration_table: self.outputs["ConfigurationStreamArn"],
+            self.images_table: self.outputs["ImagesStreamArn"],
+        }
+
+    @property
+    def trigger_bucket(self) -> str:
+        """The name of the bucket whose new objects are logged."""
+        return self.outputs["BucketName"]
+
+    @property
+    def invocation_log(self) -> str:
+        """The name of the invocation log's table."""
+        return self.outputs["DynamoDBTableName"]
 
     @property
     def evidence_bucket(self) -> str:

@@ -6,6 +6,8 @@ stored, not compressed (zlib's output differs between versions). A zip's digest 
 
 import ast
 import hashlib
+import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,9 @@ PYTHON = "3.13"
 ARCHITECTURES = {"x86_64": "x86_64", "arm64": "aarch64"}
 LOCAL = "local"
 """No wheels: on the embedded engine functions see this Python's own packages."""
+FROM_SOURCE = ("pyvips",)
+"""Packages that are published as source only and are pure Python when built so."""
+_BUILDERS = ("setuptools", "pkgconfig", "cffi")
 LIMIT_BYTES = 250 * 1024 * 1024
 _SOURCES = Path(__file__).resolve().parents[1]
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -124,10 +129,36 @@ def _file_of(name: tuple[str, ...]) -> Path | None:
 
 
 def _wheels(requirements: tuple[str, ...], folder: Path, machine: str) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as built:
+        _pure_wheels(requirements, Path(built))
+        return _installed(requirements, folder, machine, built)
+
+
+def _pure_wheels(requirements: tuple[str, ...], folder: Path) -> None:
+    """Build the wheels of what is published as source only; pip would take an older release that has a wheel."""
+    sources = [requirement for requirement in requirements if requirement.split("==")[0] in FROM_SOURCE]
+    if not sources:
+        return
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    if all(importlib.util.find_spec(name) for name in _BUILDERS):
+        command.append("--no-build-isolation")  # what builds it is here, hash-checked: requirements/build.txt
+    # Without libvips' own headers in sight, or it would be compiled against them, for this machine.
+    environment = {**os.environ, "PKG_CONFIG_PATH": "", "PKG_CONFIG_LIBDIR": os.devnull}
+    done = subprocess.run(  # noqa: S603  (requirements come from functions.py)
+        [*command, f"--wheel-dir={folder}", *sources], env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise DeployError(f"{', '.join(sources)} could not be built from source\n{done.stderr.strip()}")
+    if native := [path.name for path in folder.iterdir() if not path.name.endswith("-none-any.whl")]:
+        raise DeployError(f"{', '.join(native)}: built for this machine alone, where pure Python was wanted")
+
+
+def _installed(requirements: tuple[str, ...], folder: Path, machine: str, built: str) -> dict[str, bytes]:
     # Both tags: pip takes a wheel only if its very tag is named, and wheels for old systems run on new ones.
     platforms = [f"--platform=manylinux_2_28_{machine}", f"--platform=manylinux2014_{machine}", "--platform=any"]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     command += ["--only-binary=:all:", "--implementation=cp", f"--python-version={PYTHON}", f"--target={folder}"]
+    command.append(f"--find-links={built}")
     done = subprocess.run(  # noqa: S603  (requirements come from functions.py)
         [*command, *platforms, *requirements], capture_output=True, text=True, check=False
     )

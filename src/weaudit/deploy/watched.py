@@ -1,4 +1,4 @@
-"""The tables that are watched, as they are now: Configuration, and one for each stack of infra/watch.yaml."""
+"""The tables that are watched, as they are now: the stack's own, and one for each stack of infra/watch.yaml."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Watch:
 
 
 def watches(installation: Installation, names: Sequence[str] = ()) -> Iterator[Watch]:
-    """Yield every watched table but Configuration, or those of the stacks with these names, sorted by stack."""
+    """Yield every watched table but the stack's own, or those of the stacks with these names, sorted by stack."""
     client = installation.target.client("cloudformation")
     pages = client.get_paginator("describe_stacks")
     requests: list[dict[str, str]] = [{"StackName": name} for name in names] or [{}]
@@ -47,24 +47,24 @@ def watches(installation: Installation, names: Sequence[str] = ()) -> Iterator[W
             yield _watch(installation, found, parameters, mappings)
 
 
-def configuration(installation: Installation) -> Watch:
-    """Return the watch of Configuration, which the main stack holds."""
+def own(installation: Installation) -> Iterator[Watch]:
+    """Yield the watches that the main stack holds: of Configuration, and of Images."""
     name = stack.stack_name(installation.outputs["AuditProducerFunctionName"].removesuffix("audit_producer"))
     [found] = installation.target.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    stream = installation.outputs["ConfigurationStreamArn"]
-    none: dict[str, str] = {}
-    mapping = next((row for row in _mappings(installation) if row["EventSourceArn"] == stream), none)
-    return Watch(
-        table=installation.configuration_table,
-        stream=stream,
-        state=mapping.get("State", "mapping gone"),
-        actor=_default_actor(installation),
-        since=_iso(found["CreationTime"]),
-        stack=name,
-        mapping=mapping.get("UUID", ""),
-        last_result=mapping.get("LastProcessingResult", ""),
-        table_stream=stream,
-    )
+    mappings = {row["EventSourceArn"]: row for row in _mappings(installation)}
+    for table, stream in installation.own_streams.items():
+        mapping = mappings.get(stream, {})
+        yield Watch(
+            table=table,
+            stream=stream,
+            state=mapping.get("State", "mapping gone"),
+            actor=_default_actor(installation),
+            since=_iso(found["CreationTime"]),
+            stack=name,
+            mapping=mapping.get("UUID", ""),
+            last_result=mapping.get("LastProcessingResult", ""),
+            table_stream=stream,
+        )
 
 
 def _watch(installation: Installation, found: Any, parameters: dict[str, str], mappings: list[Any]) -> Watch:

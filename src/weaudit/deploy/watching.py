@@ -110,7 +110,7 @@ class Watching:
             raise InvalidInputError(
                 f"{table!r} is no table's name: 3 to 255 letters, digits, underscores, dots, hyphens"
             )
-        if table == self.installation.configuration_table:
+        if table in self.installation.own_streams:
             raise InvalidInputError(
                 f"{table} is watched already, by WeAudit's own stack\n"
                 "Its actor attribute is that stack's parameter ActorAttribute."
@@ -260,7 +260,7 @@ class Watching:
 
     def find(self, table: str) -> Watch:
         """Return the watch of a table. InvalidInputError where it is not watched, or is WeAudit's own."""
-        if table == self.installation.configuration_table:
+        if table in self.installation.own_streams:
             raise InvalidInputError(f"{table} is watched by WeAudit's own stack, for as long as that is there")
         watch = self._existing(stack_name(table, self._prefix), table)
         if watch is None:

@@ -26,7 +26,7 @@ def decide(record: Any, error: Exception, function: str) -> Quarantined:
     known = isinstance(error, WeauditError)
     entry = {
         "code": error.code if isinstance(error, WeauditError) else type(error).__name__,
-        "reason": str(error) if known else "the record could not be turned into audit records",
+        "reason": str(error) if known else "the record could not be processed",
         "function": function,
         "record": record,
     }

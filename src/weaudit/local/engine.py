@@ -127,6 +127,7 @@ def _launch(engine: EngineState) -> EngineState:
     # Signals wait until the process's number is on disk: Ctrl-C in between would leave a process nobody knows.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
+        restarting.readdress(engine.directory / "data", engine.port)
         started_ms = int(time.time() * 1000)
         pid = process.spawn(engine)
         engine = dataclasses.replace(engine, pid=pid, identity=state.identity(pid), started_ms=started_ms)

@@ -1,14 +1,20 @@
-"""How a restart of the engine loses no change: two work-arounds for one gap of MiniStack 1.5.33.
+"""How a restart of the engine loses no change: work-arounds for two gaps of MiniStack 1.5.33.
 
 The gap: MiniStack keeps its tables over a restart, but not their streams, and yet it keeps each consumer's position,
 an absolute index into the stream that no longer exists. So a backlog that was not consumed is gone, and after a restart
 the next N changes are skipped, N being what was consumed before.
 
-`drain` (before a stop) waits until the functions have said of the last change that they are done with it.
+`drain` (before a stop) waits until the functions have said of the last change that they are done with it; before that,
+until the queues are empty whose functions make further changes (a queue itself outlives the restart).
 `rearm` (before a start) sets every kept position to 0, where the new stream begins.
+
+The other gap: MiniStack knows a queue by its URL, with the port in it. After a start on another port a queue is still
+there and neither its name nor its mapping leads to it. `readdress` (before a start) puts the new port into those URLs.
 """
 
 import json
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +25,7 @@ from weaudit.local.state import EngineState
 
 DRAIN_SECONDS = 30.0
 _FORMAT = 2
+_QUEUE_URL = re.compile(r"(http://localhost:)\d+(/\d{12}/)")
 
 
 def rearm(data: Path) -> int:
@@ -42,6 +49,20 @@ def rearm(data: Path) -> int:
         temporary.write_text(json.dumps(document))
         temporary.replace(path)
     return count
+
+
+def readdress(data: Path, port: int) -> None:
+    """Put ``port`` into the URLs of the queues that the directory ``data`` keeps, and of the stack that made them."""
+    for name in ("sqs.json", "cloudformation.json"):
+        path = data / name
+        if not path.exists():
+            continue
+        text = path.read_text()
+        moved = _QUEUE_URL.sub(rf"\g<1>{port}\g<2>", text)
+        if moved != text:
+            temporary = path.with_suffix(".readdressed")
+            temporary.write_text(moved)
+            temporary.replace(path)
 
 
 def _positions(document: Any) -> Any:
@@ -72,11 +93,20 @@ def drain(engine: EngineState, seconds: float = DRAIN_SECONDS) -> list[str]:
     Returns the names of the functions that had not after ``seconds``. Writers must be quiet meanwhile.
     """
     target = Target.of(engine)
+    deadline = time.monotonic() + seconds
     pages = target.client("lambda").get_paginator("list_event_source_mappings").paginate()
-    mappings = [
-        mapping
-        for page in pages
-        for mapping in page["EventSourceMappings"]
-        if mapping["State"] == "Enabled" and ":dynamodb:" in mapping["EventSourceArn"]
-    ]
-    return draining.behind(target, mappings, engine.started_ms - 1000, seconds)
+    enabled = [mapping for page in pages for mapping in page["EventSourceMappings"] if mapping["State"] == "Enabled"]
+    queues = [mapping["EventSourceArn"] for mapping in enabled if ":sqs:" in mapping["EventSourceArn"]]
+    while any(_waiting(target, queue) for queue in queues) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    streams = [mapping for mapping in enabled if ":dynamodb:" in mapping["EventSourceArn"]]
+    left = max(deadline - time.monotonic(), 1.0)
+    return draining.behind(target, streams, engine.started_ms - 1000, left)
+
+
+def _waiting(target: Target, queue: str) -> bool:
+    client = target.client("sqs")
+    url = client.get_queue_url(QueueName=queue.rpartition(":")[2])["QueueUrl"]
+    counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+    found = client.get_queue_attributes(QueueUrl=url, AttributeNames=list(counts))["Attributes"]
+    return any(int(found[name]) for name in counts)

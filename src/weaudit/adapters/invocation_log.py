@@ -1,0 +1,26 @@
+"""The table of the invocation log, as its writer sees it."""
+
+from __future__ import annotations
+
+from weaudit.adapters.aws import DynamoDB
+from weaudit.adapters.batch_writes import BatchWrites
+from weaudit.domain.changes import Item
+from weaudit.errors import RecordRejectedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Iterable
+
+
+class InvocationLog:
+    """Puts rows; their keys are derived from the event, so an event that comes again finds its row and adds none.
+
+    A crash between two calls leaves some of an event's rows written: the event comes again and completes them.
+    """
+
+    def __init__(self, dynamodb: DynamoDB, name: str) -> None:
+        self._writes = BatchWrites(dynamodb, name, ("requestId", "timestamp"))
+
+    def put(self, rows: Iterable[Item]) -> dict[str, RecordRejectedError]:
+        """Write all rows; return the ids of those that the table can never hold, and why. Raises StoreError."""
+        return {row["requestId"]["S"]: error for row, error in self._writes.put(rows)}

@@ -1,0 +1,34 @@
+"""The bucket of renditions, and of the pipelines that were in force."""
+
+from __future__ import annotations
+
+from weaudit.errors import StoreRefusedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from weaudit.adapters.aws import S3
+
+
+class RenditionsBucket:
+    """Keeps objects under keys that are derived from what they are made of: putting one again changes nothing."""
+
+    def __init__(self, s3: S3, name: str) -> None:
+        self._s3 = s3
+        self.name = name
+
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        """Keep an object; when this returns it is stored. Raises StoreError."""
+        if not self.name:
+            raise StoreRefusedError("no bucket for renditions is configured: set RENDITIONS_BUCKET")
+        self._s3.put_object(self.name, key, body, content_type)
+
+    def get(self, key: str) -> bytes | None:
+        """Return an object, or None where there is none. Raises StoreError."""
+        if not self.name:
+            return None
+        try:
+            return self._s3.get_object(self.name, key)
+        except StoreRefusedError as error:
+            if error.aws_code != "NoSuchKey":
+                raise
+            return None

@@ -1,0 +1,161 @@
+"""`weaudit images`: what is known of the images in the bucket."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from weaudit.cli import output
+from weaudit.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from weaudit.deploy.installation import Installation
+
+PANEL = "Objects"
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, the rows as docs/formats/image-row.md has them.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel=PANEL)(images)
+
+
+def images(
+    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="One image. Default: all of them.")] = None,
+    rejected: Annotated[bool, typer.Option("--rejected", help="Only those that could not be processed.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """List the images that were processed or rejected, or show one with its renditions.
+
+    Exit code 1 where there is no image of that key.
+
+    Example: weaudit images photographs/cat.jpg
+    """
+    from weaudit.deploy.installation import Installation
+
+    installation = Installation.find()
+    if key is not None:
+        _show(installation, key, as_json=as_json)
+        return
+    found = rows(installation, rejected=rejected)
+    shown = [_plain(row) for row in islice(found, limit)]
+    more = next(found, None) is not None
+    if as_json:
+        _print_json(shown)
+    elif not shown:
+        what = "No image was rejected." if rejected else "There are no images yet."
+        output.print_text(what)
+        output.note("`weaudit put FILE` uploads one.")
+    else:
+        _print_list(shown)
+    if more:
+        output.note(f"There are more than {limit:,}: --limit shows more of them.")
+
+
+def rows(installation: "Installation", *, rejected: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield the rows of Images in DynamoDB JSON, in no order."""
+    from weaudit.deploy.targets import wire
+
+    request: dict[str, Any] = {"TableName": installation.images_table}
+    if rejected:
+        request["FilterExpression"] = "#status = :rejected"
+        request["ExpressionAttributeNames"] = {"#status": "status"}
+        request["ExpressionAttributeValues"] = {":rejected": {"S": "rejected"}}
+    for page in installation.target.client("dynamodb").get_paginator("scan").paginate(**request):
+        yield from map(wire, page["Items"])
+
+
+def _show(installation: "Installation", key: str, *, as_json: bool) -> None:
+    from weaudit.deploy.targets import wire
+
+    client = installation.target.client("dynamodb")
+    request = {"TableName": installation.images_table, "Key": {"imageKey": {"S": key}}}
+    row = wire(client.get_item(**request, ConsistentRead=True).get("Item"))
+    if row is None:
+        output.stderr().print(f"There is no image {output.safe(key)}.", markup=False, soft_wrap=True)
+        output.note("`weaudit images` lists them. An object that is no image has no row.")
+        raise typer.Exit(output.EXIT_FAILED)
+    if as_json:
+        _print_json(_plain(row))
+        return
+    for name, value in _lines(_plain(row), installation.outputs["RenditionsBucketName"]):
+        output.print_text(f"{name:<12} {output.safe(value)}")
+
+
+def _plain(row: dict[str, Any]) -> Any:
+    from weaudit.cli.plain_json import plain
+
+    return {name: plain(value) for name, value in row.items()}
+
+
+def _print_json(value: Any) -> None:
+    from weaudit.cli.plain_json import dumps
+
+    output.print_text(dumps(value))
+
+
+def _lines(row: dict[str, Any], bucket: str) -> Iterator[tuple[str, str]]:
+    yield "image", f"s3://{row['bucket']}/{row['imageKey']}"
+    yield "status", _status(row)
+    if "rejection" in row:
+        yield "why", str(row["rejection"]["reason"])
+    if "width" in row:
+        pages = f", {row['pages']} pages" if row["pages"] != "1" else ""
+        alpha = ", with alpha" if row["hasAlpha"] else ""
+        yield "content", f"{row['format']}, {_size(row)}, {row['bitDepth']} bits, {row['colourSpace']}{alpha}{pages}"
+    yield "bytes", f"{int(row['bytes']):,}"
+    if "sha256" in row:
+        yield "sha256", row["sha256"]
+    yield "landed", row["eventTime"]
+    yield "pipeline", row["pipelineVersion"]
+    for name, value in row.get("algorithms", {}).items():
+        yield name, str(value)
+    for rendition in row["renditions"]:
+        told = f"{rendition['format']}, {_size(rendition)}, {int(rendition['bytes']):,} bytes"
+        yield "rendition", f"{rendition['name']}: {told}"
+        yield "", f"s3://{bucket}/{rendition['key']}"
+    for warning in row["warnings"]:
+        yield "warning", warning
+    yield "took", ", ".join(f"{name} {ms} ms" for name, ms in row["timings"].items())
+
+
+def _status(row: dict[str, Any]) -> str:
+    return f"rejected ({row['rejection']['code']})" if "rejection" in row else str(row["status"])
+
+
+def _size(row: dict[str, Any]) -> str:
+    return f"{row['width']} x {row['height']}" if "width" in row else ""
+
+
+def _print_list(shown: list[dict[str, Any]]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from weaudit.domain.image_rows import short
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("image", "status", "format", "size", "bytes", "renditions", "pipeline", "landed"):
+        table.add_column(heading, overflow="fold")
+    for row in sorted(shown, key=lambda row: str(row["imageKey"])):
+        cells = (
+            row["imageKey"],
+            _status(row),
+            str(row.get("format", "")),
+            _size(row),
+            f"{int(row['bytes']):,}",
+            str(len(row["renditions"])),
+            short(row["pipelineVersion"]),
+            row["eventTime"],
+        )
+        table.add_row(*(escape(output.safe(cell)) for cell in cells))
+    output.stdout().print(table)
+
+
+def checked(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return what image_processor says of the one image that it was asked for. Raises InvalidInputError."""
+    found = answer.get("images") if isinstance(answer, dict) else None
+    if not isinstance(found, list) or len(found) != 1 or "outcome" not in found[0]:
+        raise InvalidInputError("image_processor answered with something else than one image")
+    return dict(found[0])

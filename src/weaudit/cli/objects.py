@@ -1,0 +1,207 @@
+"""`weaudit put`, `weaudit objects`: what is in the bucket, and whether its arrival was logged."""
+
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from weaudit.cli import output, times, uploads
+
+_PANEL = "Objects and images"
+# The log is read once for so many objects.
+_COMPARED = 10_000
+StateOption = Annotated[
+    Path | None,
+    typer.Option("--state", metavar="DIR", help="The engine's directory.", show_default="~/.local/state/weaudit"),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (put, objects):
+        app.command(rich_help_panel=_PANEL)(command)
+
+
+def put(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Files, and folders with all that is in them.")
+    ],
+    prefix: Annotated[
+        str, typer.Option("--prefix", "-p", metavar="TEXT", help="Comes before every key as it is: in/ for a folder.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    state: StateOption = None,
+) -> None:
+    """Upload files into the bucket: each is logged, and processed where it is an image.
+
+    A folder's files keep its name and their place in it. What fails stops nothing else; exit code 1 says that there was
+    something.
+
+    Example: weaudit put photos report.pdf --prefix 2024/
+    """
+    from weaudit.deploy.installation import Installation
+
+    planned, failed = uploads.plan(files, prefix)
+    installation = Installation.find(state_dir=state)
+    bucket = installation.trigger_bucket
+    client = installation.target.client("s3")
+    done: list[uploads.Upload] = []
+    for outcome in _with_progress(client, bucket, planned):
+        if isinstance(outcome, uploads.Upload):
+            done.append(outcome)
+        else:
+            failed.append(outcome)
+    done.sort(key=lambda upload: upload.key)
+    for one in failed:
+        output.note(f"not uploaded: {output.safe(str(one.path))}: {output.safe(one.why)}")
+    if as_json:
+        output.print_json(
+            {
+                "bucket": bucket,
+                "uploaded": [{"file": str(one.path), "key": one.key, "bytes": one.size_bytes} for one in done],
+                "failed": [{"file": str(one.path), "why": one.why} for one in failed],
+            }
+        )
+    else:
+        text = f"{_counted(len(done))} in {bucket}"
+        output.print_text(f"{text}, {len(failed)} failed." if failed else f"{text}.")
+    raise typer.Exit(output.EXIT_FAILED if failed else output.EXIT_FINE)
+
+
+def _counted(count: int) -> str:
+    return "1 object" if count == 1 else f"{count:,} objects"
+
+
+def _with_progress(
+    client: Any, bucket: str, planned: list[uploads.Upload]
+) -> Iterator[uploads.Upload | uploads.Failed]:
+    if not sys.stderr.isatty():
+        for number, outcome in enumerate(uploads.transfer(client, bucket, planned, lambda _bytes: None), 1):
+            output.note(f"{number} of {len(planned)}: {output.safe(str(outcome.path))}")
+            yield outcome
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=output.stderr(), transient=True) as progress:
+        task = progress.add_task("", total=sum(upload.size_bytes for upload in planned))
+        moved = uploads.transfer(client, bucket, planned, lambda count: progress.advance(task, count))
+        for number, outcome in enumerate(moved, 1):
+            progress.update(task, description=f"{number} of {len(planned)}")
+            yield outcome
+
+
+def objects(
+    prefix: Annotated[str, typer.Argument(metavar="[PREFIX]", help="Only keys that begin so.")] = "",
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=0, help="At most so many objects; 0 is all of them.")
+    ] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, times in UTC.")] = False,
+    utc: Annotated[bool, typer.Option("--utc", help="Show times in UTC, not in local time.")] = False,
+    state: StateOption = None,
+) -> None:
+    """List the bucket's objects, and when the arrival of each was logged.
+
+    Example: weaudit objects photos/ --limit 20
+    """
+    from weaudit.deploy.installation import Installation
+
+    installation = Installation.find(state_dir=state)
+    found = _listed(installation.target.client("s3"), installation.trigger_bucket, prefix)
+    more: list[Any] = []
+    rows = _with_log(_limited(found, limit, more), installation)
+    if as_json:
+        output.print_json_list(rows)
+    elif not _shown(rows, utc=utc):
+        under = f" whose key begins with {output.safe(prefix)!r}" if prefix else ""
+        output.note(f"There is no object{under} in {installation.trigger_bucket}. `weaudit put FILE` uploads one.")
+    if more:
+        output.note(f"There are more than these {limit:,}: --limit 0 lists all of them.")
+
+
+def _listed(client: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        yield from page.get("Contents", [])
+
+
+def _limited(found: Iterator[Any], limit: int, more: list[Any]) -> Iterator[Any]:
+    if not limit:
+        yield from found
+        return
+    yield from islice(found, limit)
+    more += islice(found, 1)
+
+
+def _with_log(found: Iterator[dict[str, Any]], installation: Any) -> Iterator[dict[str, Any]]:
+    while some := list(islice(found, _COMPARED)):
+        logged = _log_of(some, installation)
+        for one in some:
+            row = logged.get((one["Key"], one["ETag"].strip('"')), {})
+            yield {
+                "key": one["Key"],
+                "bytes": one["Size"],
+                "modifiedAt": times.parse(one["LastModified"].isoformat(), name="LastModified"),
+                "eTag": one["ETag"].strip('"'),
+                "loggedAt": row.get("timestamp"),
+                "requestId": row.get("requestId"),
+                "eventName": row.get("eventName"),
+            }
+
+
+def _log_of(some: list[dict[str, Any]], installation: Any) -> dict[tuple[str, str], dict[str, str]]:
+    """Return a row of the log for each of these objects as it is now, by key and ETag, where there is one.
+
+    The log has no index on keys: it is read until each object has its row, or to its end.
+    """
+    wanted = {(one["Key"], one["ETag"].strip('"')) for one in some}
+    keys = sorted((key for key, _ in wanted), key=str.encode)
+    names = ("requestId", "timestamp", "objectKey", "eTag", "eventName", "bucketName")
+    pages = installation.target.client("dynamodb").get_paginator("scan").paginate(
+        TableName=installation.invocation_log,
+        FilterExpression="#bucketName = :bucket AND #objectKey BETWEEN :first AND :last",
+        ProjectionExpression=", ".join(f"#{name}" for name in names),
+        ExpressionAttributeNames={f"#{name}": name for name in names},
+        ExpressionAttributeValues={
+            ":bucket": {"S": installation.trigger_bucket}, ":first": {"S": keys[0]}, ":last": {"S": keys[-1]},
+        },
+    )  # fmt: skip
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    read = 0
+    for page in pages:
+        for item in page["Items"]:
+            row = {name: value["S"] for name, value in item.items()}
+            known = (row["objectKey"], row.get("eTag", ""))
+            # The same bytes may have been put more than once: the last time is the one.
+            if known in wanted and row["timestamp"] >= found.get(known, row)["timestamp"]:
+                found[known] = row
+        read += page["ScannedCount"]
+        if len(found) == len(wanted):
+            break
+        if page.get("LastEvaluatedKey"):
+            output.note(f"{read:,} rows of the log read")
+    return found
+
+
+def _shown(rows: Iterator[dict[str, Any]], *, utc: bool) -> int:
+    from rich.markup import escape
+    from rich.table import Table
+
+    zone = times.zone_name(utc=utc)
+    table = Table("key", "bytes", f"modified ({zone})", f"logged ({zone})", box=None, pad_edge=False)
+    table.columns[0].overflow = "fold"
+    table.columns[1].justify = "right"
+    for row in rows:
+        logged = times.shown(row["loggedAt"], utc=utc) if row["loggedAt"] else "no"
+        modified = times.shown(row["modifiedAt"], utc=utc)
+        table.add_row(escape(output.safe(row["key"])), f"{row['bytes']:,}", modified, logged)
+    if table.row_count:
+        console = output.stdout()
+        # rich fills every line up to the table's width: who pipes lines on wants no trailing blanks.
+        with console.capture() as capture:
+            console.print(table)
+        for line in capture.get().splitlines():
+            output.print_text(line.rstrip())
+    return table.row_count

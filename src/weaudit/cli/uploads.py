@@ -1,0 +1,132 @@
+"""Files of this machine on their way into a bucket: which key each gets, and the transfer itself."""
+
+import mimetypes
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weaudit.errors import InvalidInputError
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_LONGEST_KEY_BYTES = 1024
+_FILES_AT_A_TIME = 8
+_PARTS_AT_A_TIME = 4
+# What Python's own list, or that of a lean system, does not know.
+_TYPES = {".avif": "image/avif", ".heic": "image/heic", ".heif": "image/heif", ".webp": "image/webp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file and the key that it will have."""
+
+    path: Path
+    key: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A file that is not in the bucket, and why."""
+
+    path: Path
+    why: str
+
+
+def plan(paths: Sequence[Path], prefix: str) -> tuple[list[Upload], list[Failed]]:
+    """Return what to upload, and what cannot be. A file's key is ``prefix`` and its name, a folder's files keep theirs.
+
+    ``photos/2024/a.jpg`` of the folder ``photos`` is ``<prefix>photos/2024/a.jpg``. Raises InvalidInputError where two
+    files would get one key.
+    """
+    uploads: dict[str, Upload] = {}
+    failed: list[Failed] = []
+    for given in paths:
+        for path, name in _files(given, failed):
+            planned = _planned(path, prefix + name)
+            if isinstance(planned, Failed):
+                failed.append(planned)
+            elif planned.key in uploads and uploads[planned.key].path.resolve() != path.resolve():
+                raise InvalidInputError(
+                    f"two files would be {planned.key!r}: {uploads[planned.key].path} and {path}\n"
+                    "Put the folder that holds both, or put them one after the other with --prefix."
+                )
+            else:
+                uploads[planned.key] = planned
+    return list(uploads.values()), failed
+
+
+def _files(given: Path, failed: list[Failed]) -> Iterator[tuple[Path, str]]:
+    """Yield files with the names that they will have, sorted; links to folders are not followed."""
+    if not given.is_dir():
+        yield given, given.name
+        return
+    top = "" if given.name in ("", "..") else f"{given.name}/"
+    count = 0
+    unread: list[OSError] = []
+    for folder, folders, names in os.walk(given, onerror=unread.append):
+        folders.sort()
+        for name in sorted(names):
+            count += 1
+            path = Path(folder, name)
+            yield path, top + path.relative_to(given).as_posix()
+    failed += [Failed(Path(str(error.filename)), error.strerror or "it cannot be read") for error in unread]
+    if not count and not unread:
+        failed.append(Failed(given, "the folder is empty"))
+
+
+def _planned(path: Path, key: str) -> Upload | Failed:
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            return Failed(path, "it is no regular file")
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        return Failed(path, "its name is not UTF-8, which a key must be")
+    except OSError as error:
+        return Failed(path, error.strerror or str(error))
+    if size > _LONGEST_KEY_BYTES:
+        return Failed(path, f"its key would have {size} bytes; S3 takes {_LONGEST_KEY_BYTES:,}")
+    return Upload(path, key, found.st_size)
+
+
+def content_type(path: Path) -> str:
+    """Return the media type that a file's name claims; ``application/octet-stream`` where it claims none."""
+    return _TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+
+
+def transfer(
+    client: Any, bucket: str, uploads: Sequence[Upload], advance: Callable[[int], None]
+) -> Iterator[Upload | Failed]:
+    """Upload the files, several at a time and large ones in parts; yield each when it is there or has failed.
+
+    ``advance`` is told how many bytes went on, from several threads. A failure stops no other file.
+    """
+    from boto3.exceptions import Boto3Error
+    from boto3.s3.transfer import TransferConfig
+    from botocore.exceptions import BotoCoreError
+
+    config = TransferConfig(max_concurrency=_PARTS_AT_A_TIME)
+
+    def one(upload: Upload) -> Upload | Failed:
+        try:
+            client.upload_file(
+                str(upload.path), bucket, upload.key, Callback=advance, Config=config,
+                ExtraArgs={"ContentType": content_type(upload.path)},
+            )  # fmt: skip
+        except OSError as error:
+            return Failed(upload.path, error.strerror or str(error))
+        except (Boto3Error, BotoCoreError) as error:
+            return Failed(upload.path, str(error))
+        return upload
+
+    pool = ThreadPoolExecutor(_FILES_AT_A_TIME)
+    try:
+        for done in as_completed([pool.submit(one, upload) for upload in uploads]):
+            yield done.result()
+    finally:
+        # Interrupted, what has not begun does not begin.
+        pool.shutdown(cancel_futures=True)

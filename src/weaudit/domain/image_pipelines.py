@@ -1,0 +1,158 @@
+"""What is made of an image: the item IMAGE_PIPELINE of Configuration, checked (docs/images.md)."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+
+from weaudit.domain import image_fields
+from weaudit.domain.image_filters import FILTERS
+from weaudit.domain.images import MARKER, image_hash
+from weaudit.errors import PipelineRefusedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from typing import Any
+
+    from weaudit.domain.changes import Item
+    from weaudit.domain.image_filters import Parameter
+
+KEY = "IMAGE_PIPELINE"
+FITS = ("inside", "cover", "contain", "fill")
+FORMATS = ("jpeg", "png", "webp", "avif")
+MOST_RENDITIONS, MOST_FILTERS, MOST_ALGORITHMS, LONGEST_SIDE = 20, 16, 16, 8192
+_FIELDS = ("renditions", "algorithms", "keep_metadata")
+_RENDITION_FIELDS = ("name", "width", "height", "fit", "format", "quality", "enlarge", "background", "filters")
+
+
+class Step:
+    """A filter or an algorithm: its name, and its parameters as plain values (int, float, str, bool …), complete."""
+
+    __slots__ = ("name", "parameters")
+
+    def __init__(self, name: str, parameters: dict[str, Any]) -> None:
+        self.name = name
+        self.parameters = parameters
+
+
+class RenditionPlan:
+    """One rendition that is to be made. Nothing writes to it."""
+
+    __slots__ = ("background", "enlarge", "filters", "fit", "format", "height", "name", "quality", "width")
+
+    def __init__(
+        self,
+        name: str,
+        width: int | None,  # pixels; None follows from the other one, both None keep the size
+        height: int | None,
+        fit: str = "inside",  # one of FITS
+        format: str = "webp",  # noqa: A002  one of FORMATS
+        quality: int = 80,  # 1 to 100
+        enlarge: bool = False,
+        background: str = "#ffffff",  # "#rrggbb"
+        filters: tuple[Step, ...] = (),
+    ) -> None:
+        self.name = name
+        self.width = width
+        self.height = height
+        self.fit = fit
+        self.format = format
+        self.quality = quality
+        self.enlarge = enlarge
+        self.background = background
+        self.filters = filters
+
+
+class Pipeline:
+    """What is made of every image. ``version`` names it: the hash of its item, or ``built-in-<16 hex digits>``."""
+
+    __slots__ = ("algorithms", "keep_metadata", "renditions", "version")
+
+    def __init__(
+        self, version: str, renditions: tuple[RenditionPlan, ...], algorithms: tuple[Step, ...], keep_metadata: bool
+    ) -> None:
+        self.version = version
+        self.renditions = renditions
+        self.algorithms = algorithms
+        self.keep_metadata = keep_metadata
+
+
+def built_in() -> Pipeline:
+    """Return the pipeline that is in force where there is no item."""
+    plans = (RenditionPlan("large", 1600, 1600), RenditionPlan("thumbnail", 320, 320))
+    spelled = json.dumps([[str(getattr(plan, name)) for name in _RENDITION_FIELDS[:-1]] for plan in plans])
+    return Pipeline(f"built-in-{sha256(spelled.encode()).hexdigest()[:16]}", plans, (), False)
+
+
+def parse(item: Item, ignored: tuple[str, ...] = ("updatedBy", "note")) -> Pipeline:
+    """Return the pipeline that the item (DynamoDB JSON, whole) describes; its version is ``images.image_hash(item)``.
+
+    ``ignored`` are attributes that say nothing of images, as who wrote the item. Raises PipelineRefusedError, whose
+    text names the place and what would be right: ``renditions[0].fit: must be one of inside, cover, contain, fill``.
+    """
+    given = {name: value for name, value in item.items() if name not in ("key", MARKER, *ignored)}
+    found = {name: image_fields.plain(value, name) for name, value in given.items()}
+    image_fields.known(found, _FIELDS, "")
+    renditions = tuple(
+        _rendition(part, f"renditions[{place}]")
+        for place, part in enumerate(image_fields.sequence(found.get("renditions", []), "renditions", MOST_RENDITIONS))
+    )
+    image_fields.no_doubles([plan.name for plan in renditions], "renditions", "rendition")
+    algorithms = tuple(
+        _algorithm(part, f"algorithms[{place}]")
+        for place, part in enumerate(image_fields.sequence(found.get("algorithms", []), "algorithms", MOST_ALGORITHMS))
+    )
+    image_fields.no_doubles([step.name for step in algorithms], "algorithms", "algorithm")
+    if not renditions and not algorithms:
+        raise PipelineRefusedError("renditions: must hold one rendition at least, where there is no algorithm either")
+    return Pipeline(image_hash(item), renditions, algorithms, image_fields.flag(found, "keep_metadata", ""))
+
+
+def _rendition(part: Any, path: str) -> RenditionPlan:
+    found = image_fields.known(image_fields.mapping(part, path), _RENDITION_FIELDS, path)
+    fit = image_fields.choice(found.get("fit", "inside"), FITS, f"{path}.fit")
+    sides = [
+        None
+        if found.get(side) is None
+        else int(image_fields.number(found[side], 1, LONGEST_SIDE, f"{path}.{side}", whole=True))
+        for side in ("width", "height")
+    ]
+    if fit != "inside" and None in sides:
+        raise PipelineRefusedError(f"{path}.fit: {fit} needs both width and height")
+    filters = image_fields.sequence(found.get("filters", []), f"{path}.filters", MOST_FILTERS)
+    return RenditionPlan(
+        image_fields.name(found.get("name"), f"{path}.name"),
+        sides[0],
+        sides[1],
+        fit,
+        image_fields.choice(found.get("format", "webp"), FORMATS, f"{path}.format"),
+        int(image_fields.number(found.get("quality", 80), 1, 100, f"{path}.quality", whole=True)),
+        image_fields.flag(found, "enlarge", f"{path}."),
+        image_fields.colour(found.get("background", "#ffffff"), f"{path}.background"),
+        tuple(_filter(step, f"{path}.filters[{place}]") for place, step in enumerate(filters)),
+    )
+
+
+def _filter(part: Any, path: str) -> Step:
+    found = image_fields.mapping(part, path)
+    name = image_fields.choice(found.get("name"), tuple(FILTERS), f"{path}.name")
+    takes = FILTERS[name]
+    image_fields.known(found, ("name", *takes), path)
+    return Step(name, {each: _parameter(found.get(each), takes[each], f"{path}.{each}") for each in takes})
+
+
+def _parameter(value: Any, takes: Parameter, path: str) -> Any:
+    value = takes.default if value is None else value
+    if value is None:
+        raise PipelineRefusedError(f"{path}: must be given, {takes.takes()}")
+    if takes.kind == "colour":
+        return image_fields.colour(value, path)
+    if takes.kind == "choice":
+        return image_fields.choice(value, takes.choices, path)
+    return image_fields.number(value, takes.lowest, takes.highest, path, whole=takes.kind == "int")
+
+
+def _algorithm(part: Any, path: str) -> Step:
+    found = image_fields.mapping(part, path)
+    name = image_fields.name(found.get("name"), f"{path}.name")
+    return Step(name, {each: value for each, value in found.items() if each != "name"})

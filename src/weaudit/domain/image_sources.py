@@ -1,0 +1,44 @@
+"""An object that may be an image: the one value that an event of S3, or a wish to process it again, comes down to."""
+
+from __future__ import annotations
+
+# S3's sequencers are hexadecimal, of any even length, and compare as if the shorter were padded with zeros on the right
+# (https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html).
+SEQUENCER_DIGITS = 40
+FIRST = "0" * SEQUENCER_DIGITS
+
+
+class ImageSource:
+    """One state of an object. Nothing writes to it.
+
+    ``sequencer`` is padded (see :func:`padded`), so that it sorts. ``wanted`` is the pipeline version that a wish to
+    process the image again asks for; "" where an event of S3 brought it.
+    """
+
+    __slots__ = ("bucket", "bytes", "etag", "event_time", "key", "sequencer", "version_id", "wanted")
+
+    def __init__(
+        self,
+        *,
+        bucket: str,
+        key: str,
+        etag: str,  # without quotes; "" only in a wish, which takes the one of the image's row
+        bytes: int,  # noqa: A002
+        sequencer: str,
+        event_time: str,  # ISO 8601, UTC, milliseconds
+        version_id: str = "",
+        wanted: str = "",
+    ) -> None:
+        self.bucket = bucket
+        self.key = key
+        self.etag = etag
+        self.bytes = bytes
+        self.sequencer = sequencer
+        self.event_time = event_time
+        self.version_id = version_id
+        self.wanted = wanted
+
+
+def padded(sequencer: str) -> str:
+    """Return a sequencer, 1 to 40 hexadecimal digits, as 40 digits in upper case that sort as S3 orders events."""
+    return sequencer.upper().ljust(SEQUENCER_DIGITS, "0")

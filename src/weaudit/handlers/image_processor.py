@@ -1,0 +1,193 @@
+"""Each image that lands in the bucket becomes renditions and a row (docs/architecture.md, The path of one image)."""
+
+from __future__ import annotations
+
+import time
+from hashlib import sha256
+
+from weaudit.adapters.aws import S3, Connection, DynamoDB
+from weaudit.adapters.evidence_bucket import EvidenceBucket
+from weaudit.adapters.image_table import ImageTable
+from weaudit.adapters.pipeline_configuration import PipelineConfiguration
+from weaudit.adapters.renditions_bucket import RenditionsBucket
+from weaudit.adapters.source_objects import SourceObject, SourceObjects
+from weaudit.domain import image_rows, quarantining
+from weaudit.errors import ImageRejectedError, MalformedEventError, RecordRejectedError
+from weaudit.events import object_created
+from weaudit.imaging import sniffing, working
+from weaudit.runtime import logs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from weaudit.domain.changes import Item
+    from weaudit.domain.image_sources import ImageSource
+    from weaudit.runtime.event import Invocation
+
+# What reading, keeping and a slow store may take of the time that Lambda gives, beside the work itself.
+_RESERVE_S = 30.0
+
+
+def connect(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Build the stores: IMAGES_TABLE, RENDITIONS_BUCKET, CONFIGURATION_TABLE, EVIDENCE_BUCKET; and the limits.
+
+    IMAGE_MAX_BYTES and IMAGE_MAX_PIXELS (default: as imaging has them), CACHE_TTL_SEC (default: 60; an item of that
+    name in Configuration goes before), ACTOR_ATTRIBUTE (default: none), which is no part of the pipeline.
+    """
+    s3 = S3(Connection.from_environment("s3", environment))
+    dynamodb = DynamoDB(Connection.from_environment("dynamodb", environment))
+    renditions = RenditionsBucket(s3, environment.get("RENDITIONS_BUCKET", ""))
+    limits = working.Limits()
+    limits.bytes = int(environment.get("IMAGE_MAX_BYTES") or limits.bytes)
+    limits.pixels = int(environment.get("IMAGE_MAX_PIXELS") or limits.pixels)
+    pipelines = PipelineConfiguration(
+        dynamodb.call,
+        environment.get("CONFIGURATION_TABLE", ""),
+        renditions,
+        actor_attribute=environment.get("ACTOR_ATTRIBUTE", ""),
+        ttl_s=float(environment.get("CACHE_TTL_SEC") or 60),
+    )
+    return {
+        "images": ImageTable(dynamodb.call, environment.get("IMAGES_TABLE") or "Images"),
+        "sources": SourceObjects(s3),
+        "renditions": renditions,
+        "pipelines": pipelines,
+        "evidence": EvidenceBucket(s3, environment.get("EVIDENCE_BUCKET", "")),
+        "limits": limits,
+    }
+
+
+def handle(
+    event: Any, invocation: Invocation, *, evidence: EvidenceBucket, limits: working.Limits, **stores: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Process every image that an event tells of; an event that tells of none is quarantined. Raises StoreError."""
+    limits = working.Limits(**{name: getattr(limits, name) for name in working.Limits.__slots__})
+    limits.wall_seconds = min(limits.wall_seconds, max(invocation.remaining_ms() / 1000 - _RESERVE_S, 1.0))
+    answers: list[dict[str, Any]] = []
+    for raw in object_created.records(event):
+        try:
+            source = object_created.parse(raw)
+        except MalformedEventError as error:  # deterministic: the queue would bring it again for nothing
+            evidence.put(*quarantining.decide(raw, error, "image_processor"))
+            answers.append({"outcome": "quarantined", "code": error.code, "reason": str(error)})
+            continue
+        outcome = Processing(limits=limits, **stores).process(source)
+        answers.append({**outcome, "sequencer": source.sequencer})
+    return {"images": answers}, answers[0] if len(answers) == 1 else {"images": answers}
+
+
+class Processing:
+    """The way of one image through the stores: look, read, work, keep.
+
+    The row is written last: a crash before leaves renditions that no row names, and the event comes again.
+    """
+
+    def __init__(
+        self,
+        *,
+        images: ImageTable,
+        sources: SourceObjects,
+        renditions: RenditionsBucket,
+        pipelines: PipelineConfiguration,
+        limits: working.Limits,
+        work: Callable[..., working.Worked] = working.work,
+        now_s: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._images = images
+        self._sources = sources
+        self._renditions = renditions
+        self._pipelines = pipelines
+        self._limits = limits
+        self._work = work
+        self._now_s = now_s
+        self._timings: dict[str, float] = {}
+
+    def process(self, source: ImageSource) -> dict[str, Any]:
+        """Return the outcome: processed, rejected, unchanged, superseded, or not an image. Raises StoreError."""
+        row = self._images.get(source.key)
+        if source.wanted and row is not None:
+            source.etag, source.sequencer = row["eTag"]["S"], row["sequencer"]["S"]
+            source.event_time = row["eventTime"]["S"]
+        if image_rows.is_done(row, source):
+            return {"outcome": "unchanged"}
+        begun = self._timed("read", self._sources.begin, source.bucket, source.key, source.etag)
+        if begun is None:
+            return {"outcome": "superseded"}
+        source.etag, source.version_id = begun.etag or source.etag, begun.version_id or source.version_id
+        kind = sniffing.sniff(begun.content)
+        # What took an image's place has a row, or the row would go on telling of the image.
+        if kind is None and row is None and not image_rows.claims(source.key, begun.content_type):
+            return {"outcome": "not an image"}
+        in_force = self._pipelines.current(source.wanted)
+        version = in_force.pipeline.version
+        warnings = []
+        if in_force.refused:
+            warnings = [f"IMAGE_PIPELINE is refused, {image_rows.short(version)} stays in force: {in_force.refused}"]
+            logs.write("WARNING", "the image pipeline is refused", inForce=version, why=in_force.refused)
+        known: dict[str, Any] = {"format": kind, "bytes": begun.bytes, "warnings": warnings}
+        try:
+            made = self._made(source, begun, kind, in_force.pipeline, known)
+        except ImageRejectedError as error:
+            made = image_rows.rejected(source, version, error.code, error.reason, known, self._timings)
+        return {"outcome": "superseded"} if made is None else self._kept(source, made, known)
+
+    def _made(
+        self, source: ImageSource, begun: SourceObject, kind: str | None, pipeline: Any, known: dict[str, Any]
+    ) -> Item | None:
+        """Return the row of an image with its renditions kept, or None where the object is another by now."""
+        if kind is None:
+            raise ImageRejectedError("NotAnImage", "its content is of no kind of image")
+        if kind not in sniffing.SUPPORTED:
+            raise ImageRejectedError("UnsupportedFormat", f"{kind} is not processed")
+        if begun.bytes > self._limits.bytes:
+            raise ImageRejectedError("TooManyBytes", f"{begun.bytes:,} bytes; the limit is {self._limits.bytes:,}")
+        content = self._timed("read", self._sources.complete, source.bucket, source.key, begun)
+        if content is None:
+            return None
+        known["sha256"] = sha256(content).hexdigest()
+        worked: working.Worked = self._work(content, pipeline, self._limits)
+        self._timings.update(worked.timings)
+        rows = []
+        for made in worked.renditions:
+            key = image_rows.rendition_key(known["sha256"], pipeline.version, made.name, made.format)
+            self._timed("write", self._renditions.put, key, made.content, image_rows.CONTENT_TYPES[made.format])
+            rows.append(image_rows.rendition(key, made.name, made.format, made.width, made.height, made.content))
+        found = {
+            **known,
+            "format": worked.format,
+            "width": worked.width,
+            "height": worked.height,
+            "pages": worked.pages,
+            "bitDepth": worked.bit_depth,
+            "colourSpace": worked.colour_space,
+            "hasAlpha": worked.has_alpha,
+            "algorithms": worked.algorithms,
+        }
+        warnings = [*known["warnings"], *worked.warnings]
+        return image_rows.processed(source, pipeline.version, found, rows, self._timings, warnings)
+
+    def _kept(self, source: ImageSource, row: Item, known: dict[str, Any]) -> dict[str, Any]:
+        again = bool(source.wanted)
+        try:
+            written = self._images.replace(row, again=again)
+        except RecordRejectedError as error:
+            reason = f"its row cannot be kept: {error}"
+            version = row["pipelineVersion"]["S"]
+            row = image_rows.rejected(source, version, "RowRejected", reason, known, self._timings)
+            written = self._images.replace(row, again=again)
+        if not written:
+            return {"outcome": "unchanged"}
+        answer: dict[str, Any] = {"outcome": row["status"]["S"], "pipelineVersion": row["pipelineVersion"]["S"]}
+        if "rejection" in row:
+            answer["code"] = row["rejection"]["M"]["code"]["S"]
+        milliseconds = {name: round(ms) for name, ms in self._timings.items()}
+        return {**answer, "renditions": len(row["renditions"]["L"]), "bytes": known["bytes"], "ms": milliseconds}
+
+    def _timed(self, name: str, step: Callable[..., Any], *words: Any) -> Any:
+        began = self._now_s()
+        try:
+            return step(*words)
+        finally:
+            self._timings[name] = self._timings.get(name, 0.0) + (self._now_s() - began) * 1000

@@ -1,0 +1,78 @@
+"""Each object that lands in the bucket becomes a row of the invocation log."""
+
+from __future__ import annotations
+
+import json
+
+from weaudit.adapters.aws import S3, Connection, DynamoDB
+from weaudit.adapters.evidence_bucket import EvidenceBucket
+from weaudit.adapters.invocation_log import InvocationLog
+from weaudit.domain import invocations, quarantining
+from weaudit.errors import MalformedEventError, WeauditError
+from weaudit.events import s3_notification
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Mapping
+    from typing import Any
+
+    from weaudit.runtime.event import Invocation
+
+
+def connect(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Build the stores: DYNAMODB_TABLE_NAME (default ``lambda-invocation-logs-dev``), EVIDENCE_BUCKET."""
+    connections = {service: Connection.from_environment(service, environment) for service in ("dynamodb", "s3")}
+    for connection in connections.values():
+        connection.deadline_s = 10.0  # the function has 30 seconds for both
+    name = environment.get("DYNAMODB_TABLE_NAME") or "lambda-invocation-logs-dev"
+    return {
+        "log": InvocationLog(DynamoDB(connections["dynamodb"]), name),
+        "evidence": EvidenceBucket(S3(connections["s3"]), environment.get("EVIDENCE_BUCKET", "")),
+    }
+
+
+def handle(
+    event: Any, invocation: Invocation, *, log: InvocationLog, evidence: EvidenceBucket
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Log every record of a notification; what never can be is quarantined, whole, and reported. Raises StoreError."""
+    rows: dict[str, Any] = {}
+    places: dict[str, int] = {}
+    failed: list[tuple[int | None, Any, Exception]] = []
+    for place, raw in enumerate(_records(event, failed)):
+        try:
+            happened = s3_notification.parse(raw)
+            row = invocations.decide(happened, invocation.function_name, invocation.request_id)
+        except Exception as error:  # noqa: BLE001 deterministic: it would fail again, and those beside it with it
+            failed.append((place, raw, error))
+            continue
+        rows[row["requestId"]["S"]] = row
+        places[row["requestId"]["S"]] = place
+    rejected = log.put(rows.values())
+    failed += [(places[row_id], event["Records"][places[row_id]], why) for row_id, why in rejected.items()]
+    for _place, raw, why in failed:
+        evidence.put(*quarantining.decide(raw, why, "s3_processor"))
+    body = {
+        "logged": len(rows) - len(rejected),
+        "failed": [{"record": place, **_told(why)} for place, _raw, why in failed],
+    }
+    answer = {"statusCode": 500 if failed else 200, "body": json.dumps(body)}
+    return answer, {"status": answer["statusCode"], "logged": body["logged"], "quarantined": len(failed)}
+
+
+def _records(event: Any, failed: list[tuple[int | None, Any, Exception]]) -> list[Any]:
+    if s3_notification.is_test(event):
+        return []
+    try:
+        return s3_notification.records(event)
+    except MalformedEventError as error:
+        failed.append((None, event, error))
+        return []
+
+
+def _told(error: Exception) -> dict[str, str]:
+    # An unforeseen error's text may quote data: its type says enough.
+    known = isinstance(error, WeauditError)
+    return {
+        "code": error.code if isinstance(error, WeauditError) else type(error).__name__,
+        "reason": str(error) if known else "the record could not be logged",
+    }
