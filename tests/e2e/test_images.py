@@ -282,3 +282,22 @@ def test_what_the_queue_brings_that_is_no_event_is_quarantined_and_can_be_tried_
     [entry] = kept()
     code, text = run("quarantine", "replay", entry["Key"], "--json")
     assert (code, json.loads(text)) == (1, {"replayed": 0, "failed": [entry["Key"]]})
+
+
+def test_each_hostile_file_has_its_recorded_outcome_and_the_function_goes_on() -> None:
+    from tests.imaging import hostile
+
+    # All of them go through imaging in tests/imaging; here it is the function that has to hold.
+    files = list(hostile.files())[::3]
+    allowed = {f"hostile/{number} {name}.png": outcomes for number, (name, _, outcomes) in enumerate(files)}
+    for key, (_name, content, _outcomes) in zip(allowed, files, strict=True):
+        put(key, content, "image/png")
+    eventually(lambda: waiting() == 0 and len(rows("hostile/")) == len(allowed), seconds=120)
+    found = {
+        key: row["rejection"]["M"]["code"]["S"] if "rejection" in row else row["status"]["S"]
+        for key, row in rows("hostile/").items()
+    }
+    assert {key: code for key, code in found.items() if code not in allowed[key]} == {}
+    failed = Installation.find().outputs["FailedEventsQueueUrl"]
+    messages = sqs().receive_message(QueueUrl=failed, MaxNumberOfMessages=10).get("Messages", [])
+    assert not [message for message in messages if "hostile/" in message["Body"]]
