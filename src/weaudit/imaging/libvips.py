@@ -30,7 +30,7 @@ _CLASSES = {
     "avif": "VipsForeignLoadHeif",
     "heic": "VipsForeignLoadHeif",
 }
-_COMMON = ("thumbnail_image", "cast", "copy", "colourspace", "flatten", "extract_area", "embed")
+_COMMON: tuple[str, ...] = ("thumbnail_image", "cast", "copy", "colourspace", "flatten", "extract_area", "embed")
 _COMMON += ("jpegsave_buffer", "pngsave_buffer", "webpsave_buffer", "heifsave_buffer")
 _MOST_THREADS = 4  # each thread has its own buffers: more would cost memory and win little
 
