@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.api_events import Api, first, second
+from tests.api_events import REQUEST_ID, Api, first, second
 from tests.strategies import change
 from tests.trails import changed, make_audit_table, write
 from weaudit.adapters.audit_history import AuditHistory
@@ -297,7 +297,7 @@ def test_a_failing_store_is_told_to_the_log_alone(
     assert (status, document["error"]) == (500, "DatabaseError")
     assert document["message"] == "The request could not be answered"
     failed, answered = map(json.loads, capsys.readouterr().out.splitlines())
-    assert failed["requestId"] == answered["requestId"] == document["details"]["request_id"]
+    assert failed["requestId"] == answered["requestId"] == REQUEST_ID
     assert (failed["level"], answered["status"], answered["apiRequestId"]) == ("ERROR", 500, "gateway-1")
     assert failed["why"].startswith(type(fault).__name__ if isinstance(fault, KeyError) else str(fault))
 

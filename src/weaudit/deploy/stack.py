@@ -24,7 +24,8 @@ CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAN
 LOCAL_PARAMETERS = {"Retain": "false"}
 _BODY_BYTES = 51_200
 _CODE = re.compile(
-    r"""^([ \t]*Description:[^\n"'#]*\n)?([ \t]*CodeUri:[ \t]*)(["']?)\.\./dist/([\w-]+)\.zip\3[ \t]*(\#.*)?$""",
+    r"""^([ \t]*Description:[ \t]*[^\s"'#][^\n"#]*\n)?"""
+    r"""([ \t]*CodeUri:[ \t]*)(["']?)\.\./dist/([\w-]+)\.zip\3[ \t]*(\#.*)?$""",
     re.MULTILINE,
 )
 Progress = Callable[[str], None]
