@@ -45,7 +45,7 @@ def create(
     stack: str,
     *,
     creates: bool,
-    template: Mapping[str, str],
+    template: Mapping[str, str | bool],
     parameters: Sequence[Mapping[str, Any]],
     tags: Mapping[str, str],
 ) -> ChangeSet | None:

@@ -84,7 +84,7 @@ def upload(bucket: ArtifactBucket, artifacts: Sequence[Artifact]) -> None:
         bucket.put(key_of(artifact), artifact.path.read_bytes())
 
 
-def source(target: Target, bucket: ArtifactBucket, text: str) -> dict[str, str]:
+def source(target: Target, bucket: ArtifactBucket, text: str) -> dict[str, str | bool]:
     """Store the template, and return how a request to CloudFormation names it."""
     content = text.encode()
     url = bucket.put_template(content)
