@@ -160,6 +160,11 @@ def _hint(deploying: "Deploying") -> str:
 def _applied(deploying: "Deploying", plan: "Plan") -> "Release":
     try:
         return deploying.apply(plan)
+    except KeyboardInterrupt:
+        output.note(
+            f"{plan.release.stack} goes on by itself, without this command. `weaudit versions` tells how it went."
+        )
+        raise
     except DeployError as error:
         if plan.before is None or "is UPDATE_ROLLBACK_COMPLETE" not in str(error):
             raise
@@ -179,7 +184,8 @@ def _show(plan: "Plan") -> None:
 
     changes = plan.change_set.changes
     tagged = [change for change in changes if change.action == "Modify" and change.scope == ("Tags",)]
-    shown = [change for change in changes if change not in tagged]
+    versions = [change for change in changes if change.kind == "AWS::Lambda::Version"]
+    shown = [change for change in changes if change not in tagged and change not in versions]
     release = plan.release
     was = f" over {plan.before.label}" if plan.before is not None else ""
     again = f", which is release {release.reapplies} again" if release.reapplies is not None else ""
@@ -196,6 +202,8 @@ def _show(plan: "Plan") -> None:
         for change in shown:
             table.add_row(change.action.lower(), change.resource, change.kind, _remark(change))
         output.stderr().print(table)
+    if published := sum(change.action == "Add" for change in versions):
+        output.note(f"{published} function version(s) are published; the ones before stay where they are.")
     if tagged:
         output.note(f"The tags of {len(tagged)} more change.")
     _warn(plan.change_set)
@@ -242,23 +250,30 @@ def versions(stage: StageOption = None, prefix: PrefixOption = None, as_json: Js
         rows = (_settled(row, current, found) for row in log.newest_first())
         output.print_json_list({**row.document(), "current": row.number == current} for row in rows)
         return
+    listed = [_settled(row, current, found) for row in log.newest_first()]
+    if not listed:
+        output.note(f"Nothing was deployed as {name} on {deploying.target.describe()} yet.")
+        output.note(f"Deploy it: weaudit deploy {deploying.stage.options}")
+        return
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "release", "at", "outcome", "by", "functions"):
+    for heading in ("", "release", "at", "by", "new versions", "outcome"):
         shown.add_column(heading)
-    count = 0
-    for written in log.newest_first():
-        count, row = count + 1, _settled(written, current, found)
-        functions = ", ".join(f"{name} {one['version']}" for name, one in row.functions.items())
-        cells = (row.label, row.at, _outcome(row), row.by.rpartition("/")[2], functions)
+    for row, older in zip(listed, [*listed[1:], None], strict=True):
+        cells = (row.label, row.at, row.by.rpartition(":")[2], _new_versions(row, older), _outcome(row))
         mark = "[bold green]now[/bold green]" if row.number == current else ""
         shown.add_row(mark, *(output.safe(cell).replace("[", r"\[") for cell in cells))
-    if count:
-        output.stdout().print(shown)
-    else:
-        output.note(f"Nothing was deployed as {name} on {deploying.target.describe()} yet.")
-        output.note(f"Deploy it: weaudit deploy {deploying.stage.options}")
+    output.stdout().print(shown)
+
+
+def _new_versions(row: "Release", older: "Release | None") -> str:
+    """Return the functions' versions that a release published; the JSON tells all that it ran."""
+    before = older.functions if older is not None else {}
+    new = {name: one["version"] for name, one in row.functions.items() if before.get(name) != one}
+    if len(new) > 2 and len(set(new.values())) == 1:
+        return f"{next(iter(new.values()))} of {len(new)} functions"
+    return ", ".join(f"{version} of {name}" for name, version in new.items())
 
 
 def _settled(row: "Release", current: int | None, found: Any) -> "Release":
