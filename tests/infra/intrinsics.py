@@ -25,7 +25,7 @@ class Resolver:
     stands for it. An Fn::If gives the branch that ``choose`` says.
     """
 
-    def __init__(self, template: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
+    def __init__(self, template: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
         declared = {name: _default(row) for name, row in template.get("Parameters", {}).items()}
         self._resources: Mapping[str, Any] = template["Resources"]
         self._conditions: Mapping[str, Any] = template.get("Conditions", {})
@@ -100,7 +100,7 @@ class Resolver:
         for key in _NAMES.get(resource["Type"], ()):
             if key in resource["Properties"]:
                 return self(resource["Properties"][key])
-        if resource["Type"] in ("AWS::IAM::ManagedPolicy", "AWS::SQS::Queue"):
+        if resource["Type"] == "AWS::IAM::ManagedPolicy":
             return self._attribute(name, "Arn")
         return f"{name}-abcdefghijkl"
 
@@ -130,7 +130,6 @@ _NAMES = {
     "AWS::IAM::Role": ("RoleName",),
     "AWS::Events::Rule": ("Name",),
     "AWS::ApiGatewayV2::Api": ("Name",),
-    "AWS::Lambda::Alias": ("Name",),
 }
 _HERE = f"{REGION}:{ACCOUNT}"
 _ARNS = {

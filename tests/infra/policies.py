@@ -1,4 +1,7 @@
-"""What a policy allows: enough of IAM's evaluation for statements that allow (docs: reference_policies_evaluation-logic)."""
+"""What a policy allows: as much of IAM's evaluation as statements that allow need.
+
+Source: IAM/latest/UserGuide/reference_policies_evaluation-logic.html and reference_policies_elements.html.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

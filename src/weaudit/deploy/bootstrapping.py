@@ -21,7 +21,7 @@ PROVIDER = "token.actions.githubusercontent.com"
 
 
 def stack_name(stage: Stage) -> str:
-    """Return the name of a stage's bootstrap stack. No stage's own stack has it: a stage's name is 12 letters at most."""
+    """Return the name of a stage's bootstrap stack, which no stage's own has: those are 12 letters at most."""
     return f"{stage.prefix}weaudit-bootstrap-of-{stage.name}"
 
 
