@@ -65,7 +65,10 @@ function included(stack: Stack, props: WeAuditProps): CfnInclude {
     fs.writeFileSync(templateFile, text.replace(/^Parameters:\n/m, (line) => line + declared));
     const refs = Object.fromEntries(aliases.map((name) => [name, Fn.ref(name)]));
     const parameters = { ...props.parameters, ...refs };
-    return new CfnInclude(stack, 'WeAudit', { templateFile, dehydratedResources, parameters });
+    const template = new CfnInclude(stack, 'WeAudit', { templateFile, dehydratedResources, parameters });
+    // What goes by unread would get another name.
+    dehydratedResources.forEach((name) => template.getResource(name).overrideLogicalId(name));
+    return template;
   } finally {
     fs.rmSync(folder, { recursive: true });
   }
