@@ -211,6 +211,8 @@ DEPLOYING = {
     "execute-api:Invoke": "the smoke test",
     "s3:PutObject": "artefacts, templates, releases",
     "s3:ListBucketVersions": "emptying buckets",
+    "s3:GetObjectTagging": "Terraform's uploads",
+    "s3:PutObjectTagging": "Terraform's uploads",
     "s3:DeleteObject": "emptying buckets",
     "s3:DeleteObjectVersion": "emptying buckets",
     "lambda:ListAliases": "the functions' versions, for the release",
@@ -258,7 +260,7 @@ def test_the_role_may_do_nothing_else() -> None:
         ("lambda:UpdateFunctionCode", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:audit_producer", {}),
         ("lambda:CreateEventSourceMapping", "*", {"lambda:FunctionArn": "arn:aws:lambda:x:1:function:another"}),
         ("cloudformation:DeleteStack", f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/weaudit-dev/1", {}),
-        ("logs:GetLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/{STAGE['Prefix']}weaudit-api-x:*", {}),
+        ("logs:GetLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/{STAGE['Prefix']}image_x:*", {}),
     ],
 )  # fmt: skip
 def test_one_step_beyond_is_refused(action: str, arn: str, context: dict[str, str]) -> None:

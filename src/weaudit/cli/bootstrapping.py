@@ -150,6 +150,7 @@ def _say_what_next(stage: str, prefix: str, parameters: Any, found: dict[str, st
         "WEAUDIT_PREFIX": prefix,
         "WEAUDIT_BOUNDARY_ARN": found["PermissionsBoundaryArn"],
         "WEAUDIT_KMS_KEY_ARN": found.get("KmsKeyArn", ""),
+        "TERRAFORM_STATE_BUCKET": found["ArtifactBucketName"],
     }
     options = "" if not prefix else f" --prefix {prefix}"
     output.note(
