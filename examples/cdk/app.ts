@@ -51,23 +51,25 @@ class WeAudit extends Stack {
 /**
  * Include the template. What SAM makes is in it by name (`!Ref Health.Alias`, `DependsOn: S3ProcessorAliaslive`), and is
  * no resource before SAM's transform, which CfnInclude takes for an error. It does not look into parameters, so each such
- * alias becomes one, whose value is that very Ref; and a resource that waits for an alias goes by it unread.
+ * alias becomes one, whose value is that very Ref; and a resource is told afterwards what it waits for.
  */
 function included(stack: Stack, props: WeAuditProps): CfnInclude {
-  const text = fs.readFileSync(props.template, 'utf8');
+  let text = fs.readFileSync(props.template, 'utf8');
   const aliases = [...new Set([...text.matchAll(/!Ref (\w+\.Alias)\b/g)].map((match) => match[1]))];
-  const waiting = [...text.matchAll(/^  (\w+):\n(?:    .*\n)*?    DependsOn: (\w+)$/gm)];
-  const dehydratedResources = waiting.filter(([, , on]) => !text.includes(`\n  ${on}:\n`)).map((match) => match[1]);
   const declared = aliases.map((name) => `  ${name}: {Type: String}\n`).join('');
+  text = text.replace(/^Parameters:\n/m, (line) => line + declared);
+  const waiting = [...text.matchAll(/^  (\w+):\n(?:    .*\n)*?(    DependsOn: (\w+)\n)/gm)]
+    .map(([, name, line, on]) => ({ name, line, on }))
+    .filter(({ on }) => !text.includes(`\n  ${on}:\n`));
+  waiting.forEach(({ line }) => (text = text.replace(line, '')));
+
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'weaudit-'));
   try {
     const templateFile = path.join(folder, 'template.yaml');
-    fs.writeFileSync(templateFile, text.replace(/^Parameters:\n/m, (line) => line + declared));
+    fs.writeFileSync(templateFile, text);
     const refs = Object.fromEntries(aliases.map((name) => [name, Fn.ref(name)]));
-    const parameters = { ...props.parameters, ...refs };
-    const template = new CfnInclude(stack, 'WeAudit', { templateFile, dehydratedResources, parameters });
-    // What goes by unread would get another name.
-    dehydratedResources.forEach((name) => template.getResource(name).overrideLogicalId(name));
+    const template = new CfnInclude(stack, 'WeAudit', { templateFile, parameters: { ...props.parameters, ...refs } });
+    waiting.forEach(({ name, on }) => template.getResource(name).addOverride('DependsOn', on));
     return template;
   } finally {
     fs.rmSync(folder, { recursive: true });

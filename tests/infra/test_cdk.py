@@ -12,7 +12,7 @@ import pytest
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
-from tests.infra.test_template import PLAIN
+from tests.infra.test_template import PLAIN, listed
 from weaudit.deploy import packaging
 from weaudit.functions import FUNCTIONS
 
@@ -64,7 +64,7 @@ def test_it_makes_the_stack_of_the_template(tmp_path: Path) -> None:
     assert template["Resources"]["ApiCallers"]["Properties"]["Roles"] == ["one", "two"]
 
     plain: dict[str, Any] = Translator({}, Parser(), boto_session=_Session()).translate(template, {})
-    assert kinds(plain) == kinds(PLAIN)
+    assert shape(plain) == shape(PLAIN)
     functions = [found for found in plain["Resources"].values() if found["Type"] == "AWS::Lambda::Function"]
     assets = {found["Properties"]["Code"]["S3Key"] for found in functions}
     assert {(out / f"asset.{key}").read_bytes() for key in assets} == {
@@ -78,10 +78,10 @@ def test_it_makes_the_stack_of_the_template(tmp_path: Path) -> None:
     assert done.stdout + done.stderr == ""
 
 
-def kinds(template: dict[str, Any]) -> dict[str, str]:
-    """Return each resource's type by its name; the name of a version ends with a digest of its function."""
+def shape(template: dict[str, Any]) -> dict[str, tuple[str, set[str]]]:
+    """Return each resource's type and what it waits for, by its name, which ends with a digest for a version."""
     return {
-        re.sub(r"^(\w+Version)[0-9a-f]{10}$", r"\1", name): found["Type"]
+        re.sub(r"^(\w+Version)[0-9a-f]{10}$", r"\1", name): (found["Type"], set(listed(found.get("DependsOn", []))))
         for name, found in template["Resources"].items()
     }
 

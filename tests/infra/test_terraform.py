@@ -92,7 +92,7 @@ class Terraform:
 
     def destroy(self) -> None:
         """Take away all of it, and see that it is gone."""
-        self.run("destroy", "-auto-approve")
+        self.run("destroy", "-auto-approve", "-refresh=false")  # it was planned just before
         assert self.run("state", "list") == ""
 
 
