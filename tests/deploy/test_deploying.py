@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from tests.conftest import RunningEngine
 from weaudit.cli.main import app
 from weaudit.deploy import change_sets, stack
+from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.deploying import Deploying, Plan
 from weaudit.deploy.destroying import Destroying
 from weaudit.deploy.releases import Release, ReleaseLog
@@ -347,7 +348,9 @@ def test_replacements_and_removals_are_shown_in_words(
         change_sets.Change("Add", "V2", "AWS::Lambda::Version"),
     )
     output.reset()
-    shipping._show(Plan(RELEASE, change_sets.ChangeSet("id", "weaudit-dev", changes, creates=False), None))
+    changing = change_sets.ChangeSet("id", "weaudit-dev", changes, creates=False)
+    log = ReleaseLog(ArtifactBucket("b", "0", "aws", None), "weaudit-dev")
+    shipping._show(Plan(RELEASE, changing, None, log))
     shown = capsys.readouterr().err
     for words in (
         "would change 4 resource(s)", "replaced", "deleted", "stays, outside of the stack", "replaced, it may be",

@@ -33,6 +33,7 @@ class Plan:
     release: Release
     change_set: ChangeSet
     before: Release | None
+    log: ReleaseLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Deploying:
             bucket.template_key(text.encode()), digest, parameters,
             {artifact.function: {"key": stack.key_of(artifact), "sha256": artifact.sha256} for artifact in artifacts},
         )  # fmt: skip
-        return self._planned(release, text, declared, secret, found, before)
+        return self._planned(log, release, text, declared, secret, found, before)
 
     def plan_rollback(self, to: int | None = None) -> Plan | None:
         """Return what going back to an earlier release would do: to ``to``, or to the last good one before this.
@@ -114,10 +115,11 @@ class Deploying:
             wanted, number=max(log.numbers()) + 1, at=releases.now(), outcome=DEPLOYING, by=self._caller(),
             functions={}, reason="", reapplies=wanted.content, rolled_back_from=before.number if before else None,
         )  # fmt: skip
-        return self._planned(release, text, stack.parameters_of(text), {}, found, before)
+        return self._planned(log, release, text, stack.parameters_of(text), {}, found, before)
 
     def _planned(
         self,
+        log: ReleaseLog,
         release: Release,
         text: str,
         declared: Mapping[str, bool],
@@ -135,20 +137,20 @@ class Deploying:
             rows += [{"ParameterKey": name, "UsePreviousValue": True} for name in sorted(kept & found.masked)]
         change_set = change_sets.create(
             self.target.client("cloudformation"), self.stage.stack, creates=found is None,
-            template=stack.source(self.target, self.bucket, text), parameters=rows,
+            template=stack.source(self.target, log.bucket, text), parameters=rows,
             tags={stack.STACK_TAG: self.stage.stack},
         )  # fmt: skip
         if change_set is None:
             self.progress(f"stack {self.stage.stack} is as it should be")
             return None
-        return Plan(release, change_set, before)
+        return Plan(release, change_set, before, log)
 
     def apply(self, plan: Plan) -> Release:
         """Do what was planned, and return the release as it went; the record of it is kept whatever happens.
 
         Raises DeployError with the first real cause where CloudFormation fails: then the stack is as it was before.
         """
-        log = ReleaseLog(self.bucket, self.stage.stack)
+        log = plan.log
         try:
             log.create(plan.release)
         except DeployError:

@@ -99,7 +99,7 @@ def carry_out(target: Target, change_set: ChangeSet, progress: Progress) -> Stac
     client = target.client("cloudformation")
     seen, failures = latest_event(client, change_set.stack), list[str]()
     change_sets.execute(client, change_set)
-    found = until_quiet(target, client, change_set.stack, seen, progress, failures)
+    found = until_quiet(client, change_set.stack, seen, progress, failures)
     if found is None or found.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         status, reason = (found.status, found.reason) if found else ("gone", "")
         raise DeployError(
@@ -131,7 +131,7 @@ def remove(target: Target, name: str, progress: Progress) -> None:
     identifier = client.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
     seen, failures = latest_event(client, identifier), list[str]()
     client.delete_stack(StackName=identifier)
-    found = until_quiet(target, client, identifier, seen, progress, failures)
+    found = until_quiet(client, identifier, seen, progress, failures)
     if found is not None:
         raise DeployError(f"stack {name} is {found.status}: {failures[0] if failures else found.reason}")
 
@@ -181,13 +181,13 @@ def settled(target: Target, name: str, progress: Progress) -> StackState | None:
     found = describe(target, name)
     if found is not None and found.status.endswith("_IN_PROGRESS") and found.status != "REVIEW_IN_PROGRESS":
         progress(f"stack {name} is {found.status}: waiting for that first")
-        found = until_quiet(target, client, name, latest_event(client, name), progress, [])
+        found = until_quiet(client, name, latest_event(client, name), progress, [])
     if found is None:
         return None
     if found.status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "REVIEW_IN_PROGRESS"):
         progress(f"removing stack {name}, which never came to be ({found.status})")
         client.delete_stack(StackName=name)
-        found = until_quiet(target, client, name, latest_event(client, name), progress, [])
+        found = until_quiet(client, name, latest_event(client, name), progress, [])
     if found is not None and found.status.endswith("_FAILED"):
         advice = f"Repair it first: `aws cloudformation continue-update-rollback --stack-name {name}`, and try again."
         if found.status == "DELETE_FAILED":

@@ -30,7 +30,11 @@ class StackState:
 
 def describe(target: Target, name: str) -> StackState | None:
     """Return the stack, or None where there is none of that name."""
-    client = target.client("cloudformation")
+    return described(target.client("cloudformation"), name)
+
+
+def described(client: Any, name: str) -> StackState | None:
+    """As ``describe``, by a boto3 client of CloudFormation."""
     try:
         [found] = client.describe_stacks(StackName=name)["Stacks"]
     except client.exceptions.ClientError as error:
@@ -52,16 +56,14 @@ def describe(target: Target, name: str) -> StackState | None:
     )
 
 
-def until_quiet(
-    target: Target, client: Any, name: str, seen: str, progress: Progress, failures: list[str]
-) -> StackState | None:
+def until_quiet(client: Any, name: str, seen: str, progress: Progress, failures: list[str]) -> StackState | None:
     """Wait while the stack is in progress; return it as it is then, None where it is gone.
 
     Tells ``progress`` a line for each event after ``seen``, an event's id, and adds what failed to ``failures``.
     """
     deadline, pause = time.monotonic() + WAIT_SECONDS, 0.03
     while True:
-        found = describe(target, name)  # before the events: what happens in between is reported all the same
+        found = described(client, name)  # before the events: what happens in between is reported all the same
         if found is not None:
             seen = _report(client, name, seen, progress, failures)
         # A cleanup is still going on in UPDATE_COMPLETE_CLEANUP_IN_PROGRESS: the next update would be refused.
