@@ -7,6 +7,8 @@
 #   make bench     measure, each against its reference
 #   make docs      write the generated pages in docs/
 #   make package   one zip per function, in dist/
+#   make lint-workflows, lint-sam, audit   .github by zizmor; the template by SAM; dependencies by pip-audit (asks PyPI)
+#   make smoke-aws   all of it once in your AWS account, and nothing left behind (ARGS=--yes; docs/verified.md)
 
 PYTHON ?= python3
 ARGS ?=
@@ -20,7 +22,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint fmt bench docs package requirements clean
+.PHONY: help demo test lint lint-workflows lint-sam audit fmt bench docs package smoke-aws run-environment requirements clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -37,6 +39,16 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/cfn-lint infra/*.yaml
 
+# Tools with pins of their own, in environments of their own.
+lint-workflows: $(VENV)/tools.stamp
+	$(VENV)/tools/bin/zizmor --offline --no-progress --pedantic .github
+
+lint-sam: $(VENV)/sam.stamp
+	SAM_CLI_TELEMETRY=0 $(VENV)/sam/bin/sam validate --lint --region us-east-1 -t infra/template.yaml
+
+audit: $(VENV)/tools.stamp
+	for file in run dev build; do $(VENV)/tools/bin/pip-audit --disable-pip --require-hashes -r requirements/$$file.txt || exit; done
+
 fmt: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
@@ -50,12 +62,20 @@ docs: $(VENV)/dev.stamp
 package: $(VENV)/run.stamp
 	$(BIN)/weaudit package $(ARGS)
 
+smoke-aws: $(VENV)/run.stamp
+	$(BIN)/python scripts/smoke_aws.py $(ARGS)
+
+# What `weaudit` needs, and no more: for pipelines.
+run-environment: $(VENV)/run.stamp
+
 # The pins, from pyproject.toml. Needs uv; nothing else here does.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 requirements:
 	$(COMPILE) --extra local pyproject.toml -o requirements/run.txt
 	$(COMPILE) --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
 	$(COMPILE) -c requirements/dev.txt requirements/build.in -o requirements/build.txt
+	$(COMPILE) requirements/tools.in -o requirements/tools.txt
+	$(COMPILE) requirements/sam.in -o requirements/sam.txt
 	$(COMPILE) --extra bench -c requirements/run.txt -c requirements/dev.txt pyproject.toml -o requirements/bench.txt
 
 clean:
@@ -94,4 +114,15 @@ $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml $(VENV)/build.stamp | $(B
 $(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
 	@echo "installing what the benchmarks compare with (requirements/bench.txt)"
 	@$(CHECKED) -r requirements/bench.txt
+	@touch $@
+
+$(VENV)/tools.stamp: requirements/tools.txt | $(BIN)/python
+	@$(BIN)/python -m venv $(VENV)/tools
+	@$(VENV)/tools/bin/python -m pip --disable-pip-version-check -qq install --require-hashes --only-binary=:all: -r requirements/tools.txt
+	@touch $@
+
+$(VENV)/sam.stamp: requirements/sam.txt | $(BIN)/python
+	@echo "installing SAM (requirements/sam.txt)"
+	@$(BIN)/python -m venv $(VENV)/sam
+	@$(VENV)/sam/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r requirements/sam.txt
 	@touch $@

@@ -1,4 +1,4 @@
-"""Write the pages that follow from the code: functions.md, cli.md, errors.md, and the function map in README.md.
+"""Write what follows from the code: functions.md, cli.md, errors.md, and tables in README.md and deploying.md.
 
 `make docs` runs this; tests/docs/test_docs.py fails where a page is not what this would write.
 """
@@ -21,12 +21,14 @@ ROOT = Path(__file__).resolve().parents[1]
 _NOTICE = "<!-- Written by `make docs`; changes here are lost. -->\n\n"
 _TYPES = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH"}
 _FILTERS = re.compile(r"(<!-- filters -->\n).*?(<!-- /filters -->)", re.DOTALL)
+_PARAMETERS = re.compile(r"(<!-- parameters -->\n).*?(<!-- /parameters -->)", re.DOTALL)
 _MAP = re.compile(r"(<!-- functions -->\n).*?(<!-- /functions -->)", re.DOTALL)
 
 
 def pages() -> dict[Path, str]:
     """Return the text of every generated page, by its path."""
     readme, images = ROOT / "README.md", ROOT / "docs" / "images.md"
+    deploying = ROOT / "docs" / "deploying.md"
     found = {
         images: _FILTERS.sub(lambda match: match[1] + _filters() + match[2], images.read_text(encoding="utf-8")),
         ROOT / "docs" / "functions.md": _NOTICE + _functions(),
@@ -34,6 +36,9 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "errors.md": _NOTICE + _errors(),
         readme: _MAP.sub(
             lambda match: match[1] + _map("docs/functions.md") + match[2], readme.read_text(encoding="utf-8")
+        ),
+        deploying: _PARAMETERS.sub(
+            lambda match: match[1] + _parameters() + match[2], deploying.read_text(encoding="utf-8")
         ),
     }
     return {path: text.rstrip("\n") + "\n" for path, text in found.items()}
@@ -55,6 +60,23 @@ def _filters() -> str:
 
 def _range(parameter: Parameter) -> str:
     return parameter.takes() + ("" if parameter.default is None else f", default {parameter.default:g}")
+
+
+# ---- parameters
+
+
+def _parameters() -> str:
+    template = yaml_parse((ROOT / "infra" / "template.yaml").read_text(encoding="utf-8"))
+    rows = []
+    for name, found in template["Parameters"].items():
+        default = found.get("Default", "")
+        takes = ", ".join(f"`{value}`" for value in found.get("AllowedValues", ()))
+        if "MinValue" in found:
+            takes = f"{found['MinValue']} to {found['MaxValue']}"
+        takes = takes or found.get("ConstraintDescription", "")
+        text = found["Description"] + (f" Takes {takes}." if takes else "")
+        rows.append((f"`{name}`", f"`{default}`" if default != "" else "", text))
+    return _table(("parameter", "default", ""), rows)
 
 
 # ---- functions

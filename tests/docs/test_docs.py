@@ -16,7 +16,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.conftest import RunningEngine
-from weaudit.deploy import packaging, stack
+from weaudit.deploy import stack
 from weaudit.domain.invocations import ObjectEvent, decide
 from weaudit.functions import FUNCTIONS
 from weaudit.local import engine as engines
@@ -129,7 +129,7 @@ def test_every_target_that_a_page_names_is_in_the_makefile() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     shown = "".join(block for page in PAGES for block in re.findall(r"`+[^`]+`+", page.read_text(encoding="utf-8")))
     named = {name for words in re.findall(r"^(?:`|\$ )?make ([a-z ]+)", shown, re.MULTILINE) for name in words.split()}
-    assert {"demo", "package"} <= named
+    assert {"demo", "test"} <= named
     assert named <= targets
 
 
@@ -220,20 +220,37 @@ def test_see_for_yourself(engine: RunningEngine, eventually: Callable[..., Any])
                for item in items)  # fmt: skip
 
 
-@needs_aws
 @pytest.mark.engine
-def test_deploying_with_the_aws_cli(tmp_path: Path, eventually: Callable[..., Any]) -> None:
-    first, rest = block("Deploy").split("\n", 1)
-    assert first == "make package"
-    for function in FUNCTIONS:
-        packaging.build(function, tmp_path / "dist", "x86_64")
-    shutil.copytree(ROOT / "infra", tmp_path / "infra")
+def test_deploying_as_the_readme_says_from_nothing_and_back(tmp_path: Path) -> None:
     started = engines.up(port=process.free_port(), state_dir=tmp_path / "engine")
     try:
         running = RunningEngine(started)
         stack.remove(running.target, "weaudit-dev", lambda _line: None)
-        running.client("s3").create_bucket(Bucket="packages")
-        run(rest, tmp_path, {**running.environment, "BUCKET": "packages"})
+        script = re.sub(r"(weaudit (?:deploy|rollback))", r"\1 --yes", block("Deploy"))
+        printed = run(script, ROOT, {"WEAUDIT_STATE_DIR": str(started.directory)})
+        assert [line for line in printed.splitlines() if line.startswith("weaudit-dev is release")]
+        assert re.search(r"^weaudit-dev is release 4\+\S+, which is release 2 again\.$", printed, re.MULTILINE)
+        groups = running.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/audit_producer")
+        assert [group["retentionInDays"] for group in groups["logGroups"]] == [30]
+        # The same by the script at the root.
+        done = run(f"{sys.executable} deploy_lambda.py --json", ROOT, {"WEAUDIT_STATE_DIR": str(started.directory)})
+        assert json.loads(done)["changed"] is False
+    finally:
+        engines.down(state_dir=started.directory, force=True)
+
+
+@needs_aws
+@pytest.mark.engine
+def test_deploying_with_the_aws_cli(tmp_path: Path, eventually: Callable[..., Any]) -> None:
+    page = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+    [script] = re.findall(r"^## With other tools\n\n```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    # No wheels for Lambda's own system: the engine's functions see what is installed here.
+    script = script.replace("weaudit package", f"{sys.executable} -m weaudit.cli.main package --arch local")
+    started = engines.up(port=process.free_port(), state_dir=tmp_path / "engine")
+    try:
+        running = RunningEngine(started)
+        stack.remove(running.target, "weaudit-dev", lambda _line: None)
+        run(script, tmp_path, {**running.environment, "BUCKET": "weaudit-artifacts-000000000000-us-east-1"})
         dynamodb = running.client("dynamodb")
         assert dynamodb.describe_table(TableName="Audit")["Table"]["DeletionProtectionEnabled"]
         dynamodb.put_item(TableName="Configuration", Item={"key": {"S": "one"}})

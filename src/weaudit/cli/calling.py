@@ -144,9 +144,10 @@ def _base_url(target: "Target | None") -> str:
     from botocore.exceptions import ClientError
 
     from weaudit.deploy import stack
+    from weaudit.deploy.stages import Stage
 
     assert target is not None  # noqa: S101 a stack is looked for where no address was given
-    name = stack.stack_name()
+    name = Stage.of().stack
     advice = "Deploy it (`weaudit up` does, for the embedded engine), or say where the API is by --url."
     try:
         found = stack.describe(target, name)

@@ -151,9 +151,11 @@ def logs(
 
     Example: weaudit logs audit_producer --follow
     """
+    from weaudit.deploy.stages import Stage
     from weaudit.deploy.targets import Target
 
-    physical = {row.name: row.deployed_as() for row in FUNCTIONS}.get(function)
+    stage = Stage.of()
+    physical = {row.name: row.deployed_as(stage.prefix, stage.name) for row in FUNCTIONS}.get(function)
     if physical is None:
         raise InvalidInputError(f"there is no function {function!r}\nFunctions: {', '.join(f.name for f in FUNCTIONS)}")
     target = Target.resolve(state_dir=state)

@@ -31,7 +31,9 @@ COMMAND_MODULES = (
     "reprocessing",
     "quarantine",
     "engine",
+    "shipping",
     "packaging",
+    "bootstrapping",
 )
 """Modules of weaudit.cli, in the order of `weaudit --help`."""
 

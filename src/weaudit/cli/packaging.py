@@ -1,4 +1,4 @@
-"""`weaudit package`: the functions' zips."""
+"""`weaudit package`: the functions' zips, and a template that names them where they were uploaded."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from weaudit.cli import output
+from weaudit.errors import InvalidInputError
 from weaudit.functions import FUNCTIONS
 
 
@@ -19,18 +20,51 @@ def package(
     architecture: Annotated[
         str, typer.Option("--arch", help="x86_64 or arm64 (for AWS), or local: without native wheels.")
     ] = "x86_64",
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Upload the zips, and write a template that names them: for SAM, the AWS CLI, Terraform and CDK.",
+        ),
+    ] = None,
+    bucket: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Where --template uploads to.", show_default="the bucket of artefacts"),
+    ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(metavar="K=V", help="A parameter that the stack of --template will have; may be given again."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Build one zip per function: the modules it imports and nothing else, always the same bytes.
 
+    With --template, whoever deploys that template with other parameter values than those given here changes the
+    functions' settings, but no version: give the same --parameters.
+
     Example: weaudit package --out dist --json
     """
     from weaudit.deploy import packaging
+    from weaudit.deploy.parameters import parsed
 
+    if template is None and (bucket is not None or parameters):
+        raise InvalidInputError("--bucket and --parameters are for --template\nGive that, too, or leave them out.")
+    given = parsed(parameters or ())
     built = [packaging.build(function, out, architecture) for function in FUNCTIONS]
+    rows = [{"function": a.function, "path": str(a.path), "sha256": a.sha256, "bytes": a.bytes} for a in built]
+    if template is not None:
+        from weaudit.deploy import deploying, stack
+        from weaudit.deploy.targets import Target
+
+        text, url = deploying.published(Target.resolve(), bucket, built, stack.template_path(), given)
+        template.parent.mkdir(parents=True, exist_ok=True)
+        template.write_text(text, encoding="utf-8")
+        for row, artifact in zip(rows, built, strict=True):
+            row["key"] = stack.key_of(artifact)
     if as_json:
-        rows = [{"function": a.function, "path": str(a.path), "sha256": a.sha256, "bytes": a.bytes} for a in built]
-        output.print_json(rows)
+        output.print_json(rows if template is None else {"template": str(template), "url": url, "functions": rows})
         return
     for artifact in built:
         output.print_text(f"{artifact.path}  {artifact.bytes:,} bytes  sha256:{artifact.sha256}")
+    if template is not None:
+        output.print_text(f"{template}  {url}")

@@ -16,6 +16,7 @@ from weaudit.cli.trail import (
     StateOption,
     TableOption,
     key_schema,
+    of_stage,
     open_trail,
     with_callers,
 )
@@ -72,6 +73,7 @@ def as_of(
             "give a time or a change's sequence number, one of them\n"
             "As in `weaudit as-of CACHE_TTL_SEC 2h`, or `weaudit as-of CACHE_TTL_SEC --sequence 1700000000001`."
         )
+    table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
     at = None if time is None else times.parse(time, name="TIME", utc=utc, end=True)
     trail = _Trail.open(table, audit_table, audit_log_table, state)
     key, found = trail.first(item_key, lambda key, known: trail.history.as_of(table, key, at, sequence, **known), _told)
@@ -105,6 +107,7 @@ def diff(
     from weaudit.domain.state_documents import between_document
 
     since, until = (times.parse(text, name=name, utc=utc, end=True) for text, name in ((begin, "T1"), (end, "T2")))
+    table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
     if since > until:
         raise InvalidInputError(f"T1 {begin} is after T2 {end}\nGive the earlier time first.")
     trail = _Trail.open(table, audit_table, audit_log_table, state)

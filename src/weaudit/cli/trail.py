@@ -75,6 +75,7 @@ def history(
     from weaudit.deploy.targets import Target
     from weaudit.domain.histories import narrowed
 
+    table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
     begin, end = _range(since, until, utc)
     target = Target.resolve(state_dir=state)
     client = target.client("dynamodb")
@@ -115,6 +116,7 @@ def changes(
     """
     from weaudit.deploy.targets import Target
 
+    table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
     begin, end = _range(since, until, utc)
     target = Target.resolve(state_dir=state)
     client = target.client("dynamodb")
@@ -125,6 +127,18 @@ def changes(
         output.note(f"No change of {table}{_within(begin, end)} is in the trail.")
         output.note(why_unread or "Has anything changed in it? `weaudit logs audit_producer` shows what was audited.")
         output.note(f"Looked at {target.describe()}. A change shows a moment after it was made.")
+
+
+def of_stage(table: str, audit_table: str, audit_log_table: str) -> tuple[str, str, str]:
+    """Return the three tables' names in the stage that WEAUDIT_STAGE and WEAUDIT_PREFIX name."""
+    from weaudit.deploy.stages import Stage
+
+    stage = Stage.of()
+    return (
+        stage.named(table, "Configuration"),
+        stage.named(audit_table, "Audit"),
+        stage.named(audit_log_table, "audit_logs"),
+    )
 
 
 def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None) -> "AuditHistory":

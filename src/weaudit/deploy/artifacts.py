@@ -67,20 +67,40 @@ class ArtifactBucket:
 
     def put(self, key: str, content: bytes) -> None:
         """Store ``content`` unless it is there already; the key must hold its digest."""
-        try:
-            self.client.head_object(Bucket=self.name, Key=key, ExpectedBucketOwner=self.account)
-        except self.client.exceptions.ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-                raise
+        if not self.has(key):
             checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
             self.client.put_object(
                 Bucket=self.name, Key=key, Body=content, ChecksumSHA256=checksum, ExpectedBucketOwner=self.account
             )
 
+    def has(self, key: str) -> bool:
+        """Tell whether there is an object of this key."""
+        try:
+            self.client.head_object(Bucket=self.name, Key=key, ExpectedBucketOwner=self.account)
+        except self.client.exceptions.ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+                raise
+            return False
+        return True
+
+    def get(self, key: str) -> bytes:
+        """Return an object's bytes."""
+        found = self.client.get_object(Bucket=self.name, Key=key, ExpectedBucketOwner=self.account)
+        return bytes(found["Body"].read())
+
     def put_template(self, content: bytes) -> str:
         """Store a template and return the URL by which CloudFormation reads it."""
-        key = f"templates/{hashlib.sha256(content).hexdigest()}.yaml"
+        key = self.template_key(content)
         self.put(key, content)
+        return self.url(key)
+
+    @staticmethod
+    def template_key(content: bytes) -> str:
+        """Return the key under which a template is stored."""
+        return f"templates/{hashlib.sha256(content).hexdigest()}.yaml"
+
+    def url(self, key: str) -> str:
+        """Return the URL of an object as CloudFormation takes it."""
         # The client knows the host's form for every partition and endpoint; the signature is not wanted.
         url: str = self.client.generate_presigned_url("get_object", Params={"Bucket": self.name, "Key": key})
         return url.partition("?")[0]

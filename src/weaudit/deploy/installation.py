@@ -1,9 +1,10 @@
 """An installed WeAudit, as commands find it: where it is, and the names that its stack gave its parts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from weaudit.deploy import stack
+from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError
 
@@ -14,16 +15,23 @@ class Installation:
 
     target: Target
     outputs: dict[str, str]
+    stage: Stage = field(default_factory=Stage)
 
     @classmethod
-    def find(cls, state_dir: Path | None = None) -> "Installation":
-        """Return the installation that commands go to; DeployError where the stack is not there."""
+    def find(cls, state_dir: Path | None = None, stage: Stage | None = None) -> "Installation":
+        """Return the installation that commands go to: of ``stage``, or of WEAUDIT_STAGE and WEAUDIT_PREFIX.
+
+        Raises DeployError where its stack is not there.
+        """
+        stage = stage or Stage.of()
         target = Target.resolve(state_dir=state_dir)
-        name = stack.stack_name()
-        found = stack.describe(target, name)
+        found = stack.describe(target, stage.stack)
         if found is None:
-            raise DeployError(f"there is no stack {name} on {target.describe()}\nDeploy it first: `weaudit up` does.")
-        return cls(target, found.outputs)
+            raise DeployError(
+                f"there is no stack {stage.stack} on {target.describe()}\nDeploy it first: `weaudit up` does on the "
+                f"embedded engine, `weaudit deploy {stage.options}` on AWS. Another stage is named by WEAUDIT_STAGE."
+            )
+        return cls(target, found.outputs, stage)
 
     @property
     def audit_table(self) -> str:

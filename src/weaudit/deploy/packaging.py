@@ -5,6 +5,7 @@ stored, not compressed (zlib's output differs between versions). A zip's digest 
 """
 
 import ast
+import functools
 import hashlib
 import importlib.util
 import os
@@ -90,11 +91,16 @@ def modules(function: Function) -> list[Path]:
         found[name] = path
         package = name if path.name == "__init__.py" else name[:-1]
         waiting += [name[:length] for length in range(1, len(name))]
-        waiting += _imported(ast.parse(path.read_bytes(), str(path)), package)
+        waiting += _imported(path.read_bytes(), package)
     return sorted(found.values())
 
 
-def _imported(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+@functools.cache  # functions share most of their files
+def _imported(source: bytes, package: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    return tuple(_names(ast.parse(source), package))
+
+
+def _names(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for node in _nodes(tree):
         if isinstance(node, ast.Import):
             names = [tuple(alias.name.split(".")) for alias in node.names]

@@ -49,7 +49,7 @@ def watches(installation: Installation, names: Sequence[str] = ()) -> Iterator[W
 
 def own(installation: Installation) -> Iterator[Watch]:
     """Yield the watches that the main stack holds: of Configuration, and of Images."""
-    name = stack.stack_name(installation.outputs["AuditProducerFunctionName"].removesuffix("audit_producer"))
+    name = installation.stage.stack
     [found] = installation.target.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     mappings = {row["EventSourceArn"]: row for row in _mappings(installation)}
     for table, stream in installation.own_streams.items():

@@ -139,7 +139,7 @@ class Watching:
 
     def _own_tables(self) -> set[str]:
         client = self.installation.target.client("cloudformation")
-        pages = client.get_paginator("list_stack_resources").paginate(StackName=stack.stack_name(self._prefix))
+        pages = client.get_paginator("list_stack_resources").paginate(StackName=self.installation.stage.stack)
         found = (resource for page in pages for resource in page["StackResourceSummaries"])
         return {row["PhysicalResourceId"] for row in found if row["ResourceType"] == "AWS::DynamoDB::Table"}
 

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from weaudit.deploy import stack
+from weaudit.deploy import deploying, stack
+from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
 from weaudit.errors import EngineError
 from weaudit.local import administrators, process, restarting, state
@@ -54,18 +55,25 @@ def up(
         if kept is not None and kept.alive and kept.ready:
             _same_engine(kept, port, auth)
             progress(f"the engine is up at {kept.endpoint}")
-            stack.deploy_locally(Target.of(kept), directory / "packages", template, progress)
+            _deploy(kept, template, progress)
             return kept
         engine = _start(directory, kept, port, auth, progress)
         try:
             if auth:
                 engine = administrators.ensure(engine)
-            stack.deploy_locally(Target.of(engine), directory / "packages", template, progress)
+            _deploy(engine, template, progress)
             return engine
         except BaseException:
             # A start is whole or it did not happen: the user's next `up` begins afresh.
             _stopped(engine)
             raise
+
+
+def _deploy(engine: EngineState, template: Path | None, progress: Progress) -> None:
+    # The stage dev, whatever WEAUDIT_STAGE says: that names what commands look at, here or elsewhere.
+    deploying.deploy_now(
+        deploying.Deploying(Target.of(engine), Stage(), progress), engine.directory / "packages", template
+    )
 
 
 def _same_engine(running: EngineState, port: int | None, auth: bool) -> None:

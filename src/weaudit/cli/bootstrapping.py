@@ -1,0 +1,168 @@
+"""`weaudit bootstrap`: what an account needs once before a pipeline deploys to it."""
+
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from weaudit.cli import output
+from weaudit.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from weaudit.deploy.bootstrapping import Plan
+
+_PANEL = "Build and deploy"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel=_PANEL)(bootstrap)
+
+
+def bootstrap(
+    stage: Annotated[
+        str | None, typer.Option(metavar="S", envvar="WEAUDIT_STAGE", help="The stage to deploy.", show_default="dev")
+    ] = None,
+    prefix: Annotated[
+        str | None, typer.Option(metavar="P", envvar="WEAUDIT_PREFIX", help="What precedes its names.")
+    ] = None,
+    repository: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="The GitHub repository whose workflows may deploy.")
+    ] = None,
+    repository_id: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Its number: gh api repos/OWNER/NAME --jq .id")
+    ] = None,
+    owner_id: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Its owner's: gh api repos/OWNER/NAME --jq .owner.id")
+    ] = None,
+    environment: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The GitHub environment of the deploying job.", show_default="the stage"),
+    ] = None,
+    trust: Annotated[
+        str | None, typer.Option(metavar="ARN", help="A principal that may take on the deploy role as well.")
+    ] = None,
+    kms_key: Annotated[
+        str | None, typer.Option(metavar="new|ARN", help="Make a key for data and logs, or let the role use yours.")
+    ] = None,
+    boundary: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARN", help="The boundary of every role that is deployed.", show_default="one made to fit"
+        ),
+    ] = None,
+    other_tables: Annotated[
+        str | None, typer.Option(metavar="ARN,…", help="Tables that deployments name in UpdatableTableArns.")
+    ] = None,
+    callers: Annotated[
+        str | None, typer.Option(metavar="ARN,…", help="Roles that deployments name in CallerRoleNames.")
+    ] = None,
+    may_delete_data: Annotated[
+        bool | None,
+        typer.Option(
+            "--may-delete-data/--may-not-delete-data",
+            help="Whether the deploy role may delete tables and empty buckets.",
+            show_default="may",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outputs as JSON.")] = False,
+) -> None:
+    """Prepare an account for a pipeline: artefact bucket, deploy role for GitHub, boundary, and a key if you like.
+
+    You need to be allowed to make roles. Run it again to change something: what you do not give stays as it is.
+
+    Example: weaudit bootstrap --stage production --repository acme/audit --repository-id 123456789
+    """
+    from weaudit.deploy import bootstrapping
+    from weaudit.deploy.stages import Stage
+    from weaudit.deploy.targets import Target
+
+    where = Stage.of(stage, prefix)
+    given = {
+        "GitHubRepository": repository,
+        "GitHubRepositoryId": repository_id,
+        "GitHubOwnerId": owner_id,
+        "GitHubEnvironment": environment,
+        "TrustedPrincipalArn": trust,
+        "PermissionsBoundaryArn": boundary,
+        "OtherTableArns": other_tables,
+        "CallerRoleArns": callers,
+        "MayDeleteData": None if may_delete_data is None else str(may_delete_data).lower(),
+        **_key(kms_key),
+    }
+    target = Target.resolve()
+    planned = bootstrapping.plan(
+        target, where, {name: value for name, value in given.items() if value is not None}, output.note
+    )
+    for line in planned.notes:
+        output.note(line)
+    if planned.change_set is None:
+        output.note(f"The stack {planned.stack} is as it should be.")
+    else:
+        agreed = False
+        try:
+            agreed = _agreed(planned, target.describe(), yes=yes)
+        finally:
+            if not agreed:
+                bootstrapping.discard(target, planned)
+        if not agreed:
+            output.note("Nothing was changed.")
+            raise typer.Exit(output.EXIT_FAILED)
+    found = bootstrapping.apply(target, planned, output.note)
+    if as_json:
+        output.print_json(found)
+    else:
+        for name, value in sorted(found.items()):
+            output.print_text(f"{name}: {value}")
+    _say_what_next(where.name, where.prefix, planned.parameters, found, target.region)
+
+
+def _key(kms_key: str | None) -> dict[str, str]:
+    if kms_key is None:
+        return {}
+    if kms_key == "new":
+        return {"CreateKmsKey": "true", "KmsKeyArn": ""}
+    return {"CreateKmsKey": "false", "KmsKeyArn": kms_key}
+
+
+def _agreed(planned: "Plan", where: str, *, yes: bool) -> bool:
+    assert planned.change_set is not None  # noqa: S101 asked only where there is something to do
+    output.note(f"The stack {planned.stack} on {where}:")
+    for change in planned.change_set.changes:
+        replaced = " (is made anew)" if change.replacement == "True" else ""
+        output.note(f"  {change.action:6} {change.resource}  {change.kind}{replaced}")
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise InvalidInputError("nobody can be asked here\nSay --yes if this is to be done.")
+    return typer.confirm("Do this?", err=True)
+
+
+def _say_what_next(stage: str, prefix: str, parameters: Any, found: dict[str, str], region: str | None) -> None:
+    if "DeployRoleArn" not in found:
+        return
+    variables = {
+        "AWS_REGION": region or found["ArtifactBucketName"].split("-", 3)[-1],
+        "AWS_DEPLOY_ROLE_ARN": found["DeployRoleArn"],
+        "WEAUDIT_STAGE": stage,
+        "WEAUDIT_PREFIX": prefix,
+        "WEAUDIT_BOUNDARY_ARN": found["PermissionsBoundaryArn"],
+        "WEAUDIT_KMS_KEY_ARN": found.get("KmsKeyArn", ""),
+        "TERRAFORM_STATE_BUCKET": found["ArtifactBucketName"],
+    }
+    options = "" if not prefix else f" --prefix {prefix}"
+    output.note(
+        "\nDeployments by that role have to bound their roles:\n  weaudit deploy --stage "
+        f"{stage}{options} --parameters PermissionsBoundaryArn={found['PermissionsBoundaryArn']}"
+    )
+    if repository := parameters.get("GitHubRepository"):
+        environment = parameters.get("GitHubEnvironment") or stage
+        output.note(f"\nWhat .github/workflows/main.yml reads in the environment {environment} of {repository}:")
+        for name, value in variables.items():
+            if value:
+                output.note(
+                    f"  gh variable set {name} --repo {repository} --env {environment} --body {shlex.quote(value)}"
+                )
+        output.note(f"  gh variable set DEPLOY_ENVIRONMENT --repo {repository} --body {environment}")

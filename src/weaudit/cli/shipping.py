@@ -1,0 +1,356 @@
+"""`weaudit deploy`, `versions`, `rollback`, `outputs`, `destroy`: a stage in your account, and back again."""
+
+import dataclasses
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from weaudit.cli import output
+from weaudit.errors import DeployError, InvalidInputError
+
+if TYPE_CHECKING:
+    from weaudit.deploy.change_sets import Change, ChangeSet
+    from weaudit.deploy.deploying import Deploying, Plan
+    from weaudit.deploy.releases import Release
+
+_PANEL = "Build and deploy"
+
+StageOption = Annotated[
+    str | None,
+    typer.Option("--stage", metavar="NAME", help="Which installation, WEAUDIT_STAGE otherwise.", show_default="dev"),
+]
+PrefixOption = Annotated[
+    str | None,
+    typer.Option(
+        "--prefix", metavar="TEXT", help="What precedes its names, WEAUDIT_PREFIX otherwise.", show_default="nothing"
+    ),
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (deploy, versions, rollback, outputs, destroy):
+        app.command(rich_help_panel=_PANEL)(command)
+
+
+def deploy(
+    stage: StageOption = None,
+    prefix: PrefixOption = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--parameters", "-p", metavar="K=V", help="A parameter of the template; may be given again."),
+    ] = None,
+    parameter_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Parameters as JSON; --parameters win over them.")
+    ] = None,
+    retain: Annotated[
+        bool | None,
+        typer.Option(
+            "--retain/--no-retain",
+            help="Protect tables and stack from deletion, or do not.",
+            show_default="as it is; protected at first, but on the embedded engine",
+        ),
+    ] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="x86_64 or arm64.", show_default="as it is; x86_64 at first"),
+    ] = None,
+    template: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A copy of infra/template.yaml, changed by you.")
+    ] = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Deploy what the sources are now, to your account or the embedded engine; parameters stay unless you give them.
+
+    Shows what would change, and asks. Where it fails, the old version goes on running and the first cause is shown.
+
+    Example: weaudit deploy --stage dev --parameters LogLevel=DEBUG
+    """
+    from weaudit.deploy import parameters as template_parameters
+
+    given = template_parameters.read(parameter_file) if parameter_file is not None else {}
+    given |= template_parameters.parsed(parameters or ())
+    for name, value in (("Retain", None if retain is None else str(retain).lower()), ("Architecture", architecture)):
+        if value is not None and given.setdefault(name, value) != value:
+            raise InvalidInputError(f"the parameter {name} is given twice, as {given[name]} and as {value}")
+    if template is not None and not template.is_file():
+        raise InvalidInputError(f"there is no file {template}")
+    deploying = _deploying(stage, prefix)
+    output.note(f"Packaging for {deploying.stage.stack} on {deploying.target.describe()}")
+    with tempfile.TemporaryDirectory() as folder:
+        plan = deploying.plan(Path(folder), template=template, given=given)
+    _carry_out(deploying, plan, yes=yes, as_json=as_json)
+
+
+def rollback(
+    to: Annotated[
+        int | None,
+        typer.Option("--to", metavar="N", min=1, help="The release to go back to.", show_default="the last good one"),
+    ] = None,
+    stage: StageOption = None,
+    prefix: PrefixOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Go back to an earlier release: its template, its parameters and its zips, as they are kept; nothing is built.
+
+    Shows what would change, and asks. The trail and all other data stay as they are.
+
+    Example: weaudit rollback --to 3
+    """
+    deploying = _deploying(stage, prefix)
+    _carry_out(deploying, deploying.plan_rollback(to), yes=yes, as_json=as_json)
+
+
+def _deploying(stage: str | None, prefix: str | None) -> "Deploying":
+    from weaudit.deploy.deploying import Deploying
+    from weaudit.deploy.stages import Stage
+    from weaudit.deploy.targets import Target
+
+    return Deploying(Target.resolve(), Stage.of(stage, prefix), output.note)
+
+
+def _carry_out(deploying: "Deploying", plan: "Plan | None", *, yes: bool, as_json: bool) -> None:
+    from weaudit.deploy import stack
+
+    name = deploying.stage.stack
+    if plan is None:
+        found = stack.describe(deploying.target, name)
+        if as_json:
+            output.print_json({"stack": name, "changed": False, "outputs": found.outputs if found else {}})
+        else:
+            output.print_text(f"There is nothing to do: {name} is as it should be.")
+        return
+    try:
+        _show(plan)
+        agreed = _agreed(f"Deploy release {plan.release.number} of {name}?", yes=yes)
+    except BaseException:
+        deploying.discard(plan)
+        raise
+    if not agreed:
+        deploying.discard(plan)
+        output.note("Nothing was changed.")
+        raise typer.Exit(output.EXIT_FAILED)
+    release = _applied(deploying, plan)
+    found = stack.describe(deploying.target, name)
+    outputs = found.outputs if found is not None else {}
+    if as_json:
+        output.print_json({"stack": name, "changed": True, **release.document(), "outputs": outputs})
+        return
+    what = f"release {release.label}" + (f", which is release {release.reapplies} again" if release.reapplies else "")
+    output.print_text(f"{name} is {what}.")
+    if "ApiUrl" in outputs:
+        output.note(f"Its API: {outputs['ApiUrl']}; try `weaudit call GET /v1/health`{_hint(deploying)}.")
+    output.note(f"Back to what was before: weaudit rollback {deploying.stage.options}")
+
+
+def _hint(deploying: "Deploying") -> str:
+    stage = deploying.stage
+    names = (("WEAUDIT_STAGE", stage.name, "dev"), ("WEAUDIT_PREFIX", stage.prefix, ""))
+    words = [f"{name}={value}" for name, value, default in names if value != default]
+    return f" with {' '.join(words)}" if words else ""
+
+
+def _applied(deploying: "Deploying", plan: "Plan") -> "Release":
+    try:
+        return deploying.apply(plan)
+    except KeyboardInterrupt:
+        output.note(
+            f"{plan.release.stack} goes on by itself, without this command. `weaudit versions` tells how it went."
+        )
+        raise
+    except DeployError as error:
+        if plan.before is None or "is UPDATE_ROLLBACK_COMPLETE" not in str(error):
+            raise
+        raise DeployError(f"{error}\nRelease {plan.before.label} goes on running; nothing was lost.") from error
+
+
+def _agreed(question: str, *, yes: bool) -> bool:
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise InvalidInputError("this needs an answer, and there is no terminal to ask on\nGive --yes to go ahead.")
+    return typer.confirm(question, err=True)
+
+
+def _show(plan: "Plan") -> None:
+    from rich.table import Table
+
+    changes = plan.change_set.changes
+    tagged = [change for change in changes if change.action == "Modify" and change.scope == ("Tags",)]
+    versions = [change for change in changes if change.kind == "AWS::Lambda::Version"]
+    shown = [change for change in changes if change not in tagged and change not in versions]
+    release = plan.release
+    was = f" over {plan.before.label}" if plan.before is not None else ""
+    again = f", which is release {release.reapplies} again" if release.reapplies is not None else ""
+    verb = "create" if plan.change_set.creates else "change"
+    output.note(f"Release {release.label}{was}{again} would {verb} {len(shown)} resource(s) of {release.stack}:")
+    if plan.change_set.creates:
+        kinds = sorted({change.kind for change in shown})
+        for kind in kinds:
+            output.note(f"  {sum(change.kind == kind for change in shown):3} {kind}")
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("action", "resource", "type", ""):
+            table.add_column(heading)
+        for change in shown:
+            table.add_row(change.action.lower(), change.resource, change.kind, _remark(change))
+        output.stderr().print(table)
+    if published := sum(change.action == "Add" for change in versions):
+        output.note(f"{published} function version(s) are published; the ones before stay where they are.")
+    if tagged:
+        output.note(f"The tags of {len(tagged)} more change.")
+    _warn(plan.change_set)
+
+
+_DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket")
+
+
+def _remark(change: "Change") -> str:
+    if change.action == "Remove":
+        return "stays, outside of the stack" if change.kept else "[bold red]deleted[/bold red]"
+    if change.replacement == "True":
+        return "[bold red]replaced[/bold red]"
+    return "[red]replaced, it may be[/red]" if change.replacement == "Conditional" else ""
+
+
+def _warn(change_set: "ChangeSet") -> None:
+    for change in change_set.changes:
+        if change.kind not in _DATA or change.kept:
+            continue
+        if change.action == "Remove":
+            output.stderr().print(f"{change.physical} goes, with all that is in it.", style="bold red", markup=False)
+        elif change.replacement == "True":
+            output.stderr().print(
+                f"{change.physical} is replaced by an empty one; it stays outside of the stack.", style="bold red",
+                markup=False,
+            )  # fmt: skip
+
+
+def versions(stage: StageOption = None, prefix: PrefixOption = None, as_json: JsonOption = False) -> None:
+    """List the releases of a stage, the newest first: when, which revision, by whom, and how it went.
+
+    Example: weaudit versions --json
+    """
+    from weaudit.deploy import releases, stack
+    from weaudit.deploy.artifacts import ArtifactBucket
+
+    deploying = _deploying(stage, prefix)
+    name = deploying.stage.stack
+    found = stack.describe(deploying.target, name)
+    current = releases.number_of(found.parameters.get("Release", "")) if found is not None else None
+    log = releases.ReleaseLog(ArtifactBucket.of(deploying.target), name)
+    if as_json:
+        rows = (_settled(row, current, found) for row in log.newest_first())
+        output.print_json_list({**row.document(), "current": row.number == current} for row in rows)
+        return
+    listed = [_settled(row, current, found) for row in log.newest_first()]
+    if not listed:
+        output.note(f"Nothing was deployed as {name} on {deploying.target.describe()} yet.")
+        output.note(f"Deploy it: weaudit deploy {deploying.stage.options}")
+        return
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("", "release", "at", "by", "new versions", "outcome"):
+        shown.add_column(heading)
+    for row, older in zip(listed, [*listed[1:], None], strict=True):
+        cells = (row.label, row.at, row.by.rpartition(":")[2], _new_versions(row, older), _outcome(row))
+        mark = "[bold green]now[/bold green]" if row.number == current else ""
+        shown.add_row(mark, *(output.safe(cell).replace("[", r"\[") for cell in cells))
+    output.stdout().print(shown)
+
+
+def _new_versions(row: "Release", older: "Release | None") -> str:
+    """Return the functions' versions that a release published; the JSON tells all that it ran."""
+    before = older.functions if older is not None else {}
+    new = {name: one["version"] for name, one in row.functions.items() if before.get(name) != one}
+    if len(new) > 2 and len(set(new.values())) == 1:
+        return f"{next(iter(new.values()))} of {len(new)} functions"
+    return ", ".join(f"{version} of {name}" for name, version in new.items())
+
+
+def _settled(row: "Release", current: int | None, found: Any) -> "Release":
+    """Return a release whose command was ended with the outcome that the stack shows."""
+    from weaudit.deploy.releases import DEPLOYED, DEPLOYING, INTERRUPTED
+
+    if row.outcome != DEPLOYING or (found is not None and found.status.endswith("_IN_PROGRESS")):
+        return row
+    return dataclasses.replace(row, outcome=DEPLOYED if row.number == current else INTERRUPTED)
+
+
+def _outcome(row: "Release") -> str:
+    back = f" (release {row.reapplies} again)" if row.reapplies is not None else ""
+    return row.outcome + back + (f": {row.reason}" if row.reason else "")
+
+
+def outputs(stage: StageOption = None, prefix: PrefixOption = None, as_json: JsonOption = False) -> None:
+    """Print what the stack tells: names of tables, buckets and functions, and the address of the API.
+
+    Example: weaudit outputs --json
+    """
+    from weaudit.deploy.installation import Installation
+    from weaudit.deploy.stages import Stage
+
+    found = Installation.find(stage=Stage.of(stage, prefix)).outputs
+    if as_json:
+        output.print_json(dict(sorted(found.items())))
+        return
+    width = max(map(len, found), default=0)
+    for name, value in sorted(found.items()):
+        output.print_text(f"{name:{width}}  {output.safe(value)}")
+
+
+def destroy(
+    stage: StageOption = None,
+    prefix: PrefixOption = None,
+    delete_data: Annotated[
+        bool, typer.Option("--delete-data", help="Delete protected data too: tables and buckets with all in them.")
+    ] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a stage from your account: its stack with all tables and buckets. Asks for the stack's name.
+
+    Interrupted, or where it fails, run it again. The bucket of artefacts stays, with the releases.
+
+    Example: weaudit destroy --stage dev
+    """
+    from weaudit.deploy.destroying import Destroying, confirmed
+
+    deploying = _deploying(stage, prefix)
+    destroying = Destroying(deploying.target, deploying.stage, output.note)
+    removal = destroying.plan(delete_data=delete_data)
+    name = deploying.stage.stack
+    if removal is None:
+        if as_json:
+            output.print_json({"stack": name, "removed": False})
+        else:
+            output.print_text(f"There is no stack {name} on {deploying.target.describe()}: nothing to remove.")
+        return
+    output.note(f"WeAudit will remove {name} from {deploying.target.describe()}, with all that is in")
+    for table in removal.tables:
+        output.note(f"  the table {output.safe(table)}")
+    for bucket in removal.buckets:
+        output.note(f"  the bucket {output.safe(bucket)}")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InvalidInputError("this needs an answer, and there is no terminal to ask on\nGive --yes to go ahead.")
+        confirmed(typer.prompt("Type the stack's name to go ahead", err=True), removal)
+    destroying.apply(removal)
+    if as_json:
+        document: dict[str, Any] = {
+            "stack": name,
+            "removed": True,
+            "tables": removal.tables,
+            "buckets": removal.buckets,
+        }
+        output.print_json(document)
+    else:
+        output.print_text(f"{name} is gone.")

@@ -1,0 +1,402 @@
+"""The bootstrap stack: a deploy role that can do all that a deployment of the template needs, and nothing else."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cfnlint
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from tests.infra.intrinsics import ACCOUNT, REGION, Resolver
+from tests.infra.policies import allows, listed, within
+from tests.infra.test_template import PLAIN, RESOURCES, lint
+
+BOOTSTRAP = Path(__file__).parents[2] / "infra" / "bootstrap.yaml"
+TEMPLATE: dict[str, Any] = yaml_parse(BOOTSTRAP.read_text(encoding="utf-8"))
+# As long as they may be, and of letters that occur nowhere else.
+STAGE = {"Prefix": "qqqqqqqqqqqqqqq-", "EnvironmentSuffix": "zzzzzzzzzzzz"}
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-0000-0000-000000000000"
+CALLER = f"arn:aws:iam::{ACCOUNT}:role/caller"
+OTHER = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/other"
+GIVEN: dict[str, Any] = {
+    **STAGE,
+    "GitHubRepository": "acme/audit",
+    "GitHubRepositoryId": "456789",
+    "GitHubOwnerId": "123456",
+    "GitHubEnvironment": "production",
+    "KmsKeyArn": KEY,
+    "CallerRoleArns": [CALLER],
+    "OtherTableArns": [OTHER],
+}
+BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/weaudit-deployment/Boundary-abcdefghijkl"
+STACK = "{Prefix}weaudit-{EnvironmentSuffix}".format(**STAGE)
+
+
+def policies(**changed: Any) -> dict[str, Any]:
+    """Return the documents of the deploy role's policies, resolved, by their logical names."""
+    resolve = Resolver(TEMPLATE, {**GIVEN, **changed})
+    return {
+        name: resolve(row["Properties"]["PolicyDocument"])
+        for name, row in TEMPLATE["Resources"].items()
+        if row["Type"] == "AWS::IAM::ManagedPolicy" and name != "Boundary"
+    }
+
+
+def statements(**changed: Any) -> list[Any]:
+    return [found for document in policies(**changed).values() for found in document["Statement"]]
+
+
+# ---- all that a deployment needs
+
+SCHEMAS = Path(cfnlint.__file__).parent / "data" / "schemas"
+
+# What CloudFormation's handlers name for features that the template does not use; with patterns, by kind of feature.
+UNUSED = {
+    "a global table, an import, a table's data": [
+        "dynamodb:AssociateTableReplica", "dynamodb:BatchWriteItem", "dynamodb:CreateTableReplica",
+        "dynamodb:DeleteItem", "dynamodb:DeleteResourcePolicy", "dynamodb:DescribeImport",
+        "dynamodb:DisableKinesisStreamingDestination", "dynamodb:EnableKinesisStreamingDestination",
+        "dynamodb:GetItem", "dynamodb:ImportTable", "dynamodb:PutItem", "dynamodb:PutResourcePolicy", "dynamodb:Query",
+        "dynamodb:Scan", "dynamodb:UpdateContributorInsights", "dynamodb:UpdateItem",
+        "dynamodb:UpdateKinesisStreamingDestination", "kinesis:DescribeStream", "kinesis:PutRecords",
+        "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents", "s3:GetObjectMetadata",
+    ],
+    "old keys, which CloudFormation looks at without need": ["kms:ListAliases", "kms:RevokeGrant"],
+    "functions in a VPC, with a file system, signed, or with capacity": [
+        "ec2:DescribeNetworkInterfaces", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs",
+        "elasticfilesystem:DescribeMountTargets", "lambda:AssociateRuntimeAlias",
+        "lambda:DeleteFunctionCodeSigningConfig", "lambda:GetCodeSigningConfig", "lambda:PassCapacityProvider",
+        "lambda:PutFunctionCodeSigningConfig", "lambda:PutFunctionRecursionConfig", "lambda:PutFunctionScalingConfig",
+        "lambda:PutRuntimeManagementConfig", "s3files:ListMountTargets",
+    ],
+    "gradual deployments and provisioned concurrency": [
+        "codedeploy:CreateDeployment", "codedeploy:GetDeployment", "codedeploy:GetDeploymentConfig",
+        "codedeploy:GetDeploymentGroup", "codedeploy:StopDeployment", "lambda:DeleteProvisionedConcurrencyConfig",
+        "lambda:PutProvisionedConcurrencyConfig",
+    ],
+    "other parts of a bucket than ours": [
+        "s3:CreateBucketMetadataTableConfiguration", "s3:DeleteBucketAnalyticsConfiguration", "s3:DeleteBucketCors",
+        "s3:DeleteBucketEncryption", "s3:DeleteBucketLifecycle", "s3:DeleteBucketMetadataTableConfiguration",
+        "s3:DeleteBucketMetricsConfiguration", "s3:DeleteBucketReplication", "s3:DeleteBucketWebsite",
+        "s3:PutAccelerateConfiguration", "s3:PutAnalyticsConfiguration", "s3:PutBucketAbac", "s3:PutBucketAcl",
+        "s3:PutBucketCORS", "s3:PutBucketLogging", "s3:PutBucketObjectLockConfiguration", "s3:PutBucketReplication",
+        "s3:PutBucketWebsite", "s3:PutIntelligentTieringConfiguration", "s3:PutInventoryConfiguration",
+        "s3:PutMetricsConfiguration", "s3:PutObjectAcl", "s3:PutObjectLockConfiguration",
+        "s3:PutReplicationConfiguration", "s3:UpdateBucketMetadataAnnotationTableConfiguration",
+        "s3:UpdateBucketMetadataInventoryTableConfiguration", "s3:UpdateBucketMetadataJournalTableConfiguration",
+        "s3tables:CreateNamespace", "s3tables:CreateTable", "s3tables:CreateTableBucket", "s3tables:GetTable",
+        "s3tables:GetTableMetadataLocation", "s3tables:PutTableBucketPolicy", "s3tables:PutTableEncryption",
+        "s3tables:PutTablePolicy", "s3tables:UpdateTableMetadataLocation",
+    ],
+    "other parts of a log group than ours": [
+        "firehose:TagDeliveryStream", "logs:DeleteDataProtectionPolicy", "logs:DeleteIndexPolicy",
+        "logs:DeleteResourcePolicy", "logs:PutBearerTokenAuthentication", "logs:PutDataProtectionPolicy",
+        "logs:PutIndexPolicy", "logs:PutLogGroupDeletionProtection",
+    ],
+    "policies attached to users, groups and, but for callers, roles; a role without its boundary": [
+        "iam:AttachGroupPolicy", "iam:AttachUserPolicy", "iam:DetachGroupPolicy", "iam:DetachUserPolicy",
+        "iam:DeleteRolePermissionsBoundary",
+    ],
+    "no action of IAM's by that name": [
+        "apigateway:TagResource", "apigateway:UntagResource", "s3:REST.PUT.OBJECT", "s3:getObject",
+    ],
+}  # fmt: skip
+UNUSED_ACTIONS = set(itertools.chain.from_iterable(UNUSED.values()))
+# What only tables and roles of other templates need of these kinds.
+NOT_FOR = {
+    "AWS::DynamoDB::Table": {
+        "iam:CreateServiceLinkedRole", "logs:CreateLogGroup", "logs:DescribeLogGroups", "logs:PutRetentionPolicy",
+        "s3:GetObject", "s3:ListBucket",
+    },
+    "AWS::ApiGatewayV2::Authorizer": {"iam:PassRole"},
+    "AWS::ApiGatewayV2::Integration": {"iam:PassRole"},
+    "AWS::Events::Rule": {"iam:PassRole"},
+    "AWS::IAM::Role": {"iam:AttachRolePolicy", "iam:DetachRolePolicy"},
+    "AWS::S3::Bucket": {"iam:PassRole", "s3:DeleteObject"},
+}  # fmt: skip
+
+
+@cache
+def needed(kind: str) -> frozenset[str]:
+    """Return the actions that CloudFormation names for creating, reading, changing and deleting such a resource."""
+    files = json.loads((SCHEMAS / "providers" / "us-east-1.json").read_text(encoding="utf-8"))
+    schema = json.loads((SCHEMAS / "resources" / f"{files[kind]}.json").read_text(encoding="utf-8"))
+    handlers = schema["handlers"]
+    return frozenset(
+        itertools.chain.from_iterable(row["permissions"] for name, row in handlers.items() if name != "list")
+    )
+
+
+def arns(logical: str) -> list[str]:
+    """Return the ARNs by which IAM may know a resource of the template that is deployed."""
+    resolve, resource = Resolver(PLAIN, {**STAGE, "KmsKeyArn": KEY}), RESOURCES[logical]
+    kind, properties = resource["Type"], resource["Properties"]
+    match kind:
+        case "AWS::ApiGatewayV2::Api" | "AWS::ApiGatewayV2::Authorizer" | "AWS::ApiGatewayV2::Integration":
+            return [f"arn:aws:apigateway:{REGION}::/apis/a1b2c3"]
+        case "AWS::ApiGatewayV2::Route" | "AWS::ApiGatewayV2::Stage":
+            return [f"arn:aws:apigateway:{REGION}::/apis/a1b2c3/routes/x"]
+        case "AWS::Lambda::EventSourceMapping":
+            return [f"arn:aws:lambda:{REGION}:{ACCOUNT}:event-source-mapping:0-1-2"]
+        case (
+            "AWS::Lambda::Version" | "AWS::Lambda::Alias" | "AWS::Lambda::Permission" | "AWS::Lambda::EventInvokeConfig"
+        ):
+            name = properties["FunctionName"].get("Ref") or properties["FunctionName"]["Fn::GetAtt"][0]
+            function = RESOURCES[name]
+            if function["Type"] == "AWS::Lambda::Alias":
+                function = RESOURCES[function["Properties"]["FunctionName"]["Ref"]]
+            arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{resolve(function['Properties']['FunctionName'])}"
+            return [arn, f"{arn}:7"]
+        case "AWS::S3::BucketPolicy":
+            return [f"arn:aws:s3:::{resolve(properties['Bucket'])}"]
+        case "AWS::SQS::QueuePolicy":
+            return [f"arn:aws:sqs:{REGION}:{ACCOUNT}:{arn.split(':')[-1]}" for arn in resolve(properties["Queues"])]
+        case "AWS::Events::Rule":
+            return [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{STACK}-{logical}-ABCDEFGHIJKL"]
+        case "AWS::Logs::LogGroup":
+            arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{resolve(properties['LogGroupName'])}"
+            return [arn, f"{arn}:*"]
+    return [str(resolve({"Fn::GetAtt": [logical, "Arn"]}))]
+
+
+def asked(action: str, logical: str) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Yield what IAM is asked when CloudFormation takes this action for this resource."""
+    functions = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STAGE['Prefix']}"
+    service = action.split(":")[0]
+    if service == "kms":
+        yield action, KEY, {"kms:GrantIsForAWSResource": "true"}
+    elif action == "iam:PassRole":
+        yield action, f"arn:aws:iam::{ACCOUNT}:role/{STACK}/X", {"iam:PassedToService": "lambda.amazonaws.com"}
+    elif action in ("iam:AttachRolePolicy", "iam:DetachRolePolicy"):
+        yield action, CALLER, {"iam:PolicyARN": f"arn:aws:iam::{ACCOUNT}:policy/{STACK}/ApiCallers"}
+    elif action in ("s3:GetObject", "s3:GetObjectVersion"):
+        yield action, f"arn:aws:s3:::weaudit-artifacts-{ACCOUNT}-{REGION}/functions/health/abc.zip", {}
+    elif action == "lambda:GetLayerVersion":
+        yield action, f"arn:aws:lambda:{REGION}:999999999999:layer:plugins:1", {}
+    elif action.endswith("EventSourceMapping"):
+        for name in ("audit_producer:learn", "image_processor:live"):
+            yield action, arns(logical)[0], {"lambda:FunctionArn": functions + name}
+    else:
+        for arn in arns(logical):
+            yield action, arn, {"iam:PermissionsBoundary": BOUNDARY}
+
+
+@pytest.mark.parametrize("logical", sorted(RESOURCES))
+def test_the_role_may_do_all_that_cloudformation_does_for_a_resource(logical: str) -> None:
+    kind, allowed = RESOURCES[logical]["Type"], statements()
+    wanted = needed(kind) - UNUSED_ACTIONS - NOT_FOR.get(kind, set())
+    assert wanted
+    refused = [
+        question for action in sorted(wanted) for question in asked(action, logical) if not allows(allowed, *question)
+    ]
+    assert not refused
+
+
+def test_what_is_called_unused_is_named_by_cloudformation() -> None:
+    named = set(itertools.chain.from_iterable(needed(row["Type"]) for row in RESOURCES.values()))
+    assert named >= UNUSED_ACTIONS
+    for kind, actions in NOT_FOR.items():
+        assert needed(kind) >= actions
+
+
+# ---- and nothing else
+
+# What deploying itself takes, beside what CloudFormation does in the caller's name.
+DEPLOYING = {
+    "cloudformation": "the stack's change sets, events, releases and removal",
+    "execute-api:Invoke": "the smoke test",
+    "s3:PutObject": "artefacts, templates, releases",
+    "s3:ListBucketVersions": "emptying buckets",
+    "s3:GetObjectTagging": "Terraform's uploads",
+    "s3:PutObjectTagging": "Terraform's uploads",
+    "s3:DeleteObject": "emptying buckets",
+    "s3:DeleteObjectVersion": "emptying buckets",
+    "lambda:ListAliases": "the functions' versions, for the release",
+    "iam:CreateServiceLinkedRole": "API Gateway's own role, at the first API of an account",
+    "logs:DeleteLogDelivery": "access logs of an API",
+    "logs:GetLogDelivery": "access logs of an API",
+    "logs:ListLogDeliveries": "access logs of an API",
+    "logs:UpdateLogDelivery": "access logs of an API",
+}
+
+
+def test_the_role_may_do_nothing_else() -> None:
+    named = set(itertools.chain.from_iterable(needed(row["Type"]) for row in RESOURCES.values())) - UNUSED_ACTIONS
+    extra = {
+        action
+        for found in statements()
+        for action in listed(found["Action"])
+        if action not in named and action not in DEPLOYING and action.split(":")[0] not in DEPLOYING
+    }
+    assert not extra
+    assert not [action for found in statements() for action in listed(found["Action"]) if "*" in action]
+
+
+@pytest.mark.parametrize(
+    ("action", "arn", "context"),
+    [
+        ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/{STACK}/x", {}),
+        ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/{STACK}/x", {"iam:PermissionsBoundary": f"{BOUNDARY}2"}),
+        ("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/{STACK}/x", {}),
+        ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/x", {"iam:PermissionsBoundary": BOUNDARY}),
+        ("iam:DeleteRolePermissionsBoundary", f"arn:aws:iam::{ACCOUNT}:role/{STACK}/x", {}),
+        ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/{STACK}/x", {"iam:PassedToService": "ec2.amazonaws.com"}),
+        ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin", {"iam:PassedToService": "lambda.amazonaws.com"}),
+        ("iam:AttachRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/{STACK}/x", {}),
+        ("iam:AttachRolePolicy", CALLER, {"iam:PolicyARN": "arn:aws:iam::aws:policy/AdministratorAccess"}),
+        ("iam:CreatePolicyVersion", BOUNDARY, {}),
+        ("iam:CreateUser", f"arn:aws:iam::{ACCOUNT}:user/x", {}),
+        ("sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:role/{STACK}/x", {}),
+        ("dynamodb:GetItem", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{STAGE['Prefix']}Audit", {}),
+        ("dynamodb:DeleteTable", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Audit", {}),
+        ("s3:GetObject", "arn:aws:s3:::{Prefix}weaudit-evidence-{EnvironmentSuffix}-1/x".format(**STAGE), {}),
+        ("s3:DeleteObject", f"arn:aws:s3:::weaudit-artifacts-{ACCOUNT}-{REGION}/functions/health/x.zip", {}),
+        ("s3:PutObject", f"arn:aws:s3:::weaudit-artifacts-{ACCOUNT}-{REGION}/releases/weaudit-dev/1.json", {}),
+        ("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STAGE['Prefix']}audit_producer", {}),
+        ("lambda:UpdateFunctionCode", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:audit_producer", {}),
+        ("lambda:CreateEventSourceMapping", "*", {"lambda:FunctionArn": "arn:aws:lambda:x:1:function:another"}),
+        ("cloudformation:DeleteStack", f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/weaudit-dev/1", {}),
+        ("logs:GetLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/{STAGE['Prefix']}image_x:*", {}),
+    ],
+)  # fmt: skip
+def test_one_step_beyond_is_refused(action: str, arn: str, context: dict[str, str]) -> None:
+    assert not allows(statements(), action, arn, context)
+
+
+def test_it_can_be_kept_from_data() -> None:
+    arn = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{STAGE['Prefix']}Audit"
+    bucket = "arn:aws:s3:::{Prefix}weaudit-evidence-{EnvironmentSuffix}-{ACCOUNT}/x".format(**STAGE, ACCOUNT=ACCOUNT)
+    for may in ("true", "false"):
+        allowed = statements(MayDeleteData=may)
+        assert allows(allowed, "dynamodb:UpdateTable", arn)
+        assert allows(allowed, "dynamodb:DeleteTable", arn) == (may == "true")
+        assert allows(allowed, "s3:DeleteObjectVersion", bucket) == (may == "true")
+
+
+def test_it_can_change_neither_itself_nor_its_boundary() -> None:
+    own = f"arn:aws:iam::{ACCOUNT}:role/weaudit-deployment/DeployRole-abcdefghijkl"
+    assert Resolver(TEMPLATE, GIVEN)({"Fn::GetAtt": ["DeployRole", "Arn"]}) == own
+    writing = {action for found in statements() for action in listed(found["Action"]) if action.startswith("iam:")}
+    context = {"iam:PermissionsBoundary": BOUNDARY, "iam:PassedToService": "lambda.amazonaws.com"}
+    context |= {"iam:PolicyARN": f"arn:aws:iam::{ACCOUNT}:policy/{STACK}/x"}
+    assert not [
+        (action, arn) for action in writing for arn in (own, BOUNDARY) if allows(statements(), action, arn, context)
+    ]
+
+
+# ---- the boundary
+
+
+def test_every_role_is_where_the_deploy_role_may_make_it() -> None:
+    for row in RESOURCES.values():
+        if row["Type"] in ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy"):
+            assert row["Properties"]["Path"] == {"Fn::Sub": "/${Prefix}weaudit-${EnvironmentSuffix}/"}
+            # A name of its own would be shortened by CloudFormation; a path never is.
+            assert not {"RoleName", "ManagedPolicyName"} & set(row["Properties"])
+
+
+def test_the_boundary_leaves_the_functions_all_that_their_roles_give() -> None:
+    bounded = Resolver(TEMPLATE, GIVEN)(TEMPLATE["Resources"]["Boundary"]["Properties"]["PolicyDocument"])["Statement"]
+    given: dict[str, Any] = {**STAGE, "KmsKeyArn": KEY, "UpdatableTableArns": [OTHER]}
+    resolve = Resolver(PLAIN, given)
+    roles = [row for row in RESOURCES.values() if row["Type"] == "AWS::IAM::Role"]
+    beyond = [
+        (action, resource)
+        for role in roles
+        for policy in resolve(role["Properties"]["Policies"])
+        for found in policy["PolicyDocument"]["Statement"]
+        for action in listed(found["Action"])
+        for resource in listed(found["Resource"])
+        if not any(
+            action in listed(outer["Action"]) and within(resource, listed(outer["Resource"])) for outer in bounded
+        )
+    ]
+    assert not beyond
+    services = {action.split(":")[0] for found in bounded for action in listed(found["Action"])}
+    assert services == {"dynamodb", "s3", "sqs", "logs", "xray", "kms"}
+
+
+# ---- who may take it on
+
+
+def trust(**changed: Any) -> list[Any]:
+    resolve = Resolver(TEMPLATE, {**GIVEN, **changed})
+    found = resolve(TEMPLATE["Resources"]["DeployRole"]["Properties"]["AssumeRolePolicyDocument"])["Statement"]
+    return list(found)
+
+
+def test_only_jobs_of_this_repository_and_environment_take_it_on() -> None:
+    [github] = trust()
+    issuer = "token.actions.githubusercontent.com"
+    assert github["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert github["Principal"]["Federated"].endswith("OidcProvider-abcdefghijkl")
+    assert github["Condition"] == {
+        "StringEquals": {
+            f"{issuer}:aud": "sts.amazonaws.com",
+            f"{issuer}:repository_id": "456789",
+            f"{issuer}:sub": [
+                "repo:acme/audit:environment:production",
+                "repo:acme@123456/audit@456789:environment:production",
+            ],
+        }
+    }
+    [github] = trust(GitHubOwnerId="", GitHubEnvironment="", OidcProviderArn="arn:given")
+    assert github["Condition"]["StringEquals"][f"{issuer}:sub"] == ["repo:acme/audit:environment:zzzzzzzzzzzz"]
+    assert github["Principal"]["Federated"] == "arn:given"
+
+
+def test_a_principal_may_take_it_on_where_it_is_named() -> None:
+    [trusted] = trust(GitHubRepository="", TrustedPrincipalArn="arn:aws:iam::1:role/ci")
+    assert (trusted["Principal"], trusted["Action"]) == ({"AWS": "arn:aws:iam::1:role/ci"}, "sts:AssumeRole")
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        ({}, {"ArtifactBucket", "ArtifactBucketPolicy"}),
+        ({"CreateArtifactBucket": "false", "CreateKmsKey": "true"}, {"Key", "KeyAlias"}),
+        (
+            {"CreateArtifactBucket": "false", "TrustedPrincipalArn": "arn"},
+            {"Boundary", "DeployRole", "DeployStack", "DeployFunctions", "DeployStores"},
+        ),
+        (
+            {"CreateArtifactBucket": "false", "GitHubRepository": "a/b", "PermissionsBoundaryArn": "arn"},
+            {"OidcProvider", "DeployRole", "DeployStack", "DeployFunctions", "DeployStores"},
+        ),
+    ],
+)
+def test_what_is_not_asked_for_is_not_made(given: dict[str, str], made: set[str]) -> None:
+    resolve = Resolver(TEMPLATE, given)
+    found = {
+        name for name, row in TEMPLATE["Resources"].items() if "Condition" not in row or resolve.holds(row["Condition"])
+    }
+    assert found == made
+
+
+def test_what_would_be_missed_stays_when_the_stack_goes() -> None:
+    kept = {name for name, row in TEMPLATE["Resources"].items() if "Retain" in row.get("DeletionPolicy", "")}
+    assert kept == {"ArtifactBucket", "ArtifactBucketPolicy", "Key", "OidcProvider"}
+
+
+# ---- what fits
+
+
+def test_policies_are_as_short_as_iam_wants_them() -> None:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: 6,144 characters without white space.
+    resolve = Resolver(TEMPLATE, GIVEN)
+    documents = {**policies(), "Boundary": resolve(TEMPLATE["Resources"]["Boundary"]["Properties"]["PolicyDocument"])}
+    sizes = {name: len(json.dumps(document, separators=(",", ":"))) for name, document in documents.items()}
+    assert all(size <= 6144 for size in sizes.values()), sizes
+
+
+def test_it_is_sent_along_with_the_request() -> None:
+    # There is no bucket for it yet: 51,200 bytes are what a request takes.
+    assert len(BOOTSTRAP.read_bytes()) <= 51_200
+
+
+def test_cfn_lint_is_clean_on_it() -> None:
+    assert lint(BOOTSTRAP) == ""
