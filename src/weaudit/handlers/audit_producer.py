@@ -10,11 +10,16 @@ from weaudit.domain import auditing, quarantining
 from weaudit.domain.changes import Item
 from weaudit.errors import StoreError
 from weaudit.events import dynamodb_stream
+from weaudit.runtime import logs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Mapping
     from typing import Any
+
+# A batch of the template's has 100 changes at most.
+_NAMED_CHANGES = 100
+_UUID = frozenset("0123456789abcdef-")
 
 
 def connect(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -55,6 +60,8 @@ def handle(
             continue
         records += decided
         source_of.update(dict.fromkeys((record["id"]["S"] for record in decided), raw))
+    # Before they are put: a batch that fails names them, too.
+    logs.add(**_change_ids(records))
     rejected = audit.put(records)
     failed += [(source_of[record_id], error) for record_id, error in rejected.items()]
     for raw, why in failed:
@@ -65,3 +72,13 @@ def handle(
         "quarantined": len(failed),
         "lastSequence": dynamodb_stream.last_sequence(raw_records),
     }
+
+
+def _change_ids(records: list[Item]) -> dict[str, Any]:
+    """Return what a log line says of a batch's logged updates: their ids, by which `weaudit trace` finds the line.
+
+    Anybody who may write to the table chooses the text: what is no UUID is not logged.
+    """
+    stated = dict.fromkeys(str(record["changeId"]["S"]) for record in records if "changeId" in record)
+    found = [text for text in stated if len(text) == 36 and _UUID.issuperset(text)]
+    return {"changeIds": found[:_NAMED_CHANGES]} if found else {}

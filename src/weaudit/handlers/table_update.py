@@ -64,8 +64,11 @@ def handle(
     try:
         document = http_request.document_of(event)
         asked = updating.read_request(document, settings, request.idempotency_key)
-        plan = updating.plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, new_id())
-        return 200, tables.apply(plan)
+        plan = updating.plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id := new_id())
+        answer = tables.apply(plan)
+        if asked.logged and answer is plan.answer:  # a repeated request changes nothing: its first answer is another
+            logs.add(changeId=log_id)
+        return 200, answer
     except Exception as error:  # noqa: BLE001 every error has its answer; the cause of DatabaseError is for the log
         status, answer = updating.failure(error, at_ms)
         level = "ERROR" if status >= 500 else "DEBUG"
@@ -73,6 +76,7 @@ def handle(
         # An id of its own: an update that was made and never answered keeps the entry that was made with it.
         entry = updating.failed_entry(document, settings, caller, answer["error"], at_ms, new_id(), plan)
         if entry is not None:
+            logs.add(logId=entry["log_id"]["S"])
             _keep(entry, audit_logs)
         return status, answer
 

@@ -55,6 +55,7 @@ def entry_point(handler: EventHandler) -> Callable[[Any, Any], Any]:
 
     def lambda_handler(event: Any, context: Any) -> Any:
         invocation = Invocation.of(context)
+        logs.begin(requestId=invocation.request_id)
         try:
             answer, fields = handler.handle(event, invocation, **stores)
         except WeauditError as error:

@@ -54,6 +54,7 @@ def entry_point(handler: RequestHandler) -> Callable[[Any, Any], Any]:
             # What API Gateway's own header and access log name the request by.
             fields["apiRequestId"] = str(event["requestContext"].get("requestId") or "")
             fields["route"] = str(event.get("routeKey") or event.get("resource") or "")
+        logs.begin(**fields)
         headers: dict[str, str] = {}
         try:
             status, document, *rest = handler.handle(event, **stores)

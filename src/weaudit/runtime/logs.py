@@ -12,10 +12,24 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
+# Of the invocation that is going on: an execution environment has one at a time.
+_invocation: dict[str, Any] = {}
+
+
+def begin(**fields: Any) -> None:
+    """Begin the lines of an invocation: each of them has these fields, and none of those of the one before."""
+    _invocation.clear()
+    _invocation.update(fields)
+
+
+def add(**fields: Any) -> None:
+    """Give these fields to what lines this invocation still writes: ids by which `weaudit trace` joins them."""
+    _invocation.update(fields)
 
 
 def write(level: str, message: str, /, **fields: Any) -> None:
-    """Print one line with level, message, function, trace id (where Lambda gives one) and the given fields.
+    """Print one line with level, message, function, trace id (where Lambda gives one), what is known of the
+    invocation, and the given fields.
 
     Lines below LOG_LEVEL (DEBUG, INFO, WARNING or ERROR; INFO by default) are not printed. Callers give counts, codes
     and names, never values of items.
@@ -27,7 +41,7 @@ def write(level: str, message: str, /, **fields: Any) -> None:
     for name, variable in (("function", "AWS_LAMBDA_FUNCTION_NAME"), ("traceId", "_X_AMZN_TRACE_ID")):
         if os.environ.get(variable):
             line[name] = os.environ[variable]
-    print(json.dumps({**line, **fields}, separators=(",", ":")), flush=True)  # noqa: T201 this is the log
+    print(json.dumps({**line, **_invocation, **fields}, separators=(",", ":")), flush=True)  # noqa: T201 this is the log
 
 
 def cause(error: BaseException) -> str:

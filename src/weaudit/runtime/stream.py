@@ -32,6 +32,7 @@ def entry_point(handler: StreamHandler) -> Callable[[Any, Any], dict[str, Any]]:
 
     def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
         request_id = getattr(context, "aws_request_id", "")
+        logs.begin(requestId=request_id)
         try:
             summary = handler.handle(event, **stores)
         except WeauditError as error:

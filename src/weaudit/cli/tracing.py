@@ -1,0 +1,157 @@
+"""`weaudit trace`: one request or change, from the API to its audit records, as the logs and the trail tell it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from weaudit.cli import output, times
+
+if TYPE_CHECKING:
+    from weaudit.deploy.installation import Installation
+    from weaudit.deploy.log_tracing import Line, Traced
+    from weaudit.domain.changes import Item
+    from weaudit.domain.histories import AuditedChange
+
+# Stream times are whole seconds, of another clock than the function's.
+_SLACK = timedelta(minutes=5)
+# An item's changes from the update on, of which one is looked for.
+_CHANGES = 1000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel="Operations")(trace)
+
+
+def trace(
+    trace_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="A request's id (x-request-id, apigw-requestid), a changeId, or 1-… of X-Ray."
+        ),
+    ],
+    since: Annotated[str, typer.Option(metavar="TIME", help="Where to begin: ISO 8601, a date, or 2h, 3d.")] = "1h",
+    utc: Annotated[bool, typer.Option("--utc", help="Show and take times in UTC, not in local time.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, times in UTC.")] = False,
+) -> None:
+    """Follow one request or change: what every function logged of it, and the audit records that it made.
+
+    Records are found where the update was logged (enable_logging). Exit code 1 where nothing is found.
+
+    Example: weaudit trace 0f3c2d7e-5b1a-4c0e-9d57-6f2a8e1b4c33 --since 2h
+    """
+    from weaudit.deploy import log_tracing
+    from weaudit.deploy.installation import Installation
+
+    wanted = log_tracing.id_of(trace_id)
+    begin = times.parse(since, name="--since", utc=utc)
+    since_ms = int(datetime.fromisoformat(begin).timestamp() * 1000)
+    installation = Installation.find()
+    stage = installation.stage
+    with output.stderr().status("Reading the logs") as status:
+        found = log_tracing.follow(
+            installation.target.client("logs"), log_tracing.groups(stage.prefix, stage.name), wanted, since_ms,
+            lambda each: status.update(f"Looking for {output.safe(each)} in the logs"),
+        )  # fmt: skip
+        status.update("Reading the trail")
+        entries, changes = _recorded(installation, found.changes)
+    if as_json:
+        output.print_json(_document(wanted, begin, found, entries, changes))
+    else:
+        _print(found, entries, changes, utc=utc)
+    if found.cut:
+        output.note("There is more than is shown here: narrow it by --since.")
+    if not (found.lines or entries or changes):
+        output.note(f"Nothing since {times.shown(begin, utc=utc)} names {output.safe(wanted)}.")
+        output.note("Look further back by --since; on AWS a line is found some seconds after it was written.")
+        raise typer.Exit(output.EXIT_FAILED)
+    if entries and not changes and any(_text(entry, "status") == "success" for entry in entries):
+        output.note("Its change has no audit record yet: one shows a moment after the update. `weaudit doctor` looks.")
+    if found.lines and not entries:
+        output.note("No logged update is among these: what was not logged cannot be joined to its records.")
+
+
+def _recorded(installation: "Installation", ids: tuple[str, ...]) -> "tuple[list[Item], list[AuditedChange]]":
+    """Return the log entries of these ids, and the changes that carry them: found by the table and item of an entry."""
+    from weaudit.adapters.audit_logs import AuditLogs
+    from weaudit.cli.trail import open_trail
+    from weaudit.deploy.wire_calls import calls
+
+    client = installation.target.client("dynamodb")
+    entries = AuditLogs(calls(client), installation.outputs["AuditLogsTableName"]).get(list(ids))
+    trail = open_trail(installation.target, installation.audit_table, client)
+    changes = []
+    for log_id, entry in entries.items():
+        if _text(entry, "status") != "success":
+            continue
+        since = datetime.fromisoformat(_text(entry, "timestamp")) - _SLACK
+        begin = since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        asked = trail.item(_text(entry, "table_name"), _text(entry, "record_id"), begin)
+        changes += [change for change in islice(asked, _CHANGES) if change.change_id == log_id]
+    return list(entries.values()), changes
+
+
+def _text(entry: "Item", name: str) -> str:
+    return str(entry.get(name, {}).get("S", ""))
+
+
+def _iso(line: "Line") -> str:
+    at = datetime.fromtimestamp(line.at_ms / 1000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _document(
+    wanted: str, begin: str, found: "Traced", entries: "list[Item]", changes: "list[AuditedChange]"
+) -> dict[str, Any]:
+    from weaudit.domain.trail_documents import document
+
+    return {
+        "id": wanted,
+        "since": begin,
+        "followed": list(found.ids),
+        "lines": [
+            {"at": _iso(line), "function": line.source, "logGroup": line.group, "line": line.fields or line.text}
+            for line in found.lines
+        ],
+        "updates": [
+            {name: value["S"] for name, value in sorted(entry.items()) if "S" in value} for entry in entries
+        ],
+        "changes": [document(change) for change in changes],
+        "complete": not found.cut,
+    }  # fmt: skip
+
+
+def _print(found: "Traced", entries: "list[Item]", changes: "list[AuditedChange]", *, utc: bool) -> None:
+    # Changes' times are whole seconds, so what they follow from would stand behind them: they come last.
+    rows = sorted([*_log_rows(found), *_entry_rows(entries)]) + list(_change_rows(changes))
+    width = max((len(source) for _, source, _ in rows), default=0)
+    for at, source, text in rows:
+        moment = times.shown(at, utc=utc) + at[19:23]
+        output.print_text(f"{moment}  {source:{width}}  {output.safe(text)}")
+
+
+def _log_rows(found: "Traced") -> Iterator[tuple[str, str, str]]:
+    from weaudit.deploy.log_tracing import summary
+
+    yield from ((_iso(line), line.source, summary(line)) for line in found.lines)
+
+
+def _entry_rows(entries: "list[Item]") -> Iterator[tuple[str, str, str]]:
+    for entry in entries:
+        who = _text(entry, "caller") or _text(entry, "user_agent")
+        what = f"{_text(entry, 'table_name')} {_text(entry, 'record_id')}: {_text(entry, 'status')}, by {who}"
+        yield _text(entry, "timestamp"), "audit_logs", what
+
+
+def _change_rows(changes: "list[AuditedChange]") -> Iterator[tuple[str, str, str]]:
+    for change in changes:
+        for part, record_id in zip(change.attributes, change.record_ids, strict=True):
+            what = "the whole item" if part.name is None else part.name
+            yield (
+                change.at,
+                "Audit",
+                f"{change.table} {change.item_key}: {change.event_name} {what} (record {record_id})",
+            )
