@@ -65,7 +65,7 @@ UNUSED = {
         "dynamodb:UpdateKinesisStreamingDestination", "kinesis:DescribeStream", "kinesis:PutRecords",
         "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents", "s3:GetObjectMetadata",
     ],
-    "old keys, which CloudFormation looks at without need": ["kms:ListAliases", "kms:RevokeGrant"],
+    "old keys, which CloudFormation looks at without need": ["kms:RevokeGrant"],
     "functions in a VPC, with a file system, signed, or with capacity": [
         "ec2:DescribeNetworkInterfaces", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs",
         "elasticfilesystem:DescribeMountTargets", "lambda:AssociateRuntimeAlias",
@@ -100,6 +100,10 @@ UNUSED = {
     "policies attached to users, groups and, but for callers, roles; a role without its boundary": [
         "iam:AttachGroupPolicy", "iam:AttachUserPolicy", "iam:DetachGroupPolicy", "iam:DetachUserPolicy",
         "iam:DeleteRolePermissionsBoundary",
+    ],
+    "a key that is taken away: the stack leaves its key behind, and the deploy role can delete none": [
+        "kms:DisableKey", "kms:DisableKeyRotation", "kms:ScheduleKeyDeletion", "kms:UntagResource",
+        "guardduty:DeleteDetector",
     ],
     "no action of IAM's by that name": [
         "apigateway:TagResource", "apigateway:UntagResource", "s3:REST.PUT.OBJECT", "s3:getObject",
@@ -157,6 +161,8 @@ def arns(logical: str) -> list[str]:
             return [f"arn:aws:sqs:{REGION}:{ACCOUNT}:{arn.split(':')[-1]}" for arn in resolve(properties["Queues"])]
         case "AWS::Events::Rule":
             return [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{STACK}-{logical}-ABCDEFGHIJKL"]
+        case "AWS::GuardDuty::Detector":
+            return [f"arn:aws:guardduty:{REGION}:{ACCOUNT}:detector/12abc"]
         case "AWS::Logs::LogGroup":
             arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{resolve(properties['LogGroupName'])}"
             return [arn, f"{arn}:*"]
@@ -166,8 +172,16 @@ def arns(logical: str) -> list[str]:
 def asked(action: str, logical: str) -> Iterator[tuple[str, str, dict[str, str]]]:
     """Yield what IAM is asked when CloudFormation takes this action for this resource."""
     functions = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STAGE['Prefix']}"
-    service = action.split(":")[0]
-    if service == "kms":
+    service, kind = action.split(":")[0], RESOURCES[logical]["Type"]
+    own = {"aws:RequestTag/weaudit:stack": STACK, "aws:ResourceTag/weaudit:stack": STACK}
+    if kind == "AWS::KMS::Alias" and action != "kms:ListAliases":
+        yield action, f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/{STACK}-data", {}
+        yield action, KEY, own
+    elif kind in ("AWS::KMS::Key", "AWS::KMS::Alias"):
+        yield action, "*" if action in ("kms:CreateKey", "kms:ListAliases") else KEY, own
+    elif kind == "AWS::GuardDuty::Detector" and service == "iam":
+        yield action, f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/guardduty.amazonaws.com/x", {}
+    elif service == "kms":
         yield action, KEY, {"kms:GrantIsForAWSResource": "true"}
     elif action == "iam:PassRole":
         yield action, f"arn:aws:iam::{ACCOUNT}:role/{STACK}/X", {"iam:PassedToService": "lambda.amazonaws.com"}
@@ -259,6 +273,10 @@ def test_the_role_may_do_nothing_else() -> None:
         ("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STAGE['Prefix']}audit_producer", {}),
         ("lambda:UpdateFunctionCode", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:audit_producer", {}),
         ("lambda:CreateEventSourceMapping", "*", {"lambda:FunctionArn": "arn:aws:lambda:x:1:function:another"}),
+        ("kms:CreateKey", "*", {}),
+        ("kms:PutKeyPolicy", KEY, {"aws:ResourceTag/weaudit:stack": "weaudit-dev"}),
+        ("kms:ScheduleKeyDeletion", KEY, {"aws:ResourceTag/weaudit:stack": STACK}),
+        ("guardduty:DeleteDetector", f"arn:aws:guardduty:{REGION}:{ACCOUNT}:detector/1", {}),
         ("cloudformation:DeleteStack", f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/weaudit-dev/1", {}),
         ("logs:GetLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/{STAGE['Prefix']}image_x:*", {}),
     ],
@@ -361,11 +379,11 @@ def test_a_principal_may_take_it_on_where_it_is_named() -> None:
         ({"CreateArtifactBucket": "false", "CreateKmsKey": "true"}, {"Key", "KeyAlias"}),
         (
             {"CreateArtifactBucket": "false", "TrustedPrincipalArn": "arn"},
-            {"Boundary", "DeployRole", "DeployStack", "DeployFunctions", "DeployStores"},
+            {"Boundary", "DeployRole", "DeployStack", "DeployFunctions", "DeployStores", "DeploySecurity"},
         ),
         (
             {"CreateArtifactBucket": "false", "GitHubRepository": "a/b", "PermissionsBoundaryArn": "arn"},
-            {"OidcProvider", "DeployRole", "DeployStack", "DeployFunctions", "DeployStores"},
+            {"OidcProvider", "DeployRole", "DeployStack", "DeployFunctions", "DeployStores", "DeploySecurity"},
         ),
     ],
 )

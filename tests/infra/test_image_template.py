@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.infra.test_template import RESOURCES, listed, of_type, statements
+from tests.infra.test_template import KEY, RESOURCES, listed, of_type, statements
 from weaudit.imaging.working import Limits
 
 FUNCTION: dict[str, Any] = RESOURCES["ImageProcessor"]["Properties"]
@@ -30,7 +30,7 @@ def test_image_processor_may_do_this_and_no_more() -> None:
         "WriteTraces": (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*"),
         "UseTheKey": (
             ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
-            {"Ref": "KmsKeyArn"},
+            KEY,
         ),
     }
 

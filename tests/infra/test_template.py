@@ -35,6 +35,8 @@ def translate(text: str) -> dict[str, Any]:
 SAM: dict[str, Any] = yaml_parse(TEXT)
 PLAIN = translate(TEXT)
 RESOURCES: dict[str, Any] = PLAIN["Resources"]
+# The key that encrypts: the stack's own, or the one that it was given.
+KEY = {"Fn::If": ["MakesKmsKey", {"Fn::GetAtt": ["DataKey", "Arn"]}, {"Ref": "KmsKeyArn"}]}
 
 
 def of_type(kind: str) -> dict[str, Any]:
@@ -155,7 +157,7 @@ def test_s3_processor_may_do_this_and_no_more() -> None:
         "WriteTraces": (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*"),
         "UseTheKey": (
             ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
-            {"Ref": "KmsKeyArn"},
+            KEY,
         ),
     }
 
@@ -175,7 +177,7 @@ def test_table_update_may_do_this_and_no_more() -> None:
         "WriteTraces": (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*"),
         "UseTheKey": (
             ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
-            {"Ref": "KmsKeyArn"},
+            KEY,
         ),
     }
 
@@ -384,7 +386,7 @@ def test_failed_events_are_kept_for_14_days_encrypted_and_by_tls_only() -> None:
     queue = of_type("AWS::SQS::Queue")["FailedEventsQueue"]
     assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
     assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["HasKmsKey", {"Ref": "AWS::NoValue"}, True]}
-    assert queue["KmsMasterKeyId"] == {"Fn::If": ["HasKmsKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
+    assert queue["KmsMasterKeyId"] == {"Fn::If": ["HasKmsKey", KEY, {"Ref": "AWS::NoValue"}]}
     [policy] = [
         found for found in of_type("AWS::SQS::QueuePolicy").values() if {"Ref": "FailedEventsQueue"} in found["Queues"]
     ]
