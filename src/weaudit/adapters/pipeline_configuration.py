@@ -32,6 +32,16 @@ def pipeline_of(item: Item, actor_attribute: str = "") -> Pipeline:
     return Pipeline(images.image_hash(item), found.renditions, found.algorithms, found.keep_metadata)
 
 
+def stated_ttl_s(item: Item | None) -> float | None:
+    """Return the seconds that the item CACHE_TTL_SEC states; None where it states no number from 0 to a day."""
+    stated = (item or {}).get("value", {}).get("N", "")
+    try:
+        seconds = float(stated)
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds <= _LONGEST_TTL_S else None
+
+
 def kept(version: str) -> str:
     """Return the key under which the item of a pipeline that was in force is kept, in DynamoDB JSON."""
     return f"pipelines/{version}.json"
@@ -106,12 +116,8 @@ class PipelineConfiguration:
         return {item["key"]["S"]: item for item in answer.get("Responses", {}).get(self._name, [])}
 
     def _ttl_s(self, item: Item | None) -> float:
-        stated = (item or {}).get("value", {}).get("N", "")
-        try:
-            seconds = float(stated)
-        except ValueError:
-            return self._default_ttl_s
-        return seconds if 0 <= seconds <= _LONGEST_TTL_S else self._default_ttl_s
+        stated = stated_ttl_s(item)
+        return self._default_ttl_s if stated is None else stated
 
     def _decide(self, item: Item | None) -> InForce:
         if item is None:

@@ -30,6 +30,8 @@ COMMAND_MODULES = (
     "images",
     "reprocessing",
     "quarantine",
+    "doctor",
+    "tracing",
     "engine",
     "shipping",
     "packaging",

@@ -87,7 +87,7 @@ def follow(
                 told(each)
             pairs = [(group, each) for each in waiting for group in sources]
             asked += waiting
-            for events in pool.map(lambda pair: list(_events(logs, *pair, since_ms)), pairs):
+            for events in pool.map(lambda pair: list(_events(logs, pair[0], pair[1], since_ms)), pairs):
                 cut = cut or len(events) >= _LINES
                 for line in (_line(event, group, sources[group]) for group, event in events):
                     found[line.group, line.at_ms, line.text] = line

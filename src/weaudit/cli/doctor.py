@@ -1,0 +1,50 @@
+"""`weaudit doctor`: is the installation as its template says, and does anything wait for a person?"""
+
+import textwrap
+from typing import Annotated
+
+import typer
+
+from weaudit.cli import output
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel="Operations")(doctor)
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+    """Check an installation, and say of each finding what to do. Exit code 1 where there is any.
+
+    It compares the stack's template with what is there: streams, mappings, aliases, roles, tables, buckets, logs,
+    alarms; and looks for what waits: failures, a backlog, unconfirmed subscriptions. It changes nothing.
+
+    Example: weaudit doctor --json
+    """
+    from weaudit.deploy import installation_facts
+    from weaudit.deploy.examining import examine
+    from weaudit.deploy.installation import Installation
+
+    installation = Installation.find()
+    where = f"{installation.stage.stack} on {installation.target.describe()}"
+    with output.stderr().status(f"Examining {where}") as status:
+        facts = installation_facts.gather(installation, lambda what: status.update(f"Examining {where}: {what}"))
+    findings = examine(facts)
+    if as_json:
+        document = {
+            "healthy": not findings,
+            "stack": installation.stage.stack,
+            "release": facts.parameters.get("Release", ""),
+            "checked": len(facts.found),
+            "findings": [finding.document() for finding in findings],
+        }
+        output.print_json(document)
+    elif not findings:
+        output.print_text(f"{where} is healthy: {len(facts.found)} resources are as the template says, nothing waits.")
+    else:
+        for finding in findings:
+            output.print_text(f"{finding.severity:7}  {finding.code}: {output.safe(finding.what)}")
+            output.print_text(textwrap.indent(output.safe(finding.do), "         → "))
+        count = len(findings)
+        output.note(f"{count} finding{'' if count == 1 else 's'} on {where}. docs/doctor.md says what each code means.")
+    raise typer.Exit(output.EXIT_FAILED if findings else output.EXIT_FINE)

@@ -1,0 +1,293 @@
+"""Whether a resource is as the template says: one function a kind, expected and found in, findings out. Pure."""
+
+import json
+import shlex
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from weaudit.deploy.findings import Finding
+from weaudit.deploy.resolved_templates import UNKNOWN, Expected, same
+
+if TYPE_CHECKING:
+    from weaudit.deploy.installation_facts import Facts
+
+Check = Callable[[Expected, dict[str, Any], "Facts"], Iterator[Finding]]
+_VIEW = "NEW_AND_OLD_IMAGES"
+
+
+def _spelled(document: Any) -> str:
+    """Return a document as a word of the shell; what only AWS knows in it is an asterisk."""
+    return shlex.quote(json.dumps(document, separators=(",", ":")).replace(json.dumps(UNKNOWN)[1:-1], "*"))
+
+
+def _table(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[Finding]:
+    name, said = wanted.physical, wanted.properties
+    view = said.get("StreamSpecification", {}).get("StreamViewType", "")
+    aws = "aws dynamodb update-table --table-name"
+    if view and not found["stream"]:
+        do = f"{aws} {name} --stream-specification StreamEnabled=true,StreamViewType={_VIEW}"
+        yield Finding("stream-off", name, f"the stream of {name} is off", do)
+    elif view and found["stream"] != view:
+        what = f"the stream of {name} shows {found['stream']}, not {view}"
+        yield Finding("stream-view", name, what, f"{aws} {name} --stream-specification StreamEnabled=false")
+    if str(said.get("DeletionProtectionEnabled")).lower() == "true" and not found["protected"]:
+        what = f"{name} may be deleted"
+        yield Finding("table-unprotected", name, what, f"{aws} {name} --deletion-protection-enabled")
+    recovers = said.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled")
+    # The gap of MiniStack 1.5.33: CloudFormation does not turn it on there.
+    if str(recovers).lower() == "true" and not found["recovery"] and not facts.on_engine:
+        do = f"aws dynamodb update-continuous-backups --table-name {name} --point-in-time-recovery-specification "
+        what = f"{name} has no point-in-time recovery"
+        yield Finding("table-recovery", name, what, f"{do}PointInTimeRecoveryEnabled=true")
+    key = said.get("SSESpecification", {}).get("KMSMasterKeyId", "")
+    if key and not _is_key(key, found["key"]):
+        what = f"{name} is encrypted with {found['key'] or 'a key of AWS'}, not with {key}"
+        do = f"{aws} {name} --sse-specification Enabled=true,SSEType=KMS,KMSMasterKeyId={key}"
+        yield Finding("table-key", name, what, do)
+
+
+def _is_key(wanted: str, found: str) -> bool:
+    # By its ARN or its id; an alias is not told from the key behind it.
+    return UNKNOWN in wanted or ":alias/" in wanted or found.rpartition("/")[2] == wanted.rpartition("/")[2]
+
+
+def _bucket(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[Finding]:
+    name, said = wanted.physical, wanted.properties
+    aws = f"aws s3api {{}} --bucket {name}"
+    blocked = {key: str(value).lower() == "true" for key, value in said["PublicAccessBlockConfiguration"].items()}
+    if off := [key for key, value in blocked.items() if value and not found["blocked"].get(key)]:
+        do = aws.format("put-public-access-block") + f" --public-access-block-configuration {_spelled(blocked)}"
+        yield Finding("bucket-public", name, f"{name} does not block public access ({', '.join(off)})", do)
+    if said.get("VersioningConfiguration", {}).get("Status") == "Enabled" and found["versioning"] != "Enabled":
+        do = aws.format("put-bucket-versioning") + " --versioning-configuration Status=Enabled"
+        yield Finding("bucket-versioning", name, f"{name} keeps no versions", do)
+    [rule, *_] = said["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    default = rule["ServerSideEncryptionByDefault"]
+    key = default.get("KMSMasterKeyID", "")
+    if found["algorithm"] != default["SSEAlgorithm"] or (key and not _is_key(key, found["key"])):
+        rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": bool(key)}]}
+        do = aws.format("put-bucket-encryption") + f" --server-side-encryption-configuration {_spelled(rules)}"
+        yield Finding("bucket-encryption", name, f"{name} does not encrypt with {key or default['SSEAlgorithm']}", do)
+    yield from _notification(wanted, found, facts)
+
+
+def _notification(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[Finding]:
+    said = wanted.properties.get("NotificationConfiguration", {})
+    functions = [row["Function"] for row in said.get("LambdaConfigurations", ())]
+    missing = [arn for arn in functions if not any(same(arn, other) for other in found["notifies"])]
+    bridge = str(said.get("EventBridgeConfiguration", {}).get("EventBridgeEnabled")).lower() == "true"
+    if not missing and (found["eventBridge"] or not bridge):
+        return
+    document = {
+        "LambdaFunctionConfigurations": [
+            {"LambdaFunctionArn": row["Function"], "Events": [row["Event"]]} for row in said["LambdaConfigurations"]
+        ],
+        **({"EventBridgeConfiguration": {}} if bridge else {}),
+    }
+    unheard = [arn.split(":")[6] for arn in missing] + ([] if found["eventBridge"] or not bridge else ["EventBridge"])
+    do = f"aws s3api put-bucket-notification-configuration --bucket {wanted.physical} --notification-configuration "
+    what = f"{wanted.physical} does not tell {', '.join(unheard)} of its objects"
+    yield Finding("bucket-notification", wanted.physical, what, do + _spelled(document))
+
+
+def _policy(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[Finding]:
+    if found["policy"] is not None and _same_policy(wanted.properties["PolicyDocument"], found["policy"]):
+        return
+    state = "has no policy any more" if found["policy"] is None else "has another policy than the template's"
+    document = wanted.properties["PolicyDocument"]
+    if wanted.kind == "AWS::S3::BucketPolicy":
+        name = str(wanted.properties["Bucket"])
+        do = f"aws s3api put-bucket-policy --bucket {name} --policy {_spelled(document)}"
+    else:
+        url = str(wanted.properties["Queues"][0])
+        name = url.rpartition("/")[2]
+        attributes = _spelled({"Policy": json.dumps(document, separators=(",", ":"))})
+        do = f"aws sqs set-queue-attributes --queue-url {url} --attributes {attributes}"
+    yield Finding("policy-changed", name, f"{name} {state}: TLS alone may be used by it", do)
+
+
+def _same_policy(wanted: Any, found: Any) -> bool:
+    return same(wanted["Statement"], found.get("Statement", []))
+
+
+def _role(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[Finding]:
+    name, said = wanted.physical, wanted.properties
+    policies = {row["PolicyName"]: row["PolicyDocument"] for row in said.get("Policies", ())}
+    for policy, document in policies.items():
+        if policy not in found["policies"] or not _same_policy(document, found["policies"][policy]):
+            state = "differs from the template's" if policy in found["policies"] else "is gone"
+            do = f"aws iam put-role-policy --role-name {name} --policy-name {policy} --policy-document "
+            yield Finding("role-changed", name, f"the policy {policy} of {name} {state}", do + _spelled(document))
+    others = {
+        row.properties.get("PolicyName") for row in facts.expected.values() if row.kind == "AWS::IAM::Policy"
+    } | {watch.stack for watch in facts.watches}  # fmt: skip
+    if "watched tables" not in facts.unread:
+        for policy in sorted(found["policies"].keys() - policies.keys() - others):
+            what = f"{name} has the policy {policy}, which no template gave it"
+            do = f"aws iam delete-role-policy --role-name {name} --policy-name {policy}"
+            yield Finding("role-changed", name, what, do)
+    managed = {row.physical for row in facts.expected.values() if row.kind == "AWS::IAM::ManagedPolicy"}
+    for arn in found["attached"]:
+        if arn not in managed and not same_any(arn, said.get("ManagedPolicyArns", ())):
+            what = f"{name} has {arn} attached, which no template gave it"
+            do = f"aws iam detach-role-policy --role-name {name} --policy-arn {arn}"
+            yield Finding("role-changed", name, what, do)
+    if not _same_policy(said["AssumeRolePolicyDocument"], found["trust"]):
+        do = f"aws iam update-assume-role-policy --role-name {name} --policy-document "
+        what = f"{name} may be taken on by others than the template says"
+        yield Finding("role-changed", name, what, do + _spelled(said["AssumeRolePolicyDocument"]))
+    boundary = said.get("PermissionsBoundary", "")
+    if not same(boundary, found["boundary"]):
+        verb = f"put-role-permissions-boundary --role-name {name} --permissions-boundary {boundary}"
+        do = f"aws iam {verb if boundary else f'delete-role-permissions-boundary --role-name {name}'}"
+        yield Finding("role-changed", name, f"{name} has the boundary {found['boundary'] or 'none'}", do)
+
+
+def same_any(value: Any, wanted: Any) -> bool:
+    """Tell whether a value is one of those wanted."""
+    return any(same(one, value) for one in wanted)
+
+
+def _log_group(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[Finding]:
+    name, days = wanted.physical, wanted.properties.get("RetentionInDays")
+    if days is not None and str(found["retention"]) != str(days):
+        kept = "for ever" if found["retention"] is None else f"for {found['retention']} days"
+        do = f"aws logs put-retention-policy --log-group-name {name} --retention-in-days {days}"
+        yield Finding("log-retention", name, f"{name} keeps its lines {kept}, not for {days} days", do)
+    key = wanted.properties.get("KmsKeyId", "")
+    if key and not _is_key(key, found["key"]):
+        do = f"aws logs associate-kms-key --log-group-name {name} --kms-key-id {key}"
+        yield Finding("log-key", name, f"{name} is not encrypted with {key}", do)
+
+
+def _function(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[Finding]:
+    name = wanted.physical
+    if found["reserved"] == 0:
+        do = f"aws lambda delete-function-concurrency --function-name {name}"
+        yield Finding("function-stopped", name, f"{name} cannot run: its reserved concurrency is 0", do)
+    if found["state"] not in ("Active", "Inactive", "Pending"):
+        what = f"{name} is {found['state']}: {found['reason'] or 'no reason given'}"
+        yield Finding("function-stopped", name, what, f"weaudit deploy {facts.options}")
+
+
+def _alias(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[Finding]:
+    function, alias = wanted.physical.split(":")[6:8]
+    version = str(wanted.properties.get("FunctionVersion", UNKNOWN))
+    aws = f"aws lambda update-alias --function-name {function} --name {alias}"
+    if UNKNOWN not in version and found["version"] != version:
+        what = f"{function}:{alias} points at version {found['version']}, and the release published {version}"
+        yield Finding("alias-elsewhere", f"{function}:{alias}", what, f"{aws} --function-version {version}")
+    if found["weights"]:
+        what = f"{function}:{alias} sends a part of its calls to version {', '.join(sorted(found['weights']))}"
+        do = f"{aws} --routing-config AdditionalVersionWeights={{}}"
+        yield Finding("alias-weights", f"{function}:{alias}", what, do)
+
+
+def _mapping(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[Finding]:
+    source, function = str(found["source"]), str(wanted.properties["FunctionName"])
+    name = source.split(":")[5].split("/")[1] if "/stream/" in source else source.rpartition(":")[2]
+    aws = f"aws lambda update-event-source-mapping --uuid {wanted.physical}"
+    short = ":".join(function.split(":")[6:8])
+    if found["state"] not in ("Enabled", "Enabling", "Creating", "Updating"):
+        what = f"{short} gets nothing from {name}: the mapping is {found['state']}"
+        yield Finding("mapping-disabled", name, what, f"{aws} --enabled")
+    if not same(function, found["function"]):
+        what = f"events of {name} go to {found['function']}, not to {short}"
+        yield Finding("mapping-elsewhere", name, what, f"{aws} --function-name {function}")
+    if str(found["lastResult"]).startswith(("PROBLEM", "FAILED")):
+        what = f"the last batch from {name} failed: {found['lastResult']}"
+        yield Finding("mapping-failing", name, what, f"weaudit logs {_ours(function, facts)}")
+    now = next(
+        (
+            facts.found.get(row.logical) or {}
+            for row in facts.expected.values()
+            if row.kind == "AWS::DynamoDB::Table" and f":table/{row.physical}/stream/" in source
+        ),
+        {},
+    )
+    if now.get("stream") and now["streamArn"] != source:
+        options = f"--function-name {function} --event-source-arn {now['streamArn']} --starting-position TRIM_HORIZON"
+        what = f"the stream of {name} is a new one, and {short} reads the one before"
+        do = f"aws lambda create-event-source-mapping {options}"
+        yield Finding("stream-replaced", name, what, do)
+
+
+def _ours(function: str, facts: "Facts") -> str:
+    from weaudit.functions import FUNCTIONS
+
+    name = function.split(":")[6]
+    prefix, suffix = facts.parameters.get("Prefix", ""), facts.parameters.get("EnvironmentSuffix", "dev")
+    return next((row.name for row in FUNCTIONS if row.deployed_as(prefix, suffix) == name), name)
+
+
+def _queue(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[Finding]:
+    if wanted.physical == facts.outputs.get("FailedEventsQueueUrl") and found["messages"]:
+        count = found["messages"]
+        what = f"{count} event{'' if count == 1 else 's'} that Lambda gave up on wait{'s' if count == 1 else ''}"
+        do = f"aws sqs receive-message --queue-url {wanted.physical} --max-number-of-messages 10 --visibility-timeout 0"
+        yield Finding("failed-events", wanted.name, f"{what} in {wanted.name}", do)
+
+
+def _rule(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[Finding]:
+    name = wanted.physical.rpartition("|")[2]
+    if str(wanted.properties.get("State", "ENABLED")) != "DISABLED" and found["state"] == "DISABLED":
+        yield Finding("rule-disabled", name, f"the rule {name} is off", f"aws events enable-rule --name {name}")
+
+
+def _key(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[Finding]:
+    name = wanted.physical
+    if found["state"] not in ("Enabled", "Creating", "Updating"):
+        verb = "cancel-key-deletion" if found["state"] == "PendingDeletion" else "enable-key"
+        yield Finding("key-unusable", name, f"the key {name} is {found['state']}", f"aws kms {verb} --key-id {name}")
+
+
+def _alarm(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[Finding]:
+    name = wanted.physical
+    missing = [arn for arn in wanted.properties.get("AlarmActions", ()) if not same_any_of(arn, found["actions"])]
+    if str(wanted.properties.get("ActionsEnabled", True)).lower() == "true" and not found["enabled"]:
+        what = f"the alarm {name} tells nobody: its actions are switched off"
+        yield Finding("alarm-off", name, what, f"aws cloudwatch enable-alarm-actions --alarm-names {shlex.quote(name)}")
+    elif missing:
+        what = f"the alarm {name} does not tell {', '.join(missing).replace(UNKNOWN, '*')} any more"
+        yield Finding("alarm-off", name, what, f"weaudit deploy {facts.options}")
+    if found["state"] == "ALARM":
+        first = found["description"].partition("\n")[0]
+        what = f"the alarm {name} is ringing" + (f": {first}" if first else "")
+        yield Finding("alarm-ringing", name, what, "see docs/operating.md")
+
+
+def same_any_of(wanted: Any, found: Any) -> bool:
+    """Tell whether what is wanted is among what was found."""
+    return any(same(wanted, one) for one in found)
+
+
+def _topic(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[Finding]:
+    name = wanted.physical.rpartition(":")[2]
+    aws = f"aws sns subscribe --topic-arn {wanted.physical} --protocol email --notification-endpoint ADDRESS"
+    if found["waiting"]:
+        protocols = ", ".join(found["waiting"])
+        what = f"{len(found['waiting'])} subscription(s) to {name} ({protocols}) have not been confirmed"
+        yield Finding("subscription-waiting", name, what, "open the message with the link that SNS sent, or: " + aws)
+    chats = any(row.kind.startswith("AWS::Chatbot::") for row in facts.expected.values())
+    # On one's own machine nobody is on call.
+    if not (found["confirmed"] or found["waiting"] or chats or facts.on_engine):
+        yield Finding("alarm-unheard", name, f"nobody has subscribed to {name}", aws)
+
+
+CHECKS: dict[str, Check] = {
+    "AWS::CloudWatch::Alarm": _alarm,
+    "AWS::DynamoDB::Table": _table,
+    "AWS::Events::Rule": _rule,
+    "AWS::IAM::Role": _role,
+    "AWS::KMS::Key": _key,
+    "AWS::Lambda::Alias": _alias,
+    "AWS::Lambda::EventSourceMapping": _mapping,
+    "AWS::Lambda::Function": _function,
+    "AWS::Logs::LogGroup": _log_group,
+    "AWS::S3::Bucket": _bucket,
+    "AWS::S3::BucketPolicy": _policy,
+    "AWS::SNS::Topic": _topic,
+    "AWS::SQS::Queue": _queue,
+    "AWS::SQS::QueuePolicy": _policy,
+}
+"""The check of each kind of resource; resource_facts.READERS reads what it judges."""
