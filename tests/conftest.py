@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 
 import hypothesis
 import pytest
+from typer.testing import CliRunner, Result
 
+from tests.canaries import Scan
 from weaudit.deploy.targets import Target
 from weaudit.errors import EngineError
 from weaudit.local import engine as engines
@@ -32,6 +34,65 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 def pytest_configure() -> None:
     """Make a terminated run tear down as an interrupted one does: no engine stays behind."""
     signal.signal(signal.SIGTERM, _interrupt)
+
+
+# What commands and tests wrote to stderr in this process; looked through as soon as it is there.
+_SAID = Scan()
+_SCANS = pytest.StashKey[Scan]()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _stderr_is_looked_through() -> Iterator[None]:
+    """Look through what every command that runs in this process writes to stderr."""
+    invoke = CliRunner.invoke
+
+    def listening(self: CliRunner, *arguments: Any, **options: Any) -> Result:
+        result = invoke(self, *arguments, **options)
+        _SAID.text(f"stderr of weaudit {' '.join(map(str, (arguments[1:] or ([],))[0]))}"[:80], result.stderr)
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CliRunner, "invoke", listening)
+        yield
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Look through what a passed test, and what it started, wrote to stderr and to the log."""
+    if report.passed:  # (a failed one shows what it compared)
+        _SAID.text(f"stderr of {report.nodeid}", f"{report.capstderr}\n{report.caplog}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run where a log line, a metric or an error of it holds a planted value or a credential."""
+    config = session.config
+    if hasattr(config, "workerinput"):
+        # The engines of all workers are looked through by the process that started them, which outlives them.
+        config.workeroutput["leaks"] = _SAID.found  # type: ignore[attr-defined]  # as xdist
+        return
+    _SAID.engines(config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]  # as xdist
+    config.stash[_SCANS] = _SAID
+    if _SAID.found and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: Any) -> None:
+    """Take what a worker found."""
+    _SAID.found += getattr(node, "workeroutput", {}).get("leaks", [])
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what was looked through, and each leak with its place."""
+    scan = config.stash.get(_SCANS, None)
+    if scan is None or not scan.files + len(scan.found):
+        return
+    terminalreporter.section("leaks")
+    terminalreporter.line(
+        f"{scan.lines} lines of {scan.files} files of the engines and of stderr: {len(scan.found)} leak(s)"
+    )
+    for line in sorted(set(scan.found)):
+        terminalreporter.line(f"LEAK {line}", red=True)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,7 +1,9 @@
 """Who may call the API, and what its functions may do: on an engine that checks signatures and permissions."""
 
 import dataclasses
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,14 @@ import pytest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from tests.canaries import leaks, planted
 from tests.e2e.apis import BUCKET, KEY, RENDITIONS, Api, eventually
+from tests.e2e.pictures import drawn
+from tests.infra.test_template import function_resource
 from tests.openapi import Caller
 from weaudit.deploy import stack
 from weaudit.domain.routes import ROUTES
+from weaudit.functions import FUNCTIONS, Function
 
 pytestmark = pytest.mark.engine
 
@@ -67,51 +73,202 @@ def test_a_reader_may_call_its_routes_and_no_others(api: Api, reader: str) -> No
         assert other.status == 403
 
 
-# One data action beyond what each function's role needs, on what it works with and beside it.
-BEYOND: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
-    "ListObjectsRole": [
-        ("s3", "get_object", {"Bucket": BUCKET, "Key": "invoices/2024/1 of 2.txt"}),
-        ("s3", "put_object", {"Bucket": BUCKET, "Key": "new", "Body": b""}),
-        ("s3", "list_objects_v2", {"Bucket": "weaudit-evidence-dev-000000000000"}),
-        ("dynamodb", "get_item", {"TableName": "Audit", "Key": {"id": {"S": "1"}}}),
-    ],
-    "ReadTrailRole": [
-        ("dynamodb", "scan", {"TableName": "Audit"}),
-        ("dynamodb", "put_item", {"TableName": "Audit", "Item": {"id": {"S": "1"}}}),
-        ("dynamodb", "delete_item", {"TableName": "Audit", "Key": {"id": {"S": "1"}}}),
-        ("dynamodb", "get_item", {"TableName": "Configuration", "Key": {"key": {"S": KEY}}}),
-        ("s3", "get_object", {"Bucket": "weaudit-evidence-dev-000000000000", "Key": "quarantine/x"}),
-    ],
-    "ReadImagesRole": [
-        ("dynamodb", "put_item", {"TableName": "Images", "Item": {"imageKey": {"S": "1"}}}),
-        ("dynamodb", "scan", {"TableName": "Images"}),
-        ("s3", "get_object", {"Bucket": BUCKET, "Key": "invoices/2024/1 of 2.txt"}),
-        ("s3", "put_object", {"Bucket": RENDITIONS, "Key": "new", "Body": b""}),
-    ],
-    "HealthRole": [
-        ("dynamodb", "get_item", {"TableName": "Audit", "Key": {"id": {"S": "1"}}}),
-        ("dynamodb", "scan", {"TableName": "Configuration"}),
-    ],
-    "TableUpdateRole": [
-        ("dynamodb", "delete_item", {"TableName": "Configuration", "Key": {"key": {"S": KEY}}}),
-        ("dynamodb", "get_item", {"TableName": "Configuration", "Key": {"key": {"S": KEY}}}),
-        ("dynamodb", "update_item", {"TableName": "Audit", "Key": {"id": {"S": "1"}}}),
-    ],
+# ---- each function by its own role: enough for its work, and nothing beyond it
+
+
+def _records(api: Api, key: str) -> list[Any]:
+    rows = api.client("dynamodb").scan(TableName="Audit")["Items"]
+    return [row for row in rows if row["itemKey"]["S"] == key]
+
+
+def _produces(api: Api) -> None:
+    item = {"key": {"S": "by-its-role"}, "value": {"S": planted("attribute")}}
+    api.client("dynamodb").put_item(TableName="Configuration", Item=item)
+    eventually(lambda: _records(api, "by-its-role"))
+    # What can never be audited is kept, by its own role as well.
+    change = {"Keys": {"key": {"S": planted("key")}}, "NewImage": {"key": {"X": planted("malformed")}}}
+    said = _invoke(api, "audit_producer:learn", {"Records": [{"eventSource": "aws:dynamodb", "dynamodb": change}]})
+    assert said["quarantined"] == 1, said
+
+
+def _updates(api: Api) -> None:
+    caller = Caller(api.url, api.role("updater-at-work", api.policy()))
+    wanted = {"id": KEY, "attributes": {"note": planted("update")}, "enable_logging": True}
+    assert caller.ask("POST", "/v1/updates", body=wanted).status == 200
+    for refused, status in (
+        ({"condition_expression": f"note = '{planted('condition')}'"}, 412),
+        ({"condition_expression": f"note === '{planted('syntax')}'"}, 400),
+        ({"attributes": {"": planted("name")}}, 400),
+        ({"id": planted("id")}, 404),
+        ({"attributes": {"key": planted("key-attribute")}}, 400),
+        ({"request_id": [planted("request-id")]}, 400),
+    ):
+        assert caller.ask("POST", "/v1/updates", body={**wanted, **refused}).status == status, refused
+
+
+def _logs_objects(api: Api) -> None:
+    api.client("s3").put_object(Bucket=BUCKET, Key="by-its-role.txt", Body=planted("body").encode())
+    table = api.outputs["DynamoDBTableName"]
+
+    def keys() -> set[str]:
+        return {row["objectKey"]["S"] for row in api.client("dynamodb").scan(TableName=table)["Items"]}
+
+    eventually(lambda: "by-its-role.txt" in keys())
+    said = _invoke(api, f"{api.outputs['LambdaFunctionName']}:live", {"Records": [{"s3": planted("event")}]})
+    assert said["statusCode"] == 500
+
+
+def _image(api: Api, key: str, status: str) -> bool:
+    row = api.client("dynamodb").get_item(TableName="Images", Key={"imageKey": {"S": key}}).get("Item")
+    return row is not None and row["status"]["S"] == status
+
+
+def _processes_images(api: Api) -> None:
+    for key, body, status in (
+        ("by-its-role.png", drawn(["png"])[0], "processed"),
+        ("corrupt.png", drawn(["png"])[0][:40] + planted("pixels").encode(), "rejected"),
+    ):
+        api.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body, Metadata={"note": planted("metadata")})
+        eventually(functools.partial(_image, api, key, status))
+    said = _invoke(api, "image_processor:live", {"detail": planted("detail")})
+    assert said["images"][0]["outcome"] == "quarantined"
+
+
+def _answers(function: str) -> Callable[[Api], None]:
+    """Return a test of an API's function: each of its routes answers, and refuses what it cannot answer."""
+
+    def work(api: Api) -> None:
+        credentials = api.role(f"asks-{function}", api.policy())
+        for route in (found for found in ROUTES if found.function == function):
+            assert api.ask(route, credentials).status == 200, route.key
+            path = route.path.replace("{table}", "Configuration").replace("{id}", planted("no-id"))
+            refused = Caller(api.url, credentials).ask(route.method, path, {"wrong": planted("query"), "key": "x"})
+            assert refused.status == 400, (route.key, refused)
+
+    return work
+
+
+def _invoke(api: Api, function: str, event: Any) -> Any:
+    answer = api.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
+    document = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, document
+    return document
+
+
+EVIDENCE, CONFIGURATION = "weaudit-evidence-dev-000000000000", {"key": {"S": KEY}}
+PUT_RECORD = ("dynamodb", "put_item", {"TableName": "Audit", "Item": {"id": {"S": "1"}}})
+GET_RECORD = ("dynamodb", "get_item", {"TableName": "Audit", "Key": {"id": {"S": "1"}}})
+READ_QUARANTINE = ("s3", "get_object", {"Bucket": EVIDENCE, "Key": "quarantine/x"})
+CHANGE_SETTINGS = ("dynamodb", "put_item", {"TableName": "Configuration", "Item": CONFIGURATION})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Role:
+    """What a function does by its role, and data actions one step beyond, on what it works with and beside it."""
+
+    works: Callable[[Api], None]
+    beyond: list[tuple[str, str, dict[str, Any]]]
+
+
+# A row for each function of the map: what it does, and what it is refused.
+ROLES: dict[str, Role] = {
+    "audit_producer": Role(
+        _produces,
+        [
+            GET_RECORD,
+            ("dynamodb", "delete_item", {"TableName": "Audit", "Key": {"id": {"S": "1"}}}),
+            ("dynamodb", "scan", {"TableName": "Configuration"}),
+            CHANGE_SETTINGS,
+            READ_QUARANTINE,
+            ("s3", "delete_object", {"Bucket": EVIDENCE, "Key": "spill/x"}),
+            ("s3", "put_object", {"Bucket": EVIDENCE, "Key": "elsewhere/x", "Body": b""}),
+        ],
+    ),
+    "table_update": Role(
+        _updates,
+        [
+            ("dynamodb", "delete_item", {"TableName": "Configuration", "Key": CONFIGURATION}),
+            ("dynamodb", "get_item", {"TableName": "Configuration", "Key": CONFIGURATION}),
+            ("dynamodb", "update_item", {"TableName": "Audit", "Key": {"id": {"S": "1"}}}),
+            ("dynamodb", "delete_item", {"TableName": "audit_logs", "Key": {"log_id": {"S": "1"}}}),
+        ],
+    ),
+    "s3_processor": Role(
+        _logs_objects,
+        [
+            ("s3", "get_object", {"Bucket": BUCKET, "Key": "invoices/2024/1 of 2.txt"}),
+            ("s3", "put_object", {"Bucket": EVIDENCE, "Key": "spill/x", "Body": b""}),
+            ("dynamodb", "scan", {"TableName": "lambda-invocation-logs-dev"}),
+            PUT_RECORD,
+        ],
+    ),
+    "image_processor": Role(
+        _processes_images,
+        [
+            ("s3", "put_object", {"Bucket": BUCKET, "Key": "new", "Body": b""}),
+            ("s3", "delete_object", {"Bucket": RENDITIONS, "Key": "x"}),
+            READ_QUARANTINE,
+            CHANGE_SETTINGS,
+            ("dynamodb", "delete_item", {"TableName": "Images", "Key": {"imageKey": {"S": "1"}}}),
+            PUT_RECORD,
+        ],
+    ),
+    "list_objects": Role(
+        _answers("list_objects"),
+        [
+            ("s3", "get_object", {"Bucket": BUCKET, "Key": "invoices/2024/1 of 2.txt"}),
+            ("s3", "put_object", {"Bucket": BUCKET, "Key": "new", "Body": b""}),
+            ("s3", "list_objects_v2", {"Bucket": EVIDENCE}),
+            GET_RECORD,
+        ],
+    ),
+    "read_trail": Role(
+        _answers("read_trail"),
+        [
+            ("dynamodb", "scan", {"TableName": "Audit"}),
+            PUT_RECORD,
+            ("dynamodb", "delete_item", {"TableName": "Audit", "Key": {"id": {"S": "1"}}}),
+            ("dynamodb", "get_item", {"TableName": "Configuration", "Key": CONFIGURATION}),
+            READ_QUARANTINE,
+        ],
+    ),
+    "read_images": Role(
+        _answers("read_images"),
+        [
+            ("dynamodb", "put_item", {"TableName": "Images", "Item": {"imageKey": {"S": "1"}}}),
+            ("dynamodb", "scan", {"TableName": "Images"}),
+            ("s3", "get_object", {"Bucket": BUCKET, "Key": "invoices/2024/1 of 2.txt"}),
+            ("s3", "put_object", {"Bucket": RENDITIONS, "Key": "new", "Body": b""}),
+        ],
+    ),
+    "health": Role(
+        _answers("health"),
+        [GET_RECORD, ("dynamodb", "scan", {"TableName": "Configuration"})],
+    ),
 }
 
 
-@pytest.mark.parametrize("role", BEYOND)
-def test_a_functions_role_may_do_nothing_beyond_its_work(api: Api, role: str) -> None:
-    # (That it is enough for its work is what every route's 200 above says.)
-    credentials = api.function_role(role)
-    for service, operation, arguments in BEYOND[role]:
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
+def test_a_function_works_by_its_own_role_and_is_refused_what_is_beyond(api: Api, function: Function) -> None:
+    _, properties = function_resource(function)
+    credentials = api.function_role(properties["Role"]["Fn::GetAtt"][0])
+    ROLES[function.name].works(api)
+    for service, operation, arguments in ROLES[function.name].beyond:
         client = api.client(service, credentials)
         with pytest.raises(ClientError) as refused:
             getattr(client, operation)(**arguments)
-        assert refused.value.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException"), (
-            operation,
-            arguments,
-        )
+        code = refused.value.response["Error"]["Code"]
+        assert code in ("AccessDenied", "AccessDeniedException"), (operation, arguments)
+    # All that was data above stayed out of what it logged.
+    group = f"/aws/lambda/{function.deployed_as()}"
+
+    def events() -> list[str]:
+        pages = api.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+        return [event["message"] for page in pages for event in page["events"]]
+
+    lines = eventually(events)
+    assert any(line.startswith("{") for line in lines), "it logged nothing"
+    assert [found for line in lines for found in leaks(line)] == []
 
 
 def test_an_updates_caller_is_the_identity_that_signed(api: Api) -> None:

@@ -8,6 +8,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.canaries import planted
+
 Key = tuple[str, str]
 
 
@@ -46,7 +48,7 @@ class Writers:
         key = f"item-{writer}-{(number // (self.threads * len(self.tables))) % owned}"
         log = self.written[table, key]
         value = (log[-1] if log else 0) + 1
-        item = {self.tables[table]: {"S": key}, "n": {"N": str(value)}, "same": {"S": "unchanged"}}
+        item = {self.tables[table]: {"S": key}, "n": {"N": str(value)}, "same": {"S": planted("unchanged")}}
         self.client.put_item(TableName=table, Item=item)
         log.append(value)
 
