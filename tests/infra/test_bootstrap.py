@@ -105,6 +105,7 @@ UNUSED = {
         "kms:DisableKey", "kms:DisableKeyRotation", "kms:ScheduleKeyDeletion", "kms:UntagResource",
         "guardduty:DeleteDetector",
     ],
+    "a topic that looks into its messages": ["sns:PutDataProtectionPolicy"],
     "no action of IAM's by that name": [
         "apigateway:TagResource", "apigateway:UntagResource", "s3:REST.PUT.OBJECT", "s3:getObject",
     ],
@@ -121,6 +122,8 @@ NOT_FOR = {
     "AWS::Events::Rule": {"iam:PassRole"},
     "AWS::IAM::Role": {"iam:AttachRolePolicy", "iam:DetachRolePolicy"},
     "AWS::S3::Bucket": {"iam:PassRole", "s3:DeleteObject"},
+    "AWS::SNS::Subscription": {"iam:GetRole", "iam:PassRole"},
+    "AWS::SNS::Topic": {"iam:GetRole", "iam:PassRole"},
 }  # fmt: skip
 
 
@@ -161,6 +164,19 @@ def arns(logical: str) -> list[str]:
             return [f"arn:aws:sqs:{REGION}:{ACCOUNT}:{arn.split(':')[-1]}" for arn in resolve(properties["Queues"])]
         case "AWS::Events::Rule":
             return [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{STACK}-{logical}-ABCDEFGHIJKL"]
+        case "AWS::CloudWatch::Alarm":
+            return [f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{resolve(properties['AlarmName'])}"]
+        case "AWS::CloudWatch::Dashboard":
+            return [f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{resolve(properties['DashboardName'])}"]
+        case "AWS::SNS::Topic" | "AWS::SNS::TopicPolicy" | "AWS::SNS::Subscription":
+            topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:{resolve(RESOURCES['AlarmsTopic']['Properties']['TopicName'])}"
+            return [topic, f"{topic}:00000000-0000-0000-0000-000000000000"]
+        case "AWS::Logs::MetricFilter":
+            return [f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{resolve(properties['LogGroupName'])}:*"]
+        case "AWS::Logs::QueryDefinition":
+            return ["*"]
+        case "AWS::Chatbot::SlackChannelConfiguration" | "AWS::Chatbot::MicrosoftTeamsChannelConfiguration":
+            return [f"arn:aws:chatbot::{ACCOUNT}:chat-configuration/x/y"]
         case "AWS::GuardDuty::Detector":
             return [f"arn:aws:guardduty:{REGION}:{ACCOUNT}:detector/12abc"]
         case "AWS::Logs::LogGroup":
@@ -184,7 +200,10 @@ def asked(action: str, logical: str) -> Iterator[tuple[str, str, dict[str, str]]
     elif service == "kms":
         yield action, KEY, {"kms:GrantIsForAWSResource": "true"}
     elif action == "iam:PassRole":
-        yield action, f"arn:aws:iam::{ACCOUNT}:role/{STACK}/X", {"iam:PassedToService": "lambda.amazonaws.com"}
+        passed_to = "chatbot.amazonaws.com" if "Chatbot" in kind else "lambda.amazonaws.com"
+        yield action, f"arn:aws:iam::{ACCOUNT}:role/{STACK}/X", {"iam:PassedToService": passed_to}
+    elif "Chatbot" in kind and service == "iam":
+        yield action, f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/management.chatbot.amazonaws.com/x", {}
     elif action in ("iam:AttachRolePolicy", "iam:DetachRolePolicy"):
         yield action, CALLER, {"iam:PolicyARN": f"arn:aws:iam::{ACCOUNT}:policy/{STACK}/ApiCallers"}
     elif action in ("s3:GetObject", "s3:GetObjectVersion"):
@@ -273,6 +292,9 @@ def test_the_role_may_do_nothing_else() -> None:
         ("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STAGE['Prefix']}audit_producer", {}),
         ("lambda:UpdateFunctionCode", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:audit_producer", {}),
         ("lambda:CreateEventSourceMapping", "*", {"lambda:FunctionArn": "arn:aws:lambda:x:1:function:another"}),
+        ("cloudwatch:DeleteAlarms", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:weaudit-dev-x", {}),
+        ("sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:{STAGE['Prefix']}weaudit-alarms-zzzzzzzzzzzz", {}),
+        ("sns:Subscribe", f"arn:aws:sns:{REGION}:{ACCOUNT}:weaudit-alarms-dev", {}),
         ("kms:CreateKey", "*", {}),
         ("kms:PutKeyPolicy", KEY, {"aws:ResourceTag/weaudit:stack": "weaudit-dev"}),
         ("kms:ScheduleKeyDeletion", KEY, {"aws:ResourceTag/weaudit:stack": STACK}),
@@ -335,7 +357,7 @@ def test_the_boundary_leaves_the_functions_all_that_their_roles_give() -> None:
     ]
     assert not beyond
     services = {action.split(":")[0] for found in bounded for action in listed(found["Action"])}
-    assert services == {"dynamodb", "s3", "sqs", "logs", "xray", "kms"}
+    assert services == {"dynamodb", "s3", "sqs", "logs", "xray", "kms", "cloudwatch"}
 
 
 # ---- who may take it on
@@ -379,11 +401,11 @@ def test_a_principal_may_take_it_on_where_it_is_named() -> None:
         ({"CreateArtifactBucket": "false", "CreateKmsKey": "true"}, {"Key", "KeyAlias"}),
         (
             {"CreateArtifactBucket": "false", "TrustedPrincipalArn": "arn"},
-            {"Boundary", "DeployRole", "DeployStack", "DeployFunctions", "DeployStores", "DeploySecurity"},
+            {"Boundary", "DeployRole", "DeployStack", "DeployFunctions", "DeployStores", "DeployOperations", "DeploySecurity"},
         ),
         (
             {"CreateArtifactBucket": "false", "GitHubRepository": "a/b", "PermissionsBoundaryArn": "arn"},
-            {"OidcProvider", "DeployRole", "DeployStack", "DeployFunctions", "DeployStores", "DeploySecurity"},
+            {"OidcProvider", "DeployRole", "DeployStack", "DeployFunctions", "DeployStores", "DeployOperations", "DeploySecurity"},
         ),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -30,6 +31,8 @@ def test_a_batch_is_one_log_line_with_its_counts_and_ids(
         "traceId": "Root=1-5759e988-bd862e3fe1be46a994272793",
         "requestId": "r-1",
         "changes": 2,
+        "batches": 1,
+        "_aws": ANY,
     }
 
 

@@ -70,6 +70,7 @@ def handle(
         "changes": len(raw_records),
         "records": len(records) - len(rejected),
         "quarantined": len(failed),
+        "spilled": audit.spilled,
         "lastSequence": dynamodb_stream.last_sequence(raw_records),
     }
 

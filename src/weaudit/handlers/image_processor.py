@@ -75,7 +75,20 @@ def handle(
             continue
         outcome = Processing(limits=limits, **stores).process(source)
         answers.append({**outcome, "sequencer": source.sequencer})
-    return {"images": answers}, answers[0] if len(answers) == 1 else {"images": answers}
+    return {"images": answers}, _line(answers)
+
+
+def _line(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what there is to log; of one image (the queue brings them one by one) as what is measured."""
+    quarantined = sum(answer["outcome"] == "quarantined" for answer in answers)
+    if len(answers) != 1:
+        return {"images": answers, "quarantined": quarantined}
+    [answer] = answers
+    steps = {f"{name}Ms": taken for name, taken in answer.get("ms", {}).items()}
+    if steps:
+        steps["imageMs"] = sum(steps.values())
+    rest = {name: value for name, value in answer.items() if name != "ms"}
+    return {**rest, **steps, "images": 1, "quarantined": quarantined}
 
 
 class Processing:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from weaudit.errors import WeauditError
-from weaudit.runtime import logs
+from weaudit.runtime import logs, metrics
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -67,7 +67,7 @@ def entry_point(handler: EventHandler) -> Callable[[Any, Any], Any]:
                 why=str(error),
             )
             raise
-        logs.write("INFO", "event done", requestId=invocation.request_id, **fields)
+        metrics.write("event done", requestId=invocation.request_id, **fields)
         return answer
 
     return lambda_handler

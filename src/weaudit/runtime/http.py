@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from weaudit.domain import api_answers
 from weaudit.domain.json_texts import compact
-from weaudit.runtime import logs
+from weaudit.runtime import logs, metrics
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -64,7 +64,9 @@ def entry_point(handler: RequestHandler) -> Callable[[Any, Any], Any]:
             if status >= 500:
                 logs.write("ERROR", "request failed", **fields, why=logs.cause(error))
         error_code = document.get("error") if status >= 400 else None
-        logs.write("INFO", "answered", **fields, status=status, error=error_code)
+        metrics.write(
+            "answered", **fields, status=status, error=error_code, answers=1, statusClass=f"{status // 100}xx"
+        )
         if not over_http:
             return document
         return _answer(event, status, compact(document), {**_HEADERS, "x-request-id": request_id, **headers})

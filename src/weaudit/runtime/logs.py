@@ -37,11 +37,21 @@ def write(level: str, message: str, /, **fields: Any) -> None:
     threshold = _LEVELS.get(os.environ.get("LOG_LEVEL", "INFO").upper(), 20)
     if _LEVELS[level] < threshold:
         return
-    line: dict[str, Any] = {"level": level, "message": message}
+    emit(line(level, message, fields))
+
+
+def line(level: str, message: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what a line has: level, message, function and trace id, what is known of the invocation, the fields."""
+    made: dict[str, Any] = {"level": level, "message": message}
     for name, variable in (("function", "AWS_LAMBDA_FUNCTION_NAME"), ("traceId", "_X_AMZN_TRACE_ID")):
         if os.environ.get(variable):
-            line[name] = os.environ[variable]
-    print(json.dumps({**line, **_invocation, **fields}, separators=(",", ":")), flush=True)  # noqa: T201 this is the log
+            made[name] = os.environ[variable]
+    return {**made, **_invocation, **fields}
+
+
+def emit(made: dict[str, Any]) -> None:
+    """Print one line, whatever its level."""
+    print(json.dumps(made, separators=(",", ":")), flush=True)  # noqa: T201 this is the log
 
 
 def cause(error: BaseException) -> str:
