@@ -1,0 +1,154 @@
+"""`weaudit doctor` on the engine: silent where all is well; of each planted fault it finds that one alone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.commands import client, run
+from weaudit.deploy.installation import Installation
+
+pytestmark = pytest.mark.engine
+Step = Callable[[], Any]
+
+
+def diagnosis() -> tuple[int, dict[str, Any]]:
+    code, text = run("doctor", "--json")
+    return code, json.loads(text)
+
+
+class Faults:
+    """Pairs of what breaks something and what mends it, by the code that has to be found."""
+
+    def __init__(self) -> None:
+        self.names = Installation.find().outputs
+        self.evidence = self.names["EvidenceBucketName"]
+
+    def all(self) -> list[tuple[str, Step, Step]]:
+        return [*self.functions(), *self.stores(), *self.settings()]
+
+    def functions(self) -> list[tuple[str, Step, Step]]:
+        functions, iam, role = client("lambda"), client("iam"), self.names["AuditProducerRoleName"]
+        [mapping] = functions.list_event_source_mappings(EventSourceArn=self.names["ConfigurationStreamArn"])[
+            "EventSourceMappings"
+        ]
+        document = iam.get_role_policy(RoleName=role, PolicyName="audit_producer")["PolicyDocument"]
+        stripped = {**document, "Statement": [row for row in document["Statement"] if row["Sid"] != "KeepEvidence"]}
+        wide = {**document, "Statement": [*document["Statement"][1:], {**document["Statement"][0], "Resource": "*"}]}
+        version = functions.get_alias(FunctionName="audit_producer", Name="learn")["FunctionVersion"]
+
+        def enable(on: bool) -> Step:
+            return lambda: functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=on)
+
+        def point(at: str) -> Step:
+            return lambda: functions.update_alias(FunctionName="audit_producer", Name="learn", FunctionVersion=at)
+
+        def allow(what: Any) -> Step:
+            words = {"RoleName": role, "PolicyName": "audit_producer", "PolicyDocument": json.dumps(what)}
+            return lambda: iam.put_role_policy(**words)
+
+        health = {"FunctionName": "image_processor"}
+        return [
+            ("mapping-disabled", enable(False), enable(True)),
+            ("alias-elsewhere", point("$LATEST"), point(version)),
+            ("role-changed", allow(stripped), allow(document)),
+            ("role-changed", allow(wide), allow(document)),
+            (
+                "function-stopped",
+                lambda: functions.put_function_concurrency(**health, ReservedConcurrentExecutions=0),
+                lambda: functions.delete_function_concurrency(**health),
+            ),
+        ]
+
+    def stores(self) -> list[tuple[str, Step, Step]]:
+        s3, sqs = client("s3"), client("sqs")
+        poison = {"Bucket": self.evidence, "Key": "quarantine/audit_producer/1.json"}
+        queue = {"QueueUrl": self.names["FailedEventsQueueUrl"]}
+        policy = s3.get_bucket_policy(Bucket=self.evidence)["Policy"]
+        blocked = s3.get_public_access_block(Bucket=self.evidence)["PublicAccessBlockConfiguration"]
+        bucket = {"Bucket": self.names["BucketName"]}
+        told = s3.get_bucket_notification_configuration(**bucket)
+        del told["ResponseMetadata"]
+
+        def version(status: str) -> Step:
+            return lambda: s3.put_bucket_versioning(
+                Bucket=self.evidence, VersioningConfiguration={"Status": status}
+            )  # fmt: skip
+
+        def block(how: Any) -> Step:
+            return lambda: s3.put_public_access_block(Bucket=self.evidence, PublicAccessBlockConfiguration=how)
+
+        def tell(whom: Any) -> Step:
+            return lambda: s3.put_bucket_notification_configuration(**bucket, NotificationConfiguration=whom)
+
+        return [
+            ("quarantine", lambda: s3.put_object(**poison, Body=b"{}"), lambda: s3.delete_object(**poison)),
+            ("failed-events", lambda: sqs.send_message(**queue, MessageBody="{}"), lambda: sqs.purge_queue(**queue)),
+            (
+                "policy-changed",
+                lambda: s3.delete_bucket_policy(Bucket=self.evidence),
+                lambda: s3.put_bucket_policy(Bucket=self.evidence, Policy=policy),
+            ),
+            ("bucket-public", block({**blocked, "BlockPublicPolicy": False}), block(blocked)),
+            ("bucket-versioning", version("Suspended"), version("Enabled")),
+            ("bucket-notification", tell({"EventBridgeConfiguration": {}}), tell(told)),
+        ]
+
+    def settings(self) -> list[tuple[str, Step, Step]]:
+        logs, events, dynamodb = client("logs"), client("events"), client("dynamodb")
+        [rule] = [row["Name"] for row in events.list_rules()["Rules"]]
+        group = {"logGroupName": "/aws/lambda/audit_producer"}
+
+        def put(key: str, **attributes: Any) -> Step:
+            item = {"key": {"S": key}, **attributes}
+            return lambda: dynamodb.put_item(TableName="Configuration", Item=item)
+
+        def delete(key: str) -> Step:
+            return lambda: dynamodb.delete_item(TableName="Configuration", Key={"key": {"S": key}})
+
+        return [
+            (
+                "log-retention",
+                lambda: logs.delete_retention_policy(**group),
+                lambda: logs.put_retention_policy(**group, retentionInDays=30),
+            ),
+            ("rule-disabled", lambda: events.disable_rule(Name=rule), lambda: events.enable_rule(Name=rule)),
+            ("configuration-item", put("IMAGE_PIPELINE", renditions={"S": "none"}), delete("IMAGE_PIPELINE")),
+            ("configuration-item", put("CACHE_TTL_SEC", value={"S": "soon"}), delete("CACHE_TTL_SEC")),
+            ("watch-broken", self.watch_and_break, lambda: run("unwatch", "orders", "--yes", "--force")),
+        ]
+
+    def watch_and_break(self) -> None:
+        dynamodb = client("dynamodb")
+        dynamodb.create_table(
+            TableName="orders",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        )
+        assert run("watch", "orders", "--yes")[0] == 0
+        assert diagnosis()[1]["findings"] == []  # its stack's policy at the role is no stranger
+        dynamodb.update_table(TableName="orders", StreamSpecification={"StreamEnabled": False})
+
+
+def test_each_planted_fault_is_found_and_nothing_else(state_dir: Path) -> None:
+    code, document = diagnosis()
+    assert (code, document["findings"], document["healthy"]) == (0, [], True)
+    assert document["checked"] > 40
+    assert "is healthy" in run("doctor")[1]
+    for wanted, plant, mend in Faults().all():
+        plant()
+        code, document = diagnosis()
+        assert [row["code"] for row in document["findings"]] == [wanted], document
+        assert (code, document["healthy"]) == (1, False)
+        assert all(document["findings"][0].values())
+        mend()
+    assert diagnosis()[1]["findings"] == []
+    # A stream that is turned off cannot be turned on again as the same one, so this is the last.
+    client("dynamodb").update_table(TableName="Configuration", StreamSpecification={"StreamEnabled": False})
+    code, text = run("doctor")
+    assert (code, text.count("error  ")) == (1, 1)
+    assert "stream-off: the stream of Configuration is off" in text
+    assert "aws dynamodb update-table --table-name Configuration" in text

@@ -1,0 +1,97 @@
+"""One update through the API, followed by each of its ids: the lines of every function it touched, and its records."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.conftest import RunningEngine
+from weaudit.cli.main import app
+
+pytestmark = pytest.mark.engine
+KEY = "TRACED"
+
+
+def run(engine: RunningEngine, *words: str) -> Any:
+    return CliRunner().invoke(app, list(words), env={**engine.environment, "NO_COLOR": "1", "COLUMNS": "200"})
+
+
+def traced(engine: RunningEngine, each: str) -> dict[str, Any]:
+    result = run(engine, "trace", each, "--json")
+    assert result.exit_code == 0, result.output
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
+
+
+def update(engine: RunningEngine, value: int, *, logged: bool) -> str:
+    """Update over the API; return the id that the answer's header has."""
+    body = json.dumps({"id": KEY, "attributes": {"value": value, "other": "canary"}, "enable_logging": logged})
+    done = run(engine, "call", "POST", "/v1/updates", "-d", body)
+    assert done.exit_code == 0, done.output
+    found = re.search(r"x-request-id: (\S+)", done.output)
+    assert found is not None
+    return found[1]
+
+
+def test_an_update_is_followed_from_the_api_to_its_records(engine: RunningEngine, eventually: Any) -> None:
+    dynamodb = engine.client("dynamodb")
+    dynamodb.put_item(TableName="Configuration", Item={"key": {"S": KEY}, "value": {"N": "0"}})
+    request_id = update(engine, 1, logged=True)
+    eventually(lambda: len(traced(engine, request_id)["changes"]) == 1)
+    document = eventually(
+        lambda: (found := traced(engine, request_id)) and _messages(found, "audit_producer") and found
+    )
+
+    [entry] = document["updates"]
+    assert (entry["record_id"], entry["status"]) == (KEY, "success")
+    [change] = document["changes"]
+    assert change["changeId"] == entry["log_id"]
+    records = {row["recordId"]: row["updatedAttribute"] for row in change["attributes"]}
+    stored = dynamodb.scan(TableName="Audit")["Items"]
+    assert records == {
+        row["id"]["S"]: row["updatedAttribute"]["S"]
+        for row in stored
+        if row.get("changeId", {}).get("S") == entry["log_id"]
+    }
+    assert set(records.values()) == {"value", "other"}
+    lines = [row["line"] for row in document["lines"] if isinstance(row["line"], dict)]
+    [answered] = [line for line in lines if line["message"] == "answered"]
+    assert (answered["requestId"], answered["changeId"]) == (request_id, entry["log_id"])
+    assert _messages(document, "audit_producer") == ["batch done"]
+    assert [row["at"] for row in document["lines"]] == sorted(row["at"] for row in document["lines"])
+    # No value stands in any line.
+    assert "canary" not in json.dumps(document["lines"])
+
+    # The change's id, and the gateway's, tell the same.
+    for each in (entry["log_id"], answered["apiRequestId"]):
+        again = traced(engine, each)
+        assert (again["changes"], again["updates"]) == (document["changes"], document["updates"])
+        assert {"table_update", "audit_producer"} <= {row["function"] for row in again["lines"]}
+
+    shown = run(engine, "trace", request_id, "--utc")
+    places = [shown.stdout.index(text) for text in ("answered", "batch done", f"Configuration {KEY}: MODIFY")]
+    assert places == sorted(places)
+
+
+def _messages(document: dict[str, Any], function: str) -> list[str]:
+    lines = [row["line"] for row in document["lines"] if row["function"] == function]
+    return [line["message"] for line in lines if isinstance(line, dict)]
+
+
+def test_what_cannot_be_followed_is_said(engine: RunningEngine) -> None:
+    engine.client("dynamodb").put_item(TableName="Configuration", Item={"key": {"S": KEY}, "value": {"N": "0"}})
+    request_id = update(engine, 2, logged=False)
+    shown = run(engine, "trace", request_id)
+    assert shown.exit_code == 0
+    assert "answered" in shown.stdout
+    assert "No logged update is among these" in shown.output
+
+    nothing = run(engine, "trace", "00000000-0000-4000-8000-000000000000", "--since", "5m")
+    assert (nothing.exit_code, nothing.stdout) == (1, "")
+    assert "Look further back" in nothing.output
+
+    wrong = run(engine, "trace", 'a" | "b')
+    assert wrong.exit_code == 2
+    assert "is no id" in wrong.output
