@@ -7,7 +7,7 @@
 #   make bench     measure, each against its reference
 #   make docs      write the generated pages in docs/
 #   make package   one zip per function, in dist/
-#   make lint-workflows, lint-sam, audit   .github by zizmor; the template by SAM; dependencies by pip-audit (asks PyPI)
+#   make lint-workflows, lint-sam, lint-checkov, audit   .github by zizmor; templates by SAM, checkov; dependencies by pip-audit
 #   make smoke-aws   all of it once in your AWS account, and nothing left behind (ARGS=--yes; docs/verified.md)
 
 PYTHON ?= python3
@@ -22,7 +22,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint lint-workflows lint-sam audit fmt bench docs package smoke-aws run-environment requirements clean
+.PHONY: help demo test lint lint-workflows lint-sam lint-checkov audit fmt bench docs package smoke-aws run-environment requirements clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -38,10 +38,15 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/cfn-lint infra/*.yaml
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src scripts deploy_lambda.py
 
 # Tools with pins of their own, in environments of their own.
 lint-workflows: $(VENV)/tools.stamp
 	$(VENV)/tools/bin/zizmor --offline --no-progress --pedantic .github
+
+# What is left out, and why: .checkov.yaml.
+lint-checkov: $(VENV)/checkov.stamp
+	$(VENV)/checkov/bin/checkov
 
 lint-sam: $(VENV)/sam.stamp
 	SAM_CLI_TELEMETRY=0 $(VENV)/sam/bin/sam validate --lint --region us-east-1 -t infra/template.yaml
@@ -76,6 +81,7 @@ requirements:
 	$(COMPILE) -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 	$(COMPILE) requirements/tools.in -o requirements/tools.txt
 	$(COMPILE) requirements/sam.in -o requirements/sam.txt
+	$(COMPILE) requirements/checkov.in -o requirements/checkov.txt
 	$(COMPILE) --extra bench -c requirements/run.txt -c requirements/dev.txt pyproject.toml -o requirements/bench.txt
 
 clean:
@@ -125,4 +131,10 @@ $(VENV)/sam.stamp: requirements/sam.txt | $(BIN)/python
 	@echo "installing SAM (requirements/sam.txt)"
 	@$(BIN)/python -m venv $(VENV)/sam
 	@$(VENV)/sam/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r requirements/sam.txt
+	@touch $@
+
+$(VENV)/checkov.stamp: requirements/checkov.txt | $(BIN)/python
+	@echo "installing checkov (requirements/checkov.txt)"
+	@$(BIN)/python -m venv $(VENV)/checkov
+	@$(VENV)/checkov/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r requirements/checkov.txt
 	@touch $@

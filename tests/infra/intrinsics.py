@@ -97,11 +97,11 @@ class Resolver:
         if name in self._values:
             return self._values[name]
         resource = self._resources[name]
+        if resource["Type"] in ("AWS::IAM::ManagedPolicy", "AWS::SNS::Topic"):
+            return self._attribute(name, "Arn")
         for key in _NAMES.get(resource["Type"], ()):
             if key in resource["Properties"]:
                 return self(resource["Properties"][key])
-        if resource["Type"] == "AWS::IAM::ManagedPolicy":
-            return self._attribute(name, "Arn")
         return f"{name}-abcdefghijkl"
 
     def _attribute(self, logical: str, attribute: str) -> str:
@@ -125,6 +125,7 @@ _NAMES = {
     "AWS::DynamoDB::Table": ("TableName",),
     "AWS::S3::Bucket": ("BucketName",),
     "AWS::SQS::Queue": ("QueueName",),
+    "AWS::SNS::Topic": ("TopicName",),
     "AWS::Lambda::Function": ("FunctionName",),
     "AWS::Logs::LogGroup": ("LogGroupName",),
     "AWS::IAM::Role": ("RoleName",),
@@ -136,6 +137,7 @@ _ARNS = {
     "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{_HERE}:table/{{name}}",
     "AWS::S3::Bucket": "arn:aws:s3:::{name}",
     "AWS::SQS::Queue": f"arn:aws:sqs:{_HERE}:{{name}}",
+    "AWS::SNS::Topic": f"arn:aws:sns:{_HERE}:{{name}}",
     "AWS::Lambda::Function": f"arn:aws:lambda:{_HERE}:function:{{name}}",
     "AWS::Logs::LogGroup": f"arn:aws:logs:{_HERE}:log-group:{{name}}:*",
     "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role{{path}}{{name}}",

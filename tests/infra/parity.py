@@ -23,6 +23,7 @@ _BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/{'b' * 128}"
 def resolver(template: Template) -> Resolver:
     """Return values of the template's functions as on AWS, with every option on."""
     given: dict[str, Any] = {**LONGEST, "KmsKeyArn": _KEY, "PermissionsBoundaryArn": _BOUNDARY}
+    given |= {"CreateKmsKey": "true", "GuardDuty": "create"}
     given |= {"UpdatableTableArns": ["arn:aws:dynamodb:x:1:table/" + "t" * 200], "CallerRoleNames": ["caller"]}
     given |= {"JwtIssuer": "https://example.com", "ImagePluginLayerArns": [f"arn:aws:lambda:{REGION}:1:layer:x:1"]}
     return Resolver(template, {name: value for name, value in given.items() if name in template["Parameters"]})
@@ -94,7 +95,7 @@ def _calls(template: Template) -> Iterator[tuple[str, str, str, str]]:
         yield name, "apigateway.amazonaws.com", integrations[target]["IntegrationUri"], source
     for name, rule in of_type(template, "AWS::Events::Rule"):
         for row in rule["Targets"]:
-            if ":sqs:" not in row["Arn"]:
+            if ":sqs:" not in row["Arn"] and ":sns:" not in row["Arn"]:
                 yield name, "events.amazonaws.com", row["Arn"], f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{name}"
 
 

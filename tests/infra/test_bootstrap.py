@@ -401,11 +401,27 @@ def test_a_principal_may_take_it_on_where_it_is_named() -> None:
         ({"CreateArtifactBucket": "false", "CreateKmsKey": "true"}, {"Key", "KeyAlias"}),
         (
             {"CreateArtifactBucket": "false", "TrustedPrincipalArn": "arn"},
-            {"Boundary", "DeployRole", "DeployStack", "DeployFunctions", "DeployStores", "DeployOperations", "DeploySecurity"},
+            {
+                "Boundary",
+                "DeployRole",
+                "DeployStack",
+                "DeployFunctions",
+                "DeployStores",
+                "DeployOperations",
+                "DeploySecurity",
+            },
         ),
         (
             {"CreateArtifactBucket": "false", "GitHubRepository": "a/b", "PermissionsBoundaryArn": "arn"},
-            {"OidcProvider", "DeployRole", "DeployStack", "DeployFunctions", "DeployStores", "DeployOperations", "DeploySecurity"},
+            {
+                "OidcProvider",
+                "DeployRole",
+                "DeployStack",
+                "DeployFunctions",
+                "DeployStores",
+                "DeployOperations",
+                "DeploySecurity",
+            },
         ),
     ],
 )

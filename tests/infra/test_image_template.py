@@ -36,7 +36,7 @@ def test_image_processor_may_do_this_and_no_more() -> None:
 
 
 def test_objects_of_the_trigger_bucket_alone_come_by_eventbridge_and_the_queue() -> None:
-    [rule] = of_type("AWS::Events::Rule").values()
+    rule = of_type("AWS::Events::Rule")["ImagesRule"]
     assert rule["EventPattern"] == {
         "source": ["aws.s3"],
         "detail-type": ["Object Created"],

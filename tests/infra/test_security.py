@@ -161,15 +161,29 @@ def test_what_was_encrypted_stays_readable() -> None:
         ({}, set()),
         ({"CreateKmsKey": "true"}, {"DataKey", "DataKeyAlias"}),
         ({"KmsKeyArn": "arn:aws:kms:x:1:key/1"}, set()),
-        ({"GuardDuty": "create"}, {"Detector"}),
-        ({"GuardDuty": "existing"}, set()),
+        ({"GuardDuty": "create"}, {"Detector", "FindingsRule"}),
+        ({"GuardDuty": "existing"}, {"FindingsRule"}),
     ],
 )
 def test_an_option_makes_what_it_says(given: dict[str, str], made: set[str]) -> None:
     resolve = Resolver(PLAIN, given)
-    options = {"DataKey", "DataKeyAlias", "Detector"}
+    options = {"DataKey", "DataKeyAlias", "Detector", "FindingsRule"}
     assert {name for name in options if resolve.holds(RESOURCES[name]["Condition"])} == made
     assert resolve.holds("HasKmsKey") is bool({"CreateKmsKey", "KmsKeyArn"} & given.keys())
+
+
+def test_findings_reach_the_topic_and_name_nobody() -> None:
+    [target] = RESOURCES["FindingsRule"]["Properties"]["Targets"]
+    assert target["Arn"] == {"Ref": "AlarmsTopic"}
+    publishers = [
+        one for one in statements(RESOURCES["AlarmsTopicPolicy"])
+        if one["Effect"] == "Allow" and one["Principal"] == {"Service": "events.amazonaws.com"}
+    ]  # fmt: skip
+    assert [one["Action"] for one in publishers] == ["sns:Publish"]
+    shown = set(target["InputTransformer"]["InputPathsMap"].values())
+    assert shown == {"$.detail.type", "$.detail.severity", "$.detail.id", "$.detail.resource.resourceType"}
+    template = target["InputTransformer"]["InputTemplate"]["Fn::Sub"]
+    assert set(re.findall(r"<(\w+)>", template)) == target["InputTransformer"]["InputPathsMap"].keys()
 
 
 # ---- functions
