@@ -14,6 +14,7 @@ from tests.fakes import PolicingDynamoDB, PolicingS3, producer_stores
 from tests.strategies import stream_record
 from weaudit.errors import StoreUnavailableError
 from weaudit.handlers import audit_producer
+from weaudit.runtime import logs
 
 
 class Stack:
@@ -148,3 +149,35 @@ def test_the_variables_that_the_function_reads_have_the_documented_defaults() ->
     assert stores["audit"]._name == "Audit"
     assert stores["evidence"].name == ""
     assert stores["actor_attribute"]("orders") == ""
+
+
+def test_the_log_names_the_logged_updates_of_a_batch_and_no_text_that_somebody_chose(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    uuid = "0f3c2d7e-5b1a-4c0e-9d57-{:012x}"
+    stated = [*(uuid.format(number) for number in range(120)), "a secret", "0F" * 18, uuid.format(1)]
+    batch = [
+        stream_record(None, {"key": {"S": f"k{n}"}, "_weaudit": {"S": text}}, SequenceNumber=str(1000 + n))
+        for n, text in enumerate(stated)
+    ]
+    logs.begin()
+    Stack().deliver(batch)
+    logs.write("INFO", "batch done")
+    line = json.loads(capsys.readouterr().out)
+    assert line["changeIds"] == [uuid.format(number) for number in range(100)]
+
+    logs.begin()
+    Stack().deliver(numbered(2))
+    logs.write("INFO", "batch done")
+    assert "changeIds" not in json.loads(capsys.readouterr().out)
+
+
+def test_a_batch_that_fails_names_its_updates_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    change_id = "0f3c2d7e-5b1a-4c0e-9d57-6f2a8e1b4c33"
+    stack = Stack(lambda _call: "unpersisted")
+    logs.begin()
+    with pytest.raises(StoreUnavailableError):
+        stack.deliver([stream_record(None, {"key": {"S": "k"}, "_weaudit": {"S": change_id}})])
+    logs.write("ERROR", "batch failed and will come again")
+    assert json.loads(capsys.readouterr().out)["changeIds"] == [change_id]
+    logs.begin()
