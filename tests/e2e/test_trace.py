@@ -71,7 +71,7 @@ def test_an_update_is_followed_from_the_api_to_its_records(engine: RunningEngine
         assert {"table_update", "audit_producer"} <= {row["function"] for row in again["lines"]}
 
     shown = run(engine, "trace", request_id, "--utc")
-    # The engine stamps a function's lines when it ends: the batch may stand before the answer, never behind its records.
+    # The engine stamps a function's lines when it ends, so the batch may stand before the answer that it follows.
     last = shown.stdout.index(f"Configuration {KEY}: MODIFY")
     assert all(shown.stdout.index(text) < last for text in ("answered", "batch done", f"Configuration {KEY}: success"))
 
