@@ -22,15 +22,17 @@ _NOTICE = "<!-- Written by `make docs`; changes here are lost. -->\n\n"
 _TYPES = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH"}
 _FILTERS = re.compile(r"(<!-- filters -->\n).*?(<!-- /filters -->)", re.DOTALL)
 _PARAMETERS = re.compile(r"(<!-- parameters -->\n).*?(<!-- /parameters -->)", re.DOTALL)
+_ALARMS = re.compile(r"(<!-- alarms -->\n).*?(<!-- /alarms -->)", re.DOTALL)
 _MAP = re.compile(r"(<!-- functions -->\n).*?(<!-- /functions -->)", re.DOTALL)
 
 
 def pages() -> dict[Path, str]:
     """Return the text of every generated page, by its path."""
     readme, images = ROOT / "README.md", ROOT / "docs" / "images.md"
-    deploying = ROOT / "docs" / "deploying.md"
+    deploying, operating = ROOT / "docs" / "deploying.md", ROOT / "docs" / "operating.md"
     found = {
         images: _FILTERS.sub(lambda match: match[1] + _filters() + match[2], images.read_text(encoding="utf-8")),
+        operating: _ALARMS.sub(lambda match: match[1] + _alarms() + match[2], operating.read_text(encoding="utf-8")),
         ROOT / "docs" / "functions.md": _NOTICE + _functions(),
         ROOT / "docs" / "cli.md": _NOTICE + _commands(),
         ROOT / "docs" / "errors.md": _NOTICE + _errors(),
@@ -77,6 +79,25 @@ def _parameters() -> str:
         text = found["Description"] + (f" Takes {takes}." if takes else "")
         rows.append((f"`{name}`", f"`{default}`" if default != "" else "", text))
     return _table(("parameter", "default", ""), rows)
+
+
+# ---- alarms
+
+
+def _alarms() -> str:
+    template = yaml_parse((ROOT / "infra" / "template.yaml").read_text(encoding="utf-8"))
+    rows = []
+    for found in template["Resources"].values():
+        if found["Type"] != "AWS::CloudWatch::Alarm":
+            continue
+        alarm = found["Properties"]
+        name = alarm["AlarmName"]["Fn::Sub"].partition("${EnvironmentSuffix}-")[2]
+        text = alarm["AlarmDescription"]["Fn::Sub"].partition(" What to do: ")[0]
+        section = alarm["AlarmDescription"]["Fn::Sub"].rpartition("#")[2]
+        first = text.partition(". ")[0].rstrip(".")
+        means = re.sub(r"\$\{(\w+)[\w.]*\}", lambda match: f"`{match[1]}`", first)
+        rows.append((f"[`…-{name}`](#{section})", means))
+    return _table(("alarm", "rings where"), rows)
 
 
 # ---- functions
