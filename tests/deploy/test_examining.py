@@ -106,8 +106,18 @@ RESOURCES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "Rule": ("AWS::Events::Rule", "images", {}, {"state": "ENABLED"}),
     "Key": ("AWS::KMS::Key", "1234", {}, {"state": "Enabled"}),
     "Alarm": (
-        "AWS::CloudWatch::Alarm", "errors", {"AlarmActions": [TOPIC]},
-        {"state": "OK", "enabled": True, "actions": [TOPIC], "description": "More than 1 % of calls fail.\nLook …"},
+        "AWS::CloudWatch::Alarm", "errors", {"AlarmActions": [TOPIC], "Threshold": "1000", "Period": 60},
+        {"state": "OK", "enabled": True, "actions": [TOPIC],
+         "description": "More than 1 % of calls fail.\nLook …", "definition": {"Threshold": 1000.0}},
+    ),
+    "Filter": (
+        "AWS::Logs::MetricFilter", "poison",
+        {"LogGroupName": "/aws/lambda/f", "FilterPattern": "{ $.n > 0 }",
+         "MetricTransformations": [{"MetricName": "m"}]},
+        {"pattern": "{ $.n > 0 }"},
+    ),
+    "TopicPolicy": (
+        "AWS::SNS::TopicPolicy", "policy", {"Topics": [TOPIC], "PolicyDocument": POLICY}, {"policy": POLICY},
     ),
     "Topic": ("AWS::SNS::Topic", TOPIC, {}, {"confirmed": 1, "waiting": []}),
 }  # fmt: skip
@@ -223,6 +233,10 @@ CASES: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("key-unusable", now("Key", state="PendingDeletion"), "cancel-key-deletion"),
     ("alarm-off", now("Alarm", enabled=False), "enable-alarm-actions --alarm-names errors"),
     ("alarm-off", now("Alarm", actions=[]), TOPIC),
+    ("alarm-off", now("Alarm", actions=[]), '"Threshold":1000.0'),
+    ("alarm-changed", now("Alarm", definition={"Threshold": 9e9}), "and not 1000"),
+    ("alarm-changed", now("Filter", pattern="{ $.n > 9 }"), '"metricTransformations":[{"metricName":"m"}]'),
+    ("policy-changed", now("TopicPolicy", policy={"Statement": []}), "sns set-topic-attributes"),
     ("alarm-ringing", now("Alarm", state="ALARM"), "More than 1 % of calls fail."),
     ("alarm-unheard", now("Topic", confirmed=0), f"sns subscribe --topic-arn {TOPIC}"),
     ("subscription-waiting", now("Topic", waiting=["email"]), "email"),
@@ -268,4 +282,4 @@ def test_every_code_has_its_case_and_its_row_in_the_page() -> None:
 
 
 def test_every_kind_that_is_read_is_judged() -> None:
-    assert CHECKS.keys() == resource_facts.READERS.keys() == {kind for kind, *_ in RESOURCES.values()}
+    assert CHECKS.keys() == {*resource_facts.READERS, resource_facts.ALARM} == {kind for kind, *_ in RESOURCES.values()}

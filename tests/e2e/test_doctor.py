@@ -99,6 +99,8 @@ class Faults:
     def settings(self) -> list[tuple[str, Step, Step]]:
         logs, events, dynamodb = client("logs"), client("events"), client("dynamodb")
         [rule] = [row["Name"] for row in events.list_rules()["Rules"]]
+        watch = client("cloudwatch")
+        alarm = watch.describe_alarms()["MetricAlarms"][0]["AlarmName"]
         group = {"logGroupName": "/aws/lambda/audit_producer"}
 
         def put(key: str, **attributes: Any) -> Step:
@@ -113,6 +115,11 @@ class Faults:
                 "log-retention",
                 lambda: logs.delete_retention_policy(**group),
                 lambda: logs.put_retention_policy(**group, retentionInDays=30),
+            ),
+            (
+                "alarm-off",
+                lambda: watch.disable_alarm_actions(AlarmNames=[alarm]),
+                lambda: watch.enable_alarm_actions(AlarmNames=[alarm]),
             ),
             ("rule-disabled", lambda: events.disable_rule(Name=rule), lambda: events.enable_rule(Name=rule)),
             ("configuration-item", put("IMAGE_PIPELINE", renditions={"S": "none"}), delete("IMAGE_PIPELINE")),

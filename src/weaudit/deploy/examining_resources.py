@@ -1,11 +1,11 @@
 """Whether a resource is as the template says: one function a kind, expected and found in, findings out. Pure."""
 
 import json
-import shlex
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from weaudit.deploy.findings import Finding
+from weaudit.deploy import examining_alarms
+from weaudit.deploy.findings import Finding, spelled
 from weaudit.deploy.resolved_templates import UNKNOWN, Expected, same
 
 if TYPE_CHECKING:
@@ -13,11 +13,6 @@ if TYPE_CHECKING:
 
 Check = Callable[[Expected, dict[str, Any], "Facts"], Iterator[Finding]]
 _VIEW = "NEW_AND_OLD_IMAGES"
-
-
-def _spelled(document: Any) -> str:
-    """Return a document as a word of the shell; what only AWS knows in it is an asterisk."""
-    return shlex.quote(json.dumps(document, separators=(",", ":")).replace(json.dumps(UNKNOWN)[1:-1], "*"))
 
 
 def _table(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[Finding]:
@@ -56,7 +51,7 @@ def _bucket(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator
     aws = f"aws s3api {{}} --bucket {name}"
     blocked = {key: str(value).lower() == "true" for key, value in said["PublicAccessBlockConfiguration"].items()}
     if off := [key for key, value in blocked.items() if value and not found["blocked"].get(key)]:
-        do = aws.format("put-public-access-block") + f" --public-access-block-configuration {_spelled(blocked)}"
+        do = aws.format("put-public-access-block") + f" --public-access-block-configuration {spelled(blocked)}"
         yield Finding("bucket-public", name, f"{name} does not block public access ({', '.join(off)})", do)
     if said.get("VersioningConfiguration", {}).get("Status") == "Enabled" and found["versioning"] != "Enabled":
         do = aws.format("put-bucket-versioning") + " --versioning-configuration Status=Enabled"
@@ -66,7 +61,7 @@ def _bucket(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator
     key = default.get("KMSMasterKeyID", "")
     if found["algorithm"] != default["SSEAlgorithm"] or (key and not _is_key(key, found["key"])):
         rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": bool(key)}]}
-        do = aws.format("put-bucket-encryption") + f" --server-side-encryption-configuration {_spelled(rules)}"
+        do = aws.format("put-bucket-encryption") + f" --server-side-encryption-configuration {spelled(rules)}"
         yield Finding("bucket-encryption", name, f"{name} does not encrypt with {key or default['SSEAlgorithm']}", do)
     yield from _notification(wanted, found, facts)
 
@@ -87,7 +82,7 @@ def _notification(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> I
     unheard = [arn.split(":")[6] for arn in missing] + ([] if found["eventBridge"] or not bridge else ["EventBridge"])
     do = f"aws s3api put-bucket-notification-configuration --bucket {wanted.physical} --notification-configuration "
     what = f"{wanted.physical} does not tell {', '.join(unheard)} of its objects"
-    yield Finding("bucket-notification", wanted.physical, what, do + _spelled(document))
+    yield Finding("bucket-notification", wanted.physical, what, do + spelled(document))
 
 
 def _policy(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[Finding]:
@@ -97,13 +92,18 @@ def _policy(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterato
     document = wanted.properties["PolicyDocument"]
     if wanted.kind == "AWS::S3::BucketPolicy":
         name = str(wanted.properties["Bucket"])
-        do = f"aws s3api put-bucket-policy --bucket {name} --policy {_spelled(document)}"
+        do = f"aws s3api put-bucket-policy --bucket {name} --policy {spelled(document)}"
+    elif wanted.kind == "AWS::SNS::TopicPolicy":
+        arn = str(wanted.properties["Topics"][0])
+        name = arn.rpartition(":")[2]
+        words = "--attribute-name Policy --attribute-value"
+        do = f"aws sns set-topic-attributes --topic-arn {arn} {words} {spelled(document)}"
     else:
         url = str(wanted.properties["Queues"][0])
         name = url.rpartition("/")[2]
-        attributes = _spelled({"Policy": json.dumps(document, separators=(",", ":"))})
+        attributes = spelled({"Policy": json.dumps(document, separators=(",", ":"))})
         do = f"aws sqs set-queue-attributes --queue-url {url} --attributes {attributes}"
-    yield Finding("policy-changed", name, f"{name} {state}: TLS alone may be used by it", do)
+    yield Finding("policy-changed", name, f"{name} {state}", do)
 
 
 def _same_policy(wanted: Any, found: Any) -> bool:
@@ -117,7 +117,7 @@ def _role(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[F
         if policy not in found["policies"] or not _same_policy(document, found["policies"][policy]):
             state = "differs from the template's" if policy in found["policies"] else "is gone"
             do = f"aws iam put-role-policy --role-name {name} --policy-name {policy} --policy-document "
-            yield Finding("role-changed", name, f"the policy {policy} of {name} {state}", do + _spelled(document))
+            yield Finding("role-changed", name, f"the policy {policy} of {name} {state}", do + spelled(document))
     others = {
         row.properties.get("PolicyName") for row in facts.expected.values() if row.kind == "AWS::IAM::Policy"
     } | {watch.stack for watch in facts.watches}  # fmt: skip
@@ -128,24 +128,19 @@ def _role(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[F
             yield Finding("role-changed", name, what, do)
     managed = {row.physical for row in facts.expected.values() if row.kind == "AWS::IAM::ManagedPolicy"}
     for arn in found["attached"]:
-        if arn not in managed and not same_any(arn, said.get("ManagedPolicyArns", ())):
+        if arn not in managed and not any(same(one, arn) for one in said.get("ManagedPolicyArns", ())):
             what = f"{name} has {arn} attached, which no template gave it"
             do = f"aws iam detach-role-policy --role-name {name} --policy-arn {arn}"
             yield Finding("role-changed", name, what, do)
     if not _same_policy(said["AssumeRolePolicyDocument"], found["trust"]):
         do = f"aws iam update-assume-role-policy --role-name {name} --policy-document "
         what = f"{name} may be taken on by others than the template says"
-        yield Finding("role-changed", name, what, do + _spelled(said["AssumeRolePolicyDocument"]))
+        yield Finding("role-changed", name, what, do + spelled(said["AssumeRolePolicyDocument"]))
     boundary = said.get("PermissionsBoundary", "")
     if not same(boundary, found["boundary"]):
         verb = f"put-role-permissions-boundary --role-name {name} --permissions-boundary {boundary}"
         do = f"aws iam {verb if boundary else f'delete-role-permissions-boundary --role-name {name}'}"
         yield Finding("role-changed", name, f"{name} has the boundary {found['boundary'] or 'none'}", do)
-
-
-def same_any(value: Any, wanted: Any) -> bool:
-    """Tell whether a value is one of those wanted."""
-    return any(same(one, value) for one in wanted)
 
 
 def _log_group(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[Finding]:
@@ -160,14 +155,14 @@ def _log_group(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iter
         yield Finding("log-key", name, f"{name} is not encrypted with {key}", do)
 
 
-def _function(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[Finding]:
+def _function(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[Finding]:
     name = wanted.physical
     if found["reserved"] == 0:
         do = f"aws lambda delete-function-concurrency --function-name {name}"
         yield Finding("function-stopped", name, f"{name} cannot run: its reserved concurrency is 0", do)
     if found["state"] not in ("Active", "Inactive", "Pending"):
         what = f"{name} is {found['state']}: {found['reason'] or 'no reason given'}"
-        yield Finding("function-stopped", name, what, f"weaudit deploy {facts.options}")
+        yield Finding("function-stopped", name, what, f"aws lambda get-function --function-name {name}")
 
 
 def _alias(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[Finding]:
@@ -241,41 +236,8 @@ def _key(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[F
         yield Finding("key-unusable", name, f"the key {name} is {found['state']}", f"aws kms {verb} --key-id {name}")
 
 
-def _alarm(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[Finding]:
-    name = wanted.physical
-    missing = [arn for arn in wanted.properties.get("AlarmActions", ()) if not same_any_of(arn, found["actions"])]
-    if str(wanted.properties.get("ActionsEnabled", True)).lower() == "true" and not found["enabled"]:
-        what = f"the alarm {name} tells nobody: its actions are switched off"
-        yield Finding("alarm-off", name, what, f"aws cloudwatch enable-alarm-actions --alarm-names {shlex.quote(name)}")
-    elif missing:
-        what = f"the alarm {name} does not tell {', '.join(missing).replace(UNKNOWN, '*')} any more"
-        yield Finding("alarm-off", name, what, f"weaudit deploy {facts.options}")
-    if found["state"] == "ALARM":
-        first = found["description"].partition("\n")[0]
-        what = f"the alarm {name} is ringing" + (f": {first}" if first else "")
-        yield Finding("alarm-ringing", name, what, "see docs/operating.md")
-
-
-def same_any_of(wanted: Any, found: Any) -> bool:
-    """Tell whether what is wanted is among what was found."""
-    return any(same(wanted, one) for one in found)
-
-
-def _topic(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[Finding]:
-    name = wanted.physical.rpartition(":")[2]
-    aws = f"aws sns subscribe --topic-arn {wanted.physical} --protocol email --notification-endpoint ADDRESS"
-    if found["waiting"]:
-        protocols = ", ".join(found["waiting"])
-        what = f"{len(found['waiting'])} subscription(s) to {name} ({protocols}) have not been confirmed"
-        yield Finding("subscription-waiting", name, what, "open the message with the link that SNS sent, or: " + aws)
-    chats = any(row.kind.startswith("AWS::Chatbot::") for row in facts.expected.values())
-    # On one's own machine nobody is on call.
-    if not (found["confirmed"] or found["waiting"] or chats or facts.on_engine):
-        yield Finding("alarm-unheard", name, f"nobody has subscribed to {name}", aws)
-
-
 CHECKS: dict[str, Check] = {
-    "AWS::CloudWatch::Alarm": _alarm,
+    "AWS::CloudWatch::Alarm": examining_alarms.alarm,
     "AWS::DynamoDB::Table": _table,
     "AWS::Events::Rule": _rule,
     "AWS::IAM::Role": _role,
@@ -284,9 +246,11 @@ CHECKS: dict[str, Check] = {
     "AWS::Lambda::EventSourceMapping": _mapping,
     "AWS::Lambda::Function": _function,
     "AWS::Logs::LogGroup": _log_group,
+    "AWS::Logs::MetricFilter": examining_alarms.metric_filter,
     "AWS::S3::Bucket": _bucket,
     "AWS::S3::BucketPolicy": _policy,
-    "AWS::SNS::Topic": _topic,
+    "AWS::SNS::Topic": examining_alarms.topic,
+    "AWS::SNS::TopicPolicy": _policy,
     "AWS::SQS::Queue": _queue,
     "AWS::SQS::QueuePolicy": _policy,
 }

@@ -1,6 +1,11 @@
 """What `weaudit doctor` can find wrong: every code, how bad it is, and what it means (docs/doctor.md)."""
 
+import json
+import shlex
 from dataclasses import dataclass
+from typing import Any
+
+from weaudit.deploy.resolved_templates import UNKNOWN
 
 ERROR, WARNING = "error", "warning"
 
@@ -58,13 +63,17 @@ CODES: dict[str, tuple[str, str]] = {
     "bucket-versioning": (ERROR, "A bucket does not keep versions: what is overwritten or deleted is gone."),
     "bucket-encryption": (ERROR, "A bucket does not encrypt as the template says."),
     "bucket-notification": (ERROR, "A bucket does not tell of its objects: they are neither logged nor processed."),
-    "policy-changed": (ERROR, "The policy of a bucket or queue is not the template's: it lets in more, or less."),
+    "policy-changed": (
+        ERROR,
+        "The policy of a bucket, queue or topic is not the template's: it lets in more, or less.",
+    ),
     "role-changed": (ERROR, "A function's role may do more, or less, than the template says."),
     "log-retention": (WARNING, "A log group keeps its lines for longer, or shorter, than the template says."),
     "log-key": (WARNING, "A log group is not encrypted with the key that the parameters name."),
     "rule-disabled": (ERROR, "A rule of EventBridge is off: images are not processed."),
     "key-unusable": (ERROR, "A key cannot be used: what it encrypts can be neither read nor written."),
     "alarm-off": (ERROR, "An alarm rings for nobody: its actions are off, or were taken away."),
+    "alarm-changed": (ERROR, "An alarm, or the filter of the log that it counts by, is not the template's."),
     "alarm-ringing": (ERROR, "An alarm is ringing."),
     "alarm-unheard": (WARNING, "Alarms go to a topic that nobody has subscribed to."),
     "subscription-waiting": (WARNING, "Somebody has not confirmed the subscription to the alarms yet."),
@@ -74,3 +83,8 @@ CODES: dict[str, tuple[str, str]] = {
     "clock": (WARNING, "This machine's clock is off: AWS refuses signatures at five minutes."),
 }
 """Every code: its severity and what it means."""
+
+
+def spelled(document: Any) -> str:
+    """Return a document as a word of the shell; what only AWS knows in it is an asterisk."""
+    return shlex.quote(json.dumps(document, separators=(",", ":")).replace(json.dumps(UNKNOWN)[1:-1], "*"))

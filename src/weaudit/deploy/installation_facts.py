@@ -146,7 +146,7 @@ def _resources(
 ) -> dict[str, dict[str, Any] | None]:
     wanted = [resource for resource in expected.values() if resource.kind in resource_facts.READERS]
     # boto3's clients may be shared by threads; making them may not.
-    services = {resource_facts.READERS[resource.kind][0] for resource in wanted}
+    services = {resource_facts.READERS[resource.kind][0] for resource in wanted} | {"cloudwatch"}
     clients = {service: installation.target.client(service) for service in sorted(services)}
     gone: object = object()
 
@@ -157,7 +157,10 @@ def _resources(
 
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="weaudit-doctor") as pool:
         answers = list(pool.map(read, wanted))
-    return {resource.logical: answer for resource, answer in zip(wanted, answers, strict=True) if answer is not gone}
+    found = {resource.logical: answer for resource, answer in zip(wanted, answers, strict=True) if answer is not gone}
+    alarms = [resource for resource in expected.values() if resource.kind == resource_facts.ALARM]
+    asked = _asked(unread, "alarms", lambda: resource_facts.alarms(clients["cloudwatch"], alarms), {})
+    return {**found, **asked}
 
 
 def _ages(installation: Installation, expected: dict[str, Expected]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """What a resource of the stack is now, kind by kind: the few settings that `weaudit doctor` judges, under our names."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from weaudit.deploy.resolved_templates import Expected
@@ -11,6 +11,11 @@ Reader = Callable[[Any, Expected], dict[str, Any]]
 _GONE = (
     "NoSuchBucket", "NoSuchEntity", "NonExistentQueue", "NotFound", "QueueDoesNotExist", "ResourceNotFound", "404",
 )  # fmt: skip
+_MISSING = {"Error": {"Code": "ResourceNotFound"}}
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
+_ALARMS = 100
+DEFINING = ("Threshold", "ComparisonOperator", "EvaluationPeriods", "DatapointsToAlarm", "TreatMissingData")
+"""What says when an alarm rings, of the properties that template and service call by the same name."""
 
 
 def read(reader: Reader, client: Any, resource: Expected) -> dict[str, Any] | None:
@@ -104,7 +109,7 @@ def _log_group(client: Any, resource: Expected) -> dict[str, Any]:
     pages = client.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=resource.physical)
     rows = [row for page in pages for row in page["logGroups"] if row["logGroupName"] == resource.physical]
     if not rows:
-        raise client.exceptions.ResourceNotFoundException({"Error": {"Code": "ResourceNotFound"}}, "DescribeLogGroups")
+        raise client.exceptions.ResourceNotFoundException(_MISSING, "DescribeLogGroups")
     return {"retention": rows[0].get("retentionInDays"), "key": rows[0].get("kmsKeyId", "")}
 
 
@@ -139,16 +144,23 @@ def _rule(client: Any, resource: Expected) -> dict[str, Any]:
     return {"state": client.describe_rule(Name=resource.physical.rpartition("|")[2])["State"]}
 
 
-def _alarm(client: Any, resource: Expected) -> dict[str, Any]:
-    rows = client.describe_alarms(AlarmNames=[resource.physical])["MetricAlarms"]
-    if not rows:
-        raise client.exceptions.ClientError({"Error": {"Code": "ResourceNotFound"}}, "DescribeAlarms")
-    [found] = rows
+def alarms(client: Any, resources: Sequence[Expected]) -> dict[str, dict[str, Any] | None]:
+    """Return what alarms are now, by their logical ids: many at a time, because CloudWatch takes few such calls."""
+    found = {}
+    for start in range(0, len(resources), _ALARMS):
+        names = [resource.physical for resource in resources[start : start + _ALARMS]]
+        pages = client.get_paginator("describe_alarms").paginate(AlarmNames=names, AlarmTypes=["MetricAlarm"])
+        found.update({row["AlarmName"]: _alarm(row) for page in pages for row in page["MetricAlarms"]})
+    return {resource.logical: found.get(resource.physical) for resource in resources}
+
+
+def _alarm(row: Any) -> dict[str, Any]:
     return {
-        "state": found.get("StateValue", ""),
-        "enabled": found.get("ActionsEnabled", True),
-        "actions": found.get("AlarmActions", []),
-        "description": found.get("AlarmDescription") or "",
+        "state": row.get("StateValue", ""),
+        "enabled": row.get("ActionsEnabled", True),
+        "actions": row.get("AlarmActions", []),
+        "description": row.get("AlarmDescription") or "",
+        "definition": {name: row[name] for name in DEFINING if name in row},
     }
 
 
@@ -164,8 +176,22 @@ def _key(client: Any, resource: Expected) -> dict[str, Any]:
     return {"state": client.describe_key(KeyId=resource.physical)["KeyMetadata"]["KeyState"]}
 
 
+def _topic_policy(client: Any, resource: Expected) -> dict[str, Any]:
+    found = client.get_topic_attributes(TopicArn=resource.properties["Topics"][0])["Attributes"].get("Policy")
+    return {"policy": json.loads(found) if found else None}
+
+
+def _metric_filter(client: Any, resource: Expected) -> dict[str, Any]:
+    group = resource.properties["LogGroupName"]
+    rows = client.describe_metric_filters(logGroupName=group, filterNamePrefix=resource.physical)["metricFilters"]
+    if resource.physical not in [row["filterName"] for row in rows]:
+        raise client.exceptions.ResourceNotFoundException(_MISSING, "DescribeMetricFilters")
+    [pattern] = [row["filterPattern"] for row in rows if row["filterName"] == resource.physical]
+    return {"pattern": pattern}
+
+
+ALARM = "AWS::CloudWatch::Alarm"
 READERS: dict[str, tuple[str, Reader]] = {
-    "AWS::CloudWatch::Alarm": ("cloudwatch", _alarm),
     "AWS::DynamoDB::Table": ("dynamodb", _table),
     "AWS::Events::Rule": ("events", _rule),
     "AWS::IAM::Role": ("iam", _role),
@@ -174,10 +200,12 @@ READERS: dict[str, tuple[str, Reader]] = {
     "AWS::Lambda::EventSourceMapping": ("lambda", _mapping),
     "AWS::Lambda::Function": ("lambda", _function),
     "AWS::Logs::LogGroup": ("logs", _log_group),
+    "AWS::Logs::MetricFilter": ("logs", _metric_filter),
     "AWS::S3::Bucket": ("s3", _bucket),
     "AWS::S3::BucketPolicy": ("s3", _bucket_policy),
     "AWS::SNS::Topic": ("sns", _topic),
+    "AWS::SNS::TopicPolicy": ("sns", _topic_policy),
     "AWS::SQS::Queue": ("sqs", _queue),
     "AWS::SQS::QueuePolicy": ("sqs", _queue_policy),
 }
-"""The boto3 client and the reader of each kind of resource that is judged."""
+"""The boto3 client and the reader of each kind of resource that is judged; alarms are read by ``alarms``."""
