@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import api_cost, batch_cost, cold_start, engine_rate, image_cost, invocation_cost, update_cost
+from bench import api_cost, batch_cost, cold_start, cost_model, engine_rate, image_cost, invocation_cost, update_cost
 from bench.reports import Report
 
 BENCHMARKS: dict[str, Callable[[bool], Report]] = {
     "api_cost": api_cost.run,
     "batch_cost": batch_cost.run,
     "cold_start": cold_start.run,
+    "cost_model": cost_model.run,
     "engine_rate": engine_rate.run,
     "invocation_cost": invocation_cost.run,
     "image_cost": image_cost.run,
