@@ -270,8 +270,9 @@ def test_errors_come_before_warnings() -> None:
 
 
 def test_what_the_engine_does_not_do_is_no_finding_there() -> None:
-    facts = now("Table", recovery=False)(now("Topic", confirmed=0)(healthy()))
-    assert len(examine(facts)) == 2
+    facts = now("Table", recovery=False, key="")(now("Topic", confirmed=0)(healthy()))
+    facts = now("Bucket", algorithm="AES256", key="")(facts)
+    assert len(examine(facts)) == 4
     assert examine(dataclasses.replace(facts, on_engine=True)) == []
 
 
