@@ -12,7 +12,12 @@ from typing import Any
 # A value a minute; None where there is none.
 Series = Sequence[float | None]
 
-_OPERATORS: dict[type, Any] = {ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Add: operator.add, ast.Gt: operator.gt}
+_OPERATORS: dict[type, Any] = {
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Add: operator.add,
+    ast.Gt: operator.gt,
+}
 _BREACHES = {"GreaterThanThreshold": operator.gt, "GreaterThanOrEqualToThreshold": operator.ge}
 
 

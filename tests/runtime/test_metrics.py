@@ -81,7 +81,12 @@ def test_an_image_measures_its_steps_and_is_counted_by_its_outcome(capsys: pytes
     bench.upload("a.png", PNG)
     entry = event.entry_point(handler(image_processor.handle, **bench.stores))
     queued = {"eventSource": "aws:sqs", "messageId": "m", "body": json.dumps(created("a.png", PNG, "1"))}
-    assert entry({"Records": [queued]}, CONTEXT)["images"][0]["ms"] == {"read": 0, "measure": 1, "render": 2, "write": 0}
+    assert entry({"Records": [queued]}, CONTEXT)["images"][0]["ms"] == {
+        "read": 0,
+        "measure": 1,
+        "render": 2,
+        "write": 0,
+    }
     assert measured(capsys) == {
         "quarantined": [0],
         "imageMs": [3],

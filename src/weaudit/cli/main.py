@@ -30,6 +30,7 @@ COMMAND_MODULES = (
     "images",
     "reprocessing",
     "quarantine",
+    "failed_events",
     "doctor",
     "tracing",
     "engine",

@@ -1,0 +1,74 @@
+"""`weaudit failed-events`: what was given up is listed with its function, tried again, and removed once it is taken."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import RunningEngine
+from tests.e2e.commands import client, run
+from tests.image_fakes import created
+from tests.notifications import object_record
+from weaudit.deploy.installation import Installation
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(autouse=True)
+def _commands_find_it(engine: RunningEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEAUDIT_STATE_DIR", str(engine.directory))
+
+
+def listed(*words: str) -> tuple[int, Any]:
+    code, text = run("failed-events", "--json", *words)
+    return code, json.loads(text)
+
+
+def test_what_was_given_up_is_listed_tried_again_and_removed_where_it_was_taken() -> None:
+    assert listed() == (0, {"events": [], "left": 0})
+    installation = Installation.find()
+    queue = {"QueueUrl": installation.outputs["FailedEventsQueueUrl"]}
+    bucket = installation.outputs["BucketName"]
+    given_up = {"Records": [object_record("given-up.txt")]}
+    image = created("given-up.png", b"", "1")
+    image["detail"]["bucket"]["name"] = bucket
+    lost = created("lost.png", b"", "1")
+    lost["detail"]["bucket"]["name"] = "no-such-bucket-anywhere"
+    wrapped = {"requestPayload": given_up, "responsePayload": {"errorMessage": "the table \x1b[31mis throttled"}}
+    for body in (wrapped, image, lost, ["nobody's"]):
+        client("sqs").send_message(**queue, MessageBody=json.dumps(body))
+    client("sqs").send_message(**queue, MessageBody="no JSON")
+
+    code, found = listed()
+    assert (code, found["left"]) == (1, 5)
+    functions = sorted((event["function"], event["error"].partition(":")[0]) for event in found["events"])
+    untold = "not told"
+    assert functions == [
+        ("?", untold),
+        ("?", untold),
+        ("image_processor", untold),
+        ("image_processor", untold),
+        ("s3_processor", "the table \x1b[31mis throttled"),
+    ]
+    code, text = run("failed-events")
+    assert code == 1
+    assert "\x1b[31m" not in text
+
+    code, found = listed("--retry")
+    assert (code, found["left"]) == (1, 3)
+    reasons = {event["function"]: event["why"] for event in found["events"] if "why" in event}
+    assert set(reasons) == {"image_processor", "?"}
+    rows = client("dynamodb").scan(TableName=installation.outputs["DynamoDBTableName"])["Items"]
+    assert "given-up.txt" in [row["objectKey"]["S"] for row in rows]
+    assert listed("--limit", "2")[1]["left"] == 2
+
+    # What nobody takes stays until somebody removes it; the engine keeps it hidden from no one else meanwhile.
+    client("sqs").purge_queue(**queue)
+    assert run("failed-events")[0] == 0
+
+
+def test_every_command_that_the_page_gives_exists() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+    assert "weaudit failed-events --retry" in page
+    assert run("failed-events", "--help")[0] == 0
