@@ -163,6 +163,7 @@ def test_a_second_stack_fits_beside_the_first(
         "LogRetentionDays": "7",
         "Retain": "false",
         "UpdatableTableArns": first,
+        "CreateKmsKey": "true",
     }
 
     def deploy(parameters: dict[str, str]) -> None:
@@ -190,7 +191,15 @@ def test_a_second_stack_fits_beside_the_first(
         f"/aws/lambda/{function.deployed_as('second-', 'test')}": 7 for function in FUNCTIONS
     }
 
-    dynamodb = engine.client("dynamodb")
+    # Its own key encrypts what holds data (the engine tells it of logs and queues), and outlives the stack.
+    dynamodb, kms = engine.client("dynamodb"), engine.client("kms")
+    key = kms.describe_key(KeyId="alias/second-weaudit-test-data")["KeyMetadata"]
+    assert {group["kmsKeyId"] for group in groups} == {key["Arn"]}
+    queue = engine.client("sqs").get_queue_attributes(
+        QueueUrl=names["FailedEventsQueueUrl"], AttributeNames=["KmsMasterKeyId"]
+    )
+    assert queue["Attributes"] == {"KmsMasterKeyId": key["Arn"]}
+
     engine.client("s3").put_object(Bucket=names["BucketName"], Key="second.txt", Body=b"x")
     [row] = eventually(lambda: dynamodb.scan(TableName=names["DynamoDBTableName"])["Items"])
     assert (row["objectKey"], row["functionName"]) == ({"S": "second.txt"}, {"S": "second-s3-processor-test"})
@@ -221,6 +230,7 @@ def test_a_second_stack_fits_beside_the_first(
     cloudformation.delete_stack(StackName=name)
     eventually(lambda: stack.describe(engine.target, name) is None)
     assert "second-Audit" not in dynamodb.list_tables()["TableNames"]
+    assert kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]["KeyState"] == "Enabled"
     assert "Audit" in dynamodb.list_tables()["TableNames"]
 
 
