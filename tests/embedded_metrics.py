@@ -9,35 +9,15 @@ import math
 import time
 from typing import Any
 
-_UNITS = [
-    "Seconds",
-    "Microseconds",
-    "Milliseconds",
+_SIZES = [f"{many}{what}" for what in ("bytes", "bits") for many in ("Kilo", "Mega", "Giga", "Tera")] + [
     "Bytes",
-    "Kilobytes",
-    "Megabytes",
-    "Gigabytes",
-    "Terabytes",
     "Bits",
-    "Kilobits",
-    "Megabits",
-    "Gigabits",
-    "Terabits",
-    "Percent",
-    "Count",
-    "Bytes/Second",
-    "Kilobytes/Second",
-    "Megabytes/Second",
-    "Gigabytes/Second",
-    "Terabytes/Second",
-    "Bits/Second",
-    "Kilobits/Second",
-    "Megabits/Second",
-    "Gigabits/Second",
-    "Terabits/Second",
-    "Count/Second",
-    "None",
 ]
+_UNITS = {
+    *("Seconds", "Microseconds", "Milliseconds", "Percent", "Count", "Count/Second", "None"),
+    *_SIZES,
+    *(f"{size}/Second" for size in _SIZES),
+}
 _DAY_MS = 86_400_000
 
 Found = dict[tuple[str, tuple[tuple[str, str], ...]], list[float]]

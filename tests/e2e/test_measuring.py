@@ -156,14 +156,10 @@ def test_a_subscription_carries_lines_whose_fields_opensearch_knows(
         names = outputs(engine)
         engine.client("dynamodb").put_item(TableName="Configuration", Item={"key": {"S": "carried"}})
         engine.client("s3").put_object(Bucket=names["BucketName"], Key="carried.txt", Body=b"x")
-        for alias in (
-            "TableUpdateAliasArn",
-            "ReadTrailAliasArn",
-            "ListObjectsAliasArn",
-            "ReadImagesAliasArn",
-            "HealthAliasArn",
-        ):
-            functions.invoke(FunctionName=names[alias], Payload=json.dumps({"requestContext": {}, "body": "{}"}))
+        for name in ("TableUpdate", "ReadTrail", "ListObjects", "ReadImages", "Health"):
+            functions.invoke(
+                FunctionName=names[f"{name}AliasArn"], Payload=json.dumps({"requestContext": {}, "body": "{}"})
+            )
         eventually(lambda: {event["group"] for event in carried()} >= set(groups))
     finally:
         for group in groups:

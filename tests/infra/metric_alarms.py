@@ -1,7 +1,7 @@
 """What CloudWatch makes of an alarm's definition and of metrics: whether it rings, minute by minute.
 
-As AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html has it (M of N datapoints, missing data), but for one thing: where
-data is missing CloudWatch may also look at older datapoints, as far back as it does not say. Here it does not.
+As AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html has it (M of N datapoints, missing data), but for one
+thing: where data is missing CloudWatch may also look at older datapoints, and does not say how far back.
 """
 
 import ast
@@ -15,7 +15,6 @@ Series = Sequence[float | None]
 _OPERATORS: dict[type, Any] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
-    ast.Add: operator.add,
     ast.Gt: operator.gt,
 }
 _BREACHES = {"GreaterThanThreshold": operator.gt, "GreaterThanOrEqualToThreshold": operator.ge}

@@ -1,4 +1,4 @@
-"""Every alarm: it is quiet in healthy times and in a blip, rings in an outage and ends with it; and can be acted upon."""
+"""Every alarm: quiet in healthy times and in a blip, ringing in an outage until it ends, and one can act upon it."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def around(healthy: float | None, bad: float, minutes: int) -> list[float | None
     return quiet((30, healthy), (minutes, bad), (30, healthy))
 
 
-# What each kind's metrics look like, a value a minute, in a healthy hour, in a blip, and in an outage of so many minutes.
+# What each kind's metrics look like, a value a minute: in a healthy hour, in a blip, and in an outage.
 Scenario = dict[str, Series]
 RATES: dict[str, tuple[Scenario, Scenario, Scenario]] = {
     kind: (
@@ -127,7 +127,7 @@ def test_one_quarantined_record_rings_for_an_hour() -> None:
 
 
 def test_a_rate_is_of_calls_and_no_calls_are_no_failures() -> None:
-    recorded = {"Errors": [0, 1, 5, 0, None], "Invocations": [10, 100, 100, 0, 10]}
+    recorded: Scenario = {"Errors": [0, 1, 5, 0, None], "Invocations": [10, 100, 100, 0, 10]}
     assert datapoints(ALARMS["audit_producer-errors"], recorded) == [0, 1, 5, 0, None]
 
 
@@ -339,37 +339,16 @@ def test_grafanas_two_alert_rules_ask_for_what_the_templates_alarms_ask_for() ->
     }
 
 
+LANGUAGE = "fields filter sort desc asc limit stats by as why or in like count avg sum max pct bin ispresent coalesce"
+
+
 def test_saved_queries_ask_log_groups_of_the_stack_for_fields_that_lines_have() -> None:
     queries = [row["Properties"] for row in RESOURCES.values() if row["Type"] == "AWS::Logs::QueryDefinition"]
     assert len(queries) == 6
     mapping = json.loads((ROOT / "infra" / "opensearch" / "index-template.json").read_text(encoding="utf-8"))
     access = set(re.findall(r'"(\w+)":"\$context', RESOURCES["ApiStage"]["Properties"]["AccessLogSettings"]["Format"]))
     known = set(mapping["template"]["mappings"]["properties"]) | access
-    words = set(
-        [
-            "fields",
-            "filter",
-            "sort",
-            "desc",
-            "asc",
-            "limit",
-            "stats",
-            "by",
-            "as",
-            "why",
-            "or",
-            "in",
-            "like",
-            "count",
-            "avg",
-            "sum",
-            "max",
-            "pct",
-            "bin",
-            "ispresent",
-            "coalesce",
-        ]
-    )
+    words = set(re.findall(r"\w+", LANGUAGE))
     for query in queries:
         assert all(RESOURCES[row["Ref"]]["Type"] == "AWS::Logs::LogGroup" for row in query["LogGroupNames"])
         lines = [line for line in query["QueryString"].splitlines() if not line.startswith("#")]

@@ -141,7 +141,7 @@ def test_a_line_with_every_metric_is_valid(capsys: pytest.CaptureFixture[str]) -
         {"CloudWatchMetrics": []},
         {"Timestamp": 1},
         {"Timestamp": "1"},
-        {"CloudWatchMetrics": [{"Namespace": "AWS/Lambda", "Dimensions": [[]], "Metrics": [{"Name": "n", "Unit": "None"}]}]},
+        {"CloudWatchMetrics": [{"Namespace": "AWS/X", "Dimensions": [[]], "Metrics": [{"Name": "n", "Unit": "None"}]}]},
         {"CloudWatchMetrics": [{"Namespace": "N", "Dimensions": [["n"]], "Metrics": [{"Name": "n", "Unit": "None"}]}]},
         {"CloudWatchMetrics": [{"Namespace": "N", "Dimensions": [[]], "Metrics": [{"Name": "n", "Unit": "ms"}]}]},
         {"CloudWatchMetrics": [{"Namespace": "N", "Dimensions": [[]], "Metrics": [{"Name": "t", "Unit": "None"}]}]},

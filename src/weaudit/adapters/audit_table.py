@@ -33,7 +33,7 @@ class AuditTable:
         """Write all records, in as few parallel calls as fit; return the ids that the table can never hold, and why.
 
         Twins are written once. A record that the table refuses as it stands is written with its large values moved to
-        the evidence bucket: ``spilled`` is how many values that were. Raises StoreError where a later try may do better.
+        the evidence bucket; ``spilled`` is how many values. Raises StoreError where a later try may do better.
         """
         self.spilled = 0
         return {record["id"]["S"]: error for record, error in self._writes.put(records, self._smaller)}

@@ -68,9 +68,7 @@ class FailedEvents:
 
 
 def failed_events(
-    retry: Annotated[
-        bool, typer.Option("--retry", help="Hand each to its function again, and remove it then.")
-    ] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Hand each to its function again.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -87,12 +85,10 @@ def failed_events(
         if why or not retry:
             events.give_back(event)
         if retry:
-            output.note(
-                f"{number} of {len(taken)}: {event['id']} {output.safe('failed again: ' + why) if why else 'is handled'}"
-            )
-        shown.append(
-            {key: event[key] for key in ("id", "function", "error", "sent_at")} | ({"why": why} if why else {})
-        )
+            said = output.safe(f"failed again: {why}") if why else "is handled"
+            output.note(f"{number} of {len(taken)}: {event['id']} {said}")
+        row = {key: event[key] for key in ("id", "function", "error", "sent_at")}
+        shown.append({**row, "why": why} if why else row)
     if as_json:
         output.print_json({"events": shown, "left": left})
     elif not shown:
@@ -113,8 +109,8 @@ def failed_events(
 def _read(message: dict[str, Any]) -> dict[str, Any]:
     """Return whose event a message holds, and the last error where Lambda tells it.
 
-    Lambda's failure destination wraps the event, with the answer of the last try (Lambda/latest/dg/invocation-async.html);
-    what came by the queue of images is the event of EventBridge itself.
+    Lambda's failure destination wraps the event, with the answer of the last try; what came by the queue of images is
+    the event of EventBridge itself. Source: lambda/latest/dg/invocation-async-retain-records.html.
     """
     from weaudit.domain.auditing import iso_time
 
