@@ -89,7 +89,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     terminalreporter.section("leaks")
     terminalreporter.line(
-        f"{scan.lines} lines of {scan.files} files of the engines and of stderr: {len(scan.found)} leak(s)"
+        f"{scan.lines} lines of {scan.files} files of the engines and of stderr: {len(set(scan.found))} leak(s)"
     )
     for line in sorted(set(scan.found)):
         terminalreporter.line(f"LEAK {line}", red=True)
