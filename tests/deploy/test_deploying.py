@@ -343,7 +343,7 @@ def test_replacements_and_removals_are_shown_in_words(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.deploy.test_releases import RELEASE
-    from weaudit.cli import output, shipping
+    from weaudit.cli import change_tables, output
 
     changes = (
         change_sets.Change("Modify", "Audit", "AWS::DynamoDB::Table", "True", "Audit", ("Properties",)),
@@ -356,7 +356,7 @@ def test_replacements_and_removals_are_shown_in_words(
     output.reset()
     changing = change_sets.ChangeSet("id", "weaudit-dev", changes, creates=False)
     log = ReleaseLog(ArtifactBucket("b", "0", "aws", None), "weaudit-dev")
-    shipping._show(Plan(RELEASE, changing, None, log))
+    change_tables.show(Plan(RELEASE, changing, None, log))
     shown = capsys.readouterr().err
     for words in (
         "would change 4 resource(s)", "replaced", "deleted", "stays, outside of the stack", "replaced, it may be",
