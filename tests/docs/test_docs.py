@@ -126,9 +126,9 @@ def test_every_page_that_the_sources_name_exists() -> None:
 
 
 def test_every_target_that_a_page_names_is_in_the_makefile() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     shown = "".join(block for page in PAGES for block in re.findall(r"`+[^`]+`+", page.read_text(encoding="utf-8")))
-    named = {name for words in re.findall(r"^(?:`|\$ )?make ([a-z ]+)", shown, re.MULTILINE) for name in words.split()}
+    named = {name for words in re.findall(r"^(?:`|\$ )?make ([a-z -]+)", shown, re.MULTILINE) for name in words.split()}
     assert {"demo", "test"} <= named
     assert named <= targets
 
