@@ -24,7 +24,7 @@ TASKS = {"jpeg to jpeg": ("jpeg", "jpeg"), "jpeg to webp": ("jpeg", "webp"), "pn
 
 def run(quick: bool = False) -> Report:
     """Run every variant on every task in turn, several times over."""
-    rounds, calls = (1, 2) if quick else (5, 15)
+    rounds, calls = (1, 2) if quick else (3, 8)
     size = (1200, 900) if quick else (4000, 3000)
     before = load()
     sharp = _sharp_folder()
@@ -82,6 +82,7 @@ def _variants(source: Path, target: str, calls: int, sharp: Path | None) -> dict
     arguments = [str(source), target, str(calls)]
     worker = [sys.executable, str(_HERE / "image_worker.py")]
     variants = {"ours": [*worker, "ours", *arguments], "plain Pillow": [*worker, "pillow", *arguments]}
+    variants["Pillow, thumbnail()"] = [*worker, "thumbnail", *arguments]
     if sharp is not None:
         variants["sharp"] = ["node", str(_HERE / "image_sharp.js"), str(sharp / "node_modules" / "sharp"), *arguments]
     return variants

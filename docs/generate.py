@@ -14,20 +14,23 @@ from samtranslator.yaml_helper import yaml_parse
 
 from weaudit import errors
 from weaudit.cli import main, output
+from weaudit.domain.image_filters import FILTERS, Parameter
 from weaudit.functions import FUNCTIONS, Function
 
 ROOT = Path(__file__).resolve().parents[1]
 _NOTICE = "<!-- Written by `make docs`; changes here are lost. -->\n\n"
 _TYPES = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH"}
+_FILTERS = re.compile(r"(<!-- filters -->\n).*?(<!-- /filters -->)", re.DOTALL)
 _PARAMETERS = re.compile(r"(<!-- parameters -->\n).*?(<!-- /parameters -->)", re.DOTALL)
 _MAP = re.compile(r"(<!-- functions -->\n).*?(<!-- /functions -->)", re.DOTALL)
 
 
 def pages() -> dict[Path, str]:
     """Return the text of every generated page, by its path."""
-    readme = ROOT / "README.md"
+    readme, images = ROOT / "README.md", ROOT / "docs" / "images.md"
     deploying = ROOT / "docs" / "deploying.md"
     found = {
+        images: _FILTERS.sub(lambda match: match[1] + _filters() + match[2], images.read_text(encoding="utf-8")),
         ROOT / "docs" / "functions.md": _NOTICE + _functions(),
         ROOT / "docs" / "cli.md": _NOTICE + _commands(),
         ROOT / "docs" / "errors.md": _NOTICE + _errors(),
@@ -45,6 +48,18 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     escaped = ((cell.replace("|", "\\|") for cell in line) for line in lines)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in escaped)
+
+
+def _filters() -> str:
+    rows = []
+    for name, parameters in FILTERS.items():
+        takes = "; ".join(f"`{each}`: {found.meaning}; {_range(found)}" for each, found in parameters.items())
+        rows.append((f"`{name}`", takes or "none"))
+    return _table(("filter", "parameters"), rows)
+
+
+def _range(parameter: Parameter) -> str:
+    return parameter.takes() + ("" if parameter.default is None else f", default {parameter.default:g}")
 
 
 # ---- parameters

@@ -66,6 +66,6 @@ class Api:
         document = json.loads(answer["body"])
         assert list(document) == ["success", "error", "message", "details", "timestamp"]
         assert document["success"] is False
-        assert document["details"]["request_id"] == REQUEST_ID
+        assert answer["headers"]["x-request-id"] == REQUEST_ID
         assert answer["headers"]["cache-control"] == "no-store"
         return answer["statusCode"], document

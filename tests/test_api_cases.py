@@ -1,6 +1,7 @@
 """Every case of a reading function is a test: a request, what the stores say, what they are asked, what is answered.
 
-``make cases`` writes the two outcomes anew from what the code does; read the difference before committing it.
+With WEAUDIT_WRITE_CASES=1 set it writes the two outcomes anew from what the code does; read the difference before
+committing it.
 """
 
 import json

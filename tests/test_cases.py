@@ -1,6 +1,7 @@
 """Every file in tests/cases/<function> is a test: an event in, what is decided, and the records that come out.
 
-``make cases`` writes the two outcomes anew from what the code does; read the difference before committing it.
+With WEAUDIT_WRITE_CASES=1 set it writes the two outcomes anew from what the code does; read the difference before
+committing it.
 """
 
 import json

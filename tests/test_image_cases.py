@@ -1,7 +1,8 @@
 """Every file in tests/cases/image_processor is a test: events, what the stores hold, what is said and what is kept.
 
 A stand-in makes the pixels, so that a case shows decisions only; tests/imaging and tests/e2e work on real ones.
-``make cases`` writes the two outcomes anew from what the code does; read the difference before committing it.
+With WEAUDIT_WRITE_CASES=1 set it writes the two outcomes anew from what the code does; read the difference before
+committing it.
 """
 
 import json

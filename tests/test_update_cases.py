@@ -1,6 +1,7 @@
 """Every file in tests/cases/table_update is a test: a request, what the store says, what is decided, what is answered.
 
-``make cases`` writes the two outcomes anew from what the code does; read the difference before committing it.
+With WEAUDIT_WRITE_CASES=1 set it writes the two outcomes anew from what the code does; read the difference before
+committing it.
 """
 
 import json

@@ -15,7 +15,7 @@
     │   ├── StoreRefusedError         refused as it stands: permissions, missing table or bucket
     │   ├── ConditionNotMetError      a write's own condition did not hold; nothing was written
     │   └── RecordRejectedError       this very record can never be stored: too large, invalid
-    ├── PipelineRefusedError      the item IMAGE_PIPELINE is no image pipeline: the text names the place and what would do
+    ├── PipelineRefusedError      the item IMAGE_PIPELINE is no image pipeline: the text names the place
     ├── ImageRejectedError        an object can never be processed as an image: code and reason stand in its row
     ├── EngineError               the embedded engine does not run, start or stop as asked
     └── DeployError               a package or a stack could not be built, deployed or removed

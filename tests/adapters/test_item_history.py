@@ -13,6 +13,7 @@ from tests.adapters.test_audit_history import Trail, no_object
 from tests.trails import changed
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.adapters.item_history import ItemHistory
+from weaudit.domain import spilling
 from weaudit.domain.auditing import decide, iso_time
 from weaudit.domain.histories import changes
 from weaudit.domain.images import image_hash
@@ -262,6 +263,26 @@ def test_a_time_is_found_however_sequence_numbers_lie(spread: str) -> None:
         assert value(state) == str(point)
     # What halving costs depends on how the numbers lie, and never on how many changes there are.
     assert index.requests / 20 < 150
+
+
+def test_a_value_that_was_too_large_is_read_from_where_it_is() -> None:
+    told = counted(3, at_ms=START_MS)
+    records = [record for one in told for record in decide(one)]
+    moved = [spilling.spill(record, "evidence") for record in records]
+    kept = {("evidence", one.key): one.body for one in moved if one is not None}
+    asked = []
+
+    def fetch(bucket: str, key: str) -> bytes | None:
+        asked.append(key)
+        return kept.get((bucket, key))
+
+    history = AuditHistory(Index([one.record for one in moved if one is not None]).query, "Audit", fetch)
+    assert value(history.as_of(TABLE, "k", sequence=told[2].sequence)) == "2"
+    # The newest value of v, and the item as it was created; not what came between.
+    assert len(asked) == 2
+    kept.clear()
+    state = history.as_of(TABLE, "k", sequence=told[2].sequence)
+    assert {problem.code for problem in state.problems} == {"ValueLost"}
 
 
 def test_orders_that_someone_wrote_by_hand_do_not_make_it_endless() -> None:

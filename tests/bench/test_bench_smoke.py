@@ -11,7 +11,7 @@ from bench.reports import Ratio, Report
 from bench.stream_events import modify_event
 
 from bench import __main__ as bench
-from bench import batch_handlers
+from bench import batch_handlers, image_cost
 from weaudit.domain import auditing
 from weaudit.domain.routes import BY_KEY
 from weaudit.events import dynamodb_stream
@@ -91,3 +91,12 @@ def test_a_missed_gate_fails_a_full_run_and_a_missed_aim_does_not(monkeypatch: p
         monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)
         monkeypatch.setattr(Path, "write_text", lambda *_: 0)
         assert bench.main(["it"] + ["--quick"] * quick) == code
+
+
+def test_image_cost_measures_every_variant_doing_the_same_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without node: what npm would install is no part of a test.
+    monkeypatch.setattr(image_cost, "_sharp_folder", lambda: None)
+    found = run("image_cost", tmp_path)
+    variants = ("ours", "plain Pillow", "Pillow, thumbnail()")
+    assert found["results"].keys() == {f"{task}: {variant}" for task in image_cost.TASKS for variant in variants}
+    assert [ratio["name"] for ratio in found["ratios"]] == ["jpeg to jpeg: faster than plain Pillow"]

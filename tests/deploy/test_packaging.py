@@ -153,26 +153,23 @@ def test_a_source_that_compiles_is_refused(tmp_path: Path, monkeypatch: pytest.M
         packaging.build(function, tmp_path / "out", "x86_64")
 
 
-def test_libvips_is_in_the_zip_for_each_architecture(tmp_path: Path) -> None:
+def test_libvips_is_in_the_zip_for_another_architecture(tmp_path: Path) -> None:
     pins = ("pyvips==3.2.0", "pyvips-binary==8.18.7", "cffi==2.1.1")
-    function = dataclasses.replace(FUNCTIONS[0], requirements=pins)
-    sizes = {}
-    for architecture, machine in (("x86_64", 62), ("arm64", 183)):
-        try:
-            built = packaging.build(function, tmp_path / architecture, architecture)
-        except DeployError as error:
-            if "connection" not in str(error).lower() and "no matching distribution" not in str(error).lower():
-                raise
-            pytest.skip(f"NOT TESTED: the wheels of libvips, for no package index is in reach: {error}"[:200])
-        with zipfile.ZipFile(built.path) as archive:
-            names = set(archive.namelist())
-            assert {"pyvips/__init__.py", "cffi/__init__.py"} <= names
-            assert b'"3.2.0"' in archive.read("pyvips/version.py")
-            [library] = [name for name in names if name.endswith("/_libvips.abi3.so") or name == "_libvips.abi3.so"]
-            # ELF: the machine that a library is for. https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
-            assert int.from_bytes(archive.read(library)[18:20], "little") == machine
-        sizes[architecture] = built.bytes
-    assert all(size < 50_000_000 for size in sizes.values()), sizes  # Lambda's limit of a direct upload
+    try:
+        built = packaging.build(dataclasses.replace(FUNCTIONS[0], requirements=pins), tmp_path, "arm64")
+    except DeployError as error:
+        if "connection" not in str(error).lower() and "no matching distribution" not in str(error).lower():
+            raise
+        pytest.skip(f"NOT TESTED: the wheels of libvips, for no package index is in reach: {error}"[:200])
+    with zipfile.ZipFile(built.path) as archive:
+        names = set(archive.namelist())
+        assert {"pyvips/__init__.py", "cffi/__init__.py"} <= names
+        assert b'"3.2.0"' in archive.read("pyvips/version.py")
+        [library] = [name for name in names if Path(name).name == "_libvips.abi3.so"]
+        # ELF: the machine that a library is for; 183 is AArch64.
+        # https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+        assert int.from_bytes(archive.read(library)[18:20], "little") == 183
+    assert built.bytes < 50_000_000  # Lambda's limit of a direct upload
 
 
 def test_a_wheel_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

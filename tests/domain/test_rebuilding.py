@@ -187,6 +187,13 @@ def test_an_item_older_than_its_trail_is_whole_once_it_was_deleted_or_can_be_rea
         assert not told(found, place, live=lambda: {**live, "v": number(8)}).complete
 
 
+def test_an_altered_value_on_the_way_back_from_a_deletion_is_not_believed() -> None:
+    records = Life([{**KEY, **image} for image in V[:3] if image] + [None]).records
+    records[1]["oldValue"] = number(7)
+    state = told(list(changes(records)), 0)
+    assert codes(state) == ["AuditingBeganLater"]
+
+
 def test_a_gap_leaves_in_doubt_what_was_told_before_it() -> None:
     found = life(
         None, {"a": number(1), "b": number(1)}, {"a": number(2), "b": number(2)}, {"a": number(3), "b": number(2)}

@@ -126,7 +126,7 @@ def test_an_updates_caller_is_the_identity_that_signed(api: Api) -> None:
 def test_an_error_leads_to_the_line_of_the_log(api: Api) -> None:
     answer = Caller(api.url, api.role("lost", api.policy())).ask("GET", "/v1/health", {"wrong": "1"})
     assert answer.status == 400
-    request_id = answer.document["details"]["request_id"]
+    request_id = answer.headers["x-request-id"]
     group = "/aws/lambda/weaudit-api-health"
 
     def lines() -> list[Any]:

@@ -68,7 +68,8 @@ def test_verify_names_each_planted_fault_and_nothing_else() -> None:
     added = records_of("added")[2]
     table.put_item(TableName="Audit", Item={**added, "id": {"S": "00000000-0000-4000-8000-000000000000"}})
     functions = client("lambda")
-    (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
+    stream = table.describe_table(TableName="Configuration")["Table"]["LatestStreamArn"]
+    (mapping,) = functions.list_event_source_mappings(EventSourceArn=stream)["EventSourceMappings"]
     functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
     put("behind", 5)
     put("unheard", 1)

@@ -251,7 +251,7 @@ def test_the_work_ends_before_lambda_ends_the_function() -> None:
     bench.upload("a.png", PNG)
     event = created("a.png", PNG, sequencer(1))
     hurried = Invocation("f", "r", lambda: 45_000)
-    image_processor.handle(event, hurried, **bench.stores)  # type: ignore[arg-type]
+    image_processor.handle(event, hurried, **bench.stores)
     bench.deliver(created("a.png", PNG, sequencer(2)))
     assert seen == [15.0, working.Limits().wall_seconds]
 

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.api_events import Api, first, second
+from tests.api_events import REQUEST_ID, Api, first, second
 from tests.strategies import change
 from tests.trails import changed, make_audit_table, write
 from weaudit.adapters.audit_history import AuditHistory
@@ -32,6 +32,7 @@ class Stores:
     def __init__(self) -> None:
         self.client = boto3.client("dynamodb", "eu-west-1", aws_access_key_id="a", aws_secret_access_key="s")
         make_audit_table(self.client)
+        self.asked: list[dict[str, Any]] = []
         self.entries: dict[str, Any] = {}
         self.objects: dict[str, bytes] = {}
         self.fault: Exception | None = None
@@ -42,6 +43,7 @@ class Stores:
     def query(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.fault:
             raise self.fault
+        self.asked.append(request)
         found: dict[str, Any] = wire(self.client.query(**unwire(request)))
         return found
 
@@ -85,6 +87,14 @@ def test_a_history_comes_page_by_page_each_change_once(stores: Stores, order: st
     assert told == sorted(set(told), reverse=order == "desc")
     assert len(told) == 23
     assert {one["itemKey"] for one in itertools.chain(*found)} == {key}
+
+
+def test_a_page_of_a_history_is_one_read(stores: Stores) -> None:
+    stores.write(*counting("k", 40))
+    for order in ("asc", "desc"):
+        stores.asked.clear()
+        stores.api.answer(second(f"GET {HISTORY}", TABLE, key="k", limit="10", order=order))
+        assert [request["Limit"] for request in stores.asked] == [12]
 
 
 def test_a_last_page_that_is_full_has_no_cursor(stores: Stores) -> None:
@@ -287,7 +297,7 @@ def test_a_failing_store_is_told_to_the_log_alone(
     assert (status, document["error"]) == (500, "DatabaseError")
     assert document["message"] == "The request could not be answered"
     failed, answered = map(json.loads, capsys.readouterr().out.splitlines())
-    assert failed["requestId"] == answered["requestId"] == document["details"]["request_id"]
+    assert failed["requestId"] == answered["requestId"] == REQUEST_ID
     assert (failed["level"], answered["status"], answered["apiRequestId"]) == ("ERROR", 500, "gateway-1")
     assert failed["why"].startswith(type(fault).__name__ if isinstance(fault, KeyError) else str(fault))
 

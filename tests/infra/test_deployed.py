@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests import image_fakes
 from tests.conftest import RunningEngine
+from tests.e2e.pictures import drawn
 from weaudit.deploy import packaging, stack
 from weaudit.deploy.targets import Target
 from weaudit.functions import FUNCTIONS
@@ -97,6 +99,24 @@ def test_s3_processor_is_as_the_template_says(engine: RunningEngine) -> None:
     sqs = engine.client("sqs")
     queue = sqs.get_queue_attributes(QueueUrl=names["FailedEventsQueueUrl"], AttributeNames=["All"])["Attributes"]
     assert (queue["MessageRetentionPeriod"], queue["SqsManagedSseEnabled"]) == ("1209600", "true")
+
+
+def test_image_processor_is_as_the_template_says(engine: RunningEngine) -> None:
+    names = outputs(engine.client, "weaudit-dev")
+    account = engine.client("sts").get_caller_identity()["Account"]
+    assert names["ImagesTableName"] == "Images"
+    assert names["RenditionsBucketName"] == f"weaudit-renditions-dev-{account}"
+    assert names["ImageProcessorFunctionName"] == "image_processor"
+    functions = engine.client("lambda")
+    found = functions.get_function_configuration(FunctionName=names["ImageProcessorAliasArn"])
+    assert (found["Runtime"], found["MemorySize"], found["Timeout"]) == ("python3.13", 2048, 90)
+    assert found["Environment"]["Variables"]["IMAGE_MAX_PIXELS"] == "100000000"
+    mappings = functions.list_event_source_mappings()["EventSourceMappings"]
+    [mapping] = [one for one in mappings if one["FunctionArn"] == names["ImageProcessorAliasArn"]]
+    assert mapping["EventSourceArn"].endswith(":weaudit-images-dev")
+    assert (mapping["BatchSize"], mapping["ScalingConfig"]) == (1, {"MaximumConcurrency": 2})
+    audited = [one["EventSourceArn"] for one in mappings if one["FunctionArn"] == names["AuditProducerAliasArn"]]
+    assert {names["ImagesStreamArn"], names["ConfigurationStreamArn"]} <= set(audited)
 
 
 def test_the_event_source_is_as_the_template_says(engine: RunningEngine) -> None:
@@ -204,6 +224,35 @@ def test_a_second_stack_fits_beside_the_first(
     assert "Audit" in dynamodb.list_tables()["TableNames"]
 
 
+def images_are_processed_by_the_roles_permissions(
+    client: Callable[[str], Any], names: dict[str, str], eventually: Callable[..., Any]
+) -> None:
+    dynamodb = client("dynamodb")
+
+    def row(key: str) -> Any:
+        return dynamodb.get_item(TableName=names["ImagesTableName"], Key={"imageKey": {"S": key}}).get("Item")
+
+    def outcome(event: Any) -> str:
+        answer = client("lambda").invoke(FunctionName=names["ImageProcessorAliasArn"], Payload=json.dumps(event))
+        said = answer["Payload"].read()
+        assert "FunctionError" not in answer, said
+        return str(json.loads(said)["images"][0]["outcome"])
+
+    # By the queue: the pipeline is read, kept as the last good one, its renditions are put, the row is audited.
+    pipeline = {"key": {"S": "IMAGE_PIPELINE"}, "renditions": {"L": [{"M": {"name": {"S": "r"}, "width": {"N": "8"}}}]}}
+    dynamodb.put_item(TableName=names["ConfigurationTableName"], Item=pipeline)
+    client("s3").put_object(Bucket=names["BucketName"], Key="one.png", Body=drawn(["png"])[0])
+    assert eventually(lambda: row("one.png"))["status"] == {"S": "processed"}
+    kept = client("s3").list_objects_v2(Bucket=names["RenditionsBucketName"])["Contents"]
+    assert "pipelines/last-good.json" in [found["Key"] for found in kept]
+    eventually(lambda: {"S": "Images"} in [one["tableName"] for one in dynamodb.scan(TableName="Audit")["Items"]])
+    # What is gone is told from what is forbidden; what is no event is quarantined.
+    wish = image_fakes.wish("missing.png", "any")
+    wish["detail"]["bucket"]["name"] = names["BucketName"]
+    assert outcome(wish) == "superseded"
+    assert outcome({"detail": "none"}) == "quarantined"
+
+
 def test_the_roles_permissions_are_enough(tmp_path: Path, eventually: Callable[..., Any]) -> None:
     started = engines.up(port=process.free_port(), state_dir=tmp_path / "engine", auth=True)
     try:
@@ -240,6 +289,8 @@ def test_the_roles_permissions_are_enough(tmp_path: Path, eventually: Callable[.
             Bucket=names["EvidenceBucketName"], Prefix="quarantine/s3_processor/"
         )["Contents"]  # fmt: skip
         assert kept["Size"] > 0
+
+        images_are_processed_by_the_roles_permissions(client, names, eventually)
     finally:
         engines.down(state_dir=started.directory, force=True)
     assert not started.alive

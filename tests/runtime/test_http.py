@@ -36,7 +36,8 @@ def test_a_request_of_api_gateway_gets_status_and_headers(capsys: pytest.Capture
     answer = http.entry_point(Handler())({"requestContext": {}, "body": "{}"}, context)
     assert answer["statusCode"] == 404
     assert answer["headers"]["content-type"] == "application/json"
-    assert json.loads(answer["body"]) == {**DOCUMENT, "details": {"request_id": "r-1"}}
+    assert json.loads(answer["body"]) == DOCUMENT
+    assert answer["headers"]["x-request-id"] == "r-1"
     [line] = map(json.loads, capsys.readouterr().out.splitlines())
     assert (line["requestId"], line["status"], line["error"]) == ("r-1", 404, "RecordNotFoundError")
 
@@ -98,7 +99,8 @@ def test_what_is_raised_is_answered_in_one_shape(
     answer = http.entry_point(Giving(raised))(EVENT, CONTEXT)
     document = json.loads(answer["body"])
     assert list(document) == ["success", "error", "message", "details", "timestamp"]
-    assert (answer["statusCode"], document["error"], document["details"]["request_id"]) == (status, error, "r-1")
+    assert (answer["statusCode"], document["error"]) == (status, error)
+    assert answer["headers"]["x-request-id"] == "r-1"
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["level"] for line in lines] == (["ERROR", "INFO"] if status == 500 else ["INFO"])
     assert all((line["requestId"], line["apiRequestId"]) == ("r-1", "gateway-1") for line in lines)

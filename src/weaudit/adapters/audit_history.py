@@ -65,10 +65,12 @@ class AuditHistory:
         until: str | None = None,
         newest_first: bool = False,
         beyond_order: str = "",
+        page: int | None = None,
     ) -> Iterator[AuditedChange]:
         """Yield an item's changes in the order of the stream, lazily; an item nobody audited has none.
 
-        ``beyond_order`` begins behind the change with that ``order``. Raises what ``query`` raises.
+        ``beyond_order`` begins behind the change with that ``order``. ``page`` is how many records to read at a time,
+        for who will not read on. Raises what ``query`` raises.
         """
         request: dict[str, Any] = {
             "TableName": self._audit_table,
@@ -85,6 +87,8 @@ class AuditHistory:
         if near is not None:
             request["FilterExpression"] = f"modificationTime {'<=' if newest_first else '>='} :near"
             request["ExpressionAttributeValues"][":near"] = {"S": near}
+        if page is not None:
+            request["Limit"] = page
         for change in changes(self._records(request)):
             if beyond is not None and (change.at < beyond if newest_first else change.at > beyond):
                 if abs(_time(change.at) - _time(beyond)) > _SLACK:
@@ -216,7 +220,7 @@ class AuditHistory:
         ]
 
     def _records(self, request: dict[str, Any]) -> Iterator[Item]:
-        answer = self._query({**request, "Limit": _FIRST_PAGE})
+        answer = self._query({"Limit": _FIRST_PAGE, **request})
         yield from answer["Items"]
         while answer.get("LastEvaluatedKey"):
             answer = self._query({**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]})

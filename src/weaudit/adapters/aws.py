@@ -106,25 +106,6 @@ class S3:
         return self._connection.link(endpoints.object_address(self._connection.endpoint, bucket, key), seconds)
 
 
-class Listing:
-    """A page of a bucket's objects.
-
-    ``objects`` are ``{"Key", "LastModified", "ETag", "Size", "StorageClass"}``, all texts; ``groups`` the starts that
-    several keys share.
-    """
-
-    __slots__ = ("groups", "objects", "truncated")
-
-    def __init__(self, text: str) -> None:
-        decoded = unquote_plus if _element(text, "EncodingType") == "url" else str
-        fields = ("Key", "LastModified", "ETag", "Size", "StorageClass")
-        self.objects = [{name: _element(part, name) for name in fields} for part in _elements(text, "Contents")]
-        for found in self.objects:
-            found["Key"] = decoded(found["Key"])
-        self.groups = [decoded(_element(part, "Prefix")) for part in _elements(text, "CommonPrefixes")]
-        self.truncated = _element(text, "IsTruncated") == "true"
-
-
 def _explain_json(answer: Answer) -> tuple[str, str]:
     checksum = answer.headers.get("x-amz-crc32")
     if checksum and str(zlib.crc32(answer.body)) != checksum.strip():
@@ -168,3 +149,22 @@ def _element(text: str, name: str) -> str:
     for entity, character in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&")):
         found = found.replace(entity, character)
     return found
+
+
+class Listing:
+    """A page of a bucket's objects.
+
+    ``objects`` are ``{"Key", "LastModified", "ETag", "Size", "StorageClass"}``, all texts; ``groups`` the starts that
+    several keys share.
+    """
+
+    __slots__ = ("groups", "objects", "truncated")
+
+    def __init__(self, text: str) -> None:
+        decoded = unquote_plus if _element(text, "EncodingType") == "url" else str
+        fields = ("Key", "LastModified", "ETag", "Size", "StorageClass")
+        self.objects = [{name: _element(part, name) for name in fields} for part in _elements(text, "Contents")]
+        for found in self.objects:
+            found["Key"] = decoded(found["Key"])
+        self.groups = [decoded(_element(part, "Prefix")) for part in _elements(text, "CommonPrefixes")]
+        self.truncated = _element(text, "IsTruncated") == "true"

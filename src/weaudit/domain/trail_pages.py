@@ -35,6 +35,20 @@ class HistoryPlan:
         self.limit = api_queries.limit(asked)
         (self.beyond_order,) = paging.place_of(asked, 1) or ("",)
 
+    @property
+    def records_a_read(self) -> int | None:
+        """How many records to read at a time, where each change of a page has one; None where some are passed over.
+
+        One change more tells that there is another page, and one record more that this change is whole.
+        """
+        looks_through = self.attribute is not None or self.since is not None or self.until is not None
+        return None if looks_through else self.limit + 2
+
+    @property
+    def most_changes(self) -> int:
+        """How many changes the page is made of, and one that is the next one's first."""
+        return self.limit + 1 if self.attribute is None else MOST_READ + 1
+
 
 class ChangesPlan:
     """Which of a table's changes are asked for; ``given`` are those of the place ``since`` that pages before had."""

@@ -149,6 +149,7 @@ class Processing:
         known["sha256"] = sha256(content).hexdigest()
         worked: working.Worked = self._work(content, pipeline, self._limits)
         self._timings.update(worked.timings)
+        known["peakBytes"] = worked.peak_bytes
         rows = []
         for made in worked.renditions:
             key = image_rows.rendition_key(known["sha256"], pipeline.version, made.name, made.format)
@@ -183,6 +184,8 @@ class Processing:
         if "rejection" in row:
             answer["code"] = row["rejection"]["M"]["code"]["S"]
         milliseconds = {name: round(ms) for name, ms in self._timings.items()}
+        if "peakBytes" in known:
+            answer["peakBytes"] = known["peakBytes"]
         return {**answer, "renditions": len(row["renditions"]["L"]), "bytes": known["bytes"], "ms": milliseconds}
 
     def _timed(self, name: str, step: Callable[..., Any], *words: Any) -> Any:

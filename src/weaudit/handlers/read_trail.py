@@ -62,13 +62,19 @@ def handle(
     if kind == "history":
         plan = trail_pages.HistoryPlan(asked)
         found = trail.item(
-            plan.table, plan.item_key, plan.since, plan.until, plan.newest_first, beyond_order=plan.beyond_order
+            plan.table,
+            plan.item_key,
+            plan.since,
+            plan.until,
+            plan.newest_first,
+            beyond_order=plan.beyond_order,
+            page=plan.records_a_read,
         )
-        return 200, trail_pages.history_page(asked, plan, _with_callers(found, audit_logs)), {}
+        return 200, trail_pages.history_page(asked, plan, _with_callers(found, plan.most_changes, audit_logs)), {}
     if kind == "changes":
         span = trail_pages.ChangesPlan(asked, now_ms())
         found = span.left(trail.table(span.table, span.since, span.until))
-        return 200, trail_pages.changes_page(asked, span, _with_callers(found, audit_logs)), {}
+        return 200, trail_pages.changes_page(asked, span, _with_callers(found, span.limit + 1, audit_logs)), {}
     if kind == "item":
         return _as_of(asked, trail)
     if kind == "diff":
@@ -102,9 +108,9 @@ def _record(asked: Asked, trail: AuditHistory) -> Answer:
     return 200, document, {"cache-control": api_answers.KEPT_FOR_EVER} if whole else {}
 
 
-def _with_callers(found: Iterable[AuditedChange], audit_logs: AuditLogs) -> Iterator[AuditedChange]:
-    """Yield the changes with the callers that log entries name; where the log may not be read, as they are."""
-    waiting = iter(found)
+def _with_callers(found: Iterable[AuditedChange], most: int, audit_logs: AuditLogs) -> Iterator[AuditedChange]:
+    """Yield so many changes with the callers that log entries name; where the log may not be read, as they are."""
+    waiting = islice(found, most)
     while some := list(islice(waiting, _LOOKED_UP)):
         entries: dict[str, Any] = {}
         log_ids = [change.change_id for change in some if change.change_id]

@@ -66,9 +66,12 @@ class Source:
         elif self.format == "webp" and shrink > 1:
             options["scale"] = 1 / shrink
         image = libvips.opened(self.pyvips, self.bytes, self.format, **options)
-        return _eight_bit(
-            image.thumbnail_image(width, height=height, size="force", output_profile="srgb", intent="relative")
-        )
+        # Without a profile of its own an image is sRGB already, unless its colours are inks.
+        if image.get_typeof("icc-profile-data") or image.interpretation == "cmyk":
+            colours = {"output_profile": "srgb", "intent": "relative"}
+        else:
+            colours = {}
+        return _eight_bit(image.thumbnail_image(width, height=height, size="force", **colours))
 
 
 def scale_of(plan: RenditionPlan, width: int, height: int) -> float:

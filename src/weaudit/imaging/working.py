@@ -15,7 +15,13 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from weaudit.imaging.isolation import Outcome, Send
 
 _MOST_WARNINGS = 20
-_WITHOUT_CODEC = ("unsupported codec", "no decoding plugin", "unsupported feature", "decoder plugin", "samples out of range")
+_WITHOUT_CODEC = (
+    "unsupported codec",
+    "no decoding plugin",
+    "unsupported feature",
+    "decoder plugin",
+    "samples out of range",
+)
 _MEMORY_WORDS = ("out of memory", "memory allocation", "insufficient memory", "unable to allocate", "creating thread")
 _REASONS = {
     "OutOfTime": "it was not done within {limits.wall_seconds:g} s and {limits.cpu_seconds} s of CPU",
@@ -35,9 +41,9 @@ class Limits:
         bytes: int = 64 * 1024 * 1024,  # noqa: A002  of the file: TooManyBytes
         pixels: int = 100_000_000,  # width times height of one page: TooManyPixels
         pages: int = 10_000,  # frames or pages that a header may state; only the first is decoded: TooManyPages
-        memory_bytes: int = 1024 * 1024 * 1024,  # private memory of the child, code aside: OutOfMemory
+        memory_bytes: int = 1536 * 1024 * 1024,  # private memory of the child, code aside: OutOfMemory
         cpu_seconds: int = 60,  # of the child, all threads: OutOfTime
-        wall_seconds: float = 30.0,  # from its start to its whole answer: OutOfTime
+        wall_seconds: float = 45.0,  # from its start to its whole answer: OutOfTime
     ) -> None:
         self.bytes = bytes
         self.pixels = pixels

@@ -41,8 +41,8 @@ _HEADERS = {
 def entry_point(handler: RequestHandler) -> Callable[[Any, Any], Any]:
     """Return the ``lambda_handler`` of a function; its stores are built now, while Lambda starts it.
 
-    A direct call gets the bare document, a request of API Gateway its status and headers around it. There every error
-    has the invocation's id in ``details.request_id``: that of the log line.
+    A direct call gets the bare document, a request of API Gateway its status and headers around it; among them is
+    ``x-request-id``, by which the log has the lines of this call.
     """
     stores = handler.connect(os.environ)
 
@@ -66,9 +66,7 @@ def entry_point(handler: RequestHandler) -> Callable[[Any, Any], Any]:
         logs.write("INFO", "answered", **fields, status=status, error=error_code)
         if not over_http:
             return document
-        if status >= 400:
-            document = {**document, "details": {**(document.get("details") or {}), "request_id": request_id}}
-        return _answer(event, status, compact(document), {**_HEADERS, **headers})
+        return _answer(event, status, compact(document), {**_HEADERS, "x-request-id": request_id, **headers})
 
     return lambda_handler
 

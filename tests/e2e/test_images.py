@@ -1,0 +1,303 @@
+"""Images through the real engine: every event twice, rows once, and each rendition led back to its pipeline."""
+
+import functools
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.e2e.commands import client, eventually, run
+from tests.e2e.pictures import drawn, mixed
+from weaudit.deploy.installation import Installation
+from weaudit.local import engine, process
+
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("stack")]
+OBJECTS = 500
+PIPELINE = {
+    "renditions": [
+        {"name": "small", "width": 48, "format": "webp"},
+        {
+            "name": "grey",
+            "width": 40,
+            "height": 32,
+            "fit": "cover",
+            "format": "jpeg",
+            "filters": [{"name": "greyscale"}],
+        },
+    ]
+}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Start one engine for this file; its tests keep apart by their keys."""
+    folder = tmp_path_factory.mktemp("images")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEAUDIT_STATE_DIR", str(folder))
+        engine.up(port=process.free_port(), state_dir=folder)
+        # At once, and not after what the parameter says.
+        configure("CACHE_TTL_SEC", {"value": 0})
+        yield
+        engine.down(state_dir=folder, force=True)
+
+
+def configure(key: str, attributes: dict[str, Any]) -> None:
+    from weaudit.domain.plain_values import typed
+
+    item = {"key": {"S": key}, **{name: typed(value, name) for name, value in attributes.items()}}
+    client("dynamodb").put_item(TableName="Configuration", Item=item)
+
+
+def rows(beginning: str = "") -> dict[str, dict[str, Any]]:
+    pages = client("dynamodb").get_paginator("scan").paginate(TableName="Images")
+    found = {row["imageKey"]["S"]: row for page in pages for row in page["Items"]}
+    return {key: row for key, row in found.items() if key.startswith(beginning)}
+
+
+def put(key: str, content: bytes, content_type: str = "binary/octet-stream") -> None:
+    bucket = Installation.find().outputs["BucketName"]
+    client("s3").put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
+
+
+def answered(event: dict[str, Any]) -> dict[str, Any]:
+    answer = client("lambda").invoke(FunctionName="image_processor:live", Payload=json.dumps(event))
+    assert "FunctionError" not in answer, answer["Payload"].read()
+    [image] = json.loads(answer["Payload"].read())["images"]
+    return dict(image)
+
+
+def deliver_twice() -> None:
+    """Add a second rule, and a second notification: every event is delivered by both."""
+    events, s3, names = client("events"), client("s3"), Installation.find().outputs
+    [rule] = events.list_rules()["Rules"]
+    [target] = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+    events.put_rule(Name="again", EventPattern=rule["EventPattern"])
+    events.put_targets(Rule="again", Targets=[{"Id": "again", "Arn": target["Arn"]}])
+    found = s3.get_bucket_notification_configuration(Bucket=names["BucketName"])
+    [first] = found["LambdaFunctionConfigurations"]
+    s3.put_bucket_notification_configuration(
+        Bucket=names["BucketName"],
+        NotificationConfiguration={
+            "LambdaFunctionConfigurations": [first, {**first, "Id": "again"}],
+            "EventBridgeConfiguration": {},
+        },
+    )
+
+
+@functools.cache
+def sqs() -> Any:
+    return client("sqs")
+
+
+def waiting() -> int:
+    queue = sqs().get_queue_url(QueueName="weaudit-images-dev")["QueueUrl"]
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = sqs().get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+    return sum(map(int, found.values()))
+
+
+def test_five_hundred_objects_of_mixed_kinds_have_their_rows_once_though_every_event_comes_twice() -> None:
+    configure("IMAGE_PIPELINE", PIPELINE)
+    deliver_twice()
+    objects = mixed(OBJECTS)
+    s3, bucket = client("s3"), Installation.find().outputs["BucketName"]
+
+    def upload(one: tuple[str, tuple[bytes, str, str | None]]) -> None:
+        key, (content, content_type, _outcome) = one
+        s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
+        # The engine starts a process for each event that finds none at rest: give them the time to come to rest.
+        time.sleep(0.15)
+
+    for number in range(4):
+        put(f"warm/{number}", b"")
+        time.sleep(0.3)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(upload, objects.items()))
+    expected = {key: outcome for key, (_content, _type, outcome) in objects.items() if outcome}
+    eventually(lambda: waiting() == 0 and len(rows()) >= len(expected), seconds=120)
+
+    found = rows()
+    assert {
+        key: row["rejection"]["M"]["code"]["S"] if "rejection" in row else row["status"]["S"]
+        for key, row in found.items()
+    } == expected
+    for key, row in found.items():
+        if expected[key] != "processed":
+            continue
+        content = objects[key][0]
+        assert row["sha256"]["S"] == hashlib.sha256(content).hexdigest()
+        assert row["bytes"] == {"N": str(len(content))}
+        assert [made["M"]["name"]["S"] for made in row["renditions"]["L"]] == ["small", "grey"]
+        assert [made["M"]["height"]["N"] for made in row["renditions"]["L"]][1] == "32"
+    # Each rendition that a row names is there, with that hash; one of each kind is enough to read.
+    renditions = Installation.find().outputs["RenditionsBucketName"]
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=renditions)
+    kept = {entry["Key"] for page in pages for entry in page.get("Contents", [])}
+    named = {
+        made["M"]["key"]["S"]: made["M"]["sha256"]["S"] for row in found.values() for made in row["renditions"]["L"]
+    }
+    assert {key for key in kept if not key.startswith("pipelines/")} == set(named)
+    for key in sorted(named)[:20]:
+        body = s3.get_object(Bucket=renditions, Key=key)["Body"].read()
+        assert hashlib.sha256(body).hexdigest() == named[key]
+
+    # The other log: a row an object, though each of its events came twice as well.
+    pages = client("dynamodb").get_paginator("scan").paginate(TableName="lambda-invocation-logs-dev")
+    logged = Counter(row["objectKey"]["S"] for page in pages for row in page["Items"])
+    assert logged == dict.fromkeys([*objects, *(f"warm/{number}" for number in range(4))], 1)
+
+    # The rows are audited as every watched table's items are: each was written once.
+    eventually(
+        lambda: json.loads(run("verify", "--table", "Images", "--json")[1])["tables"][0]["changes"] == len(found)
+    )
+    code, text = run("verify", "--table", "Images", "--json")
+    assert code == 0, text
+    code, text = run("images", "--json", "--limit", "1000")
+    assert code == 0
+    assert {row["imageKey"] for row in json.loads(text)} == set(found)
+
+
+def test_a_change_of_the_pipeline_is_in_the_trail_and_names_what_it_made() -> None:
+    [picture] = drawn(["jpeg"])
+    configure("IMAGE_PIPELINE", PIPELINE)
+    put("traced/first.jpg", picture)
+    eventually(lambda: bool(rows("traced/first")))
+    configure("IMAGE_PIPELINE", {"renditions": [{"name": "tiny", "width": 16, "format": "png"}]})
+    put("traced/second.jpg", picture)
+    eventually(lambda: bool(rows("traced/second")))
+
+    def versions() -> list[str]:
+        changes = json.loads(run("history", "IMAGE_PIPELINE", "--json")[1])
+        return [str(change["afterHash"]) for change in changes if "afterHash" in change]
+
+    made = {key: row["pipelineVersion"]["S"] for key, row in rows("traced/").items()}
+    eventually(lambda: set(made.values()) <= set(versions()))
+    assert made["traced/second.jpg"] == versions()[-1]
+    assert made["traced/first.jpg"] in versions()[:-1]
+
+    # A bad one is refused, and the last good one stays in force.
+    configure("IMAGE_PIPELINE", {"renditions": [{"name": "tiny", "width": "wide"}]})
+    put("traced/third.jpg", picture)
+    eventually(lambda: bool(rows("traced/third")))
+    [third] = rows("traced/third").values()
+    assert third["pipelineVersion"]["S"] == made["traced/second.jpg"]
+    assert "width" in third["warnings"]["L"][0]["S"]
+    code, _text = run("reprocess")
+    assert code == 2
+
+    # The images of old pipelines are made again, once.
+    configure("IMAGE_PIPELINE", PIPELINE)
+    code, text = run("reprocess", "--dry-run", "--json")
+    planned = json.loads(text)
+    assert code == 0
+    assert {"traced/second.jpg", "traced/third.jpg"} <= set(planned["images"])
+    assert "traced/first.jpg" not in planned["images"]
+    code, text = run("reprocess", "--json")
+    assert code == 0, text
+    assert sum(json.loads(text)["counts"].values()) == len(planned["images"])
+    assert {row["pipelineVersion"]["S"] for row in rows("traced/").values()} == {planned["pipelineVersion"]}
+    assert json.loads(run("reprocess", "--json")[1])["counts"] == {}
+
+
+def test_late_and_repeated_events_leave_the_row_of_the_object_that_is_there() -> None:
+    from tests.image_fakes import created
+
+    first, second = drawn(["png", "webp"])
+    bucket = Installation.find().outputs["BucketName"]
+
+    def event(content: bytes, sequencer: str) -> dict[str, Any]:
+        found = created("late.png", content, sequencer)
+        found["detail"]["bucket"]["name"] = bucket
+        return found
+
+    put("late.png", first)
+    eventually(lambda: bool(rows("late.png")))
+    put("late.png", second)
+    eventually(lambda: rows("late.png")["late.png"]["format"] == {"S": "webp"})
+    before = rows("late.png")
+    old, now = event(first, "FF"), event(second, before["late.png"]["sequencer"]["S"])
+    assert answered(old)["outcome"] == "superseded"
+    assert answered(now)["outcome"] == "unchanged"
+    assert answered(event(second, "00"))["outcome"] == "unchanged"
+    assert rows("late.png") == before
+
+
+def test_an_outage_brings_the_event_again_and_at_last_to_the_queue_of_failed_events() -> None:
+    [picture] = drawn(["png"])
+    functions, queues = client("lambda"), client("sqs")
+    queue = queues.get_queue_url(QueueName="weaudit-images-dev")["QueueUrl"]
+    found = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy", "VisibilityTimeout"])[
+        "Attributes"
+    ]
+    redrive = json.loads(found["RedrivePolicy"])
+    hurried = {"VisibilityTimeout": "1", "RedrivePolicy": json.dumps({**redrive, "maxReceiveCount": 2})}
+    before = functions.get_alias(FunctionName="image_processor", Name="live")["FunctionVersion"]
+    variables = functions.get_function_configuration(FunctionName="image_processor")["Environment"]["Variables"]
+    functions.update_function_configuration(
+        FunctionName="image_processor", Environment={"Variables": {**variables, "IMAGES_TABLE": "NoSuchTable"}}
+    )
+    broken = functions.publish_version(FunctionName="image_processor")["Version"]
+    functions.update_alias(FunctionName="image_processor", Name="live", FunctionVersion=broken)
+    queues.set_queue_attributes(QueueUrl=queue, Attributes=hurried)
+    try:
+        put("outage/lost.png", picture)
+        failed = Installation.find().outputs["FailedEventsQueueUrl"]
+        messages: list[Any] = []
+
+        def arrived() -> bool:
+            messages.extend(queues.receive_message(QueueUrl=failed, MaxNumberOfMessages=10).get("Messages", []))
+            return any("outage/lost.png" in message["Body"] for message in messages)
+
+        eventually(arrived, seconds=60)
+    finally:
+        queues.set_queue_attributes(QueueUrl=queue, Attributes=found)
+        functions.update_function_configuration(FunctionName="image_processor", Environment={"Variables": variables})
+        functions.update_alias(FunctionName="image_processor", Name="live", FunctionVersion=before)
+    assert not rows("outage/")
+    # The outage is over: every object that has no row is looked at.
+    code, text = run("reprocess", "--all", "--json")
+    assert code == 0, text
+    assert rows("outage/lost.png")["outage/lost.png"]["status"] == {"S": "processed"}
+    # What S3 has to say of it later still wins.
+    put("outage/lost.png", picture)
+    eventually(lambda: rows("outage/")["outage/lost.png"]["sequencer"]["S"] != "0" * 40)
+
+
+def test_what_the_queue_brings_that_is_no_event_is_quarantined_and_can_be_tried_again() -> None:
+    queue = client("sqs").get_queue_url(QueueName="weaudit-images-dev")["QueueUrl"]
+    client("sqs").send_message(QueueUrl=queue, MessageBody='{"detail": "none"}')
+    evidence = Installation.find().evidence_bucket
+
+    def kept() -> list[Any]:
+        found = client("s3").list_objects_v2(Bucket=evidence, Prefix="quarantine/image_processor/")
+        return list(found.get("Contents", []))
+
+    eventually(lambda: bool(kept()))
+    [entry] = kept()
+    code, text = run("quarantine", "replay", entry["Key"], "--json")
+    assert (code, json.loads(text)) == (1, {"replayed": 0, "failed": [entry["Key"]]})
+
+
+def test_each_hostile_file_has_its_recorded_outcome_and_the_function_goes_on() -> None:
+    from tests.imaging import hostile
+
+    # All of them go through imaging in tests/imaging; here it is the function that has to hold.
+    files = list(hostile.files())[::3]
+    allowed = {f"hostile/{number} {name}.png": outcomes for number, (name, _, outcomes) in enumerate(files)}
+    for key, (_name, content, _outcomes) in zip(allowed, files, strict=True):
+        put(key, content, "image/png")
+    eventually(lambda: waiting() == 0 and len(rows("hostile/")) == len(allowed), seconds=120)
+    found = {
+        key: row["rejection"]["M"]["code"]["S"] if "rejection" in row else row["status"]["S"]
+        for key, row in rows("hostile/").items()
+    }
+    assert {key: code for key, code in found.items() if code not in allowed[key]} == {}
+    failed = Installation.find().outputs["FailedEventsQueueUrl"]
+    messages = sqs().receive_message(QueueUrl=failed, MaxNumberOfMessages=10).get("Messages", [])
+    assert not [message for message in messages if "hostile/" in message["Body"]]
