@@ -203,7 +203,7 @@ def versions(stage: StageOption = None, prefix: PrefixOption = None, as_json: Js
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "release", "at", "by", "new versions", "outcome"):
+    for heading in ("", "release", "at", "by", "published", "outcome"):
         shown.add_column(heading)
     for row, older in zip(listed, [*listed[1:], None], strict=True):
         cells = (row.label, row.at, row.by.rpartition(":")[2], _new_versions(row, older), _outcome(row))
@@ -217,8 +217,8 @@ def _new_versions(row: "Release", older: "Release | None") -> str:
     before = older.functions if older is not None else {}
     new = {name: one["version"] for name, one in row.functions.items() if before.get(name) != one}
     if len(new) > 2 and len(set(new.values())) == 1:
-        return f"{next(iter(new.values()))} of {len(new)} functions"
-    return ", ".join(f"{version} of {name}" for name, version in new.items())
+        return f"version {next(iter(new.values()))} of {len(new)} functions"
+    return ", ".join(f"version {version} of {name}" for name, version in new.items())
 
 
 def _settled(row: "Release", current: int | None, found: Any) -> "Release":
