@@ -128,9 +128,9 @@ $(VENV)/tools.stamp: requirements/tools.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/sam.stamp: requirements/sam.txt | $(BIN)/python
-	@echo "installing SAM (requirements/sam.txt)"
+	@echo "installing SAM (requirements/sam.txt: all of it is there, and pip trips over extras that are pinned)"
 	@$(BIN)/python -m venv $(VENV)/sam
-	@$(VENV)/sam/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r requirements/sam.txt
+	@$(VENV)/sam/bin/python -m pip --disable-pip-version-check -qq install --require-hashes --no-deps -r requirements/sam.txt
 	@touch $@
 
 $(VENV)/checkov.stamp: requirements/checkov.txt | $(BIN)/python

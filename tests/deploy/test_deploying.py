@@ -2,10 +2,15 @@
 
 import dataclasses
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import moto
 import pytest
 from typer.testing import CliRunner
 
@@ -14,9 +19,10 @@ from weaudit.cli.main import app
 from weaudit.deploy import change_sets, stack
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.deploying import Deploying, Plan
-from weaudit.deploy.destroying import Destroying
+from weaudit.deploy.destroying import Destroying, Removal
 from weaudit.deploy.releases import Release, ReleaseLog
 from weaudit.deploy.stages import Stage
+from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError, InvalidInputError
 
 pytestmark = pytest.mark.engine
@@ -337,7 +343,7 @@ def test_replacements_and_removals_are_shown_in_words(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.deploy.test_releases import RELEASE
-    from weaudit.cli import output, shipping
+    from weaudit.cli import change_tables, output
 
     changes = (
         change_sets.Change("Modify", "Audit", "AWS::DynamoDB::Table", "True", "Audit", ("Properties",)),
@@ -350,7 +356,7 @@ def test_replacements_and_removals_are_shown_in_words(
     output.reset()
     changing = change_sets.ChangeSet("id", "weaudit-dev", changes, creates=False)
     log = ReleaseLog(ArtifactBucket("b", "0", "aws", None), "weaudit-dev")
-    shipping._show(Plan(RELEASE, changing, None, log))
+    change_tables.show(Plan(RELEASE, changing, None, log))
     shown = capsys.readouterr().err
     for words in (
         "would change 4 resource(s)", "replaced", "deleted", "stays, outside of the stack", "replaced, it may be",
@@ -367,3 +373,55 @@ def test_the_stacks_functions_are_found_by_the_stage(
     found = run(engine, monkeypatch, "history", "X")
     assert found.exit_code == 1
     assert "none-Audit" in found.stderr
+
+
+def answered(engine: RunningEngine, answer: str, *words: str) -> tuple[int, str]:
+    """Run a command at a terminal, type the answer, and return its exit code and what it told."""
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        done = subprocess.run(
+            [sys.executable, "-m", "weaudit.cli.main", *words], stdin=theirs, capture_output=True, text=True,
+            check=False, env={**os.environ, "WEAUDIT_STATE_DIR": str(engine.directory)},
+        )  # fmt: skip
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    return done.returncode, done.stderr
+
+
+def test_an_answer_decides(engine: RunningEngine) -> None:
+    code, told = answered(engine, "n", "deploy", "-p", "LogLevel=DEBUG")
+    assert (code, "Nothing was changed." in told) == (1, True)
+    code, told = answered(engine, "weaudit-staging", "destroy")
+    assert (code, "is not weaudit-dev" in told) == (2, True)
+    kept = stack.describe(engine.target, "weaudit-dev")
+    assert kept is not None
+    assert (kept.status.endswith("_COMPLETE"), kept.parameters["LogLevel"]) == (True, "INFO")
+
+
+def test_what_is_written_meanwhile_is_emptied_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CloudFormation deletes no bucket that holds something; the engine does, so this is told to moto's S3 alone."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with moto.mock_aws():
+        target = Target("us-east-1")
+        s3 = target.client("s3")
+        s3.create_bucket(Bucket="things")
+        s3.put_bucket_versioning(Bucket="things", VersioningConfiguration={"Status": "Enabled"})
+        s3.put_object(Bucket="things", Key="before", Body=b"x")
+        removals: list[int] = []
+
+        def remove(_target: Target, name: str, _progress: Any) -> None:
+            removals.append(len(s3.list_object_versions(Bucket="things").get("Versions", [])))
+            if len(removals) == 1:
+                s3.put_object(Bucket="things", Key="meanwhile", Body=b"x")
+                raise DeployError(f"stack {name} is DELETE_FAILED")
+
+        monkeypatch.setattr(stack, "remove", remove)
+        found = stack.StackState("weaudit-dev", "UPDATE_COMPLETE")
+        monkeypatch.setattr("weaudit.deploy.destroying.described", lambda _client, _name: found)
+        removal = Removal("weaudit-dev", "UPDATE_COMPLETE", (), ("things", "gone"), retained=False)
+        Destroying(target, Stage(), lambda _line: None).apply(removal)
+        assert removals == [0, 0]
+        assert not s3.list_object_versions(Bucket="things").get("Versions")

@@ -433,6 +433,16 @@ def test_what_is_not_asked_for_is_not_made(given: dict[str, str], made: set[str]
     assert found == made
 
 
+def test_artefacts_come_by_tls_and_are_never_overwritten() -> None:
+    bucket = f"arn:aws:s3:::weaudit-artifacts-{ACCOUNT}-{REGION}"
+    denied = Resolver(TEMPLATE, GIVEN)(TEMPLATE["Resources"]["ArtifactBucketPolicy"]["Properties"]["PolicyDocument"])
+    tls, overwriting = denied["Statement"]
+    assert (tls["Effect"], tls["Action"], tls["Resource"]) == ("Deny", "s3:*", [bucket, f"{bucket}/*"])
+    assert overwriting["Effect"] == "Deny"
+    assert overwriting["Resource"] == [f"{bucket}/functions/*", f"{bucket}/templates/*"]
+    assert overwriting["Condition"]["Null"] == {"s3:if-none-match": "true"}
+
+
 def test_what_would_be_missed_stays_when_the_stack_goes() -> None:
     kept = {name for name, row in TEMPLATE["Resources"].items() if "Retain" in row.get("DeletionPolicy", "")}
     assert kept == {"ArtifactBucket", "ArtifactBucketPolicy", "Key", "OidcProvider"}

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output
+from weaudit.cli import change_tables, output
 from weaudit.errors import DeployError, InvalidInputError
 
 if TYPE_CHECKING:
-    from weaudit.deploy.change_sets import Change, ChangeSet
     from weaudit.deploy.deploying import Deploying, Plan
     from weaudit.deploy.releases import Release
 
@@ -128,7 +127,7 @@ def _carry_out(deploying: "Deploying", plan: "Plan | None", *, yes: bool, as_jso
             output.print_text(f"There is nothing to do: {name} is as it should be.")
         return
     try:
-        _show(plan)
+        change_tables.show(plan)
         agreed = _agreed(f"Deploy release {plan.release.number} of {name}?", yes=yes)
     except BaseException:
         deploying.discard(plan)
@@ -179,60 +178,6 @@ def _agreed(question: str, *, yes: bool) -> bool:
     return typer.confirm(question, err=True)
 
 
-def _show(plan: "Plan") -> None:
-    from rich.table import Table
-
-    changes = plan.change_set.changes
-    tagged = [change for change in changes if change.action == "Modify" and change.scope == ("Tags",)]
-    versions = [change for change in changes if change.kind == "AWS::Lambda::Version"]
-    shown = [change for change in changes if change not in tagged and change not in versions]
-    release = plan.release
-    was = f" over {plan.before.label}" if plan.before is not None else ""
-    again = f", which is release {release.reapplies} again" if release.reapplies is not None else ""
-    verb = "create" if plan.change_set.creates else "change"
-    output.note(f"Release {release.label}{was}{again} would {verb} {len(shown)} resource(s) of {release.stack}:")
-    if plan.change_set.creates:
-        kinds = sorted({change.kind for change in shown})
-        for kind in kinds:
-            output.note(f"  {sum(change.kind == kind for change in shown):3} {kind}")
-    else:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("action", "resource", "type", ""):
-            table.add_column(heading)
-        for change in shown:
-            table.add_row(change.action.lower(), change.resource, change.kind, _remark(change))
-        output.stderr().print(table)
-    if published := sum(change.action == "Add" for change in versions):
-        output.note(f"{published} function version(s) are published; the ones before stay where they are.")
-    if tagged:
-        output.note(f"The tags of {len(tagged)} more change.")
-    _warn(plan.change_set)
-
-
-_DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket")
-
-
-def _remark(change: "Change") -> str:
-    if change.action == "Remove":
-        return "stays, outside of the stack" if change.kept else "[bold red]deleted[/bold red]"
-    if change.replacement == "True":
-        return "[bold red]replaced[/bold red]"
-    return "[red]replaced, it may be[/red]" if change.replacement == "Conditional" else ""
-
-
-def _warn(change_set: "ChangeSet") -> None:
-    for change in change_set.changes:
-        if change.kind not in _DATA or change.kept:
-            continue
-        if change.action == "Remove":
-            output.stderr().print(f"{change.physical} goes, with all that is in it.", style="bold red", markup=False)
-        elif change.replacement == "True":
-            output.stderr().print(
-                f"{change.physical} is replaced by an empty one; it stays outside of the stack.", style="bold red",
-                markup=False,
-            )  # fmt: skip
-
-
 def versions(stage: StageOption = None, prefix: PrefixOption = None, as_json: JsonOption = False) -> None:
     """List the releases of a stage, the newest first: when, which revision, by whom, and how it went.
 
@@ -258,7 +203,7 @@ def versions(stage: StageOption = None, prefix: PrefixOption = None, as_json: Js
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "release", "at", "by", "new versions", "outcome"):
+    for heading in ("", "release", "at", "by", "published", "outcome"):
         shown.add_column(heading)
     for row, older in zip(listed, [*listed[1:], None], strict=True):
         cells = (row.label, row.at, row.by.rpartition(":")[2], _new_versions(row, older), _outcome(row))
@@ -272,8 +217,8 @@ def _new_versions(row: "Release", older: "Release | None") -> str:
     before = older.functions if older is not None else {}
     new = {name: one["version"] for name, one in row.functions.items() if before.get(name) != one}
     if len(new) > 2 and len(set(new.values())) == 1:
-        return f"{next(iter(new.values()))} of {len(new)} functions"
-    return ", ".join(f"{version} of {name}" for name, version in new.items())
+        return f"version {next(iter(new.values()))} of {len(new)} functions"
+    return ", ".join(f"version {version} of {name}" for name, version in new.items())
 
 
 def _settled(row: "Release", current: int | None, found: Any) -> "Release":

@@ -66,12 +66,19 @@ class ArtifactBucket:
         return {"Version": "2012-10-17", "Statement": [deny]}
 
     def put(self, key: str, content: bytes) -> None:
-        """Store ``content`` unless it is there already; the key must hold its digest."""
-        if not self.has(key):
-            checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
+        """Store ``content`` unless it is there already; the key must hold its digest. Nothing is ever overwritten."""
+        if self.has(key):
+            return
+        checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
+        try:
             self.client.put_object(
-                Bucket=self.name, Key=key, Body=content, ChecksumSHA256=checksum, ExpectedBucketOwner=self.account
-            )
+                Bucket=self.name, Key=key, Body=content, ChecksumSHA256=checksum, ExpectedBucketOwner=self.account,
+                IfNoneMatch="*",
+            )  # fmt: skip
+        except self.client.exceptions.ClientError:
+            # Somebody else stored the same bytes meanwhile.
+            if not self.has(key):
+                raise
 
     def has(self, key: str) -> bool:
         """Tell whether there is an object of this key."""

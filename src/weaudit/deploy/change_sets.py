@@ -117,7 +117,12 @@ def execute(client: Any, change_set: ChangeSet) -> None:
 
 def discard(client: Any, change_set: ChangeSet) -> None:
     """Remove a change set that is not to be executed, with the empty stack that waited for it."""
-    client.delete_change_set(StackName=change_set.stack, ChangeSetName=change_set.id)
+    try:
+        client.delete_change_set(StackName=change_set.stack, ChangeSetName=change_set.id)
+    except client.exceptions.ClientError as error:
+        # Another one was executed meanwhile, which removes the others.
+        if error.response["Error"]["Code"] not in ("ChangeSetNotFound", "ChangeSetNotFoundException"):
+            raise
     if change_set.creates:
         # A stack in REVIEW_IN_PROGRESS has no resources: nothing is lost.
         try:

@@ -5,7 +5,7 @@ The one path by which the main stack comes about, on AWS and on the embedded eng
 
 import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 from weaudit.deploy import change_sets, packaging, releases, revisions, stack
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.change_sets import ChangeSet
-from weaudit.deploy.packaging import Artifact
 from weaudit.deploy.releases import DEPLOYED, DEPLOYING, FAILED, INTERRUPTED, Release, ReleaseLog
 from weaudit.deploy.stack_events import Progress, StackState
 from weaudit.deploy.stages import Stage
@@ -297,25 +296,3 @@ def deploy_now(deploying: Deploying, packages: Path, template: Path | None = Non
     plan = deploying.plan(packages, template=template)
     if plan is not None:
         deploying.apply(plan)
-
-
-def published(
-    target: Target,
-    bucket_name: str | None,
-    artifacts: Sequence[Artifact],
-    template: Path,
-    parameters: Mapping[str, str],
-) -> tuple[str, str]:
-    """Upload zips and the template that names them; return the template's text and its URL.
-
-    ``bucket_name`` None is the account's own bucket of artefacts, made where it is not there. ``parameters`` are those
-    that the stack will be deployed with: see ``stack.point_at``.
-    """
-    bucket = ArtifactBucket.of(target)
-    if bucket_name is None:
-        bucket.ensure()
-    else:
-        bucket = dataclasses.replace(bucket, name=bucket_name)
-    stack.upload(bucket, artifacts)
-    text = stack.point_at(template.read_text(encoding="utf-8"), bucket.name, artifacts, parameters)
-    return text, bucket.put_template(text.encode())

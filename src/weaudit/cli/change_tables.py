@@ -1,0 +1,63 @@
+"""A change set, shown to be agreed to."""
+
+from typing import TYPE_CHECKING
+
+from weaudit.cli import output
+
+if TYPE_CHECKING:
+    from weaudit.deploy.change_sets import Change, ChangeSet
+    from weaudit.deploy.deploying import Plan
+
+
+def show(plan: "Plan") -> None:
+    """Print to stderr what a deployment would change; what would be replaced or deleted stands out."""
+    from rich.table import Table
+
+    tagged = [change for change in plan.change_set.changes if change.action == "Modify" and change.scope == ("Tags",)]
+    versions = [change for change in plan.change_set.changes if change.kind == "AWS::Lambda::Version"]
+    shown = [change for change in plan.change_set.changes if change not in tagged and change not in versions]
+    release = plan.release
+    was = f" over {plan.before.label}" if plan.before is not None else ""
+    again = f", which is release {release.reapplies} again" if release.reapplies is not None else ""
+    verb = "create" if plan.change_set.creates else "change"
+    output.note(f"Release {release.label}{was}{again} would {verb} {len(shown)} resource(s) of {release.stack}:")
+    if plan.change_set.creates:
+        kinds = sorted({change.kind for change in shown})
+        for kind in kinds:
+            output.note(f"  {sum(change.kind == kind for change in shown):3} {kind}")
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("action", "resource", "type", ""):
+            table.add_column(heading)
+        for change in shown:
+            table.add_row(change.action.lower(), change.resource, change.kind, _remark(change))
+        output.stderr().print(table)
+    if published := sum(change.action == "Add" for change in versions):
+        output.note(f"{published} function version(s) are published; the ones before stay where they are.")
+    if tagged:
+        output.note(f"The tags of {len(tagged)} more change.")
+    _warn(plan.change_set)
+
+
+_DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket")
+
+
+def _remark(change: "Change") -> str:
+    if change.action == "Remove":
+        return "stays, outside of the stack" if change.kept else "[bold red]deleted[/bold red]"
+    if change.replacement == "True":
+        return "[bold red]replaced[/bold red]"
+    return "[red]replaced, it may be[/red]" if change.replacement == "Conditional" else ""
+
+
+def _warn(change_set: "ChangeSet") -> None:
+    for change in change_set.changes:
+        if change.kind not in _DATA or change.kept:
+            continue
+        if change.action == "Remove":
+            output.stderr().print(f"{change.physical} goes, with all that is in it.", style="bold red", markup=False)
+        elif change.replacement == "True":
+            output.stderr().print(
+                f"{change.physical} is replaced by an empty one; it stays outside of the stack.", style="bold red",
+                markup=False,
+            )  # fmt: skip
