@@ -1,14 +1,26 @@
-"""`python -m bench`: run the benchmarks one after another, print what they found, and keep it as JSON.
+"""`python -m bench`: run the benchmarks one after another, print what they found, keep it as JSON, and sum up.
 
 The exit code is 1 where a gate is missed in a full run; aims are only reported.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import api_cost, batch_cost, cold_start, cost_model, engine_rate, image_cost, invocation_cost, update_cost
+from bench import (
+    api_cost,
+    batch_cost,
+    cold_start,
+    cost_model,
+    engine_rate,
+    figures,
+    image_cost,
+    invocation_cost,
+    package_size,
+    update_cost,
+)
 from bench.reports import Report
 
 BENCHMARKS: dict[str, Callable[[bool], Report]] = {
@@ -19,9 +31,9 @@ BENCHMARKS: dict[str, Callable[[bool], Report]] = {
     "engine_rate": engine_rate.run,
     "invocation_cost": invocation_cost.run,
     "image_cost": image_cost.run,
+    "package_size": package_size.run,
     "update_cost": update_cost.run,
 }
-RESULTS = Path(__file__).with_name("results")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,15 +45,19 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - BENCHMARKS.keys():
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
-    out = options.out or (None if options.quick else RESULTS)
-    missed = False
+    out = options.out or (None if options.quick else figures.RESULTS)
+    missed, made = False, {}
     for name in options.names or BENCHMARKS:
         report = BENCHMARKS[name](options.quick)
         print(report.table(), flush=True)
+        made[name] = json.loads(report.json())
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             (out / f"{name}.json").write_text(report.json())
         missed |= any(ratio.gate and not ratio.met for ratio in report.ratios)
+    # What did not run now is told as it was kept: the table is always of everything.
+    before = figures.kept(out) if out is not None else {}
+    print(figures.text(figures.lines(before | made)))
     return 1 if missed and not options.quick else 0
 
 

@@ -1,4 +1,4 @@
-"""Write what follows from the code: functions.md, cli.md, errors.md, and tables in README.md and deploying.md.
+"""Write what follows from the code: functions.md, cli.md, errors.md, benchmarks.md, and tables in other pages.
 
 `make docs` runs this; tests/docs/test_docs.py fails where a page is not what this would write.
 """
@@ -18,11 +18,16 @@ from weaudit.domain.image_filters import FILTERS, Parameter
 from weaudit.functions import FUNCTIONS, Function
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # bench is no part of the package
+
+from bench import pages as benchmarks  # noqa: E402 only now can it be found
+
 _NOTICE = "<!-- Written by `make docs`; changes here are lost. -->\n\n"
 _TYPES = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH"}
 _FILTERS = re.compile(r"(<!-- filters -->\n).*?(<!-- /filters -->)", re.DOTALL)
 _PARAMETERS = re.compile(r"(<!-- parameters -->\n).*?(<!-- /parameters -->)", re.DOTALL)
 _ALARMS = re.compile(r"(<!-- alarms -->\n).*?(<!-- /alarms -->)", re.DOTALL)
+_FIGURES = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
 _MAP = re.compile(r"(<!-- functions -->\n).*?(<!-- /functions -->)", re.DOTALL)
 
 
@@ -36,8 +41,10 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "functions.md": _NOTICE + _functions(),
         ROOT / "docs" / "cli.md": _NOTICE + _commands(),
         ROOT / "docs" / "errors.md": _NOTICE + _errors(),
-        readme: _MAP.sub(
-            lambda match: match[1] + _map("docs/functions.md") + match[2], readme.read_text(encoding="utf-8")
+        ROOT / "docs" / "benchmarks.md": _NOTICE + benchmarks.page(),
+        readme: _FIGURES.sub(
+            lambda match: match[1] + benchmarks.short() + match[2],
+            _MAP.sub(lambda match: match[1] + _map("docs/functions.md") + match[2], readme.read_text(encoding="utf-8")),
         ),
         deploying: _PARAMETERS.sub(
             lambda match: match[1] + _parameters() + match[2], deploying.read_text(encoding="utf-8")
