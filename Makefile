@@ -5,6 +5,8 @@
 #   make lint      what has to be clean before a change is merged; changes nothing
 #   make fmt       rewrite the sources in the one format
 #   make bench     measure, each against its reference
+#   make faults    every function and command under faults: what was injected, checked, lost, doubled (ARGS=--json)
+#   make soak      mixed work with restarts, for a minute (ARGS="--minutes 10"): nothing lost, memory flat
 #   make docs      write the generated pages in docs/
 #   make package   one zip per function, in dist/
 #   make lint-workflows, lint-sam, lint-checkov, audit   .github by zizmor; templates by SAM, checkov; dependencies by pip-audit
@@ -22,7 +24,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint lint-workflows lint-sam lint-checkov audit fmt bench docs package smoke-aws run-environment requirements clean
+.PHONY: help demo test faults soak lint lint-workflows lint-sam lint-checkov audit fmt bench docs package smoke-aws run-environment requirements clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -32,6 +34,12 @@ demo: $(VENV)/run.stamp
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+faults: $(VENV)/dev.stamp
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+soak: $(VENV)/dev.stamp
+	@$(BIN)/python -m tests.faults.soak $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
