@@ -60,15 +60,15 @@ def call(
 
     Example: weaudit call GET /v1/tables/Configuration/history --query key=CACHE_TTL_SEC
     """
-    address, body, headers = _address(path, query), _body(data), _headers(header, data)
+    where, body, headers = address(path, query), _body(data), _headers(header, data)
     session, target = _signer(profile, needs_stack=url is None)
     base = url if url is not None else _base_url(target)
     if role is not None:
         session = _as_role(session, role, target)
     # boto3 itself does not read AWS_REGION.
     region = os.environ.get("AWS_REGION") or session.region_name or (target.region if target is not None else None)
-    request = (method.upper(), base.rstrip("/") + address, body, headers)
-    status, found, answer = _send(*request, None if unsigned else (session, region))
+    request = (method.upper(), base.rstrip("/") + where, body, headers)
+    status, found, answer = send(*request, None if unsigned else (session, region))
     output.note(f"HTTP {status}")
     for name, value in found.items():
         output.note(f"{output.safe(name.lower())}: {output.safe(value)}")
@@ -79,8 +79,11 @@ def call(
         raise typer.Exit(output.EXIT_USAGE if status == 400 else output.EXIT_FAILED)
 
 
-def _address(path: str, query: list[str] | None) -> str:
-    """Return path and query, encoded as a signature needs them; what is encoded already stays so."""
+def address(path: str, query: list[str] | None = None) -> str:
+    """Return path and query, encoded as a signature needs them; what is encoded already stays so.
+
+    ``query`` is texts like ``name=value``, not encoded. Raises InvalidInputError.
+    """
     if not path.startswith("/"):
         raise InvalidInputError(f"{path!r} is no path of the API\nIt begins with a slash: /v1/health")
     bare, _, given = path.partition("?")
@@ -157,10 +160,15 @@ def _base_url(target: "Target | None") -> str:
     if found is None or "ApiUrl" not in found.outputs:
         why = f"there is no stack {name}" if found is None else f"the stack {name} has no API"
         raise DeployError(f"{why} on {target.describe()}\n{advice}")
+    return base_url(target, found.outputs)
+
+
+def base_url(target: "Target", outputs: dict[str, str]) -> str:
+    """Return where the API of a stack with these outputs is, without a slash at its end."""
     if target.endpoint is not None:
         # The engine's own name for an API ends in .localhost, which not every machine resolves.
-        return f"{target.endpoint}/_aws/execute-api/{found.outputs['ApiId']}/$default"
-    return found.outputs["ApiUrl"]
+        return f"{target.endpoint}/_aws/execute-api/{outputs['ApiId']}/$default"
+    return outputs["ApiUrl"].rstrip("/")
 
 
 def _as_role(session: Any, role: str, target: "Target | None") -> Any:
@@ -176,10 +184,13 @@ def _as_role(session: Any, role: str, target: "Target | None") -> Any:
     )
 
 
-def _send(
+def send(
     method: str, url: str, body: bytes | None, headers: dict[str, str], signer: tuple[Any, str | None] | None
 ) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers and body. Raises StoreUnavailableError where nothing answers."""
+    """Return status, headers and body of a request, signed by a boto3 session for a region where ``signer`` is given.
+
+    Raises StoreUnavailableError where nothing answers.
+    """
     from botocore.awsrequest import AWSRequest
     from botocore.exceptions import HTTPClientError
     from botocore.httpsession import URLLib3Session

@@ -1,4 +1,4 @@
-"""`weaudit demo`: real changes of a real table, audited by the real function, shown and checked."""
+"""`weaudit demo`: a tour of all that the real functions do with real changes and a picture, shown and checked."""
 
 import shlex
 import sys
@@ -10,19 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from weaudit.adapters.audit_history import AuditHistory
-from weaudit.cli import demo_checking, output
+from weaudit.cli import demo_checking, demo_tour, output
 from weaudit.cli.demo_checking import Step
+from weaudit.cli.demo_tour import Tour, awaited
 from weaudit.domain.changes import Item
 from weaudit.domain.histories import AuditedChange
 from weaudit.errors import WeauditError
 
 TABLE, AUDIT_TABLE, KEY = "Configuration", "Audit", "CACHE_TTL_SEC"
-WAIT_SECONDS = 20.0
-_POLL_SECONDS = 0.05
+NOTE = "halved for the sale"
 
 _FIRST: Item = {"key": {"S": KEY}, "value": {"N": "3600"}}
 _SECOND: Item = {"key": {"S": KEY}, "value": {"N": "1800"}}
-_THIRD: Item = {**_SECOND, "note": {"S": "halved for the sale"}}
+_THIRD: Item = {**_SECOND, "note": {"S": NOTE}}
 
 STEPS = (
     Step(f"put {KEY} with the value 3600", None, _FIRST),
@@ -51,46 +51,75 @@ def demo(
     ] = None,
     utc: Annotated[bool, typer.Option("--utc", help="Show times in UTC, not in local time.")] = False,
 ) -> None:
-    """See a change become an audit record: starts the engine, changes an item, shows its trail and checks it.
+    """See what WeAudit does, on the embedded engine: changes, an update, a picture, the API, the past, a verification.
 
-    Exit code 0 only where the trail is right in every field. The engine stays up.
+    Each stop says which function did it, and gives the command that does the same by hand. Exit code 0 only where every
+    field of all of it is right. The engine stays up.
 
     Example: weaudit demo
     """
-    from weaudit.cli.rendering import Rendering
     from weaudit.cli.trail import open_trail
-    from weaudit.deploy.targets import Target, wire
+    from weaudit.deploy import stack
+    from weaudit.deploy.installation import Installation
+    from weaudit.deploy.stages import Stage
+    from weaudit.deploy.targets import Target
     from weaudit.local import engine
 
     began = time.monotonic()
-    output.note("Starting the embedded engine, with the real function on it")
+    output.note("Starting the embedded engine, with the real functions on it")
     running = engine.up(port=port, state_dir=state, progress=_progress)
-    client = Target.of(running).client("dynamodb")
-    trail = open_trail(Target.of(running), AUDIT_TABLE, client)
-    from_ms = int(time.time() * 1000)
-    found = _changed(client, trail)
-    records = {
-        name: wire(client.get_item(TableName=AUDIT_TABLE, Key={"id": {"S": name}}).get("Item"))
-        for change in found
-        for name in change.record_ids
-    }
-    output.print_text("")
-    Rendering(output.stdout(), utc=utc, with_items=False).print(found)
-    output.print_text("")
-    faults = list(demo_checking.faults(TABLE, KEY, STEPS, records, from_ms, int(time.time() * 1000)))
-    if found:
-        listed = {name for change in trail.table(TABLE, since=found[0].at) for name in change.record_ids}
-        faults += [f"record {name}: not in the index of the table's changes" for name in records if name not in listed]
+    target = Target.of(running)
+    found = stack.describe(target, Stage().stack)
+    assert found is not None  # noqa: S101 `up` has just deployed it
+    client = target.client("dynamodb")
+    trail = open_trail(target, AUDIT_TABLE, client)
+    tour = Tour(Installation(target, found.outputs, Stage()), client, trail, running.directory, _command(state), utc)
+    faults = _toured(tour)
     if faults:
-        told = "\n".join(f"- {fault}" for fault in faults)
-        raise WeauditError(f"the trail is not right\n{told}\n`{_command()} logs audit_producer` may tell why.")
-    output.print_text(f"The trail is right: {len(found)} changes, {len(records)} records, every field checked.")
-    output.note(f"It took {time.monotonic() - began:.1f} s. The engine stays up; `{_command()} down` stops it.")
+        told = "\n".join(f"- {output.safe(fault)}" for fault in faults)
+        raise WeauditError(f"not all of it is right\n{told}\n`{_command(state)} doctor` may tell why.")
+    output.print_text("\nAll of it is right: every field of every record and row was checked.")
+    output.note(f"It took {time.monotonic() - began:.1f} s. The engine stays up; `{_command(state)} down` stops it.")
     _say_what_next(state)
 
 
+def _toured(tour: Tour) -> list[str]:
+    """Make all stops, and return what is wrong."""
+    # The picture lands first, so that it is worked on while changes are looked at.
+    upload = demo_tour.photographed(tour)
+    faults, changes = _five_changes(tour)
+    faults += demo_tour.update(tour)
+    faults += demo_tour.photograph(tour, upload)
+    faults += demo_tour.log(tour, upload)
+    faults += demo_tour.request(tour)
+    if len(changes) == len(STEPS):
+        faults += demo_tour.past(tour, KEY, changes[2].sequence, {"key": KEY, "value": 1800, "note": NOTE})
+    items = {TABLE: (KEY, demo_tour.SEATS), tour.installation.images_table: (upload.key,)}
+    return faults + demo_tour.verification(tour, items)
+
+
+def _five_changes(tour: Tour) -> tuple[list[str], list[AuditedChange]]:
+    from weaudit.deploy.targets import wire
+
+    tour.heading(1, "five changes of an item: audit_producer records each, field by field")
+    from_ms = int(time.time() * 1000)
+    found = _changed(tour.dynamodb, tour.trail)
+    records = {
+        name: wire(tour.dynamodb.get_item(TableName=AUDIT_TABLE, Key={"id": {"S": name}}).get("Item"))
+        for change in found
+        for name in change.record_ids
+    }
+    tour.show(found)
+    tour.by_hand(f"history {KEY}")
+    faults = list(demo_checking.faults(TABLE, KEY, STEPS, records, from_ms, int(time.time() * 1000)))
+    if found:
+        listed = {name for change in tour.trail.table(TABLE, since=found[0].at) for name in change.record_ids}
+        faults += [f"record {name}: not in the index of the table's changes" for name in records if name not in listed]
+    return faults, found
+
+
 def _progress(line: str) -> None:
-    if not line.endswith("IN_PROGRESS"):  # each is followed by its end within a second
+    if not (line.startswith("AWS::") and line.endswith(("IN_PROGRESS", "COMPLETE"))):  # a hundred resources, no news
         output.note(f"  {line}")
 
 
@@ -107,13 +136,12 @@ def _changed(client: Any, trail: AuditHistory) -> list[AuditedChange]:
         client.delete_item(TableName=TABLE, Key=key)
         seen |= {change.order for change in _awaited(trail, seen, ("REMOVE",))}
     try:
-        for number, step in enumerate(STEPS, 1):
-            output.note(f"{number} of {len(STEPS)}: {step.words}")
+        for step in STEPS:
+            output.note(f"  {step.words}")
             if step.after is None:
                 client.delete_item(TableName=TABLE, Key=key)
             else:
                 client.put_item(TableName=TABLE, Item=step.after)
-        output.note("Waiting for the trail")
         return _awaited(trail, seen, tuple(step.event_name for step in STEPS))
     finally:
         if kept is not None:
@@ -121,35 +149,32 @@ def _changed(client: Any, trail: AuditHistory) -> list[AuditedChange]:
 
 
 def _awaited(trail: AuditHistory, seen: set[str], events: tuple[str, ...]) -> list[AuditedChange]:
-    """Return the item's last changes once they are these events; after WAIT_SECONDS whatever is new by then.
+    """Return the item's last changes once they are these events; after a while whatever is new by then.
 
     A change made just before the demo may still arrive, so that only the last ones count.
     """
-    deadline = time.monotonic() + WAIT_SECONDS
-    while True:
-        new = [change for change in trail.item(TABLE, KEY) if change.order not in seen]
-        last = new[-len(events) :]
-        if tuple(change.event_name for change in last) == events:
-            return last
-        if time.monotonic() > deadline:
-            return new
-        time.sleep(_POLL_SECONDS)
+    new = awaited(
+        lambda: [change for change in trail.item(TABLE, KEY) if change.order not in seen],
+        lambda new: tuple(change.event_name for change in new[-len(events) :]) == events,
+    )
+    last = new[-len(events) :]
+    return last if tuple(change.event_name for change in last) == events else new
 
 
-def _command() -> str:
+def _command(state: Path | None) -> str:
     """Return how this command was called, for lines to copy: `make demo` runs one that is not on the PATH."""
+    where = f"WEAUDIT_STATE_DIR={shlex.quote(str(state.absolute()))} " if state is not None else ""
     called = Path(sys.argv[0])
-    if called.name != "weaudit" or which("weaudit") == str(called.absolute()):
-        return "weaudit"
     here = called.absolute()
-    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
+    if called.name != "weaudit" or which("weaudit") == str(here):
+        return f"{where}weaudit"
+    return where + str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
 
 
 def _say_what_next(state: Path | None) -> None:
-    weaudit = _command()
-    where = f" --state {shlex.quote(str(state))}" if state is not None else ""
+    weaudit = _command(state)
     item = '{"key": {"S": "GREETING"}, "value": {"S": "hello"}}'
     output.note("\nTry next:")
-    output.note(f"""  eval "$({weaudit} env{where})" && aws dynamodb put-item --table-name {TABLE} --item '{item}'""")
-    output.note(f"  {weaudit} history GREETING{where}")
-    output.note(f"  {weaudit} changes --since 1h --json{where}")
+    output.note(f"""  eval "$({weaudit} env)" && aws dynamodb put-item --table-name {TABLE} --item '{item}'""")
+    output.note(f"  {weaudit} history GREETING")
+    output.note(f"  {weaudit} changes --since 1h --json")

@@ -1,21 +1,24 @@
-"""Whether the demo's trail is right: every field of every record, as docs/formats/audit-record.md says.
+"""Whether what the demo made is right: every field of every record and row, as the pages of docs/formats say.
 
-What must be there is worked out here anew, and not by the code that writes records.
+What must be there is worked out here anew, and not by the code that writes it.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from weaudit.cli import demo_picture
 from weaudit.domain.changes import Item, Value
+from weaudit.domain.histories import AuditedChange
 from weaudit.domain.images import image_hash
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 # The stream's times are whole seconds on AWS, rounded either way.
 _ROUNDING_MS = 1500
+_OTHERS_OF_A_ROW = {"requestId", "timestamp", "awsRequestId", "versionId", "sequencer"}
 
 
 class Step(NamedTuple):
@@ -109,3 +112,110 @@ def _time_faults(record: Item, from_ms: int, until_ms: int) -> Iterator[str]:
 
 def _text(record: Item, name: str) -> str:
     return str(record.get(name, {}).get("S", ""))
+
+
+def answer_faults(status: int, answer: Any, updated_id: str, names: list[str]) -> list[str]:
+    """Return what is wrong with the answer to an update that must have succeeded (docs/updating.md)."""
+    expected = {
+        "success": True,
+        "message": "Record updated successfully",
+        "updated_id": updated_id,
+        "updated_attributes": names,
+    }
+    if status != 200 or not isinstance(answer, dict):
+        told = answer.get("message", "") if isinstance(answer, dict) else ""
+        return [f"the update was answered with {status} {told}".rstrip()]
+    found = {name: value for name, value in answer.items() if name != "timestamp"}
+    faults = [] if found == expected else [f"the update was answered with {found} instead of {expected}"]
+    if not _TIME.fullmatch(str(answer.get("timestamp"))):
+        faults.append(f"the answer's timestamp is {answer.get('timestamp')!r}")
+    return faults
+
+
+def logged_faults(changes: Sequence[AuditedChange], entry: Item | None, expected: Item) -> list[str]:
+    """Return what is wrong with the one change of an update, 10 to 9, and with its log entry.
+
+    ``expected`` are fields of the entry; the change must carry the entry's id and its caller.
+    """
+    if len(changes) != 1 or entry is None:
+        return [f"{len(changes)} changes with {'no' if entry is None else 'a'} log entry instead of one with one"]
+    [change] = changes
+    faults = []
+    parts = [(part.name, part.old, part.new) for part in change.attributes]
+    if change.event_name != "MODIFY" or parts != [("left", {"N": "10"}, {"N": "9"})]:
+        faults.append(f"the update's change is {change.event_name} of {parts}")
+    caller = expected["caller"]["S"]
+    if change.actor is None or (change.actor.kind, change.actor.name) != ("logged", caller):
+        faults.append(f"the update's change does not name its caller, {caller}")
+    for name, value in {**expected, "log_id": {"S": change.change_id}, "status": {"S": "success"}}.items():
+        if entry.get(name) != value:
+            faults.append(f"the log entry's {name} is {entry.get(name, 'absent')} instead of {value}")
+    if not _TIME.fullmatch(_text(entry, "timestamp")):
+        faults.append(f"the log entry's timestamp is {entry.get('timestamp', 'absent')}")
+    return faults
+
+
+def image_faults(
+    row: Item, upload: demo_picture.Upload, pipeline_version: str, renditions: Sequence[bytes]
+) -> list[str]:
+    """Return what is wrong with the row of the demo's picture (docs/formats/image-row.md).
+
+    ``renditions`` are the bytes of those that it names, in its order. ``pipeline_version`` is "" where it is not known.
+    """
+    expected: Item = {
+        "imageKey": {"S": upload.key},
+        "bucket": {"S": upload.bucket},
+        "eTag": {"S": upload.etag},
+        "status": {"S": "processed"},
+        "bytes": {"N": str(len(upload.body))},
+        "sha256": {"S": sha256(upload.body).hexdigest()},
+        "format": {"S": "jpeg"},
+        "width": {"N": str(demo_picture.WIDTH)},
+        "height": {"N": str(demo_picture.HEIGHT)},
+        "pages": {"N": "1"},
+        "bitDepth": {"N": "8"},
+        "colourSpace": {"S": "srgb"},
+        "hasAlpha": {"BOOL": False},
+    }
+    if pipeline_version:
+        expected["pipelineVersion"] = {"S": pipeline_version}
+    faults = [
+        f"the picture's {name} is {row.get(name, 'absent')} instead of {value}"
+        for name, value in expected.items()
+        if row.get(name) != value
+    ]
+    if not re.fullmatch(r"[0-9A-F]{40}", _text(row, "sequencer")) or not _TIME.fullmatch(_text(row, "eventTime")):
+        faults.append("the picture's row does not say when it landed")
+    named = [rendition["M"] for rendition in row.get("renditions", {}).get("L", [])]
+    for rendition, body in zip(named, renditions, strict=True):
+        sizes = tuple(int(rendition[name]["N"]) for name in ("bytes", "width", "height"))
+        there = (len(body), *demo_picture.size_of(body, _text(rendition, "format")))
+        if sizes != there or _text(rendition, "sha256") != sha256(body).hexdigest():
+            faults.append(f"the rendition {_text(rendition, 'name')} is not what the picture's row says")
+    return faults
+
+
+def arrival_faults(rows: Sequence[Item], upload: demo_picture.Upload, function_name: str) -> list[str]:
+    """Return what is wrong with the rows of one object's arrival (docs/formats/invocation-log.md)."""
+    if len(rows) != 1:
+        return [f"{len(rows)} rows of the picture's arrival instead of one"]
+    [row] = rows
+    expected: Item = {
+        "bucketName": {"S": upload.bucket},
+        "objectKey": {"S": upload.key},
+        "eventName": {"S": "ObjectCreated:Put"},
+        "functionName": {"S": function_name},
+        "size": {"N": str(len(upload.body))},
+        "eTag": {"S": upload.etag},
+    }
+    faults = [
+        f"the arrival's {name} is {row.get(name, 'absent')} instead of {value}"
+        for name, value in expected.items()
+        if row.get(name) != value
+    ]
+    for name, form in (("requestId", _UUID4), ("timestamp", _TIME), ("awsRequestId", re.compile(r"[0-9a-f-]{36}"))):
+        if not form.fullmatch(_text(row, name)):
+            faults.append(f"the arrival's {name} is {row.get(name, 'absent')}")
+    if unknown := sorted(row.keys() - expected.keys() - _OTHERS_OF_A_ROW):
+        faults.append(f"the arrival's row has the unknown fields {', '.join(unknown)}")
+    return faults
