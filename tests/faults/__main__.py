@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.e2e.pictures import drawn
 from tests.faults import deaths, deliveries, reports, store_faults
-from tests.faults.work import Round, is_whole
+from tests.faults.work import Round, differences, is_whole
 from tests.faults.world import World
 
 KINDS: dict[str, Callable[..., reports.Line]] = {**store_faults.kinds(), **deliveries.KINDS, **deaths.KINDS}
@@ -45,9 +45,10 @@ def tried(kinds: list[str], count: int) -> list[reports.Line]:
             print(reports.table(lines[-1:]).splitlines()[2], file=sys.stderr, flush=True)
         began = time.monotonic()
         found = sum((one.count() for one in rounds), reports.Count())
+        problems = tuple(told for one in rounds for told in differences(one.expected(), one.found()))
         # What comes late, twice, or is taken away by a later fault, shows here.
         seconds = time.monotonic() - began
-        lines.append(reports.Line("all of it again, at the end", 0, found, is_whole(), seconds, again=True))
+        lines.append(reports.Line("all of it again, at the end", 0, found, is_whole(), seconds, problems, again=True))
     return lines
 
 

@@ -13,7 +13,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 from tests.adapters.scripted_server import dynamodb, refusal, serving
-from tests.e2e.commands import client
+from tests.e2e.commands import client, eventually, records_of
 from tests.faults.reports import Count, Line
 from tests.faults.work import Round, compared, is_whole, scanned
 from tests.faults.world import World, try_again
@@ -137,7 +137,7 @@ def _reprocessed(killed: Killed, one: Round) -> Count:
 
 
 def clock(world: World, pictures: list[bytes], rounds: list[Round], count: int) -> Line:
-    """Refuse signatures of a clock that is off by up to a day, as AWS does (the engine looks at no signature's time)."""
+    """Refuse signatures of a clock that is off by up to a day, as AWS does; the engine looks at no time."""
     began = time.monotonic()
     lost = refused = 0
     for ahead_s in (-86_400, -3_600, -600, 600, 3_600, 86_400):
@@ -164,8 +164,9 @@ def disk(world: World, pictures: list[bytes], rounds: list[Round], count: int) -
     problems = [*one.problems]
     engine.down(state_dir=world.folder)  # what has been done so far is on disk
     world.up()
-    resource.prlimit(world.state.pid, resource.RLIMIT_FSIZE, (4096, 4096))
     client("dynamodb").put_item(TableName="Configuration", Item={"key": {"S": "unsaved"}, "n": {"N": "1"}})
+    eventually(lambda: bool(records_of("unsaved")))
+    resource.prlimit(world.state.pid, resource.RLIMIT_FSIZE, (4096, 4096))
     try:
         engine.down(state_dir=world.folder)
         problems.append("`weaudit down` said nothing of a state that it could not save")
@@ -175,7 +176,7 @@ def disk(world: World, pictures: list[bytes], rounds: list[Round], count: int) -
     words = [*_COMMAND, "up"]
     limited = subprocess.run(
         words, capture_output=True, text=True, check=False, timeout=120,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16)),  # noqa: PLW1509
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16)),
     )  # fmt: skip
     if limited.returncode == 0 or "Traceback" in limited.stderr:
         problems.append(f"`weaudit up` on a full disk: exit code {limited.returncode}: {limited.stderr[-300:]}")

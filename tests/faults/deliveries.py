@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from tests.e2e.commands import client, eventually
-from tests.faults.reports import Count, Line
-from tests.faults.work import Round, compared, is_whole, scanned
+from tests.faults.reports import Line
+from tests.faults.work import Round, compared, differences, is_whole, scanned
 from tests.faults.world import World, try_again
 from tests.image_fakes import created
 from weaudit.deploy.installation import Installation
@@ -83,15 +83,20 @@ def reordered(world: World, pictures: list[bytes], rounds: list[Round], count: i
         answer = client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
         if "FunctionError" in answer:
             one.problems.append(f"{function} raised {answer['Payload'].read()[:200]!r}")
-    found = one.count() + compared(before, _kept())
+    after = _kept()
+    one.problems += differences(before, after)
+    found = one.count() + compared(before, after)
     return Line("late and out of order", len(events), found, is_whole(), time.monotonic() - began, tuple(one.problems))
 
 
 def _kept() -> dict[str, Counter[Any]]:
-    """Return all that the round left, to the byte, by store."""
+    """Return all that the round left, to the byte, by store; a row says which call logged it last."""
     keys = {"Audit": "itemKey", Installation.find().invocation_log: "objectKey", "Images": "imageKey"}
     return {
-        table: Counter(json.dumps(item, sort_keys=True, default=str) for item in scanned(table, key, "reordered"))
+        table: Counter(
+            json.dumps({**item, "awsRequestId": ""}, sort_keys=True, default=str)
+            for item in scanned(table, key, "reordered")
+        )
         for table, key in keys.items()
     }
 

@@ -4,6 +4,7 @@ A command module has `register(app)`. It imports boto3 and rich inside its funct
 and completion load every command module.
 """
 
+import errno
 import importlib
 import os
 import signal
@@ -66,7 +67,14 @@ class _Commands(TyperGroup):
             raise typer.Exit(output.fail(explained)) from error
 
 
+# Full (EFBIG: a limit of the process), over the quota, or not to be written.
+_NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
+
+
 def _explained(error: Exception) -> errors.WeauditError | None:
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        where = f" to {error.filename}" if error.filename else ""
+        return errors.WeauditError(f"cannot write{where}: {error.strerror}\nMake room, and run it again.")
     # botocore is looked up, not imported: an error of it can only exist where it has been imported.
     botocore = sys.modules.get("botocore.exceptions")
     if botocore is None:

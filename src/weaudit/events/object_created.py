@@ -58,7 +58,7 @@ def _unwrapped(record: Any) -> dict[str, Any]:
     if isinstance(record, dict) and record.get("eventSource") == "aws:sqs":
         try:
             event = json.loads(_part(record, "body", str))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise MalformedEventError("the message's body is not a JSON document") from None
     if not isinstance(event, dict):
         raise MalformedEventError("an event is an object")

@@ -149,7 +149,8 @@ def down(*, state_dir: Path | None = None, force: bool = False, progress: Progre
     """Stop the engine with its data saved; False when none was up.
 
     Waits first until every change is audited, because the engine forgets a backlog. Where that does not happen it
-    raises EngineError and leaves the engine up; ``force`` stops it all the same.
+    raises EngineError and leaves the engine up; ``force`` stops it all the same. Raises EngineError, too, where the
+    engine ended and could not save.
     """
     directory = state.directory(state_dir)
     with state.locked(directory):
@@ -163,10 +164,16 @@ def down(*, state_dir: Path | None = None, force: bool = False, progress: Progre
         if engine.ready and not force:
             _drained(engine, progress)
         progress("saving and stopping")
+        began = time.time()
         if not _stopped(engine, force=force):
             raise EngineError(
                 f"the engine (process {engine.pid}) did not stop in {process.STOP_SECONDS:.0f} s\n"
                 "Try again, or `weaudit down --force`, which may lose what it has not saved."
+            )
+        if unsaved := restarting.unsaved(engine.directory / "data", began):
+            raise EngineError(
+                f"the engine stopped and could not save its {', '.join(unsaved)}: is the disk of {directory} full?\n"
+                "`weaudit up` starts with what was saved the time before; changes since then are lost."
             )
         return True
 

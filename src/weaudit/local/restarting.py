@@ -10,6 +10,9 @@ until the queues are empty whose functions make further changes (a queue itself 
 
 The other gap: MiniStack knows a queue by its URL, with the port in it. After a start on another port a queue is still
 there and neither its name nor its mapping leads to it. `readdress` (before a start) puts the new port into those URLs.
+
+And the last: MiniStack ends in order although it could not write its state, on a full disk for one; what it saved the
+time before stays whole, for each file is replaced. `unsaved` (after a stop) tells.
 """
 
 import json
@@ -63,6 +66,16 @@ def readdress(data: Path, port: int) -> None:
             temporary = path.with_suffix(".readdressed")
             temporary.write_text(moved)
             temporary.replace(path)
+
+
+def unsaved(data: Path, since: float) -> list[str]:
+    """Return the parts of the state that every stack needs and that were not written since then (epoch seconds)."""
+    # A file system may know whole seconds only.
+    return [
+        name
+        for name in ("dynamodb", "cloudformation")
+        if not (data / f"{name}.json").exists() or (data / f"{name}.json").stat().st_mtime < int(since)
+    ]
 
 
 def _positions(document: Any) -> Any:
