@@ -188,9 +188,8 @@ def _amount(value: float, column: str) -> str:
 def text(found: list[Line]) -> str:
     """Return the one table as plain text, and below it how many targets are met and why the others are not."""
     head = ("", "ours", "reference", "ratio", "target", "")
-    rows = [head]
-    for line in found:
-        rows.append((line.what.replace("`", ""), line.ours, line.reference, line.ratio, line.target, verdict(line)))
+    cells = ((line.what, line.ours, line.reference, line.ratio, line.target, verdict(line)) for line in found)
+    rows = [head, *(tuple(cell.replace("`", "") for cell in row) for row in cells)]
     widths = [max(len(row[index]) for row in rows) for index in range(len(head))]
     shown = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     reasons = dict.fromkeys(line.why.replace("`", "") for line in found if line.why)

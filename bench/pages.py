@@ -26,7 +26,7 @@ make docs                        # this page, from bench/results
 ```
 
 A quiet machine gives steady figures: beside other work all times grow, and not evenly. How each is measured, and what
-the references do and do not do, is in [bench/README.md](../bench/README.md). `image_cost` measures sharp where there is a
+the references do and do not do, is in [bench/README.md](../bench/README.md). `image_cost` measures sharp where there is
 `node`, and says so where there is none. The exit code is 1 where a gate is missed.
 """
 _README = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 
@@ -67,6 +66,8 @@ class BatchWrites:
         requests: Any = {self._table: [{"PutRequest": {"Item": item}} for item in batch]}
         for attempt in range(_ATTEMPTS):
             if attempt:
+                import random  # as in connections.py
+
                 time.sleep(random.uniform(0, min(_LONGEST_WAIT_S, 0.05 * 2**attempt)))  # noqa: S311 jitter, no secret
             requests = self._dynamodb.call("BatchWriteItem", {"RequestItems": requests}).get("UnprocessedItems")
             if not requests:

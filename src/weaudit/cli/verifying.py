@@ -32,7 +32,9 @@ def register(app: typer.Typer) -> None:
 def verify(
     table: Annotated[str | None, typer.Option(metavar="T", help="Only this table. Default: every audited one.")] = None,
     item: Annotated[str | None, typer.Option(metavar="K", help="Only this item key (with --table).")] = None,
-    since: Annotated[str | None, typer.Option(help="Only changes since then: ISO 8601, a date, 2h, 3d.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only changes since then: ISO 8601, a date, 2h, 3d.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Check that every change joins the one before, and that the last one left the item as it is now.
@@ -45,7 +47,8 @@ def verify(
 
     reports = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=output.stderr(), transient=True) as progress:
+    console = output.stderr()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         for checker in _checkers(table, item, since):
             name = checker.table.name
             task = progress.add_task(f"finding the items of {name}", total=None)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from weaudit.errors import DeployError
+from weaudit.errors import DeployError, InvalidInputError
 from weaudit.functions import Function
 
 PYTHON = "3.13"
@@ -46,10 +46,11 @@ class Artifact:
 def build(function: Function, out_dir: Path, architecture: str = LOCAL) -> Artifact:
     """Write ``out_dir/NAME.zip`` and return it; the same sources give the same bytes.
 
-    ``architecture`` is x86_64, arm64 or local. Raises DeployError where a module or a wheel is missing.
+    ``architecture`` is x86_64, arm64 or local. Raises InvalidInputError for another one,
+    DeployError where a module or a wheel is missing.
     """
     if architecture not in (LOCAL, *ARCHITECTURES):
-        raise DeployError(f"{architecture!r} is no architecture: use {', '.join((*ARCHITECTURES, LOCAL))}")
+        raise InvalidInputError(f"{architecture!r} is no architecture: use {', '.join((*ARCHITECTURES, LOCAL))}")
     files = {f"weaudit/{path.relative_to(_SOURCES).as_posix()}": path.read_bytes() for path in modules(function)}
     files["index.py"] = entry(function).encode()
     out_dir.mkdir(parents=True, exist_ok=True)

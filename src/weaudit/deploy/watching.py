@@ -117,7 +117,10 @@ class Watching:
             )
         description = describe_table(self.installation.target, table)
         if description is None:
-            raise InvalidInputError(f"there is no table {table} on {self.installation.target.describe()}")
+            raise InvalidInputError(
+                f"there is no table {table} on {self.installation.target.describe()}\n"
+                "Is the name spelled exactly so, and is it a table of this account and region?"
+            )
         attributes = {definition["AttributeName"] for definition in description["AttributeDefinitions"]}
         if table in self._own_tables() or {"historyKey", "changesKey"} <= attributes:
             raise InvalidInputError(
