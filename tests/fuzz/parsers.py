@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.api_events import second
+from tests.api_events import first, second
 from tests.image_fakes import created, one_rendition
 from tests.notifications import object_record
 from tests.strategies import stream_record
@@ -41,7 +41,8 @@ def _asked(event: Any) -> Any:
 
 
 def _cursor(text: str) -> Any:
-    return _asked(second("GET /v1/tables/{table}/history", {"table": "Configuration"}, key="k", cursor=text))
+    event = first("GET /v1/tables/{table}/history", {"table": "Configuration"})
+    return _asked({**event, "multiValueQueryStringParameters": {"key": ["k"], "cursor": [text]}})
 
 
 def _updated(document: Any) -> Any:

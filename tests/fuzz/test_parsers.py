@@ -1,6 +1,6 @@
 """Whatever comes from outside is read, or refused by an error of ours; nothing else ever comes of it.
 
-``corpus`` has a folder a parser: inputs that once were, or might be, trouble. Each goes through its parser in every run.
+``corpus`` has a folder a parser: inputs that were trouble, or might be. Each goes through its parser in every run.
 """
 
 import copy
@@ -48,8 +48,7 @@ def accepted(parser: Parser, given_input: Any) -> bool:
     """Say whether the input is read; any error but the documented ones fails the test."""
     try:
         parser.call(given_input)
-    except parser.errors as error:
-        assert str(error)
+    except parser.errors:
         return False
     return True
 
@@ -151,8 +150,6 @@ def test_damaged_images_are_processed_or_rejected(kind: str, at: float, bytes_th
     damaged_content = content[:place] + bytes_there + (b"" if cut else content[place + len(bytes_there) :])
     try:
         found = working.work(damaged_content, image_pipelines.built_in(), working.Limits())
-    except ImageRejectedError as error:
-        assert error.code
-        assert error.reason
-    else:
-        assert found.renditions
+    except ImageRejectedError:
+        return
+    assert found.renditions
