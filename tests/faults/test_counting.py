@@ -8,14 +8,14 @@ import pytest
 from tests.e2e.commands import client, eventually
 from tests.e2e.pictures import drawn
 from tests.faults import reports, soak, store_faults
-from tests.faults.work import Round, compared, differences
+from tests.faults.work import Expected, Round, compared, differences
 from tests.faults.world import World
 from weaudit.local import restarting
 
 
 def test_what_is_missing_and_what_is_there_twice_is_counted() -> None:
-    expected = {"Audit": Counter({("a", 1): 1, ("a", 2): 1}), "log": Counter({"x": 2})}
-    found = {"Audit": Counter({("a", 1): 2}), "log": Counter({"x": 2}), "Images": Counter({"stray": 1})}
+    expected: Expected = {"Audit": Counter({("a", 1): 1, ("a", 2): 1}), "log": Counter({"x": 2})}
+    found: Expected = {"Audit": Counter({("a", 1): 2}), "log": Counter({"x": 2}), "Images": Counter({"stray": 1})}
     assert compared(expected, found) == reports.Count(checked=4, lost=1, doubled=2)
     assert [told.partition(":")[0] for told in differences(expected, found)] == [
         "lost in Audit", "doubled in Audit", "doubled in Images",

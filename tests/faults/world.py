@@ -11,7 +11,7 @@ from typing import Any
 from tests.e2e.commands import client, run
 from tests.e2e.fault_proxies import FaultProxy, point_function_at
 from weaudit.functions import FUNCTIONS
-from weaudit.local import engine, process
+from weaudit.local import engine, process, state
 from weaudit.local.state import EngineState
 
 # A message that an outage brought back is seen again after so long, not after the minutes of the template.
@@ -86,11 +86,14 @@ class World:
         return {str(one["id"]): int(one["fired"]) for one in self.proxy.ask("stats")["by_rule"]}
 
     def workers(self) -> dict[int, str]:
-        """Return the processes that run functions, by number, with the function's name."""
-        found = {}
+        """Return the processes that run functions, by number, with the function's name; none while no engine is up."""
+        found: dict[int, str] = {}
+        running = state.running(self.folder)
+        if running is None:
+            return found
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError, IndexError, ValueError):
-                if int((path / "stat").read_text().rpartition(")")[2].split()[1]) != self.state.pid:
+                if int((path / "stat").read_text().rpartition(")")[2].split()[1]) != running.pid:
                     continue
                 words = (path / "environ").read_bytes().split(b"\0")
                 names = [
