@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from weaudit.deploy import packaging
-from weaudit.errors import DeployError
+from weaudit.errors import DeployError, InvalidInputError
 from weaudit.functions import FUNCTIONS, Function
 
 every_function = pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
@@ -79,7 +79,7 @@ def test_a_missing_module_is_named() -> None:
 
 
 def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DeployError, match="architecture"):
+    with pytest.raises(InvalidInputError, match="architecture"):
         packaging.build(FUNCTIONS[0], tmp_path, "sparc")
 
 
