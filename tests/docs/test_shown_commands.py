@@ -34,6 +34,7 @@ def shown() -> list[tuple[str, list[str]]]:
 
 
 SHOWN = shown()
+PROGRAM = typer.main.get_command(main.app)
 
 
 def test_there_are_many() -> None:
@@ -44,7 +45,7 @@ def test_there_are_many() -> None:
     ("page", "words"), SHOWN, ids=lambda value: value if isinstance(value, str) else " ".join(value)
 )
 def test_a_shown_command_line_is_understood(page: str, words: list[str]) -> None:
-    group: Any = typer.main.get_command(main.app)
+    group: Any = PROGRAM
     rest = list(words)
     while rest and rest[0] in getattr(group, "commands", {}):
         group = group.commands[rest.pop(0)]
