@@ -106,7 +106,7 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # pyvips comes as source only. What builds it is installed first, and pip's own isolated build, whose requirements nobody
-# checks, is off.
+# checks, is off. For running, nothing is compiled beforehand: Python does that with what is used, a fraction of it.
 CHECKED := $(PIP) install --require-hashes --no-build-isolation
 
 $(VENV)/build.stamp: requirements/build.txt | $(BIN)/python
@@ -115,7 +115,7 @@ $(VENV)/build.stamp: requirements/build.txt | $(BIN)/python
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml $(VENV)/build.stamp | $(BIN)/python
 	@echo "installing what the command line and the engine need (requirements/run.txt)"
-	@$(CHECKED) -r requirements/run.txt
+	@$(CHECKED) --no-compile -r requirements/run.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -1,22 +1,34 @@
-"""`weaudit demo`: exit code 0 only where the trail is right in every field."""
+"""`weaudit demo`: exit code 0 only where all of it is right in every field."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
 from tests.conftest import RunningEngine
 from tests.strategies import change
-from weaudit.cli import demo_checking
+from weaudit.cli import demo_checking, demo_picture, demo_tour
 from weaudit.cli.demo import KEY, STEPS, TABLE
+from weaudit.cli.demo_tour import PHOTOGRAPH, SEATS
+from weaudit.cli.main import app
 from weaudit.deploy.targets import Target
 from weaudit.domain.auditing import decide
 from weaudit.domain.changes import Item
+from weaudit.domain.histories import Actor, AttributeChange, AuditedChange
+from weaudit.domain.invocations import ObjectEvent
+from weaudit.domain.invocations import decide as decide_arrival
 
 AT_MS = 1_704_067_200_000
+SOURCES = str(Path(__file__).parents[2] / "src")
 
 
 def demo_records() -> dict[str, Item | None]:
@@ -84,22 +96,191 @@ def test_lost_doubled_and_swapped_records_are_named() -> None:
     assert any("does not follow" in f for f in faults({name: records[name] for name in reversed(ids)}))
 
 
+# ---- the stops after the first
+
+CALLER = "arn:aws:iam::000000000000:user/ada"
+ANSWER = {
+    "success": True,
+    "message": "Record updated successfully",
+    "updated_id": SEATS,
+    "updated_attributes": ["left"],
+    "timestamp": "2024-01-08T01:34:32.343Z",
+}
+EXPECTED: Item = {"table_name": {"S": TABLE}, "caller": {"S": CALLER}}
+ENTRY: Item = {
+    **EXPECTED,
+    "log_id": {"S": "log-1"},
+    "status": {"S": "success"},
+    "timestamp": {"S": "2024-01-08T01:34:32.343Z"},
+}
+
+
+def made_update(**changed: Any) -> AuditedChange:
+    fields = {
+        "table": TABLE, "item_key": SEATS, "at": "2024-01-01T00:00:00.000Z", "sequence": "1", "order": "1",
+        "event_name": "MODIFY", "actor": Actor("logged", CALLER), "change_id": "log-1", "before_hash": None,
+        "after_hash": None, "attributes": (AttributeChange("left", {"N": "10"}, {"N": "9"}),), "record_ids": ("r",),
+    }  # fmt: skip
+    return AuditedChange(**{**fields, **changed})
+
+
+def test_an_update_as_it_must_be_is_right() -> None:
+    assert demo_checking.answer_faults(200, ANSWER, SEATS, ["left"]) == []
+    assert demo_checking.logged_faults([made_update()], ENTRY, EXPECTED) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (412, {"success": False, "message": "no"}),
+        (200, None),
+        *((200, {**ANSWER, name: "x"}) for name in ANSWER),
+        *((200, {other: ANSWER[other] for other in ANSWER if other != name}) for name in ANSWER),
+        (200, {**ANSWER, "more": 1}),
+    ],
+)
+def test_a_wrong_answer_is_named(status: int, answer: Any) -> None:
+    assert demo_checking.answer_faults(status, answer, SEATS, ["left"])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"event_name": "INSERT"},
+        {"actor": None},
+        {"actor": Actor("stated", CALLER)},
+        {"actor": Actor("logged", "somebody")},
+        {"change_id": "another"},
+        {"attributes": ()},
+        {"attributes": (AttributeChange("left", {"N": "9"}, {"N": "9"}),)},
+    ],
+)
+def test_a_wrong_change_of_an_update_is_named(changed: dict[str, Any]) -> None:
+    assert demo_checking.logged_faults([made_update(**changed)], ENTRY, EXPECTED)
+
+
+def test_a_wrong_log_entry_is_named() -> None:
+    assert demo_checking.logged_faults([], ENTRY, EXPECTED)
+    assert demo_checking.logged_faults([made_update(), made_update()], ENTRY, EXPECTED)
+    assert demo_checking.logged_faults([made_update()], None, EXPECTED)
+    for name in ENTRY:
+        wrong = {**ENTRY, name: {"S": "x"}}
+        assert any(name in fault for fault in demo_checking.logged_faults([made_update()], wrong, EXPECTED))
+
+
+@pytest.fixture(scope="module")
+def upload() -> demo_picture.Upload:
+    return demo_picture.Upload("b", PHOTOGRAPH, demo_picture.made(), "e", Path("sunset.jpg"))
+
+
+def arrival(upload: demo_picture.Upload) -> Item:
+    event = ObjectEvent(
+        bucket="b", key=PHOTOGRAPH, event_name="ObjectCreated:Put", at="2024-01-01T00:00:00.000Z", version="",
+        sequencer="1", etag="e", size_bytes=len(upload.body),
+    )  # fmt: skip
+    return decide_arrival(event, "s3-processor-dev", "8b51ee32-6f50-4f3b-9b3f-6f2f6a7c1a11")
+
+
+def test_every_field_of_an_arrival_is_checked(upload: demo_picture.Upload) -> None:
+    row = arrival(upload)
+    assert demo_checking.arrival_faults([row], upload, "s3-processor-dev") == []
+    assert demo_checking.arrival_faults([], upload, "s3-processor-dev")
+    assert demo_checking.arrival_faults([row, row], upload, "s3-processor-dev")
+    for name in row.keys() - {"sequencer"}:
+        wrong = {**row, name: {"S": "x"}}
+        assert any(name in fault for fault in demo_checking.arrival_faults([wrong], upload, "s3-processor-dev"))
+    assert demo_checking.arrival_faults([{**row, "invented": {"S": "x"}}], upload, "s3-processor-dev")
+
+
+def test_every_field_of_an_image_is_checked(upload: demo_picture.Upload) -> None:
+    rendition = {
+        "name": {"S": "large"}, "format": {"S": "jpeg"}, "bytes": {"N": str(len(upload.body))},
+        "width": {"N": "1200"}, "height": {"N": "800"}, "sha256": {"S": sha256(upload.body).hexdigest()},
+    }  # fmt: skip
+    row: Item = {
+        "imageKey": {"S": PHOTOGRAPH}, "bucket": {"S": "b"}, "eTag": {"S": "e"}, "status": {"S": "processed"},
+        "bytes": rendition["bytes"], "sha256": rendition["sha256"], "format": {"S": "jpeg"}, "width": {"N": "1200"},
+        "height": {"N": "800"}, "pages": {"N": "1"}, "bitDepth": {"N": "8"}, "colourSpace": {"S": "srgb"},
+        "hasAlpha": {"BOOL": False}, "pipelineVersion": {"S": "v"}, "sequencer": {"S": "A" * 40},
+        "eventTime": {"S": "2024-01-01T00:00:00.000Z"}, "renditions": {"L": [{"M": rendition}]},
+    }  # fmt: skip
+    assert demo_checking.image_faults(row, upload, "v", [upload.body]) == []
+    for name in row.keys() - {"renditions"}:
+        assert demo_checking.image_faults({**row, name: {"S": "x"}}, upload, "v", [upload.body]), name
+    for name in ("bytes", "width", "height", "sha256"):
+        wrong: Item = {**row, "renditions": {"L": [{"M": {**rendition, name: {"N": "7", "S": "7"}}}]}}
+        assert any("large" in fault for fault in demo_checking.image_faults(wrong, upload, "v", [upload.body]))
+
+
+def test_each_picture_is_another_object_of_the_same_pixels(upload: demo_picture.Upload) -> None:
+    again = demo_picture.made()
+    assert again != upload.body
+    first, second = (Image.open(BytesIO(body)) for body in (upload.body, again))
+    assert first.tobytes() == second.tobytes()
+    assert len(again) == len(upload.body)
+
+
+# ---- the command
+
+
 def demo(engine: RunningEngine, *words: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "weaudit.cli.main", "demo", "--state", str(engine.directory), "--utc", *words]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    environment = {**os.environ, "PYTHONPATH": SOURCES}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.engine
-def test_the_demo_shows_a_right_trail_and_does_so_again(engine: RunningEngine) -> None:
+def test_the_demo_makes_its_tour_and_does_so_again(engine: RunningEngine) -> None:
     for _ in range(2):
         done = demo(engine)
         assert done.returncode == 0, done.stderr
-        shown = [line.split()[3:] for line in done.stdout.splitlines() if line.startswith("20")]
-        assert [words[0] for words in shown] == ["created", "value", "note", "note", "deleted"]
-        assert shown[1] == ["value", "3600", "→", "1800"]
-        assert "The trail is right: 5 changes, 5 records" in done.stdout
+        shown = [line.split()[2:] for line in done.stdout.splitlines() if re.match(r"\d{4}-\d\d-\d\d \d", line)]
+        assert [words[1] for words in shown[:5]] == ["created", "value", "note", "note", "deleted"]
+        assert shown[1] == ["unknown", "value", "3600", "→", "1800"]
+        assert shown[5] == ["root", "(logged)", "left", "10", "→", "9"]
+        assert "\nAll of it is right" in done.stdout
+        assert re.findall(r"^(\d) of 7: ", done.stderr, re.MULTILINE) == list("1234567")
+        for function in ("audit_producer", "table_update", "image_processor", "s3_processor", "read_trail"):
+            assert re.search(rf"^\d of 7: .*\b{function}\b", done.stderr, re.MULTILINE), function
         assert len(done.stderr.partition("Try next:\n")[2].splitlines()) == 3
+
+
+def recorded(client: Any) -> list[Any]:
+    records = client.scan(TableName="Audit", ConsistentRead=True)["Items"]
+    return [record for record in records if record["itemKey"]["S"] == SEATS]
+
+
+@pytest.mark.engine
+def test_what_went_wrong_is_told_and_fails(engine: RunningEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_tour, "WAIT_SECONDS", 3.0)  # how long a fault is looked at again before it is one
+    client = Target.of(engine.state).client("dynamodb")
+    if not recorded(client):
+        assert demo(engine).returncode == 0
+    first = recorded(client)[0]
+    client.delete_item(TableName="Audit", Key={"id": first["id"]})
+    try:
+        done = CliRunner().invoke(app, ["demo", "--state", str(engine.directory), "--utc"])
+        assert done.exit_code == 1
+        assert f"Configuration {SEATS}: not whole" in done.stdout
+        assert "All of it is right" not in done.stdout
+        assert f"- Configuration {SEATS}: " in done.stderr
+    finally:
+        client.put_item(TableName="Audit", Item=first)
+
+
+@pytest.mark.engine
+@pytest.mark.skipif(shutil.which("aws") is None, reason="no AWS CLI: the line to try next was NOT run")
+def test_what_to_try_next_runs(engine: RunningEngine, tmp_path: Path) -> None:
+    line = demo(engine).stderr.partition("Try next:\n")[2].splitlines()[0]
+    program = tmp_path / "weaudit"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m weaudit.cli.main "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": SOURCES, "AWS_PAGER": ""}
+    done = subprocess.run(["bash", "-euc", line], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    client = Target.of(engine.state).client("dynamodb")
+    assert client.get_item(TableName=TABLE, Key={"key": {"S": "GREETING"}})["Item"]["value"] == {"S": "hello"}
+    client.delete_item(TableName=TABLE, Key={"key": {"S": "GREETING"}})
 
 
 @pytest.mark.engine

@@ -119,7 +119,7 @@ def _five_changes(tour: Tour) -> tuple[list[str], list[AuditedChange]]:
 
 
 def _progress(line: str) -> None:
-    if not (line.startswith("AWS::") and line.endswith(("IN_PROGRESS", "COMPLETE"))):  # a hundred resources, no news
+    if not line.startswith("AWS::") or "FAILED" in line:  # a hundred resources that are as they should be: no news
         output.note(f"  {line}")
 
 

@@ -5,6 +5,7 @@ Each stop prints what there is to see and the command that does the same by hand
 
 import json
 import shlex
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Tour:
         from weaudit.cli.rendering import Rendering
 
         Rendering(output.stdout(), utc=self.utc, with_items=False).print(changes)
+        sys.stdout.flush()  # what follows goes to stderr, and both may go to one file
 
     def ask(self, method: str, path: str, body: Any = None, *, signed: bool = True) -> tuple[int, Any]:
         """Send a request to the API and return the status and the document of its answer, None where it is no JSON."""
