@@ -22,8 +22,10 @@ from tests.faults.world import World, try_again
 from weaudit.local import engine
 
 _EVERY_S = 0.5
-# A process is not judged by its first third, in which it imports and fills its caches, nor where it lived shortly.
-_FEWEST_SAMPLES = 12
+# A process is judged by its second and its last quarter: in the first it imports and fills its caches. Where it lived more
+# shortly than this, or did not grow by a megabyte, there is nothing to judge.
+_SHORTEST_LIFE_MINUTES = 0.25
+_LEAST_MB = 1.0
 _MOST_MB_A_MINUTE = 4.0
 
 
@@ -73,10 +75,17 @@ class Sampler:
 
 
 def growth(lives: Iterable[list[tuple[float, float]]]) -> float | None:
-    """Return the median slope of processes' memory over time, each without its first third."""
-    settled = [samples[len(samples) // 3 :] for samples in lives if len(samples) >= _FEWEST_SAMPLES]
-    slopes = [statistics.linear_regression(*zip(*samples, strict=True)).slope for samples in settled]
-    return statistics.median(slopes) if slopes else None
+    """Return the median growth of processes' memory, in MB a minute, from their second quarter to their last."""
+    found = []
+    for samples in lives:
+        quarter = len(samples) // 4
+        if not quarter or samples[-1][0] - samples[0][0] < _SHORTEST_LIFE_MINUTES:
+            continue
+        early, late = samples[quarter : 2 * quarter], samples[-quarter:]
+        grown_mb = statistics.median(mb for _, mb in late) - statistics.median(mb for _, mb in early)
+        minutes = statistics.median(at for at, _ in late) - statistics.median(at for at, _ in early)
+        found.append(grown_mb / minutes if abs(grown_mb) >= _LEAST_MB else 0.0)
+    return statistics.median(found) if found else None
 
 
 def _resident_mb(pid: int) -> float:

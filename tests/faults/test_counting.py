@@ -44,12 +44,13 @@ def test_a_line_is_good_where_the_fault_happened_and_nothing_is_wrong(
 
 
 def test_memory_that_grows_is_told_from_memory_that_does_not() -> None:
-    # By minutes and MB; caches fill in the first third.
+    # By minutes and MB; caches fill in the first quarter.
     flat = [(number / 10, 20.0 + min(number, 5) * 4) for number in range(30)]
     leak = [(number / 10, 20.0 + number) for number in range(30)]
     assert soak.growth([flat]) == pytest.approx(0.0)
     assert soak.growth([leak]) == pytest.approx(10.0)
-    assert soak.growth([leak[:5]]) is None
+    assert soak.growth([leak[:2]]) is None
+    assert soak.growth([]) is None
 
 
 def test_a_state_that_was_not_written_is_named(tmp_path: Path) -> None:
