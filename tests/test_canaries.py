@@ -46,3 +46,14 @@ def test_every_engine_of_a_run_is_looked_through(tmp_path: Path) -> None:
         f"engine0: /aws/lambda/f: {planted('item')}",
         "engine0/engine.log: the engine's own secret key",
     ]
+
+
+def test_an_engine_whose_state_a_test_broke_is_looked_through_as_well(tmp_path: Path) -> None:
+    engine = tmp_path / "engine0"
+    engine.mkdir()
+    (engine / "engine.json").write_text("{broken")
+    (engine / "engine.log").write_text(f"denied for {KEY}\n")
+    scan = Scan()
+    scan.engines(tmp_path)
+    shutil.rmtree(engine)
+    assert scan.found == ["engine0/engine.log: an access key"]

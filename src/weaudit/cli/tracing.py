@@ -126,7 +126,8 @@ def _document(
 
 def _print(found: "Traced", entries: "list[Item]", changes: "list[AuditedChange]", *, utc: bool) -> None:
     # Changes' times are whole seconds, so what they follow from would stand behind them: they come last.
-    rows = sorted([*_log_rows(found), *_entry_rows(entries)]) + list(_change_rows(changes))
+    # Lines of one millisecond stay in the order that they were given.
+    rows = sorted([*_log_rows(found), *_entry_rows(entries)], key=lambda row: row[0]) + list(_change_rows(changes))
     width = max((len(source) for _, source, _ in rows), default=0)
     for at, source, text in rows:
         moment = times.shown(at, utc=utc) + at[19:23]
