@@ -22,8 +22,8 @@ from tests.faults.world import World, try_again
 from weaudit.local import engine
 
 _EVERY_S = 0.5
-# A process is judged by its second and its last quarter: in the first it imports and fills its caches. Where it lived more
-# shortly than this, or did not grow by a megabyte, there is nothing to judge.
+# A process is judged by its second and its last quarter: in the first it imports and fills its caches. Where it lived
+# more shortly than this, or did not grow by a megabyte, there is nothing to judge.
 _SHORTEST_LIFE_MINUTES = 0.25
 _LEAST_MB = 1.0
 _MOST_MB_A_MINUTE = 4.0

@@ -1,15 +1,19 @@
 """What counts faults finds each kind of loss itself, and one whole round of them runs."""
 
+import errno
+import os
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.e2e.commands import client, eventually
 from tests.e2e.pictures import drawn
 from tests.faults import reports, soak, store_faults
 from tests.faults.work import Expected, Round, compared, differences
 from tests.faults.world import World
+from weaudit.cli import main
 from weaudit.local import restarting
 
 
@@ -60,6 +64,20 @@ def test_a_state_that_was_not_written_is_named(tmp_path: Path) -> None:
     written = (tmp_path / "dynamodb.json").stat().st_mtime
     assert restarting.unsaved(tmp_path, written) == []
     assert restarting.unsaved(tmp_path, written + 2) == ["dynamodb", "cloudformation"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS])
+def test_a_command_that_finds_no_room_to_write_says_so(number: int) -> None:
+    @main.app.command(name="fill", hidden=True)
+    def fill() -> None:
+        raise OSError(number, os.strerror(number), "state/engine.json")
+
+    try:
+        result = CliRunner().invoke(main.app, ["fill"])
+    finally:
+        main.app.registered_commands.pop()
+    assert result.exit_code == 1
+    assert f"cannot write to state/engine.json: {os.strerror(number)}" in " ".join(result.stderr.split())
 
 
 @pytest.mark.engine
