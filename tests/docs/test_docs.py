@@ -223,7 +223,7 @@ def test_the_transcript_of_the_readme_is_what_the_demo_prints_and_its_commands_r
         by_hand = re.findall(r"^  \$ (.+)$", printed, re.MULTILINE)
         answers = [run(command, tmp_path, path) for command in by_hand]
     finally:
-        run(f".venv/bin/weaudit down {state}", tmp_path, {})
+        run(f".venv/bin/weaudit down --force {state}", tmp_path, {})
     assert _timeless(shown) in _timeless(printed)
     # What each shows is what the demo showed.
     told = ["halved for the sale", '"success": true', "1200 x 800", "sunset.jpg", '"newValue": 9', "1800", ": whole"]
