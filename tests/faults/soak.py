@@ -75,16 +75,17 @@ class Sampler:
 
 
 def growth(lives: Iterable[list[tuple[float, float]]]) -> float | None:
-    """Return the median growth of processes' memory, in MB a minute, from their second quarter to their last."""
+    """Return the median growth of processes' memory, in MB a minute, the lesser of second to third and third to last quarter."""
     found = []
     for samples in lives:
         quarter = len(samples) // 4
         if not quarter or samples[-1][0] - samples[0][0] < _SHORTEST_LIFE_MINUTES:
             continue
-        early, late = samples[quarter : 2 * quarter], samples[-quarter:]
-        grown_mb = statistics.median(mb for _, mb in late) - statistics.median(mb for _, mb in early)
-        minutes = statistics.median(at for at, _ in late) - statistics.median(at for at, _ in early)
-        found.append(grown_mb / minutes if abs(grown_mb) >= _LEAST_MB else 0.0)
+        parts = [samples[place * quarter : (place + 1) * quarter] for place in (1, 2, 3)]
+        at, mb = ([statistics.median(sample[which] for sample in part) for part in parts] for which in (0, 1))
+        # A leak grows all the time; what is imported for the first picture is one step.
+        slopes = [(mb[place + 1] - mb[place]) / (at[place + 1] - at[place]) for place in (0, 1)]
+        found.append(min(slopes) if abs(mb[2] - mb[0]) >= _LEAST_MB else 0.0)
     return statistics.median(found) if found else None
 
 

@@ -51,6 +51,8 @@ def test_memory_that_grows_is_told_from_memory_that_does_not() -> None:
     # By minutes and MB; caches fill in the first quarter.
     flat = [(number / 10, 20.0 + min(number, 5) * 4) for number in range(30)]
     leak = [(number / 10, 20.0 + number) for number in range(30)]
+    step = [(number / 10, 20.0 + 10 * (number > 17)) for number in range(30)]
+    assert soak.growth([step]) == pytest.approx(0.0)
     assert soak.growth([flat]) == pytest.approx(0.0)
     assert soak.growth([leak]) == pytest.approx(10.0)
     assert soak.growth([leak[:2]]) is None
