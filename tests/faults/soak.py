@@ -75,7 +75,7 @@ class Sampler:
 
 
 def growth(lives: Iterable[list[tuple[float, float]]]) -> float | None:
-    """Return the median growth of processes' memory, in MB a minute, the lesser of second to third and third to last quarter."""
+    """Return the median growth of processes' memory, MB a minute: the lesser of 2nd to 3rd and 3rd to last quarter."""
     found = []
     for samples in lives:
         quarter = len(samples) // 4
