@@ -87,7 +87,7 @@ def test_a_missed_gate_fails_a_full_run_and_a_missed_aim_does_not(monkeypatch: p
 
     for gate, quick, code in ((True, False, 1), (True, True, 0), (False, False, 0)):
         monkeypatch.setattr(bench, "BENCHMARKS", {"it": missing(gate)})
-        monkeypatch.setattr(bench, "RESULTS", Path("/dev/null/never"))
+        monkeypatch.setattr(bench.figures, "RESULTS", Path("/dev/null/never"))
         monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)
         monkeypatch.setattr(Path, "write_text", lambda *_: 0)
         assert bench.main(["it"] + ["--quick"] * quick) == code

@@ -171,7 +171,7 @@ def test_package_prints_what_it_built(tmp_path: Path) -> None:
     for built in found:
         assert built["bytes"] == Path(built["path"]).stat().st_size
         assert built["sha256"] in again
-    assert run("package", "--arch", "sparc").exit_code == output.EXIT_FAILED
+    assert run("package", "--arch", "sparc").exit_code == output.EXIT_USAGE
 
 
 def test_lists_are_printed_as_one_document(capsys: pytest.CaptureFixture[str]) -> None:

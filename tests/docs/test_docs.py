@@ -242,9 +242,17 @@ def _timeless(text: str) -> str:
 
 @needs_aws
 @pytest.mark.engine
-def test_see_for_yourself(engine: RunningEngine, eventually: Callable[..., Any]) -> None:
+def test_see_for_yourself(tmp_path: Path, eventually: Callable[..., Any]) -> None:
+    # An engine of its own: other tests and pages greet as well.
+    started = engines.up(port=process.free_port(), state_dir=tmp_path / "engine")
+    try:
+        see_for_yourself({"WEAUDIT_STATE_DIR": str(started.directory)}, eventually)
+    finally:
+        engines.down(state_dir=started.directory, force=True)
+
+
+def see_for_yourself(environment: dict[str, str], eventually: Callable[..., Any]) -> None:
     script = block("See for yourself")
-    environment = {"WEAUDIT_STATE_DIR": str(engine.directory)}
     found = json.loads(run(script, ROOT, environment))["Items"]
     assert found, "a second was not enough, and the README says it is"
     # Whatever that second brought: in the end both changes are there, as the contract gives them.
