@@ -11,7 +11,7 @@ from bench.reports import Ratio, Report
 from bench.stream_events import modify_event
 
 from bench import __main__ as bench
-from bench import batch_handlers, image_cost
+from bench import batch_handlers, figures, image_cost
 from weaudit.domain import auditing
 from weaudit.domain.routes import BY_KEY
 from weaudit.events import dynamodb_stream
@@ -87,7 +87,7 @@ def test_a_missed_gate_fails_a_full_run_and_a_missed_aim_does_not(monkeypatch: p
 
     for gate, quick, code in ((True, False, 1), (True, True, 0), (False, False, 0)):
         monkeypatch.setattr(bench, "BENCHMARKS", {"it": missing(gate)})
-        monkeypatch.setattr(bench.figures, "RESULTS", Path("/dev/null/never"))
+        monkeypatch.setattr(figures, "RESULTS", Path("/dev/null/never"))
         monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)
         monkeypatch.setattr(Path, "write_text", lambda *_: 0)
         assert bench.main(["it"] + ["--quick"] * quick) == code
