@@ -92,6 +92,22 @@ def note(text: str) -> None:
     stderr().print(text, markup=False, soft_wrap=True)
 
 
+def agreed(question: str, *, yes: bool) -> bool:
+    """Ask a question and return whether it was agreed to; ``yes`` says so beforehand.
+
+    Raises InvalidInputError where there is no terminal to ask on.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise errors.InvalidInputError(
+            "this needs an answer, and there is no terminal to ask on\nGive --yes to go ahead."
+        )
+    import typer
+
+    return typer.confirm(question, err=True)
+
+
 def set_debug(on: bool) -> None:
     """Say whether errors are shown with their traceback (also on by WEAUDIT_DEBUG=1)."""
     global _debug

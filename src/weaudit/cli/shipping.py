@@ -128,7 +128,7 @@ def _carry_out(deploying: "Deploying", plan: "Plan | None", *, yes: bool, as_jso
         return
     try:
         change_tables.show(plan)
-        agreed = _agreed(f"Deploy release {plan.release.number} of {name}?", yes=yes)
+        agreed = output.agreed(f"Deploy release {plan.release.number} of {name}?", yes=yes)
     except BaseException:
         deploying.discard(plan)
         raise
@@ -168,14 +168,6 @@ def _applied(deploying: "Deploying", plan: "Plan") -> "Release":
         if plan.before is None or "is UPDATE_ROLLBACK_COMPLETE" not in str(error):
             raise
         raise DeployError(f"{error}\nRelease {plan.before.label} goes on running; nothing was lost.") from error
-
-
-def _agreed(question: str, *, yes: bool) -> bool:
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise InvalidInputError("this needs an answer, and there is no terminal to ask on\nGive --yes to go ahead.")
-    return typer.confirm(question, err=True)
 
 
 def versions(stage: StageOption = None, prefix: PrefixOption = None, as_json: JsonOption = False) -> None:

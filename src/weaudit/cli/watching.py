@@ -1,13 +1,11 @@
 """`weaudit watch`, `unwatch`, `watched`: tables beside Configuration whose changes are audited."""
 
 import dataclasses
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from weaudit.cli import output
-from weaudit.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from weaudit.deploy.watched import Watch
@@ -53,7 +51,7 @@ def watch(
             output.note(f"  - {output.safe(text)}")
         for text in plan.notes:
             output.note(text)
-        if not _agreed(f"Watch {table}?", yes=yes):
+        if not output.agreed(f"Watch {table}?", yes=yes):
             raise typer.Exit(output.EXIT_FAILED)
         watching.apply(plan, output.note)
     found = watching.find(table)
@@ -96,14 +94,14 @@ def unwatch(
     output.note(
         f"WeAudit will remove the stack {found.stack}. The records of {table} stay, its later changes have none."
     )
-    if not _agreed(f"Stop watching {table}?", yes=yes):
+    if not output.agreed(f"Stop watching {table}?", yes=yes):
         raise typer.Exit(output.EXIT_FAILED)
     stream_on = bool(found.table_stream) and found.state not in ("table gone", "stream off")
     others = watching.other_readers(found) if stream_on else 0
     if others:
         output.note(f"{others} other mapping(s) read this stream.")
     if stream_off is None and stream_on and found.turned_stream_on and not yes:
-        stream_off = _agreed("`weaudit watch` turned the stream on. Turn it off?", yes=False)
+        stream_off = output.agreed("`weaudit watch` turned the stream on. Turn it off?", yes=False)
     watching.remove(found, output.note, force=force)
     turned_off = stream_on and bool(stream_off)
     if turned_off:
@@ -156,11 +154,3 @@ def _document(row: "Watch") -> dict[str, Any]:
     names = ("table", "stream", "state", "actor", "since", "stack", "mapping")
     document = {name: value for name, value in dataclasses.asdict(row).items() if name in names}
     return document | {"lastResult": row.last_result, "turnedStreamOn": row.turned_stream_on}
-
-
-def _agreed(question: str, *, yes: bool) -> bool:
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise InvalidInputError("this needs an answer, and there is no terminal to ask on\nGive --yes to go ahead.")
-    return typer.confirm(question, err=True)
