@@ -314,6 +314,15 @@ def test_objects_are_tried_again(failing: Step) -> None:
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("cut", [b"", b"the who", b"the whole and more"])
+def test_a_part_of_an_object_that_is_not_as_long_as_it_says_is_read_again(cut: bytes) -> None:
+    told = {"Content-Range": "bytes 4-12/99"}
+    with serving(answer(206, cut, headers=told), answer(206, b"the whole", headers=told)) as server:
+        found = connect(server, service="s3").read_object("bucket", "key", span="4-12")
+    assert found.body == b"the whole"
+    assert len(server.requests) == 2
+
+
 def test_errors_of_s3_are_read() -> None:
     body = b"<?xml version='1.0'?><Error><Code>NoSuchBucket</Code><Message>a &lt;b&gt; &amp;amp;</Message></Error>"
     with serving(answer(404, body)) as server, pytest.raises(StoreRefusedError, match="a <b> &amp;") as raised:

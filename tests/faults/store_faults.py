@@ -54,7 +54,7 @@ def run(world: World, kind: str, pictures: list[bytes], rounds: list[Round], cou
     with world.failing(RULES[kind]) as fired:
         one.work()
         # The faults go on while what was done arrives: what cannot get through in this time waits for their end.
-        one.settled(seconds=15)
+        one.waited(15)
     found = one.settled(helping=try_again)
     return Line(kind, sum(fired.values()), found, is_whole(), time.monotonic() - began, tuple(one.problems))
 

@@ -175,8 +175,8 @@ class Round:
         """Compare now."""
         return compared(self.expected(), self.found()) + Count(self.answers)
 
-    def settled(self, *, seconds: float = _PATIENCE_S, helping: Callable[[], None] = lambda: None) -> Count:
-        """Wait until nothing is missing, and return the comparison; ``helping`` is called now and then."""
+    def waited(self, seconds: float, helping: Callable[[], None] = lambda: None) -> Count:
+        """Wait until nothing is missing, at most so long, and return the comparison; ``helping`` is called in between."""
         deadline = time.monotonic() + seconds
         for number in itertools.count(1):
             found = self.count()
@@ -186,6 +186,13 @@ class Round:
             if number % 8 == 0:
                 helping()
         raise AssertionError("not reached")
+
+    def settled(self, *, helping: Callable[[], None] = lambda: None) -> Count:
+        """Wait as long as anything may take and return the comparison; what is missing then is in ``problems``."""
+        found = self.waited(_PATIENCE_S, helping)
+        if found.lost:
+            self.problems += differences(self.expected(), self.found())
+        return found
 
 
 def compared(expected: Expected, found: Expected) -> Count:

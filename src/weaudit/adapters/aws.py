@@ -82,7 +82,7 @@ class S3:
         if span:
             headers["Range"] = f"bytes={span}"
         address = endpoints.object_address(self._connection.endpoint, bucket, key)
-        return self._connection.send("GetObject", "GET", address, headers, b"", _explain_xml)
+        return self._connection.send("GetObject", "GET", address, headers, b"", _explain_object)
 
     def list_objects(
         self, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000
@@ -131,6 +131,18 @@ def _explain_xml(answer: Answer) -> tuple[str, str]:
         return "", ""
     text = answer.body.decode("utf-8", "replace")
     return _element(text, "Code"), _element(text, "Message")
+
+
+def _explain_object(answer: Answer) -> tuple[str, str]:
+    # What a proxy on the way cut short and sent on as whole would else be taken for a damaged object.
+    # https://www.rfc-editor.org/rfc/rfc9110#field.content-range: "bytes 0-1023/4096", both ends included.
+    span = answer.headers.get("Content-Range", "").rpartition(" ")[2].partition("/")[0]
+    first, _, last = span.partition("-")
+    if answer.status == 206 and first.isdecimal() and last.isdecimal():
+        told = int(last) - int(first) + 1
+        if len(answer.body) != told:
+            raise UnreadableAnswerError(f"{len(answer.body)} bytes of the {told} that it tells of")
+    return _explain_xml(answer)
 
 
 def _explain_listing(answer: Answer) -> tuple[str, str]:
