@@ -176,7 +176,7 @@ class Round:
         return compared(self.expected(), self.found()) + Count(self.answers)
 
     def waited(self, seconds: float, helping: Callable[[], None] = lambda: None) -> Count:
-        """Wait until nothing is missing, at most so long, and return the comparison; ``helping`` is called in between."""
+        """Wait until nothing is missing, at most so long; return the comparison. ``helping`` is called in between."""
         deadline = time.monotonic() + seconds
         for number in itertools.count(1):
             found = self.count()
