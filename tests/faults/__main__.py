@@ -11,11 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.e2e.pictures import drawn
-from tests.faults import deaths, deliveries, reports, store_faults
+from tests.faults import commanded, deaths, deliveries, reports, store_faults
 from tests.faults.work import Round, differences, is_whole
 from tests.faults.world import World
 
-KINDS: dict[str, Callable[..., reports.Line]] = {**store_faults.kinds(), **deliveries.KINDS, **deaths.KINDS}
+KINDS: dict[str, Callable[..., reports.Line]] = {
+    **store_faults.kinds(),
+    **deliveries.KINDS,
+    **commanded.KINDS,
+    **deaths.KINDS,
+}
 _PICTURES = 3
 
 

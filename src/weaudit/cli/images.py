@@ -12,7 +12,7 @@ from weaudit.errors import InvalidInputError
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
 
-PANEL = "Objects"
+PANEL = "Objects and images"
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, the rows as docs/formats/image-row.md has them.")]
 
 
