@@ -14,10 +14,11 @@ from tests.trails import changed
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.adapters.item_history import ItemHistory
 from weaudit.domain import spilling
-from weaudit.domain.auditing import decide, iso_time
+from weaudit.domain.auditing import decide
 from weaudit.domain.histories import changes
 from weaudit.domain.images import image_hash
-from weaudit.domain.rebuilding import AsOf
+from weaudit.domain.states import AsOf
+from weaudit.domain.times import iso_time
 from weaudit.errors import InvalidInputError
 
 START_MS = 1_711_922_395_000

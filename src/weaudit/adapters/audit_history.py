@@ -15,6 +15,7 @@ from weaudit.domain.auditing import changes_key
 from weaudit.domain.histories import changes
 from weaudit.domain.item_keys import history_key
 from weaudit.domain.spilling import restore
+from weaudit.domain.times import iso_moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -107,7 +108,7 @@ class AuditHistory:
         # Here, because threads cost a cold start as much as all the rest of this module.
         from concurrent.futures import ThreadPoolExecutor
 
-        last = until or _iso(datetime.now(UTC) + _AHEAD)
+        last = until or iso_moment(datetime.now(UTC) + _AHEAD)
         if since is not None and since.partition("#")[0] > last:
             return  # DynamoDB refuses such a range
         months = _months(since[:7] if since else FIRST_MONTH, last[:7])
@@ -267,7 +268,3 @@ def _time(text: str) -> datetime:
         return datetime.fromisoformat(text)
     except ValueError:
         return datetime.max.replace(tzinfo=UTC)
-
-
-def _iso(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03}Z"

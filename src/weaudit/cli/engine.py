@@ -4,13 +4,13 @@ import os
 import shlex
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from weaudit.cli import output
+from weaudit.domain.times import iso_time
 from weaudit.errors import InvalidInputError
 from weaudit.functions import FUNCTIONS
 
@@ -176,8 +176,7 @@ def logs(
 
 
 def _document(event: Any) -> dict[str, Any]:
-    at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).isoformat(timespec="milliseconds")
-    return {"at": at.replace("+00:00", "Z"), "message": event["message"].rstrip("\n")}
+    return {"at": iso_time(event["timestamp"]), "message": event["message"].rstrip("\n")}
 
 
 def _events(client: Any, group: str, *, follow: bool) -> Iterator[Any]:

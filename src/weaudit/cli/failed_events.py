@@ -112,7 +112,7 @@ def _read(message: dict[str, Any]) -> dict[str, Any]:
     Lambda's failure destination wraps the event, with the answer of the last try; what came by the queue of images is
     the event of EventBridge itself. Source: lambda/latest/dg/invocation-async-retain-records.html.
     """
-    from weaudit.domain.auditing import iso_time
+    from weaudit.domain.times import iso_time
 
     try:
         body = json.loads(message["Body"])

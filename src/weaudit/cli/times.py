@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from weaudit.domain.times import iso_moment
 from weaudit.errors import InvalidInputError
 
 _AGO = re.compile(r"(\d{1,6})\s*(s|m|h|d|w)", re.IGNORECASE)
@@ -26,21 +27,16 @@ def parse(text: str, *, name: str, utc: bool = False, end: bool = False, now: da
         ago = _AGO.fullmatch(stripped)
         if ago:
             amount = timedelta(**{_UNITS[ago[2].lower()]: int(ago[1])})
-            return _spelled((now or datetime.now(UTC)) - amount)
+            return iso_moment((now or datetime.now(UTC)) - amount)
         moment = datetime.fromisoformat(stripped)
         if end and len(stripped) <= len("2024-01-31"):
             moment += timedelta(days=1) - timedelta(milliseconds=1)
-        return _spelled(moment.replace(tzinfo=UTC) if moment.tzinfo is None and utc else moment)
+        return iso_moment(moment.replace(tzinfo=UTC) if moment.tzinfo is None and utc else moment)
     except (ValueError, OverflowError, OSError) as error:
         raise InvalidInputError(
             f"{name} {text!r} is no time\n"
             "Try 2024-01-31, 2024-01-31T18:00, 2024-01-31T18:00:00Z, or 2h (two hours ago)."
         ) from error
-
-
-def _spelled(moment: datetime) -> str:
-    at = moment.astimezone(UTC)
-    return f"{at.year:04}{at.strftime('-%m-%dT%H:%M:%S')}.{at.microsecond // 1000:03}Z"
 
 
 def shown(at: str, *, utc: bool = False) -> str:

@@ -1,17 +1,18 @@
 """`weaudit trace`: one request or change, from the API to its audit records, as the logs and the trail tell it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from weaudit.cli import output, times
+from weaudit.domain.times import iso_moment, iso_time
 
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
-    from weaudit.deploy.log_tracing import Line, Traced
+    from weaudit.deploy.log_tracing import Traced
     from weaudit.domain.changes import Item
     from weaudit.domain.histories import AuditedChange
 
@@ -88,19 +89,13 @@ def _recorded(installation: "Installation", ids: tuple[str, ...]) -> "tuple[list
         if _text(entry, "status") != "success":
             continue
         since = datetime.fromisoformat(_text(entry, "timestamp")) - _SLACK
-        begin = since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        asked = trail.item(_text(entry, "table_name"), _text(entry, "record_id"), begin)
+        asked = trail.item(_text(entry, "table_name"), _text(entry, "record_id"), iso_moment(since))
         changes += [change for change in islice(asked, _CHANGES) if change.change_id == log_id]
     return list(entries.values()), changes
 
 
 def _text(entry: "Item", name: str) -> str:
     return str(entry.get(name, {}).get("S", ""))
-
-
-def _iso(line: "Line") -> str:
-    at = datetime.fromtimestamp(line.at_ms / 1000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _document(
@@ -113,7 +108,12 @@ def _document(
         "since": begin,
         "followed": list(found.ids),
         "lines": [
-            {"at": _iso(line), "function": line.source, "logGroup": line.group, "line": line.fields or line.text}
+            {
+                "at": iso_time(line.at_ms),
+                "function": line.source,
+                "logGroup": line.group,
+                "line": line.fields or line.text,
+            }
             for line in found.lines
         ],
         "updates": [
@@ -137,7 +137,7 @@ def _print(found: "Traced", entries: "list[Item]", changes: "list[AuditedChange]
 def _log_rows(found: "Traced") -> Iterator[tuple[str, str, str]]:
     from weaudit.deploy.log_tracing import summary
 
-    yield from ((_iso(line), line.source, summary(line)) for line in found.lines)
+    yield from ((iso_time(line.at_ms), line.source, summary(line)) for line in found.lines)
 
 
 def _entry_rows(entries: "list[Item]") -> Iterator[tuple[str, str, str]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from weaudit.domain import plain_values
-from weaudit.domain.auditing import iso_time
 from weaudit.domain.item_keys import LONGEST_LOGGED_ID_BYTES, logged_record_id
 from weaudit.domain.item_sizes import LARGEST_ITEM_BYTES, item_bytes
+from weaudit.domain.times import iso_time
 from weaudit.domain.update_requests import Caller, Settings, UpdateRequest, is_text
 from weaudit.errors import DatabaseError, RecordRejectedError, RequestError, StoreError, ValidationError, WeauditError
 
