@@ -19,8 +19,9 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.conftest import RunningEngine
-from weaudit.deploy import stack, watched, watching
+from weaudit.deploy import change_sets, stack, templates, watched, watching
 from weaudit.deploy.installation import Installation
+from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
 from weaudit.deploy.watching import Watching
 from weaudit.errors import DeployError, InvalidInputError
@@ -48,7 +49,7 @@ def test_a_hash_in_a_name_is_hashed_again() -> None:
 
 def test_the_template_is_clean() -> None:
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("cfn-lint")), str(watching.template_path())],
+        [str(Path(sys.executable).with_name("cfn-lint")), str(templates.path("watch.yaml"))],
         capture_output=True,
         text=True,
         check=False,
@@ -60,12 +61,12 @@ def test_mappings_have_the_options_of_the_main_templates() -> None:
     class Session:
         region_name = "us-east-1"
 
-    text = re.sub(r"CodeUri: \S+", "CodeUri: s3://bucket/key", stack.template_path().read_text())
+    text = re.sub(r"CodeUri: \S+", "CodeUri: s3://bucket/key", templates.path("template.yaml").read_text())
     main = Translator({}, Parser(), boto_session=Session()).translate(yaml_parse(text), {})["Resources"]
     mappings = [r["Properties"] for r in main.values() if r["Type"] == "AWS::Lambda::EventSourceMapping"]
     streams = [mapping for mapping in mappings if "StartingPosition" in mapping]
     assert len(streams) == 2
-    ours = yaml_parse(watching.template_path().read_text())["Resources"]["Mapping"]["Properties"]
+    ours = yaml_parse(templates.path("watch.yaml").read_text())["Resources"]["Mapping"]["Properties"]
     apart = {"EventSourceArn", "FunctionName", "DestinationConfig", "Enabled"}
     for theirs in streams:
         assert {k: v for k, v in ours.items() if k not in apart} == {k: v for k, v in theirs.items() if k not in apart}
@@ -79,7 +80,7 @@ def test_the_permission_is_for_one_stream_alone() -> None:
     Loader.add_multi_constructor(
         "!", lambda loader, _, node: loader.construct_object(type(node)("", node.value)) if node.value == "" else node
     )
-    policy = yaml.load(watching.template_path().read_text(), Loader)["Resources"]["ReadTheStream"]  # noqa: S506
+    policy = yaml.load(templates.path("watch.yaml").read_text(), Loader)["Resources"]["ReadTheStream"]  # noqa: S506
     statement = policy["Properties"]["PolicyDocument"]["Statement"][0]
     assert statement["Resource"].value == "StreamArn"
     assert not [action for action in statement["Action"] if "*" in action]
@@ -134,7 +135,7 @@ def mapping_ids(target: Target) -> set[str]:
 
 @pytest.fixture
 def place(engine: RunningEngine) -> Iterator[Place]:
-    found = stack.describe(engine.target, stack.stack_name())
+    found = stack.describe(engine.target, Stage().stack)
     assert found is not None
     before = mapping_ids(engine.target)
     made = Place(engine.target, Watching(Installation(engine.target, found.outputs)), [])
@@ -280,12 +281,12 @@ def test_unwatching_drains_first_and_leaves_nothing_but_the_records(place: Place
     client = place.target.client("cloudformation")
     for changed in ([{"ParameterKey": "LogRetentionDays", "ParameterValue": "60"}], []):
         client.update_stack(
-            StackName=stack.stack_name(),
+            StackName=Stage().stack,
             UsePreviousTemplate=True,
-            Capabilities=stack.CAPABILITIES,
+            Capabilities=change_sets.CAPABILITIES,
             Parameters=[{"ParameterKey": "Retain", "ParameterValue": "false"}, *changed],
         )
-        client.get_waiter("stack_update_complete").wait(StackName=stack.stack_name(), WaiterConfig={"Delay": 1})
+        client.get_waiter("stack_update_complete").wait(StackName=Stage().stack, WaiterConfig={"Delay": 1})
     assert mapping_ids(place.target) == before
     assert len(records(place.dynamodb, table)) == 300
 
@@ -377,7 +378,7 @@ def test_restarts_lose_no_change_of_a_watched_table(tmp_path: Path, auth: bool) 
             engine = engines.up(port=process.free_port(), state_dir=directory, auth=auth)
             target = Target.of(engine)
             client = target.client("dynamodb")
-            found = stack.describe(target, stack.stack_name())
+            found = stack.describe(target, Stage().stack)
             assert found is not None
             place = Place(target, Watching(Installation(target, found.outputs)), [])
             if not expected:

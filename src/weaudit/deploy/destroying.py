@@ -3,7 +3,6 @@
 Every step can be done again: whoever was interrupted runs the same command once more.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +58,7 @@ class Destroying:
                 "`weaudit destroy --delete-data` deletes the tables and buckets with all that is in them. There is no "
                 "way back: copy what you need before."
             )
-        rows = list(self._resources())
+        rows = list(stack.resources(self.target, self.stage.stack))
         return Removal(
             found.name,
             found.status,
@@ -122,13 +121,6 @@ class Destroying:
                 if alias and values.get("FunctionAliasArn") == alias and row["StackStatus"] != "DELETE_COMPLETE":
                     tables.append(values.get("TableName", row["StackName"]))
         return sorted(tables)
-
-    def _resources(self) -> Iterator[Any]:
-        pages = self.target.client("cloudformation").get_paginator("list_stack_resources")
-        for page in pages.paginate(StackName=self.stage.stack):
-            for row in page["StackResourceSummaries"]:
-                if row["ResourceStatus"] != "DELETE_COMPLETE":
-                    yield row
 
     def _empty(self, bucket: str) -> None:
         """Delete every version of every object, and every marker of a deleted one."""

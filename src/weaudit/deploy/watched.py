@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from weaudit.adapters.watch_configuration import actor_of, watch_key
-from weaudit.deploy import stack
 from weaudit.deploy.installation import Installation
+from weaudit.deploy.stack_events import DIGEST_TAG
 from weaudit.deploy.targets import Target, wire
 from weaudit.domain.times import iso_moment
 
@@ -94,7 +94,7 @@ def _digest(found: Any) -> str:
     # A stack that failed carries the digest of what it should have become: it is not there yet.
     if found["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         return ""
-    return next((str(tag["Value"]) for tag in found.get("Tags", []) if tag["Key"] == stack.DIGEST_TAG), "")
+    return next((str(tag["Value"]) for tag in found.get("Tags", []) if tag["Key"] == DIGEST_TAG), "")
 
 
 def _state(stack_status: str, description: Any, stream: str, mapping: Any) -> str:

@@ -6,14 +6,13 @@ Watching is planned first and done afterwards, so that a command can say what it
 import hashlib
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from weaudit.adapters.watch_configuration import actor_of, watch_item, watch_key
-from weaudit.deploy import draining, stack
+from weaudit.deploy import draining, stack, templates
 from weaudit.deploy.installation import Installation
+from weaudit.deploy.stack_events import Progress
 from weaudit.deploy.watched import Watch, describe_table, watches
 from weaudit.errors import DeployError, InvalidInputError
 
@@ -24,7 +23,6 @@ _TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 _PLAIN = re.compile(r"(?!.*-[0-9a-f]{10}$)[a-zA-Z0-9-]+")
 _LONGEST_STACK_NAME = 128
 _STREAM_AGE_MS = 25 * 3600 * 1000
-Progress = Callable[[str], None]
 
 
 def stack_name(table: str, prefix: str = "") -> str:
@@ -38,15 +36,6 @@ def stack_name(table: str, prefix: str = "") -> str:
         return head + table
     digest = hashlib.sha256(table.encode()).hexdigest()[:10]
     return head + re.sub(r"[^a-zA-Z0-9-]", "-", table)[: _LONGEST_STACK_NAME - len(head) - 11] + "-" + digest
-
-
-def template_path() -> Path:
-    """Return the template: the installed copy, or the repository's own. DeployError where there is neither."""
-    here = Path(__file__).resolve()
-    for candidate in (here.with_name("watch.yaml"), here.parents[3] / "infra" / "watch.yaml"):
-        if candidate.is_file():
-            return candidate
-    raise DeployError("the template is not there: neither weaudit/deploy/watch.yaml nor infra/watch.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +80,7 @@ class Watching:
         turned_on = not enabled or (watch is not None and watch.turned_stream_on and watch.table_stream == watch.stream)
         stream = description["LatestStreamArn"] if enabled else ""
         parameters = self._parameters(description, stream, turned_on=turned_on)
-        text = template_path().read_text(encoding="utf-8")
+        text = templates.path("watch.yaml").read_text(encoding="utf-8")
         deploy = not stream or watch is None or watch.digest != stack.digest_of(text, parameters)
         resume = watch.mapping if watch is not None and not deploy and watch.state == "Disabled" else ""
         if watch is not None and not deploy and watch.state == "mapping gone":
@@ -141,10 +130,8 @@ class Watching:
                 )
 
     def _own_tables(self) -> set[str]:
-        client = self.installation.target.client("cloudformation")
-        pages = client.get_paginator("list_stack_resources").paginate(StackName=self.installation.stage.stack)
-        found = (resource for page in pages for resource in page["StackResourceSummaries"])
-        return {row["PhysicalResourceId"] for row in found if row["ResourceType"] == "AWS::DynamoDB::Table"}
+        rows = stack.resources(self.installation.target, self.installation.stage.stack)
+        return {row["PhysicalResourceId"] for row in rows if row["ResourceType"] == "AWS::DynamoDB::Table"}
 
     def _existing(self, name: str, table: str) -> Watch | None:
         if stack.describe(self.installation.target, name) is None:
@@ -229,7 +216,7 @@ class Watching:
         try:
             if plan.deploy:
                 stack.deploy(
-                    target, name=plan.stack, template=template_path(), artifacts=[], parameters=parameters,
+                    target, name=plan.stack, template=templates.path("watch.yaml"), artifacts=[], parameters=parameters,
                     progress=progress,
                 )  # fmt: skip
         except DeployError:
