@@ -13,7 +13,7 @@ from moto import mock_aws
 from tests.strategies import change
 from tests.trails import changed, make_audit_table, write
 from weaudit.adapters.audit_history import AuditHistory
-from weaudit.cli.trail import open_trail
+from weaudit.cli.trail_reading import open_trail
 from weaudit.deploy.targets import Target, unwire, wire
 from weaudit.domain.changes import Change
 from weaudit.domain.histories import AuditedChange

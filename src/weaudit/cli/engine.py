@@ -4,12 +4,12 @@ import os
 import shlex
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output
+from weaudit.cli import output, panels
+from weaudit.cli.options import JsonOption, PortOption, StateOption
 from weaudit.domain.times import iso_time
 from weaudit.errors import InvalidInputError
 from weaudit.functions import FUNCTIONS
@@ -17,22 +17,11 @@ from weaudit.functions import FUNCTIONS
 if TYPE_CHECKING:
     from weaudit.local.engine import Status
 
-StateOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--state", metavar="DIR", help="Where the engine keeps its data.", show_default="~/.local/state/weaudit"
-    ),
-]
-PortOption = Annotated[
-    int | None, typer.Option(min=1, max=65535, help="Port of 127.0.0.1.", show_default="4566, or a free one")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (up, down, status, env, logs):
-        app.command(rich_help_panel="Embedded engine")(command)
+        app.command(rich_help_panel=panels.ENGINE)(command)
 
 
 def up(

@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
-from weaudit.cli import output
+from weaudit.cli import output, panels
+from weaudit.cli.options import JsonOption
 from weaudit.errors import InvalidInputError
 from weaudit.functions import FUNCTIONS
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(rich_help_panel="Build and deploy")(package)
+    app.command(rich_help_panel=panels.DEPLOYMENT)(package)
 
 
 def package(
@@ -35,7 +36,7 @@ def package(
         list[str] | None,
         typer.Option(metavar="K=V", help="A parameter that the stack of --template will have; may be given again."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Build one zip per function: the modules it imports and nothing else, always the same bytes.
 

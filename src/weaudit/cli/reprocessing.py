@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import images, output
+from weaudit.cli import images, output, panels
+from weaudit.cli.options import JsonDocumentOption
 from weaudit.errors import InvalidInputError, PipelineRefusedError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _MEANINGS = {
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel=images.PANEL)(reprocess)
+    app.command(rich_help_panel=panels.OBJECTS)(reprocess)
 
 
 def reprocess(
@@ -35,7 +36,7 @@ def reprocess(
         bool, typer.Option("--all", help="Look at every object of the bucket, also at those that have no row.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which images that would be.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonDocumentOption = False,
 ) -> None:
     """Process the images again whose pipeline is not the one that IMAGE_PIPELINE describes now.
 
@@ -152,7 +153,15 @@ def _ask(client: Any, function: str, wish: dict[str, Any]) -> tuple[str, str]:
     said = json.loads(answer["Payload"].read() or b"{}")
     if answer.get("FunctionError"):
         return "failed", str(said.get("errorMessage", "no reason given"))
-    found = images.checked(said)
+    found = _one_image(said)
     if found["outcome"] == "quarantined":
         return "failed", str(found["reason"])
     return str(found["outcome"]), ""
+
+
+def _one_image(answer: Any) -> dict[str, Any]:
+    """Return what image_processor says of the one image that it was asked for. Raises InvalidInputError."""
+    found = answer.get("images") if isinstance(answer, dict) else None
+    if not isinstance(found, list) or len(found) != 1 or "outcome" not in found[0]:
+        raise InvalidInputError("image_processor answered with something else than one image")
+    return dict(found[0])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output, times
+from weaudit.cli import output, panels, times
+from weaudit.cli.options import UtcOption
 from weaudit.domain.times import iso_moment, iso_time
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _CHANGES = 1000
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel="Operations")(trace)
+    app.command(rich_help_panel=panels.OPERATIONS)(trace)
 
 
 def trace(
@@ -35,7 +36,7 @@ def trace(
         ),
     ],
     since: Annotated[str, typer.Option(metavar="TIME", help="Where to begin: ISO 8601, a date, or 2h, 3d.")] = "1h",
-    utc: Annotated[bool, typer.Option("--utc", help="Show and take times in UTC, not in local time.")] = False,
+    utc: UtcOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, times in UTC.")] = False,
 ) -> None:
     """Follow one request or change: what every function logged of it, and the audit records that it made.
@@ -78,7 +79,7 @@ def trace(
 def _recorded(installation: "Installation", ids: tuple[str, ...]) -> "tuple[list[Item], list[AuditedChange]]":
     """Return the log entries of these ids, and the changes that carry them: found by the table and item of an entry."""
     from weaudit.adapters.audit_logs import AuditLogs
-    from weaudit.cli.trail import open_trail
+    from weaudit.cli.trail_reading import open_trail
     from weaudit.deploy.wire_calls import calls
 
     client = installation.target.client("dynamodb")
