@@ -15,8 +15,8 @@ from tests.trails import changed, make_audit_table, write
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.cli.trail_reading import open_trail
 from weaudit.deploy.targets import Target, unwire, wire
+from weaudit.domain.audited_changes import AuditedChange
 from weaudit.domain.changes import Change
-from weaudit.domain.histories import AuditedChange
 from weaudit.domain.times import iso_time
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 

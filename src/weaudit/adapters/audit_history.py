@@ -23,8 +23,8 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from concurrent.futures import Future, ThreadPoolExecutor
     from typing import Any
 
+    from weaudit.domain.audited_changes import AuditedChange, ValueReference
     from weaudit.domain.changes import Item, Value
-    from weaudit.domain.histories import AuditedChange, ValueReference
 
     # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]

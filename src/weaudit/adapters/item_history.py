@@ -18,8 +18,8 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
+    from weaudit.domain.audited_changes import AuditedChange
     from weaudit.domain.changes import Item
-    from weaudit.domain.histories import AuditedChange
 
     # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]

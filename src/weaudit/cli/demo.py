@@ -14,8 +14,8 @@ from weaudit.cli import demo_checking, demo_tour, output, panels
 from weaudit.cli.demo_checking import Step
 from weaudit.cli.demo_tour import Tour, awaited
 from weaudit.cli.options import PortOption, ShownUtcOption, StateOption
+from weaudit.domain.audited_changes import AuditedChange
 from weaudit.domain.changes import Item
-from weaudit.domain.histories import AuditedChange
 from weaudit.errors import WeauditError
 
 TABLE, AUDIT_TABLE, KEY = "Configuration", "Audit", "CACHE_TTL_SEC"

@@ -14,8 +14,8 @@ from weaudit.domain.times import iso_moment, iso_time
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
     from weaudit.deploy.log_tracing import Traced
+    from weaudit.domain.audited_changes import AuditedChange
     from weaudit.domain.changes import Item
-    from weaudit.domain.histories import AuditedChange
 
 # Stream times are whole seconds, of another clock than the function's.
 _SLACK = timedelta(minutes=5)

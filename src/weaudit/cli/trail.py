@@ -14,7 +14,7 @@ from weaudit.domain.json_texts import dumps
 from weaudit.domain.trail_documents import document
 
 if TYPE_CHECKING:
-    from weaudit.domain.histories import AuditedChange
+    from weaudit.domain.audited_changes import AuditedChange
 
 _TIMES = "ISO 8601, a date, or 2h, 3d (that long ago)."
 

@@ -11,7 +11,7 @@ from weaudit.errors import StoreRefusedError
 if TYPE_CHECKING:
     from weaudit.adapters.audit_history import AuditHistory
     from weaudit.deploy.targets import Target
-    from weaudit.domain.histories import AuditedChange
+    from weaudit.domain.audited_changes import AuditedChange
 
 # So many changes are read before their callers are looked up, all at once.
 _LOOKED_UP = 100
