@@ -19,7 +19,7 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.conftest import RunningEngine
-from weaudit.deploy import change_sets, stack, templates, watched, watching
+from weaudit.deploy import change_sets, stack, templates, watch_plans, watched, watching
 from weaudit.deploy.installation import Installation
 from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
@@ -212,7 +212,7 @@ def test_watching_again_does_nothing_and_another_actor_is_taken(place: Place) ->
 
 @pytest.mark.engine
 def test_a_stream_that_was_on_is_kept_on_and_its_past_is_audited(place: Place, eventually: Callable[..., Any]) -> None:
-    table = place.table("watch-on", StreamSpecification={"StreamEnabled": True, "StreamViewType": watching.VIEW})
+    table = place.table("watch-on", StreamSpecification={"StreamEnabled": True, "StreamViewType": watch_plans.VIEW})
     place.put(table, pk={"S": "before"})
     assert any("24 hours" in note for note in place.watching.plan(table).notes)
     watch = place.watch(table)
@@ -229,7 +229,7 @@ def test_a_stream_that_was_replaced_is_attached_to_again(place: Place, eventuall
     place.watching.turn_off(table)
     assert place.watching.find(table).state == "stream off"
     place.dynamodb.update_table(
-        TableName=table, StreamSpecification={"StreamEnabled": True, "StreamViewType": watching.VIEW}
+        TableName=table, StreamSpecification={"StreamEnabled": True, "StreamViewType": watch_plans.VIEW}
     )
     assert place.watching.find(table).state == "stream replaced"
     again = place.watch(table)
@@ -308,7 +308,7 @@ def test_tables_that_must_not_be_watched_are_refused_with_the_reason(place: Plac
     other_view = {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
     keys_only = place.table("watch-keys-only", StreamSpecification=other_view)
     place.table("watch-somebodys-audit", (("historyKey", "S"), ("changesKey", "S")))
-    mapped = place.table("watch-by-hand", StreamSpecification={**other_view, "StreamViewType": watching.VIEW})
+    mapped = place.table("watch-by-hand", StreamSpecification={**other_view, "StreamViewType": watch_plans.VIEW})
     client = place.target.client("lambda")
     by_hand = client.create_event_source_mapping(
         FunctionName=place.watching.installation.audit_producer,
@@ -363,7 +363,7 @@ def test_a_stack_that_fails_turns_the_stream_off_again(place: Place) -> None:
 
 @pytest.mark.engine
 def test_a_global_table_is_watched_in_one_region(place: Place) -> None:
-    table = place.table("watch-global", StreamSpecification={"StreamEnabled": True, "StreamViewType": watching.VIEW})
+    table = place.table("watch-global", StreamSpecification={"StreamEnabled": True, "StreamViewType": watch_plans.VIEW})
     place.dynamodb.update_table(TableName=table, ReplicaUpdates=[{"Create": {"RegionName": "eu-central-1"}}])
     assert any("eu-central-1" in note and "this region alone" in note for note in place.watching.plan(table).notes)
 

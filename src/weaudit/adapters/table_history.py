@@ -50,8 +50,8 @@ class TableHistory:
     ) -> Generator[AuditedChange, None, None]:
         """Yield the changes of a range (None: of all time), both ends included, in the order of time, lazily.
 
-        Large values are not read. Who stops early closes it. ``since`` may also be the place of one change (:meth:`AuditHistory.table`). Raises
-        what ``query`` raises.
+        Large values are not read. ``since`` may also be the place of one change (:meth:`AuditHistory.table`). Who stops
+        early closes it. Raises what ``query`` raises.
         """
         # Here, because threads cost a cold start as much as all the rest of this module.
         from concurrent.futures import ThreadPoolExecutor
