@@ -48,7 +48,10 @@ def api(function: str, store: Store) -> Api:
         return Api(list_objects, s3=store, bucket="lambda-trigger-bucket-dev-111122223333")
     if function == "read_images":
         images = ImageTable(store.call, "Images")
-        links: Any = lambda key: f"https://renditions.example/{key}?X-Amz-Expires=900"  # noqa: E731
+
+        def links(key: str) -> str:
+            return f"https://renditions.example/{key}?X-Amz-Expires=900"
+
         return Api(read_images, images=images, link=links, link_seconds=900, now_ms=lambda: AT_MS)
     if function == "health":
         return Api(health, call=store.call, tables=["Audit", "Configuration"], release="42", now_ms=lambda: AT_MS)

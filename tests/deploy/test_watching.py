@@ -80,7 +80,7 @@ def test_the_permission_is_for_one_stream_alone() -> None:
     Loader.add_multi_constructor(
         "!", lambda loader, _, node: loader.construct_object(type(node)("", node.value)) if node.value == "" else node
     )
-    policy = yaml.load(templates.path("watch.yaml").read_text(), Loader)["Resources"]["ReadTheStream"]  # noqa: S506
+    policy = yaml.load(templates.path("watch.yaml").read_text(), Loader)["Resources"]["ReadTheStream"]  # noqa: S506 a SafeLoader
     statement = policy["Properties"]["PolicyDocument"]["Statement"][0]
     assert statement["Resource"].value == "StreamArn"
     assert not [action for action in statement["Action"] if "*" in action]

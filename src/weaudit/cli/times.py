@@ -10,9 +10,8 @@ _AGO = re.compile(r"(\d{1,6})\s*(s|m|h|d|w)", re.IGNORECASE)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def zone(utc: bool) -> tzinfo | None:
-    """Return the zone that times are typed and shown in: UTC, or None for the machine's own."""
-    return UTC if utc else None
+def _zone(utc: bool) -> tzinfo | None:
+    return UTC if utc else None  # None is the machine's own
 
 
 def parse(text: str, *, name: str, utc: bool = False, end: bool = False, now: datetime | None = None) -> str:
@@ -42,11 +41,11 @@ def parse(text: str, *, name: str, utc: bool = False, end: bool = False, now: da
 def shown(at: str, *, utc: bool = False) -> str:
     """Return a time of the trail for reading, ``2024-01-01 00:00:00``; one that is none as it stands."""
     try:
-        return f"{datetime.fromisoformat(at).astimezone(zone(utc)):%Y-%m-%d %H:%M:%S}"
+        return f"{datetime.fromisoformat(at).astimezone(_zone(utc)):%Y-%m-%d %H:%M:%S}"
     except (ValueError, OverflowError, OSError):
         return at
 
 
-def zone_name(*, utc: bool = False, now: datetime | None = None) -> str:
+def zone_name(*, utc: bool = False) -> str:
     """Return the zone that times are shown in, for a table's heading: ``UTC``, or the local one's short name."""
-    return (now or datetime.now(UTC)).astimezone(zone(utc)).tzname() or "local"
+    return datetime.now(UTC).astimezone(_zone(utc)).tzname() or "local"

@@ -23,7 +23,7 @@ class ImageSource:
         bucket: str,
         key: str,
         etag: str,  # without quotes; "" only in a wish, which takes the one of the image's row
-        bytes: int,  # noqa: A002
+        bytes: int,  # noqa: A002 the row's name
         sequencer: str,
         event_time: str,  # ISO 8601, UTC, milliseconds
         version_id: str = "",
