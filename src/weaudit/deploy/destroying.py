@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weaudit.deploy import change_sets, stack
-from weaudit.deploy.stack_events import Progress, StackState, described, latest_event, until_quiet
+from weaudit.deploy.stack_events import Progress, StackState, when_quiet
 from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError, InvalidInputError
@@ -70,10 +70,7 @@ class Destroying:
     def apply(self, removal: Removal) -> None:
         """Remove it all; DeployError, with the first cause, where CloudFormation does not. Then try again."""
         client = self.target.client("cloudformation")
-        found = described(client, removal.stack)
-        if found is not None and found.status.endswith("_IN_PROGRESS"):
-            self.progress(f"stack {found.name} is {found.status}: waiting for that first")
-            found = until_quiet(client, found.name, latest_event(client, found.name), self.progress, [])
+        found = when_quiet(client, removal.stack, self.progress)
         if found is None:
             return
         if removal.retained:

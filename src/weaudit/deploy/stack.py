@@ -14,7 +14,15 @@ from weaudit.deploy import change_sets
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.change_sets import ChangeSet
 from weaudit.deploy.packaging import Artifact
-from weaudit.deploy.stack_events import DIGEST_TAG, Progress, StackState, describe, latest_event, until_quiet
+from weaudit.deploy.stack_events import (
+    DIGEST_TAG,
+    Progress,
+    StackState,
+    describe,
+    latest_event,
+    until_quiet,
+    when_quiet,
+)
 from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError
 
@@ -171,10 +179,7 @@ def settled(target: Target, name: str, progress: Progress) -> StackState | None:
     Raises DeployError, saying what a person has to do, where an earlier deployment left it unusable.
     """
     client = target.client("cloudformation")
-    found = describe(target, name)
-    if found is not None and found.status.endswith("_IN_PROGRESS") and found.status != "REVIEW_IN_PROGRESS":
-        progress(f"stack {name} is {found.status}: waiting for that first")
-        found = until_quiet(client, name, latest_event(client, name), progress, [])
+    found = when_quiet(client, name, progress)
     if found is None:
         return None
     if found.status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "REVIEW_IN_PROGRESS"):
