@@ -11,6 +11,7 @@ import typer
 from weaudit.cli import images, output, panels
 from weaudit.cli.options import JsonDocumentOption
 from weaudit.errors import InvalidInputError, PipelineRefusedError
+from weaudit.events.object_created import REPROCESSING
 
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
@@ -100,7 +101,8 @@ def current_version(installation: "Installation") -> str:
 def _wish(version: str, bucket: str, key: str, size: int, time: str) -> dict[str, Any]:
     found = {"key": key, "size": size}
     detail = {"bucket": {"name": bucket}, "object": found, "pipeline-version": version}
-    return {"source": "weaudit", "detail-type": "Image Reprocessing", "time": time, "detail": detail}
+    source, kind = REPROCESSING
+    return {"source": source, "detail-type": kind, "time": time, "detail": detail}
 
 
 def _wishes(installation: "Installation", version: str) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import weaudit
+from weaudit.adapters.pipeline_configuration import TTL_KEY
 from weaudit.adapters.watch_configuration import watch_key
 from weaudit.deploy import releases, resource_facts
 from weaudit.deploy.artifacts import ArtifactBucket
@@ -24,9 +25,10 @@ from weaudit.deploy.stack import resources
 from weaudit.deploy.targets import ENGINE_ACCOUNT, wire
 from weaudit.deploy.watched import Watch, watches
 from weaudit.deploy.watching import Watching
+from weaudit.domain.image_pipelines import KEY as PIPELINE_KEY
 from weaudit.errors import WeauditError
 
-ITEMS = ("IMAGE_PIPELINE", "CACHE_TTL_SEC")
+ITEMS = (PIPELINE_KEY, TTL_KEY)
 """Items of Configuration that functions go by, besides one a watched table."""
 _AT_ONCE = 8
 _AGE_MINUTES = 15
