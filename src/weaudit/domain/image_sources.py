@@ -9,7 +9,7 @@ FIRST = "0" * SEQUENCER_DIGITS
 
 
 class ImageSource:
-    """One state of an object. Nothing writes to it.
+    """One state of an object: as an event or a wish tells it, completed by what the row and the object itself say.
 
     ``sequencer`` is padded (see :func:`padded`), so that it sorts. ``wanted`` is the pipeline version that a wish to
     process the image again asks for; "" where an event of S3 brought it.
