@@ -24,33 +24,34 @@ from bench import pages as benchmarks  # noqa: E402 only now can it be found
 
 _NOTICE = "<!-- Written by `make docs`; changes here are lost. -->\n\n"
 _TYPES = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH"}
-_FILTERS = re.compile(r"(<!-- filters -->\n).*?(<!-- /filters -->)", re.DOTALL)
-_PARAMETERS = re.compile(r"(<!-- parameters -->\n).*?(<!-- /parameters -->)", re.DOTALL)
-_ALARMS = re.compile(r"(<!-- alarms -->\n).*?(<!-- /alarms -->)", re.DOTALL)
-_FIGURES = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
-_MAP = re.compile(r"(<!-- functions -->\n).*?(<!-- /functions -->)", re.DOTALL)
 
 
 def pages() -> dict[Path, str]:
     """Return the text of every generated page, by its path."""
-    readme, images = ROOT / "README.md", ROOT / "docs" / "images.md"
-    deploying, operating = ROOT / "docs" / "deploying.md", ROOT / "docs" / "operating.md"
+    docs = ROOT / "docs"
     found = {
-        images: _FILTERS.sub(lambda match: match[1] + _filters() + match[2], images.read_text(encoding="utf-8")),
-        operating: _ALARMS.sub(lambda match: match[1] + _alarms() + match[2], operating.read_text(encoding="utf-8")),
-        ROOT / "docs" / "functions.md": _NOTICE + _functions(),
-        ROOT / "docs" / "cli.md": _NOTICE + _commands(),
-        ROOT / "docs" / "errors.md": _NOTICE + _errors(),
-        ROOT / "docs" / "benchmarks.md": _NOTICE + benchmarks.page(),
-        readme: _FIGURES.sub(
-            lambda match: match[1] + benchmarks.short() + match[2],
-            _MAP.sub(lambda match: match[1] + _map("docs/functions.md") + match[2], readme.read_text(encoding="utf-8")),
-        ),
-        deploying: _PARAMETERS.sub(
-            lambda match: match[1] + _parameters() + match[2], deploying.read_text(encoding="utf-8")
-        ),
+        docs / "functions.md": _NOTICE + _functions(),
+        docs / "cli.md": _NOTICE + _commands(),
+        docs / "errors.md": _NOTICE + _errors(),
+        docs / "benchmarks.md": _NOTICE + benchmarks.page(),
+        **_filled(docs / "images.md", filters=_filters()),
+        **_filled(docs / "operating.md", alarms=_alarms()),
+        **_filled(docs / "deploying.md", parameters=_parameters()),
+        **_filled(ROOT / "README.md", functions=_map("docs/functions.md"), figures=benchmarks.short()),
     }
     return {path: text.rstrip("\n") + "\n" for path, text in found.items()}
+
+
+def _filled(path: Path, **parts: str) -> dict[Path, str]:
+    """Return a page with each part written anew between its marks, ``<!-- name -->`` and ``<!-- /name -->``."""
+    text = path.read_text(encoding="utf-8")
+    for name, part in parts.items():
+        head, begin, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, tail = rest.partition(f"<!-- /{name} -->")
+        if not (begin and end):
+            raise ValueError(f"{path} has no marks of {name}")
+        text = head + begin + part + end + tail
+    return {path: text}
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

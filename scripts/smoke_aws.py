@@ -20,7 +20,7 @@ from typing import Any
 
 from weaudit.cli import demo_checking
 from weaudit.cli.demo import KEY, STEPS
-from weaudit.cli.trail import open_trail
+from weaudit.cli.trail_reading import open_trail
 from weaudit.deploy.installation import Installation
 from weaudit.deploy.targets import Target, wire
 from weaudit.errors import WeauditError

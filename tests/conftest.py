@@ -4,7 +4,6 @@ import contextlib
 import functools
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import hypothesis
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests import waiting
 from tests.canaries import Scan
 from weaudit.deploy.targets import Target
 from weaudit.errors import EngineError
@@ -171,12 +171,4 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEngine]:
 @pytest.fixture
 def eventually() -> Callable[..., Any]:
     """Return a function that asks until the answer is true, and returns it; after a minute it fails the test."""
-
-    def ask(question: Callable[[], Any], seconds: float = 60) -> Any:
-        deadline = time.monotonic() + seconds
-        while not (answer := question()):
-            assert time.monotonic() < deadline, "it never came to be"
-            time.sleep(0.02)
-        return answer
-
-    return ask
+    return waiting.eventually

@@ -251,6 +251,6 @@ def wish(key: str, version: str, size: int = 1) -> dict[str, Any]:
     }
 
 
-def one_rendition(name: str = "small", width: str = "320") -> dict[str, Any]:
+def one_rendition(name: str = "small") -> dict[str, Any]:
     """Return the attribute of a pipeline with one rendition."""
-    return {"renditions": {"L": [{"M": {"name": {"S": name}, "width": {"N": width}}}]}}
+    return {"renditions": {"L": [{"M": {"name": {"S": name}, "width": {"N": "320"}}}]}}

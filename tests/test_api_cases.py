@@ -1,26 +1,18 @@
-"""Every case of a reading function is a test: a request, what the stores say, what they are asked, what is answered.
-
-With WEAUDIT_WRITE_CASES=1 set it writes the two outcomes anew from what the code does; read the difference before
-committing it.
-"""
+"""Every case of a reading function is a test: a request, what the stores say, what they are asked, what is answered."""
 
 import json
-import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
 from tests.api_events import Api
+from tests.case_files import CaseFile, every_case_of
 from weaudit.adapters import aws_errors
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.adapters.audit_logs import AuditLogs
 from weaudit.adapters.image_table import ImageTable
 from weaudit.handlers import health, list_objects, read_images, read_trail
 
-CASES = Path(__file__).parent / "cases"
-WRITE = "WEAUDIT_WRITE_CASES" in os.environ
 AT_MS = 1_704_677_672_343
 FUNCTIONS = ("health", "list_objects", "read_images", "read_trail")
 
@@ -48,7 +40,10 @@ def api(function: str, store: Store) -> Api:
         return Api(list_objects, s3=store, bucket="lambda-trigger-bucket-dev-111122223333")
     if function == "read_images":
         images = ImageTable(store.call, "Images")
-        links: Any = lambda key: f"https://renditions.example/{key}?X-Amz-Expires=900"  # noqa: E731
+
+        def links(key: str) -> str:
+            return f"https://renditions.example/{key}?X-Amz-Expires=900"
+
         return Api(read_images, images=images, link=links, link_seconds=900, now_ms=lambda: AT_MS)
     if function == "health":
         return Api(health, call=store.call, tables=["Audit", "Configuration"], release="42", now_ms=lambda: AT_MS)
@@ -56,26 +51,14 @@ def api(function: str, store: Store) -> Api:
     return Api(read_trail, trail=trail, audit_logs=AuditLogs(store.call, "audit_logs"), now_ms=lambda: AT_MS)
 
 
-@pytest.mark.parametrize(
-    "path",
-    sorted(path for function in FUNCTIONS for path in (CASES / function).glob("*.txt")),
-    ids=lambda path: f"{path.parent.name}-{path.stem}",
-)
+@every_case_of(*FUNCTIONS)
 def test_the_request_gives_the_reads_and_the_answer_that_the_case_shows(path: Path) -> None:
-    prose, *parts = path.read_text().split("\n--- ")
-    texts = dict(part.split("\n", 1) for part in parts)
-    store = Store(json.loads(texts["store"]))
-    answer = api(path.parent.name, store).answer(json.loads(texts["event in"]))
+    case = CaseFile(path)
+    store = Store(case.read("store"))
+    answer = api(path.parent.name, store).answer(case.read("event in"))
     document = json.loads(answer.pop("body"))
     if not document.get("success", True):
         document["timestamp"] = "…"  # the entry point's own clock
-    outcome = {"decision": store.asked, "records out": [answer, document]}
-    if WRITE:
-        texts |= {name: json.dumps(found, indent=1, ensure_ascii=False) for name, found in outcome.items()}
-        path.write_text("\n\n--- ".join([prose.strip(), *(f"{k}\n{v.strip()}" for k, v in texts.items())]) + "\n")
-    assert outcome == {name: json.loads(texts[name]) for name in outcome}
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_every_reading_function_has_cases(function: str) -> None:
-    assert list((CASES / function).glob("*.txt"))
+    case.came_to(store.asked, [answer, document])
+    assert store.asked == case.read("decision")
+    assert [answer, document] == case.read("records out")

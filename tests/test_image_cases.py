@@ -1,21 +1,14 @@
 """Every file in tests/cases/image_processor is a test: events, what the stores hold, what is said and what is kept.
 
 A stand-in makes the pixels, so that a case shows decisions only; tests/imaging and tests/e2e work on real ones.
-With WEAUDIT_WRITE_CASES=1 set it writes the two outcomes anew from what the code does; read the difference before
-committing it.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from tests.case_files import CaseFile, every_case_of
 from tests.image_fakes import EVIDENCE, RENDITIONS, Bench
-
-CASES = Path(__file__).parent / "cases" / "image_processor"
-WRITE = "WEAUDIT_WRITE_CASES" in os.environ
 
 
 def outcome(events: list[Any], stores: dict[str, Any]) -> tuple[list[Any], list[Any]]:
@@ -31,14 +24,10 @@ def outcome(events: list[Any], stores: dict[str, Any]) -> tuple[list[Any], list[
     return said, [*rows, *kept, *quarantined]
 
 
-@pytest.mark.parametrize("path", sorted(CASES.glob("*.txt")), ids=lambda path: path.stem)
+@every_case_of("image_processor")
 def test_the_events_give_the_decision_and_the_records_that_the_case_shows(path: Path) -> None:
-    prose, *parts = path.read_text().split("\n--- ")
-    texts = dict(part.split("\n", 1) for part in parts)
-    decision, records = outcome(json.loads(texts["event in"]), json.loads(texts["stores"]))
-    if WRITE:
-        for name, found in (("decision", decision), ("records out", records)):
-            texts[name] = json.dumps(found, indent=1, ensure_ascii=False)
-        path.write_text("\n\n--- ".join([prose.strip(), *(f"{k}\n{v.strip()}" for k, v in texts.items())]) + "\n")
-    assert decision == json.loads(texts["decision"])
-    assert records == json.loads(texts["records out"])
+    case = CaseFile(path)
+    decision, records = outcome(case.read("event in"), case.read("stores"))
+    case.came_to(decision, records)
+    assert decision == case.read("decision")
+    assert records == case.read("records out")

@@ -1,23 +1,14 @@
-"""Every file in tests/cases/table_update is a test: a request, what the store says, what is decided, what is answered.
+"""Every file in tests/cases/table_update is a test: a request, what the store says, what is decided and answered."""
 
-With WEAUDIT_WRITE_CASES=1 set it writes the two outcomes anew from what the code does; read the difference before
-committing it.
-"""
-
-import json
-import os
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from tests.case_files import CaseFile, every_case_of
 from weaudit.adapters import aws_errors
 from weaudit.adapters.audit_logs import AuditLogs
 from weaudit.adapters.updated_tables import UpdatedTables
 from weaudit.handlers import table_update
 
-CASES = Path(__file__).parent / "cases" / "table_update"
-WRITE = "WEAUDIT_WRITE_CASES" in os.environ
 AT_MS = 1_704_677_672_343
 LOG_IDS = ("0d5e4a34-9b52-4c8c-a3f6-1f6c0c6f2b77", "f2b0a2c1-55c1-4d0e-9a6b-7a1d3a0f7c11")
 SCHEMA = {
@@ -53,15 +44,11 @@ def outcome(event: Any, store: Any, environment: dict[str, str]) -> tuple[list[A
     return writes, list(answer)
 
 
-@pytest.mark.parametrize("path", sorted(CASES.glob("*.txt")), ids=lambda path: path.stem)
+@every_case_of("table_update")
 def test_the_request_gives_the_decision_and_the_answer_that_the_case_shows(path: Path) -> None:
-    prose, *parts = path.read_text().split("\n--- ")
-    texts = dict(part.split("\n", 1) for part in parts)
-    given = [json.loads(texts.get(name, "{}")) for name in ("event in", "store", "environment")]
+    case = CaseFile(path)
+    given = [case.read(name) for name in ("event in", "store", "environment")]
     decision, records = outcome(*given)
-    if WRITE:
-        for name, found in (("decision", decision), ("records out", records)):
-            texts[name] = json.dumps(found, indent=1, ensure_ascii=False)
-        path.write_text("\n\n--- ".join([prose.strip(), *(f"{k}\n{v.strip()}" for k, v in texts.items())]) + "\n")
-    assert decision == json.loads(texts["decision"])
-    assert records == json.loads(texts["records out"])
+    case.came_to(decision, records)
+    assert decision == case.read("decision")
+    assert records == case.read("records out")

@@ -13,11 +13,11 @@ from moto import mock_aws
 from tests.strategies import change
 from tests.trails import changed, make_audit_table, write
 from weaudit.adapters.audit_history import AuditHistory
-from weaudit.cli.trail import open_trail
+from weaudit.cli.trail_reading import open_trail
 from weaudit.deploy.targets import Target, unwire, wire
-from weaudit.domain.auditing import iso_time
+from weaudit.domain.audited_changes import AuditedChange
 from weaudit.domain.changes import Change
-from weaudit.domain.histories import AuditedChange
+from weaudit.domain.times import iso_time
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 
 START_MS = 1_711_922_395_000  # 2024-03-31T21:59:55Z: five seconds before UTC's 22:00

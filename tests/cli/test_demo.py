@@ -21,9 +21,9 @@ from weaudit.cli.demo import KEY, STEPS, TABLE
 from weaudit.cli.demo_tour import PHOTOGRAPH, SEATS
 from weaudit.cli.main import app
 from weaudit.deploy.targets import Target
+from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange
 from weaudit.domain.auditing import decide
 from weaudit.domain.changes import Item
-from weaudit.domain.histories import Actor, AttributeChange, AuditedChange
 from weaudit.domain.invocations import ObjectEvent
 from weaudit.domain.invocations import decide as decide_arrival
 

@@ -182,3 +182,18 @@ def test_lists_are_printed_as_one_document(capsys: pytest.CaptureFixture[str]) -
 
 def test_control_characters_cannot_steer_the_terminal() -> None:
     assert output.safe("a\x1b[2J\r\tb é") == "a\\x1b[2J\\r\tb é"
+
+
+def test_what_the_encoding_cannot_show_is_an_escape_and_stops_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "weaudit.cli.main", "status", "--state", str(tmp_path / "größe")],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "PYTHONIOENCODING": "ascii",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, f"The engine of {tmp_path}/gr\\xf6\\xdfe is not up.\n")

@@ -12,12 +12,15 @@ from rich.console import Console
 
 from tests import strategies
 from tests.strategies import change
-from weaudit.cli.plain_json import document, dumps, plain
 from weaudit.cli.rendering import Rendering, path_text, value_text
+from weaudit.domain.audited_changes import AuditedChange
 from weaudit.domain.auditing import decide
 from weaudit.domain.changes import Change
-from weaudit.domain.histories import AuditedChange, changes
+from weaudit.domain.histories import changes
 from weaudit.domain.images import canonical, same_value
+from weaudit.domain.json_texts import dumps
+from weaudit.domain.plain_values import plain
+from weaudit.domain.trail_documents import document
 
 KEY = {"key": {"S": "k"}}
 NULL = {"NULL": True}

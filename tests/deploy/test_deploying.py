@@ -193,6 +193,17 @@ def test_what_was_looked_at_and_declined_leaves_nothing(place: Place) -> None:
     assert place.found.parameters["Level"] == "low"
 
 
+def test_a_stack_that_never_got_beyond_its_plan_is_removed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment that was killed while it asked leaves a stack that waits for ever: nothing goes on in it."""
+    monkeypatch.setattr("weaudit.deploy.stack_events.WAIT_SECONDS", 5.0)  # as long as it would be waited for
+    assert place.plan() is not None
+    removal = place.destroying.plan(delete_data=False)
+    assert removal is not None
+    assert removal.status == "REVIEW_IN_PROGRESS"
+    place.destroying.apply(removal)
+    assert stack.describe(place.deploying.target, place.deploying.stage.stack) is None
+
+
 def test_two_who_deploy_at_once_do_not_take_one_number(place: Place) -> None:
     place.deploy()
     mine, theirs = place.plan(Level="mine"), place.plan(Level="theirs")
@@ -420,7 +431,7 @@ def test_what_is_written_meanwhile_is_emptied_again(monkeypatch: pytest.MonkeyPa
 
         monkeypatch.setattr(stack, "remove", remove)
         found = stack.StackState("weaudit-dev", "UPDATE_COMPLETE")
-        monkeypatch.setattr("weaudit.deploy.destroying.described", lambda _client, _name: found)
+        monkeypatch.setattr("weaudit.deploy.destroying.when_quiet", lambda _client, _name, _progress: found)
         removal = Removal("weaudit-dev", "UPDATE_COMPLETE", (), ("things", "gone"), retained=False)
         Destroying(target, Stage(), lambda _line: None).apply(removal)
         assert removals == [0, 0]

@@ -69,7 +69,7 @@ RESOURCES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
         {"Bucket": "bucket", "PolicyDocument": POLICY},
         {"policy": {"Version": "2012-10-17", "Statement": [{**POLICY["Statement"][0], "Resource": ["b/*", "b"]}]}},
     ),
-    "Queue": ("AWS::SQS::Queue", URL, {}, {"messages": 0, "key": ""}),
+    "Queue": ("AWS::SQS::Queue", URL, {}, {"messages": 0}),
     "QueuePolicy": (
         "AWS::SQS::QueuePolicy", "policy", {"Queues": [URL], "PolicyDocument": POLICY}, {"policy": POLICY},
     ),

@@ -12,7 +12,7 @@ import moto
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from weaudit.deploy import packaging, parameters, releases, revisions, stack
+from weaudit.deploy import packaging, parameters, releases, revisions, stack, templates
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.packaging import Artifact
 from weaudit.deploy.releases import Release, ReleaseLog
@@ -85,7 +85,7 @@ def test_a_release_reads_as_it_was_written(release: Release) -> None:
 
 
 def test_the_label_is_what_the_template_takes_and_names_the_number() -> None:
-    pattern = yaml_parse(stack.template_path().read_text())["Parameters"]["Release"]["AllowedPattern"]
+    pattern = yaml_parse(templates.path("template.yaml").read_text())["Parameters"]["Release"]["AllowedPattern"]
     import re
 
     for label in (RELEASE.label, releases.label(123456, "v0.1.0", modified=False)):
@@ -116,7 +116,7 @@ def test_the_revision_is_gits_and_says_where_the_sources_were_changed(tmp_path: 
 
 
 def test_parameters_are_read_from_the_template_as_yaml_reads_them() -> None:
-    text = stack.template_path().read_text()
+    text = templates.path("template.yaml").read_text()
     assert stack.parameters_of(text) == dict.fromkeys(yaml_parse(text)["Parameters"], False)
     assert stack.parameters_of("Resources: {}\n") == {}
     secret = "Parameters:\n  A: {Type: String, NoEcho: true}\n  # B: no\n\n  C:\n    Type: String\n    NoEcho: 'true'\n"
@@ -167,7 +167,7 @@ def test_parameters_of_words() -> None:
 
 
 def test_a_new_release_changes_the_text_of_the_function_that_answers_it_alone() -> None:
-    text = stack.template_path().read_text()
+    text = templates.path("template.yaml").read_text()
     artifacts = [Artifact(function.name, Path(), "ab", 1) for function in FUNCTIONS]
     one, other = (
         stack.point_at(text, "bucket", artifacts, {"Release": number}).splitlines() for number in ("1+a", "2+a")
@@ -186,7 +186,7 @@ def test_the_stage_is_as_given_else_of_the_environment_else_dev() -> None:
     assert Stage.of(environment={"WEAUDIT_STAGE": ""}) == Stage()
     assert Stage.of(environment=there) == Stage("staging", "blue-")
     assert Stage.of("production", "", there) == Stage("production", "")
-    assert Stage("staging", "blue-").stack == stack.stack_name("blue-", "staging") == "blue-weaudit-staging"
+    assert Stage("staging", "blue-").stack == "blue-weaudit-staging"
     assert Stage("staging", "blue-").options == "--stage staging --prefix blue-"
     assert Stage("x", "blue-").named("Audit", "Audit") == "blue-Audit"
     assert Stage("x", "blue-").named("other", "Audit") == "other"
@@ -201,7 +201,7 @@ def test_a_stage_that_the_template_would_refuse_is_refused_first(name: str, pref
 def test_a_stage_is_what_the_template_takes() -> None:
     from weaudit.deploy import stages
 
-    declared = yaml_parse(stack.template_path().read_text())["Parameters"]
+    declared = yaml_parse(templates.path("template.yaml").read_text())["Parameters"]
     for pattern, name in ((stages._NAME, "EnvironmentSuffix"), (stages._PREFIX, "Prefix")):
         assert f"^{pattern.pattern}$" == declared[name]["AllowedPattern"]
 

@@ -10,9 +10,10 @@ import moto
 import pytest
 
 from tests.conftest import RunningEngine
-from weaudit.deploy import packaging, stack
+from weaudit.deploy import packaging, stack, templates
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.packaging import Artifact
+from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError
 from weaudit.functions import FUNCTIONS
@@ -33,7 +34,7 @@ def test_the_template_is_pointed_at_the_uploaded_zips() -> None:
 
 def test_every_function_of_the_template_is_packaged() -> None:
     artifacts = [Artifact(function.name, Path(), "ab", 1) for function in FUNCTIONS]
-    text = stack.point_at(stack.template_path().read_text(), "bucket", artifacts, {})
+    text = stack.point_at(templates.path("template.yaml").read_text(), "bucket", artifacts, {})
     assert text.count("CodeUri: s3://bucket/functions/") == len(FUNCTIONS)
 
 
@@ -44,7 +45,7 @@ def test_a_zip_that_would_not_be_found_is_refused(text: str) -> None:
 
 
 def test_a_parameters_new_value_changes_the_text_of_every_function_and_nothing_else() -> None:
-    text = stack.template_path().read_text()
+    text = templates.path("template.yaml").read_text()
     artifacts = [Artifact(function.name, Path(), "ab", 1) for function in FUNCTIONS]
     one, same, other = (
         stack.point_at(text, "bucket", artifacts, {"LogLevel": level}).splitlines()
@@ -56,8 +57,8 @@ def test_a_parameters_new_value_changes_the_text_of_every_function_and_nothing_e
 
 
 def test_stacks_are_named_by_prefix_and_suffix() -> None:
-    assert stack.stack_name() == "weaudit-dev"
-    assert stack.stack_name("blue-", "prod") == "blue-weaudit-prod"
+    assert Stage().stack == "weaudit-dev"
+    assert Stage("prod", "blue-").stack == "blue-weaudit-prod"
 
 
 TABLE = """

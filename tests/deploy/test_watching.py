@@ -19,8 +19,9 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.conftest import RunningEngine
-from weaudit.deploy import stack, watched, watching
+from weaudit.deploy import change_sets, stack, templates, watch_plans, watched, watching
 from weaudit.deploy.installation import Installation
+from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
 from weaudit.deploy.watching import Watching
 from weaudit.errors import DeployError, InvalidInputError
@@ -48,7 +49,7 @@ def test_a_hash_in_a_name_is_hashed_again() -> None:
 
 def test_the_template_is_clean() -> None:
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("cfn-lint")), str(watching.template_path())],
+        [str(Path(sys.executable).with_name("cfn-lint")), str(templates.path("watch.yaml"))],
         capture_output=True,
         text=True,
         check=False,
@@ -60,12 +61,12 @@ def test_mappings_have_the_options_of_the_main_templates() -> None:
     class Session:
         region_name = "us-east-1"
 
-    text = re.sub(r"CodeUri: \S+", "CodeUri: s3://bucket/key", stack.template_path().read_text())
+    text = re.sub(r"CodeUri: \S+", "CodeUri: s3://bucket/key", templates.path("template.yaml").read_text())
     main = Translator({}, Parser(), boto_session=Session()).translate(yaml_parse(text), {})["Resources"]
     mappings = [r["Properties"] for r in main.values() if r["Type"] == "AWS::Lambda::EventSourceMapping"]
     streams = [mapping for mapping in mappings if "StartingPosition" in mapping]
     assert len(streams) == 2
-    ours = yaml_parse(watching.template_path().read_text())["Resources"]["Mapping"]["Properties"]
+    ours = yaml_parse(templates.path("watch.yaml").read_text())["Resources"]["Mapping"]["Properties"]
     apart = {"EventSourceArn", "FunctionName", "DestinationConfig", "Enabled"}
     for theirs in streams:
         assert {k: v for k, v in ours.items() if k not in apart} == {k: v for k, v in theirs.items() if k not in apart}
@@ -79,7 +80,7 @@ def test_the_permission_is_for_one_stream_alone() -> None:
     Loader.add_multi_constructor(
         "!", lambda loader, _, node: loader.construct_object(type(node)("", node.value)) if node.value == "" else node
     )
-    policy = yaml.load(watching.template_path().read_text(), Loader)["Resources"]["ReadTheStream"]  # noqa: S506
+    policy = yaml.load(templates.path("watch.yaml").read_text(), Loader)["Resources"]["ReadTheStream"]  # noqa: S506 a SafeLoader
     statement = policy["Properties"]["PolicyDocument"]["Statement"][0]
     assert statement["Resource"].value == "StreamArn"
     assert not [action for action in statement["Action"] if "*" in action]
@@ -134,7 +135,7 @@ def mapping_ids(target: Target) -> set[str]:
 
 @pytest.fixture
 def place(engine: RunningEngine) -> Iterator[Place]:
-    found = stack.describe(engine.target, stack.stack_name())
+    found = stack.describe(engine.target, Stage().stack)
     assert found is not None
     before = mapping_ids(engine.target)
     made = Place(engine.target, Watching(Installation(engine.target, found.outputs)), [])
@@ -211,7 +212,7 @@ def test_watching_again_does_nothing_and_another_actor_is_taken(place: Place) ->
 
 @pytest.mark.engine
 def test_a_stream_that_was_on_is_kept_on_and_its_past_is_audited(place: Place, eventually: Callable[..., Any]) -> None:
-    table = place.table("watch-on", StreamSpecification={"StreamEnabled": True, "StreamViewType": watching.VIEW})
+    table = place.table("watch-on", StreamSpecification={"StreamEnabled": True, "StreamViewType": watch_plans.VIEW})
     place.put(table, pk={"S": "before"})
     assert any("24 hours" in note for note in place.watching.plan(table).notes)
     watch = place.watch(table)
@@ -228,7 +229,7 @@ def test_a_stream_that_was_replaced_is_attached_to_again(place: Place, eventuall
     place.watching.turn_off(table)
     assert place.watching.find(table).state == "stream off"
     place.dynamodb.update_table(
-        TableName=table, StreamSpecification={"StreamEnabled": True, "StreamViewType": watching.VIEW}
+        TableName=table, StreamSpecification={"StreamEnabled": True, "StreamViewType": watch_plans.VIEW}
     )
     assert place.watching.find(table).state == "stream replaced"
     again = place.watch(table)
@@ -280,12 +281,12 @@ def test_unwatching_drains_first_and_leaves_nothing_but_the_records(place: Place
     client = place.target.client("cloudformation")
     for changed in ([{"ParameterKey": "LogRetentionDays", "ParameterValue": "60"}], []):
         client.update_stack(
-            StackName=stack.stack_name(),
+            StackName=Stage().stack,
             UsePreviousTemplate=True,
-            Capabilities=stack.CAPABILITIES,
+            Capabilities=change_sets.CAPABILITIES,
             Parameters=[{"ParameterKey": "Retain", "ParameterValue": "false"}, *changed],
         )
-        client.get_waiter("stack_update_complete").wait(StackName=stack.stack_name(), WaiterConfig={"Delay": 1})
+        client.get_waiter("stack_update_complete").wait(StackName=Stage().stack, WaiterConfig={"Delay": 1})
     assert mapping_ids(place.target) == before
     assert len(records(place.dynamodb, table)) == 300
 
@@ -307,7 +308,7 @@ def test_tables_that_must_not_be_watched_are_refused_with_the_reason(place: Plac
     other_view = {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
     keys_only = place.table("watch-keys-only", StreamSpecification=other_view)
     place.table("watch-somebodys-audit", (("historyKey", "S"), ("changesKey", "S")))
-    mapped = place.table("watch-by-hand", StreamSpecification={**other_view, "StreamViewType": watching.VIEW})
+    mapped = place.table("watch-by-hand", StreamSpecification={**other_view, "StreamViewType": watch_plans.VIEW})
     client = place.target.client("lambda")
     by_hand = client.create_event_source_mapping(
         FunctionName=place.watching.installation.audit_producer,
@@ -362,7 +363,7 @@ def test_a_stack_that_fails_turns_the_stream_off_again(place: Place) -> None:
 
 @pytest.mark.engine
 def test_a_global_table_is_watched_in_one_region(place: Place) -> None:
-    table = place.table("watch-global", StreamSpecification={"StreamEnabled": True, "StreamViewType": watching.VIEW})
+    table = place.table("watch-global", StreamSpecification={"StreamEnabled": True, "StreamViewType": watch_plans.VIEW})
     place.dynamodb.update_table(TableName=table, ReplicaUpdates=[{"Create": {"RegionName": "eu-central-1"}}])
     assert any("eu-central-1" in note and "this region alone" in note for note in place.watching.plan(table).notes)
 
@@ -377,7 +378,7 @@ def test_restarts_lose_no_change_of_a_watched_table(tmp_path: Path, auth: bool) 
             engine = engines.up(port=process.free_port(), state_dir=directory, auth=auth)
             target = Target.of(engine)
             client = target.client("dynamodb")
-            found = stack.describe(target, stack.stack_name())
+            found = stack.describe(target, Stage().stack)
             assert found is not None
             place = Place(target, Watching(Installation(target, found.outputs)), [])
             if not expected:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tests.strategies import attributes, change, items, values
 from tests.trails import changed
+from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange, ValueReference
 from weaudit.domain.auditing import decide
-from weaudit.domain.histories import Actor, AttributeChange, AuditedChange, ValueReference, changes, narrowed
+from weaudit.domain.histories import changes, narrowed
 from weaudit.domain.images import data, image_hash, same_value
 
 NULL = {"NULL": True}

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import strategies
-from weaudit.cli.plain_json import dumps
 from weaudit.domain.images import canonical
 from weaudit.domain.item_sizes import item_bytes, value_bytes
+from weaudit.domain.json_texts import dumps
 from weaudit.domain.plain_values import Number, parse, plain, typed
 from weaudit.errors import InvalidInputError, ValidationError
 

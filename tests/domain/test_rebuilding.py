@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tests.strategies import change
+from weaudit.domain.audited_changes import AuditedChange, ValueReference
 from weaudit.domain.auditing import decide
-from weaudit.domain.histories import AuditedChange, ValueReference, changes
+from weaudit.domain.histories import changes
 from weaudit.domain.images import data, image_hash, same_value
 from weaudit.domain.rebuilding import MOST_LATER, rebuild
 from weaudit.domain.states import AsOf, between

@@ -11,6 +11,7 @@ import boto3
 from botocore.credentials import Credentials
 
 from tests.openapi import Answer, Caller
+from tests.waiting import eventually as eventually  # for whoever takes the API
 from weaudit.deploy import stack
 from weaudit.deploy.targets import Target
 from weaudit.domain.routes import Route
@@ -139,12 +140,3 @@ def started(folder: Path) -> Iterator[Api]:
         yield Api(target, url, found.outputs["ApiId"], found.outputs, furnish(target.client), folder)
     finally:
         engines.down(state_dir=engine.directory, force=True)
-
-
-def eventually(question: Callable[[], Any]) -> Any:
-    """Ask until the answer is true, and return it."""
-    deadline = time.monotonic() + 60
-    while not (answer := question()):
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.05)
-    return answer

@@ -1,13 +1,12 @@
 """Commands as a user types them, and what the tests of the whole need of the engine."""
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 from typer.testing import CliRunner
 
 from tests.conftest import client_of
+from tests.waiting import eventually as eventually  # for whoever takes commands
 from weaudit.cli.main import app
 from weaudit.deploy.targets import Target
 
@@ -36,14 +35,6 @@ def verified() -> dict[str, Any]:
 def faults() -> set[tuple[str, str]]:
     """Return kind and item key of each fault that `weaudit verify` names."""
     return {(found["kind"], found["itemKey"]) for table in verified()["tables"] for found in table["findings"]}
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until it holds, or fail."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold"
-        time.sleep(0.05)
 
 
 def records_of(key: str) -> list[dict[str, Any]]:

@@ -34,13 +34,13 @@ def put(key: str, number: int, **attributes: Any) -> None:
     client("dynamodb").put_item(TableName="Configuration", Item=item)
 
 
-def change_items(keys: list[str], times: int = 4) -> None:
-    """Change each item so often, and wait until all of it is in the trail."""
-    for number in range(1, times + 1):
+def change_items(keys: list[str]) -> None:
+    """Change each item four times, and wait until all of it is in the trail."""
+    for number in range(1, 5):
         for key in keys:
             put(key, number)
     for key in keys:
-        recorded(key, times)
+        recorded(key, 4)
 
 
 def release(defect: str = "") -> None:

@@ -16,7 +16,7 @@ from tests.conftest import client_of
 from tests.e2e.commands import client, eventually, records_of, verified
 from tests.openapi import Caller
 from weaudit.cli.main import app
-from weaudit.deploy import packaging, stack
+from weaudit.deploy import packaging, templates
 from weaudit.deploy.installation import Installation
 from weaudit.functions import FUNCTIONS
 
@@ -194,7 +194,7 @@ def test_a_deployment_that_fails_half_way_leaves_the_old_version_running(
     state_dir: Path, tmp_path: Path, second_version: Callable[[], None]
 ) -> None:
     [first] = told()
-    text = stack.template_path().read_text()
+    text = templates.path("template.yaml").read_text()
     # After functions, aliases and the mapping are the new ones already.
     broken = """
   Broken:

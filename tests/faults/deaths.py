@@ -45,7 +45,7 @@ class Killed:
     def __init__(self) -> None:
         self.kills = 0
         self.problems: list[str] = []
-        self._random = random.Random(9)  # noqa: S311
+        self._random = random.Random(9)  # noqa: S311 the same each time, no secret
 
     def run(self, *words: str, after: tuple[float, ...] = (0.45, 0.8, 1.2)) -> None:
         """Start the command and kill it, once after each of these seconds; then let it finish."""

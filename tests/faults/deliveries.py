@@ -78,7 +78,7 @@ def reordered(world: World, pictures: list[bytes], rounds: list[Round], count: i
     one.settled(helping=try_again)
     before = _kept()
     events = _again(one)
-    random.Random(_ORDER).shuffle(events)  # noqa: S311
+    random.Random(_ORDER).shuffle(events)  # noqa: S311 the same each time, no secret
     for function, event in events:
         answer = client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
         if "FunctionError" in answer:

@@ -65,7 +65,10 @@ def _text(cell: Any) -> str:
 
 
 def _spaced(row: Iterable[str], widths: list[int]) -> str:
-    cells = [cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(zip(row, widths))]  # noqa: B905
+    cells = [
+        cell.rjust(width) if place else cell.ljust(width)
+        for place, (cell, width) in enumerate(zip(row, widths, strict=False))
+    ]
     return "  ".join(cells).rstrip()
 
 

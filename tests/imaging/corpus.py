@@ -76,12 +76,10 @@ def png(
     pixels: bytes,
     *,
     depth: int = 8,
-    colour: int = 2,
-    interlace: int = 0,
     chunks: tuple[tuple[bytes, bytes], ...] = (),
 ) -> bytes:
-    """Return a PNG with this header and these (unfiltered, not yet compressed) bytes; nothing has to fit."""
-    header = struct.pack(">IIBBBBB", width & 0xFFFFFFFF, height & 0xFFFFFFFF, depth, colour, 0, 0, interlace)
+    """Return a PNG of RGB with this header and these (unfiltered, not yet compressed) bytes; nothing has to fit."""
+    header = struct.pack(">IIBBBBB", width & 0xFFFFFFFF, height & 0xFFFFFFFF, depth, 2, 0, 0, 0)
     parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(pixels, 1)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, content) for name, content in parts)
 
@@ -91,8 +89,9 @@ def chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
-def deep_png(width: int = 64, height: int = 48) -> bytes:
+def deep_png() -> bytes:
     """Return an sRGB ramp with 16 bits a channel: red grows to the right, green downwards."""
+    width, height = 64, 48
     rows = (
         b"\0"
         + b"".join(struct.pack(">HHH", 65535 * x // (width - 1), 65535 * y // (height - 1), 0) for x in range(width))

@@ -10,7 +10,8 @@ import pytest
 from tests import image_fakes
 from tests.conftest import RunningEngine
 from tests.e2e.pictures import drawn
-from weaudit.deploy import packaging, stack
+from weaudit.deploy import packaging, stack, templates
+from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
 from weaudit.functions import FUNCTIONS
 from weaudit.local import engine as engines
@@ -153,7 +154,7 @@ def test_tables_bucket_and_logs_are_as_the_template_says(engine: RunningEngine) 
 def test_a_second_stack_fits_beside_the_first(
     engine: RunningEngine, tmp_path: Path, eventually: Callable[..., Any]
 ) -> None:
-    name = stack.stack_name("second-", "test")
+    name = Stage("test", "second-").stack
     first = engine.client("dynamodb").describe_table(TableName="Configuration")["Table"]["TableArn"]
     parameters = {
         "Prefix": "second-",
@@ -170,7 +171,7 @@ def test_a_second_stack_fits_beside_the_first(
         stack.deploy(
             engine.target,
             name=name,
-            template=stack.template_path(),
+            template=templates.path("template.yaml"),
             artifacts=[packaging.build(function, tmp_path) for function in FUNCTIONS],
             parameters=parameters,
             progress=lambda _line: None,

@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import RunningEngine
 from weaudit.deploy import packaging, stack
 from weaudit.deploy.artifacts import ArtifactBucket
+from weaudit.deploy.stages import Stage
 from weaudit.functions import FUNCTIONS
 from weaudit.local import engine as engines
 from weaudit.local import process
@@ -125,7 +126,7 @@ def test_the_infrastructure(tmp_path: Path, eventually: Callable[..., Any]) -> N
         assert record["itemKey"] == {"S": "one"}
 
         outputs = terraform.outputs()
-        found = stack.describe(engine.target, stack.stack_name("tf-", "test"))
+        found = stack.describe(engine.target, Stage("test", "tf-").stack)
         assert found is not None
         assert (outputs["stack_name"], outputs["stack_outputs"]) == (found.name, found.outputs)
         group = engine.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/tf-audit_producer")

@@ -15,7 +15,8 @@ import botocore.exceptions
 import pytest
 
 from tests.conftest import RunningEngine
-from weaudit.deploy import stack
+from weaudit.deploy import templates
+from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError, EngineError
 from weaudit.local import engine as engines
@@ -68,7 +69,7 @@ def test_restarts_keep_the_data_and_lose_no_change(directory: Path) -> None:
     expected: list[str] = []
     for tag in ("a", "b", "c"):
         engine, lines = up(directory)
-        assert (f"stack {stack.stack_name()} is up to date" in lines) == bool(expected)
+        assert (f"stack {Stage().stack} is up to date" in lines) == bool(expected)
         put(engine, 120, tag)
         expected += [f"{tag}{number}" for number in range(120)]
         assert engines.down(state_dir=directory)
@@ -146,13 +147,13 @@ def test_up_again_redeploys_only_what_differs(directory: Path, tmp_path: Path) -
     first, _ = up(directory)
     same, lines = up(directory, port=None)
     assert same == first
-    assert lines[-1] == f"stack {stack.stack_name()} is up to date"
+    assert lines[-1] == f"stack {Stage().stack} is up to date"
     template = tmp_path / "template.yaml"
-    template.write_text(stack.template_path().read_text() + "  Another:\n    Value: one\n")
+    template.write_text(templates.path("template.yaml").read_text() + "  Another:\n    Value: one\n")
     up(directory, port=None, template=template)
     found = engines.status(state_dir=directory)
     assert found.outputs["Another"] == "one"
-    assert found.stack == f"{stack.stack_name()}: UPDATE_COMPLETE"
+    assert found.stack == f"{Stage().stack}: UPDATE_COMPLETE"
     put(first, 3, "after")
     assert restarting.drain(first) == []
     assert audited(first) == ["after0", "after1", "after2"]

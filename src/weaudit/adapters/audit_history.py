@@ -1,17 +1,16 @@
-"""The trail in the Audit table: the one place that reads it.
+"""The trail in the Audit table: the one door through which it is read (item_history.py and table_history.py help).
 
 Both indexes are eventually consistent: a change shows a moment after its records were written.
 """
 
 from __future__ import annotations
 
-import heapq
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 from weaudit.adapters.item_history import ItemHistory
+from weaudit.adapters.table_history import TableHistory
 from weaudit.domain import rebuilding
-from weaudit.domain.auditing import changes_key
 from weaudit.domain.histories import changes
 from weaudit.domain.item_keys import history_key
 from weaudit.domain.spilling import restore
@@ -19,29 +18,20 @@ from weaudit.domain.spilling import restore
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Future, ThreadPoolExecutor
     from typing import Any
 
+    from weaudit.domain.audited_changes import AuditedChange, ValueReference
     from weaudit.domain.changes import Item, Value
-    from weaudit.domain.histories import AuditedChange, ValueReference
 
     # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]
     # Returns an object of the evidence bucket, by bucket and key, or None where it is not there.
     Fetch = Callable[[str, str], bytes | None]
 
-FIRST_MONTH = "2024-01"
-"""WeAudit is younger than this, and so is every record: where nobody says since when, reading begins here."""
-
-_SHARDS = "0123456789abcdef"
 # Most askers want few changes: the first page is small, and whoever reads on gets whole pages (1 MB).
 _FIRST_PAGE = 100
-# Sixteen shards have a page in hand and one on its way: that is kept to some ten thousand records.
-_SHARD_PAGE = 400
 # The times of one item's changes may lie a little out of order: reading goes on so far beyond the asked range.
 _SLACK = timedelta(hours=1)
-# A clock may be ahead of this one.
-_AHEAD = timedelta(days=1)
 
 
 class AuditHistory:
@@ -101,31 +91,15 @@ class AuditHistory:
     ) -> Iterator[AuditedChange]:
         """Yield a table's changes in the order of their times, then of their sequence numbers, lazily.
 
-        A month at a time, its sixteen shards read in parallel and merged. ``since`` may also be a time, ``#`` and a
-        padded sequence number: the place of one change. Raises what ``query`` raises.
+        ``since`` may also be a time, ``#`` and a padded sequence number: the place of one change. Raises what ``query``
+        raises.
         """
-        # Here, because threads cost a cold start as much as all the rest of this module.
-        from concurrent.futures import ThreadPoolExecutor
-
-        last = until or _iso(datetime.now(UTC) + _AHEAD)
-        if since is not None and since.partition("#")[0] > last:
-            return  # DynamoDB refuses such a range
-        months = _months(since[:7] if since else FIRST_MONTH, last[:7])
-        if newest_first:
-            months.reverse()
-        pool = ThreadPoolExecutor(2 * len(_SHARDS), thread_name_prefix="weaudit-history")
+        history = TableHistory(self._query, self._audit_table, table, leaves_pages=self._leaves_pages)
+        found = history.between(since, until, newest_first=newest_first)
         try:
-            # The next month's first pages are on their way while this month is read.
-            following: list[_Shard] = []
-            for position, month in enumerate(months):
-                shards = following or self._month(pool, table, month, since, last, newest_first)
-                ahead = months[position + 1] if position + 1 < len(months) else None
-                following = self._month(pool, table, ahead, since, last, newest_first) if ahead else []
-                merged = heapq.merge(*(changes(shard) for shard in shards), key=_moment, reverse=newest_first)
-                yield from map(self._whole, merged)
+            yield from map(self._whole, found)
         finally:
-            # Whoever stops early does not wait for pages that nobody will read.
-            pool.shutdown(wait=not self._leaves_pages, cancel_futures=True)
+            found.close()  # at once: who stops early may be a function that Lambda is about to stop
 
     def record(self, record_id: str) -> AuditedChange | None:
         """Return the change as this one record tells it, with one attribute; None where there is no such record.
@@ -195,30 +169,6 @@ class AuditHistory:
         body = self._fetch(reference.bucket, reference.key)
         return None if body is None else restore(body, reference.sha256)
 
-    def _month(
-        self, pool: ThreadPoolExecutor, table: str, month: str, since: str | None, until: str, newest_first: bool
-    ) -> list[_Shard]:
-        request = {
-            "TableName": self._audit_table,
-            "IndexName": "changes",
-            "KeyConditionExpression": "changesKey = :shard AND changesOrder BETWEEN :since AND :until",
-            "ScanIndexForward": not newest_first,
-            "Limit": _FIRST_PAGE,
-        }
-        # "$" follows "#", which stands between time and sequence number: every change of the last instant is in.
-        ends = {":since": {"S": since or month}, ":until": {"S": f"{until}$"}}
-        return [
-            _Shard(
-                self._query,
-                pool,
-                {
-                    **request,
-                    "ExpressionAttributeValues": {":shard": {"S": changes_key(table, month, shard)}, **ends},
-                },
-            )
-            for shard in _SHARDS
-        ]
-
     def _records(self, request: dict[str, Any]) -> Iterator[Item]:
         answer = self._query({"Limit": _FIRST_PAGE, **request})
         yield from answer["Items"]
@@ -227,47 +177,8 @@ class AuditHistory:
             yield from answer["Items"]
 
 
-class _Shard:
-    """One shard's records of one month; once somebody reads on, the next page is always on its way."""
-
-    def __init__(self, query: Query, pool: ThreadPoolExecutor, request: dict[str, Any]) -> None:
-        self._query = query
-        self._pool = pool
-        self._request = request
-        self._first: Future[dict[str, Any]] = pool.submit(query, request)
-
-    def __iter__(self) -> Iterator[Item]:
-        answer = self._first.result()
-        yield from answer["Items"]
-        following = self._after(answer)
-        while following is not None:
-            answer = following.result()
-            following = self._after(answer)
-            yield from answer["Items"]
-
-    def _after(self, answer: dict[str, Any]) -> Future[dict[str, Any]] | None:
-        start = answer.get("LastEvaluatedKey")
-        if not start:
-            return None
-        request = {**self._request, "Limit": _SHARD_PAGE, "ExclusiveStartKey": start}
-        return self._pool.submit(self._query, request)
-
-
-def _moment(change: AuditedChange) -> tuple[str, str]:
-    return change.at, change.sequence.zfill(40)
-
-
-def _months(first: str, last: str) -> list[str]:
-    start, end = (int(month[:4]) * 12 + int(month[5:7]) - 1 for month in (first, last))
-    return [f"{number // 12:04}-{number % 12 + 1:02}" for number in range(start, end + 1)]
-
-
 def _time(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
         return datetime.max.replace(tzinfo=UTC)
-
-
-def _iso(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03}Z"

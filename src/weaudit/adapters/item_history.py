@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from weaudit.domain.histories import changes
 from weaudit.domain.item_keys import history_key
+from weaudit.domain.times import iso_moment
 from weaudit.errors import InvalidInputError
 
 TYPE_CHECKING = False
@@ -17,8 +18,8 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
+    from weaudit.domain.audited_changes import AuditedChange
     from weaudit.domain.changes import Item
-    from weaudit.domain.histories import AuditedChange
 
     # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]
@@ -161,10 +162,9 @@ def _order(record: Item) -> str:
 
 def _later(at: str) -> str:
     try:
-        moment = datetime.fromisoformat(at) + SLACK
+        return iso_moment(datetime.fromisoformat(at) + SLACK)
     except (ValueError, OverflowError):
         return at
-    return f"{moment.year:04}{moment.strftime('-%m-%dT%H:%M:%S')}.{moment.microsecond // 1000:03}Z"
 
 
 def _middle(low: str, high: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from weaudit.domain import updating
+from weaudit.domain.item_keys import key_types
 from weaudit.errors import ConditionNotMetError, StoreRefusedError
 
 TYPE_CHECKING = False
@@ -25,10 +26,8 @@ class UpdatedTables:
         """Return the table's key attributes and their types, partition key first; read once. Raises StoreError."""
         schema = self._schemas.get(table)
         if schema is None:
-            found = self._call("DescribeTable", {"TableName": table})["Table"]
-            types = {part["AttributeName"]: part["AttributeType"] for part in found["AttributeDefinitions"]}
-            hash_first = sorted(found["KeySchema"], key=lambda part: str(part["KeyType"]))
-            schema = self._schemas[table] = {part["AttributeName"]: types[part["AttributeName"]] for part in hash_first}
+            schema = key_types(self._call("DescribeTable", {"TableName": table})["Table"])
+            self._schemas[table] = schema
         return schema
 
     def apply(self, plan: updating.UpdatePlan) -> dict[str, Any]:

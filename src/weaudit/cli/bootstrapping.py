@@ -1,32 +1,25 @@
 """`weaudit bootstrap`: what an account needs once before a pipeline deploys to it."""
 
 import shlex
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output
-from weaudit.errors import InvalidInputError
+from weaudit.cli import output, panels
+from weaudit.cli.options import PrefixOption, StageOption, YesOption
 
 if TYPE_CHECKING:
-    from weaudit.deploy.bootstrapping import Plan
-
-_PANEL = "Build and deploy"
+    from weaudit.deploy.change_sets import ChangeSet
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel=_PANEL)(bootstrap)
+    app.command(rich_help_panel=panels.DEPLOYMENT)(bootstrap)
 
 
 def bootstrap(
-    stage: Annotated[
-        str | None, typer.Option(metavar="S", envvar="WEAUDIT_STAGE", help="The stage to deploy.", show_default="dev")
-    ] = None,
-    prefix: Annotated[
-        str | None, typer.Option(metavar="P", envvar="WEAUDIT_PREFIX", help="What precedes its names.")
-    ] = None,
+    stage: StageOption = None,
+    prefix: PrefixOption = None,
     repository: Annotated[
         str | None, typer.Option(metavar="OWNER/NAME", help="The GitHub repository whose workflows may deploy.")
     ] = None,
@@ -66,7 +59,7 @@ def bootstrap(
             show_default="may",
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: YesOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outputs as JSON.")] = False,
 ) -> None:
     """Prepare an account for a pipeline: artefact bucket, deploy role for GitHub, boundary, and a key if you like.
@@ -103,7 +96,8 @@ def bootstrap(
     else:
         agreed = False
         try:
-            agreed = _agreed(planned, target.describe(), yes=yes)
+            _show(planned.stack, planned.change_set, target.describe())
+            agreed = output.agreed("Do this?", yes=yes)
         finally:
             if not agreed:
                 bootstrapping.discard(target, planned)
@@ -127,17 +121,11 @@ def _key(kms_key: str | None) -> dict[str, str]:
     return {"CreateKmsKey": "false", "KmsKeyArn": kms_key}
 
 
-def _agreed(planned: "Plan", where: str, *, yes: bool) -> bool:
-    assert planned.change_set is not None  # noqa: S101 asked only where there is something to do
-    output.note(f"The stack {planned.stack} on {where}:")
-    for change in planned.change_set.changes:
+def _show(stack: str, change_set: "ChangeSet", where: str) -> None:
+    output.note(f"The stack {stack} on {where}:")
+    for change in change_set.changes:
         replaced = " (is made anew)" if change.replacement == "True" else ""
         output.note(f"  {change.action:6} {change.resource}  {change.kind}{replaced}")
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise InvalidInputError("nobody can be asked here\nSay --yes if this is to be done.")
-    return typer.confirm("Do this?", err=True)
 
 
 def _say_what_next(stage: str, prefix: str, parameters: Any, found: dict[str, str], region: str | None) -> None:

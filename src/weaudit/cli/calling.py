@@ -10,13 +10,14 @@ from urllib.parse import quote, urlsplit
 
 import typer
 
-from weaudit.cli import output
+from weaudit.cli import output, panels
+from weaudit.domain.json_texts import dumps
+from weaudit.domain.plain_values import parse
 from weaudit.errors import DeployError, InvalidInputError, StoreRefusedError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from weaudit.deploy.targets import Target
 
-_PANEL = "The API"
 # An HTTP API gives up after 30 seconds.
 _WAIT_SECONDS = 35
 _UNRESERVED = "-_.~"
@@ -24,7 +25,7 @@ _UNRESERVED = "-_.~"
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel=_PANEL)(call)
+    app.command(rich_help_panel=panels.API)(call)
 
 
 def call(
@@ -228,9 +229,6 @@ def _region(url: str) -> str | None:
 
 def _shown(answer: bytes) -> str:
     """Return a body for reading: JSON indented with all its digits, anything else with no control characters."""
-    from weaudit.cli.plain_json import dumps
-    from weaudit.domain.plain_values import parse
-
     text = answer.decode("utf-8", errors="backslashreplace")
     try:
         return dumps(parse(text))

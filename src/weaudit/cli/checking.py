@@ -11,7 +11,7 @@ from typing import Any
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.deploy.targets import unwire, wire
 from weaudit.domain.changes import Item
-from weaudit.domain.item_keys import item_key
+from weaudit.domain.item_keys import item_key, key_types
 from weaudit.domain.verifying import Verdict, verify_item
 from weaudit.errors import InvalidInputError
 
@@ -25,7 +25,7 @@ _BORN_TOGETHER = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class AuditedTable:
-    """A table under audit as it is now; ``key_names`` is empty where the table is gone."""
+    """A table under audit as it is now; ``key_types`` is empty where the table is gone."""
 
     name: str
     arn: str
@@ -39,14 +39,10 @@ class AuditedTable:
             found = dynamodb.describe_table(TableName=name)["Table"]
         except dynamodb.exceptions.ResourceNotFoundException:
             return cls(name, audit_arn.rpartition("/")[0] + f"/{name}", {}, audited_from_birth=False)
-        types = {
-            definition["AttributeName"]: definition["AttributeType"] for definition in found["AttributeDefinitions"]
-        }
-        keys = {part["AttributeName"]: types[part["AttributeName"]] for part in found["KeySchema"]}
         label = found.get("LatestStreamLabel")
         made = found["CreationDateTime"].astimezone(UTC)
         from_birth = label is not None and _label_time(label) - made < _BORN_TOGETHER
-        return cls(name, found["TableArn"], keys, from_birth)
+        return cls(name, found["TableArn"], key_types(found), from_birth)
 
     @property
     def exists(self) -> bool:

@@ -5,16 +5,17 @@ import sys
 import time
 from pathlib import Path
 from shutil import which
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from weaudit.adapters.audit_history import AuditHistory
-from weaudit.cli import demo_checking, demo_tour, output
+from weaudit.cli import demo_checking, demo_tour, output, panels
 from weaudit.cli.demo_checking import Step
 from weaudit.cli.demo_tour import Tour, awaited
+from weaudit.cli.options import PortOption, ShownUtcOption, StateOption
+from weaudit.domain.audited_changes import AuditedChange
 from weaudit.domain.changes import Item
-from weaudit.domain.histories import AuditedChange
 from weaudit.errors import WeauditError
 
 TABLE, AUDIT_TABLE, KEY = "Configuration", "Audit", "CACHE_TTL_SEC"
@@ -36,20 +37,13 @@ STEPS = (
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel="The trail")(demo)
+    app.command(rich_help_panel=panels.TRAIL)(demo)
 
 
 def demo(
-    port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port of 127.0.0.1.", show_default="4566, or a free one")
-    ] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            "--state", metavar="DIR", help="Where the engine keeps its data.", show_default="~/.local/state/weaudit"
-        ),
-    ] = None,
-    utc: Annotated[bool, typer.Option("--utc", help="Show times in UTC, not in local time.")] = False,
+    port: PortOption = None,
+    state: StateOption = None,
+    utc: ShownUtcOption = False,
 ) -> None:
     """See what WeAudit does, on the embedded engine: changes, an update, a picture, the API, the past, a verification.
 
@@ -58,7 +52,7 @@ def demo(
 
     Example: weaudit demo
     """
-    from weaudit.cli.trail import open_trail
+    from weaudit.cli.trail_reading import open_trail
     from weaudit.deploy import stack
     from weaudit.deploy.installation import Installation
     from weaudit.deploy.stages import Stage

@@ -10,8 +10,8 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from weaudit.cli import demo_picture
+from weaudit.domain.audited_changes import AuditedChange
 from weaudit.domain.changes import Item, Value
-from weaudit.domain.histories import AuditedChange
 from weaudit.domain.images import image_hash
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

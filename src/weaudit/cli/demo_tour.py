@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from weaudit.cli import demo_checking, demo_picture, output
+from weaudit.cli.trail_reading import with_callers
+from weaudit.domain.audited_changes import AuditedChange
 from weaudit.domain.changes import Item
-from weaudit.domain.histories import AuditedChange
+from weaudit.domain.json_texts import dumps
+from weaudit.domain.trail_documents import document
 
 if TYPE_CHECKING:
     from weaudit.adapters.audit_history import AuditHistory
@@ -100,8 +103,6 @@ def photographed(tour: Tour) -> demo_picture.Upload:
 
 def update(tour: Tour) -> list[str]:
     """Change a record on a condition, logged, and see its caller in the trail."""
-    from weaudit.cli.trail import with_callers
-
     tour.heading(2, "an update on a condition over the API: table_update logs who asked for it")
     table, logs = tour.installation.configuration_table, tour.installation.outputs["AuditLogsTableName"]
     seen = {change.order for change in tour.trail.item(table, SEATS)}
@@ -190,9 +191,6 @@ def _functions() -> Any:
 
 def request(tour: Tour) -> list[str]:
     """Ask the API for the update's change, signed, and see that nobody is answered who does not sign."""
-    from weaudit.cli.plain_json import document, dumps
-    from weaudit.cli.trail import with_callers
-
     tour.heading(5, "a signed request of the API: read_trail answers it, and nobody who does not sign")
     table, logs = tour.installation.configuration_table, tour.installation.outputs["AuditLogsTableName"]
     path = f"/v1/tables/{table}/history?key={SEATS}&order=desc&limit=1"

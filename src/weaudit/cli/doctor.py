@@ -1,19 +1,19 @@
 """`weaudit doctor`: is the installation as its template says, and does anything wait for a person?"""
 
 import textwrap
-from typing import Annotated
 
 import typer
 
-from weaudit.cli import output
+from weaudit.cli import output, panels
+from weaudit.cli.options import JsonDocumentOption
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel="Operations")(doctor)
+    app.command(rich_help_panel=panels.OPERATIONS)(doctor)
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+def doctor(as_json: JsonDocumentOption = False) -> None:
     """Check an installation, and say of each finding what to do. Exit code 1 where there is any.
 
     It compares the stack's template with what is there: streams, mappings, aliases, roles, tables, buckets, logs,

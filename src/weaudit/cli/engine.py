@@ -4,35 +4,24 @@ import os
 import shlex
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output
+from weaudit.cli import output, panels
+from weaudit.cli.options import JsonOption, PortOption, StateOption
+from weaudit.domain.times import iso_time
 from weaudit.errors import InvalidInputError
 from weaudit.functions import FUNCTIONS
 
 if TYPE_CHECKING:
     from weaudit.local.engine import Status
 
-StateOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--state", metavar="DIR", help="Where the engine keeps its data.", show_default="~/.local/state/weaudit"
-    ),
-]
-PortOption = Annotated[
-    int | None, typer.Option(min=1, max=65535, help="Port of 127.0.0.1.", show_default="4566, or a free one")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (up, down, status, env, logs):
-        app.command(rich_help_panel="Embedded engine")(command)
+        app.command(rich_help_panel=panels.ENGINE)(command)
 
 
 def up(
@@ -176,8 +165,7 @@ def logs(
 
 
 def _document(event: Any) -> dict[str, Any]:
-    at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).isoformat(timespec="milliseconds")
-    return {"at": at.replace("+00:00", "Z"), "message": event["message"].rstrip("\n")}
+    return {"at": iso_time(event["timestamp"]), "message": event["message"].rstrip("\n")}
 
 
 def _events(client: Any, group: str, *, follow: bool) -> Iterator[Any]:

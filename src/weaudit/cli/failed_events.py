@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from weaudit.cli import output
+from weaudit.cli import output, panels
+from weaudit.cli.options import JsonDocumentOption
 
 # Nobody else sees a message for so long while one is looked at, or handled: longer than any of the functions takes.
 _HIDDEN_S = 180
@@ -15,7 +16,7 @@ _A_CALL = 10
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("failed-events", rich_help_panel="Operations")(failed_events)
+    app.command("failed-events", rich_help_panel=panels.OPERATIONS)(failed_events)
 
 
 class FailedEvents:
@@ -70,7 +71,7 @@ class FailedEvents:
 def failed_events(
     retry: Annotated[bool, typer.Option("--retry", help="Hand each to its function again.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonDocumentOption = False,
 ) -> None:
     """List events that were tried and given up, or try them again. Exit code 1 where there are any, or any is left.
 
@@ -112,7 +113,7 @@ def _read(message: dict[str, Any]) -> dict[str, Any]:
     Lambda's failure destination wraps the event, with the answer of the last try; what came by the queue of images is
     the event of EventBridge itself. Source: lambda/latest/dg/invocation-async-retain-records.html.
     """
-    from weaudit.domain.auditing import iso_time
+    from weaudit.domain.times import iso_time
 
     try:
         body = json.loads(message["Body"])

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output
-from weaudit.errors import InvalidInputError
+from weaudit.cli import output, panels
+from weaudit.domain.image_rows import short
+from weaudit.domain.json_texts import dumps
+from weaudit.domain.plain_values import plain
 
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
 
-PANEL = "Objects and images"
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, the rows as docs/formats/image-row.md has them.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel=PANEL)(images)
+    app.command(rich_help_panel=panels.OBJECTS)(images)
 
 
 def images(
@@ -43,7 +44,7 @@ def images(
     shown = [_plain(row) for row in islice(found, limit)]
     more = next(found, None) is not None
     if as_json:
-        _print_json(shown)
+        output.print_text(dumps(shown))
     elif not shown:
         what = "No image was rejected." if rejected else "There are no images yet."
         output.print_text(what)
@@ -78,22 +79,14 @@ def _show(installation: "Installation", key: str, *, as_json: bool) -> None:
         output.note("`weaudit images` lists them. An object that is no image has no row.")
         raise typer.Exit(output.EXIT_FAILED)
     if as_json:
-        _print_json(_plain(row))
+        output.print_text(dumps(_plain(row)))
         return
     for name, value in _lines(_plain(row), installation.outputs["RenditionsBucketName"]):
         output.print_text(f"{name:<12} {output.safe(value)}")
 
 
 def _plain(row: dict[str, Any]) -> Any:
-    from weaudit.cli.plain_json import plain
-
     return {name: plain(value) for name, value in row.items()}
-
-
-def _print_json(value: Any) -> None:
-    from weaudit.cli.plain_json import dumps
-
-    output.print_text(dumps(value))
 
 
 def _lines(row: dict[str, Any], bucket: str) -> Iterator[tuple[str, str]]:
@@ -133,8 +126,6 @@ def _print_list(shown: list[dict[str, Any]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from weaudit.domain.image_rows import short
-
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("image", "status", "format", "size", "bytes", "renditions", "pipeline", "landed"):
         table.add_column(heading, overflow="fold")
@@ -151,11 +142,3 @@ def _print_list(shown: list[dict[str, Any]]) -> None:
         )
         table.add_row(*(escape(output.safe(cell)) for cell in cells))
     output.stdout().print(table)
-
-
-def checked(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return what image_processor says of the one image that it was asked for. Raises InvalidInputError."""
-    found = answer.get("images") if isinstance(answer, dict) else None
-    if not isinstance(found, list) or len(found) != 1 or "outcome" not in found[0]:
-        raise InvalidInputError("image_processor answered with something else than one image")
-    return dict(found[0])

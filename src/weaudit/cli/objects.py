@@ -8,21 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from weaudit.cli import output, times, uploads
+from weaudit.cli import output, panels, times, uploads
+from weaudit.cli.options import JsonDocumentOption, ShownUtcOption, StateOption
 
-_PANEL = "Objects and images"
 # The log is read once for so many objects.
 _COMPARED = 10_000
-StateOption = Annotated[
-    Path | None,
-    typer.Option("--state", metavar="DIR", help="The engine's directory.", show_default="~/.local/state/weaudit"),
-]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (put, objects):
-        app.command(rich_help_panel=_PANEL)(command)
+        app.command(rich_help_panel=panels.OBJECTS)(command)
 
 
 def put(
@@ -32,7 +28,7 @@ def put(
     prefix: Annotated[
         str, typer.Option("--prefix", "-p", metavar="TEXT", help="Comes before every key as it is: in/ for a folder.")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonDocumentOption = False,
     state: StateOption = None,
 ) -> None:
     """Upload files into the bucket: each is logged, and processed where it is an image.
@@ -100,7 +96,7 @@ def objects(
         int, typer.Option("--limit", "-n", min=0, help="At most so many objects; 0 is all of them.")
     ] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, times in UTC.")] = False,
-    utc: Annotated[bool, typer.Option("--utc", help="Show times in UTC, not in local time.")] = False,
+    utc: ShownUtcOption = False,
     state: StateOption = None,
 ) -> None:
     """List the bucket's objects, and when the arrival of each was logged.

@@ -4,11 +4,12 @@ Every command module uses these and prints in no other way, so that `weaudit …
 """
 
 import functools
+import io
 import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from weaudit import errors
@@ -48,26 +49,33 @@ def _console(*, stderr: bool) -> "Console":
 
 
 def reset() -> None:
-    """Forget the consoles, so that the next line meets the terminal as it is now."""
+    """Begin anew, at the terminal as it is now; what its encoding cannot show becomes an escape and stops nothing."""
     stdout.cache_clear()
     stderr.cache_clear()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _indented(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
 def print_json(value: Any) -> None:
     """Print one JSON document to stdout, indented, with non-ASCII text kept and unknown types as text."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
-    sys.stdout.flush()
+    print_text(_indented(value))
 
 
-def print_json_list(values: Iterable[Any]) -> None:
-    """Print one JSON list to stdout, an element at a time: the whole list is never in memory."""
-    separator = "[\n"
-    for value in values:
-        text = json.dumps(value, indent=2, ensure_ascii=False, default=str).replace("\n", "\n  ")
-        sys.stdout.write(f"{separator}  {text}")
-        separator = ",\n"
-    sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
+def print_json_list(values: Iterable[Any], spelled: Callable[[Any], str] = _indented) -> int:
+    """Print one JSON list to stdout and return its length; an element at a time, so it is never in memory whole.
+
+    ``spelled`` gives the text of an element, indented by two.
+    """
+    count = 0
+    for count, value in enumerate(values, 1):
+        sys.stdout.write(f"{'[' if count == 1 else ','}\n  " + spelled(value).replace("\n", "\n  "))
+    sys.stdout.write("\n]\n" if count else "[]\n")
     sys.stdout.flush()
+    return count
 
 
 def print_json_line(value: Any) -> None:
@@ -99,13 +107,25 @@ def agreed(question: str, *, yes: bool) -> bool:
     """
     if yes:
         return True
+    import typer
+
+    _check_terminal()
+    return typer.confirm(question, err=True)
+
+
+def answer(question: str) -> str:
+    """Ask for a text, such as the name of what is to be removed. Raises InvalidInputError as :func:`agreed` does."""
+    import typer
+
+    _check_terminal()
+    return str(typer.prompt(question, err=True))
+
+
+def _check_terminal() -> None:
     if not sys.stdin.isatty():
         raise errors.InvalidInputError(
             "this needs an answer, and there is no terminal to ask on\nGive --yes to go ahead."
         )
-    import typer
-
-    return typer.confirm(question, err=True)
 
 
 def set_debug(on: bool) -> None:

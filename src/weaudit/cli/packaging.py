@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
-from weaudit.cli import output
+from weaudit.cli import output, panels
+from weaudit.cli.options import JsonOption
 from weaudit.errors import InvalidInputError
 from weaudit.functions import FUNCTIONS
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(rich_help_panel="Build and deploy")(package)
+    app.command(rich_help_panel=panels.DEPLOYMENT)(package)
 
 
 def package(
@@ -35,7 +36,7 @@ def package(
         list[str] | None,
         typer.Option(metavar="K=V", help="A parameter that the stack of --template will have; may be given again."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Build one zip per function: the modules it imports and nothing else, always the same bytes.
 
@@ -53,10 +54,10 @@ def package(
     built = [packaging.build(function, out, architecture) for function in FUNCTIONS]
     rows = [{"function": a.function, "path": str(a.path), "sha256": a.sha256, "bytes": a.bytes} for a in built]
     if template is not None:
-        from weaudit.deploy import publishing, stack
+        from weaudit.deploy import publishing, stack, templates
         from weaudit.deploy.targets import Target
 
-        text, url = publishing.published(Target.resolve(), bucket, built, stack.template_path(), given)
+        text, url = publishing.published(Target.resolve(), bucket, built, templates.path("template.yaml"), given)
         template.parent.mkdir(parents=True, exist_ok=True)
         template.write_text(text, encoding="utf-8")
         for row, artifact in zip(rows, built, strict=True):

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from weaudit.cli import output
+from weaudit.cli import output, panels
+from weaudit.cli.options import JsonDocumentOption, JsonListOption
 from weaudit.errors import InvalidInputError, StoreRefusedError
 
 QUARANTINED = "quarantine/"
@@ -22,7 +23,7 @@ app = typer.Typer(no_args_is_help=False, help="What could not be audited: list i
 
 def register(commands: typer.Typer) -> None:
     """Add the group to the command line."""
-    commands.add_typer(app, name="quarantine", rich_help_panel="The trail")
+    commands.add_typer(app, name="quarantine", rich_help_panel=panels.TRAIL)
 
 
 class Quarantine:
@@ -113,7 +114,7 @@ def _records(entry: dict[str, Any]) -> list[Any]:
 @app.callback(invoke_without_command=True)
 def list_entries(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+    as_json: JsonListOption = False,
 ) -> None:
     """List the records that could not be audited. Exit code 1 where there are any.
 
@@ -150,7 +151,7 @@ def show_entry(entry_id: Annotated[str, typer.Argument(metavar="ID", help="As th
 @app.command("replay")
 def replay_entries(
     entry_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Default: all of them.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonDocumentOption = False,
 ) -> None:
     """Audit quarantined records again, after what stopped them was mended. Exit code 1 where any fails again.
 

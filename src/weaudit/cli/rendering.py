@@ -9,10 +9,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from weaudit.cli import output, times
-from weaudit.cli.plain_json import dumps, plain
+from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange, ValueReference
 from weaudit.domain.changes import Item, Value
 from weaudit.domain.differences import Difference, differences
-from weaudit.domain.histories import Actor, AttributeChange, AuditedChange, ValueReference
+from weaudit.domain.json_texts import dumps
+from weaudit.domain.plain_values import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,7 @@ _SERVICES = {"dynamodb.amazonaws.com": "DynamoDB (TTL)"}
 
 
 class Rendering:
-    """Prints changes to a console. ``cut`` tells afterwards whether anything was too long to be shown whole."""
+    """Prints changes, items and differences to a console; ``cut`` says whether anything was too long for that."""
 
     def __init__(self, console: "Console", *, utc: bool, with_items: bool) -> None:
         self._console = console
@@ -64,6 +65,11 @@ class Rendering:
     def print_places(self, places: Iterable[Difference]) -> int:
         """Print where two states differ, and how; return the number of lines."""
         return self._put_pairs(self._told(iter(places)))
+
+    def say_what_is_cut(self) -> None:
+        """Say on stderr how to see all of it, where anything was too long to be shown whole."""
+        if self.cut:
+            output.note("Long values are cut here: --json shows them whole.")
 
     def _put_pairs(self, pairs: Iterable[tuple[str, "Text"]]) -> int:
         from rich.table import Table

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import images, output
+from weaudit.cli import images, output, panels
+from weaudit.cli.options import JsonDocumentOption
 from weaudit.errors import InvalidInputError, PipelineRefusedError
+from weaudit.events.object_created import REPROCESSING
 
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
@@ -27,7 +29,7 @@ _MEANINGS = {
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel=images.PANEL)(reprocess)
+    app.command(rich_help_panel=panels.OBJECTS)(reprocess)
 
 
 def reprocess(
@@ -35,7 +37,7 @@ def reprocess(
         bool, typer.Option("--all", help="Look at every object of the bucket, also at those that have no row.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which images that would be.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonDocumentOption = False,
 ) -> None:
     """Process the images again whose pipeline is not the one that IMAGE_PIPELINE describes now.
 
@@ -99,7 +101,8 @@ def current_version(installation: "Installation") -> str:
 def _wish(version: str, bucket: str, key: str, size: int, time: str) -> dict[str, Any]:
     found = {"key": key, "size": size}
     detail = {"bucket": {"name": bucket}, "object": found, "pipeline-version": version}
-    return {"source": "weaudit", "detail-type": "Image Reprocessing", "time": time, "detail": detail}
+    source, kind = REPROCESSING
+    return {"source": source, "detail-type": kind, "time": time, "detail": detail}
 
 
 def _wishes(installation: "Installation", version: str) -> Iterator[dict[str, Any]]:
@@ -152,7 +155,15 @@ def _ask(client: Any, function: str, wish: dict[str, Any]) -> tuple[str, str]:
     said = json.loads(answer["Payload"].read() or b"{}")
     if answer.get("FunctionError"):
         return "failed", str(said.get("errorMessage", "no reason given"))
-    found = images.checked(said)
+    found = _one_image(said)
     if found["outcome"] == "quarantined":
         return "failed", str(found["reason"])
     return str(found["outcome"]), ""
+
+
+def _one_image(answer: Any) -> dict[str, Any]:
+    """Return what image_processor says of the one image that it was asked for. Raises InvalidInputError."""
+    found = answer.get("images") if isinstance(answer, dict) else None
+    if not isinstance(found, list) or len(found) != 1 or "outcome" not in found[0]:
+        raise InvalidInputError("image_processor answered with something else than one image")
+    return dict(found[0])

@@ -1,40 +1,25 @@
 """`weaudit deploy`, `versions`, `rollback`, `outputs`, `destroy`: a stage in your account, and back again."""
 
 import dataclasses
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import change_tables, output
+from weaudit.cli import change_tables, output, panels
+from weaudit.cli.options import JsonOption, PrefixOption, StageOption, YesOption
 from weaudit.errors import DeployError, InvalidInputError
 
 if TYPE_CHECKING:
     from weaudit.deploy.deploying import Deploying, Plan
     from weaudit.deploy.releases import Release
 
-_PANEL = "Build and deploy"
-
-StageOption = Annotated[
-    str | None,
-    typer.Option("--stage", metavar="NAME", help="Which installation, WEAUDIT_STAGE otherwise.", show_default="dev"),
-]
-PrefixOption = Annotated[
-    str | None,
-    typer.Option(
-        "--prefix", metavar="TEXT", help="What precedes its names, WEAUDIT_PREFIX otherwise.", show_default="nothing"
-    ),
-]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (deploy, versions, rollback, outputs, destroy):
-        app.command(rich_help_panel=_PANEL)(command)
+        app.command(rich_help_panel=panels.DEPLOYMENT)(command)
 
 
 def deploy(
@@ -277,9 +262,7 @@ def destroy(
     for bucket in removal.buckets:
         output.note(f"  the bucket {output.safe(bucket)}")
     if not yes:
-        if not sys.stdin.isatty():
-            raise InvalidInputError("this needs an answer, and there is no terminal to ask on\nGive --yes to go ahead.")
-        confirmed(typer.prompt("Type the stack's name to go ahead", err=True), removal)
+        confirmed(output.answer("Type the stack's name to go ahead"), removal)
     destroying.apply(removal)
     if as_json:
         document: dict[str, Any] = {

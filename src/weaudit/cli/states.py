@@ -1,6 +1,5 @@
 """`weaudit as-of`, `weaudit diff`: an item as it was, and what changed between two times."""
 
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -8,18 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from weaudit.cli import output, times
+from weaudit.cli import output, panels, times
 from weaudit.cli.item_keys import item_keys
-from weaudit.cli.trail import (
-    AuditTableOption,
-    LogTableOption,
-    StateOption,
-    TableOption,
-    key_schema,
-    of_stage,
-    open_trail,
-    with_callers,
-)
+from weaudit.cli.options import AuditTableOption, KeyArgument, LogTableOption, StateOption, TableOption, UtcOption
+from weaudit.cli.trail_reading import key_schema, of_stage, open_trail, with_callers
+from weaudit.domain.json_texts import dumps
+from weaudit.domain.state_documents import as_of_document, between_document
 from weaudit.errors import DeployError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -32,17 +25,13 @@ Found = TypeVar("Found", "AsOf", "Between")
 
 _TIMES = "ISO 8601, a date (its last moment), or 2h, 3d (that long ago)."
 
-KeyArgument = Annotated[
-    str, typer.Argument(metavar="ITEM_KEY", help="""The item's key; '{"pk": "a", "sk": 7}' where it has parts.""")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, values whole, times in UTC.")]
-UtcOption = Annotated[bool, typer.Option("--utc", help="Show and take times in UTC, not in local time.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("as-of", rich_help_panel="The trail")(as_of)
-    app.command(rich_help_panel="The trail")(diff)
+    app.command("as-of", rich_help_panel=panels.TRAIL)(as_of)
+    app.command(rich_help_panel=panels.TRAIL)(diff)
 
 
 def as_of(
@@ -66,8 +55,6 @@ def as_of(
 
     Example: weaudit as-of CACHE_TTL_SEC 2h
     """
-    from weaudit.domain.state_documents import as_of_document
-
     if (time is None) == (sequence is None):
         raise InvalidInputError(
             "give a time or a change's sequence number, one of them\n"
@@ -79,7 +66,7 @@ def as_of(
     key, found = trail.first(item_key, lambda key, known: trail.history.as_of(table, key, at, sequence, **known), _told)
     trail.name_callers(found)
     if as_json:
-        _print_json(as_of_document(found, table, key, at=at, sequence=sequence))
+        output.print_text(dumps(as_of_document(found, table, key, at=at, sequence=sequence)))
     else:
         _print_state(found, utc=utc)
         if not _told(found):
@@ -104,8 +91,6 @@ def diff(
 
     Example: weaudit diff CACHE_TTL_SEC 2024-01-31 2h
     """
-    from weaudit.domain.state_documents import between_document
-
     since, until = (times.parse(text, name=name, utc=utc, end=True) for text, name in ((begin, "T1"), (end, "T2")))
     table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
     if since > until:
@@ -116,7 +101,7 @@ def diff(
     )
     trail.name_callers(found.before, found.after)
     if as_json:
-        _print_json(between_document(found, table, key, since, until))
+        output.print_text(dumps(between_document(found, table, key, since, until)))
     else:
         _print_between(found, begin, end)
         if not _both_told(found):
@@ -216,23 +201,9 @@ def _both_told(found: "Between") -> bool:
     return _told(found.before) or _told(found.after)
 
 
-def _print_json(document: dict[str, Any]) -> None:
-    from weaudit.cli.plain_json import dumps
-
-    _prepare()
-    output.print_text(dumps(document))
-
-
-def _prepare() -> None:
-    if hasattr(sys.stdout, "reconfigure"):
-        # A value may hold what the terminal's encoding cannot show: no reason to stop half way.
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
 def _print_state(found: "AsOf", *, utc: bool) -> None:
     from weaudit.cli.rendering import Rendering, who
 
-    _prepare()
     rendering = Rendering(output.stdout(), utc=utc, with_items=False)
     rendering.print_item(found.item or {})
     last = found.last_change
@@ -245,14 +216,12 @@ def _print_state(found: "AsOf", *, utc: bool) -> None:
     if found.next_change is not None:
         output.note(f"The next change followed at {times.shown(found.next_change.at, utc=utc)}.")
     _print_problems(found, found.unknown)
-    if rendering.cut:
-        output.note("Long values are cut here: --json shows them whole.")
+    rendering.say_what_is_cut()
 
 
 def _print_between(found: "Between", begin: str, end: str) -> None:
     from weaudit.cli.rendering import Rendering
 
-    _prepare()
     rendering = Rendering(output.stdout(), utc=True, with_items=False)
     count = rendering.print_places(found.differences)
     if found.complete and not count:
@@ -261,8 +230,7 @@ def _print_between(found: "Between", begin: str, end: str) -> None:
     for state, text in ((found.before, begin), (found.after, end)):
         _print_problems(state, (), f"As of {text}: ")
     _print_unknown(found.unknown)
-    if rendering.cut:
-        output.note("Long values are cut here: --json shows them whole.")
+    rendering.say_what_is_cut()
 
 
 def _print_problems(found: "AsOf", unknown: Iterable[str], prefix: str = "") -> None:

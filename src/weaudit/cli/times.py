@@ -3,15 +3,15 @@
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from weaudit.domain.times import iso_moment
 from weaudit.errors import InvalidInputError
 
 _AGO = re.compile(r"(\d{1,6})\s*(s|m|h|d|w)", re.IGNORECASE)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def zone(utc: bool) -> tzinfo | None:
-    """Return the zone that times are typed and shown in: UTC, or None for the machine's own."""
-    return UTC if utc else None
+def _zone(utc: bool) -> tzinfo | None:
+    return UTC if utc else None  # None is the machine's own
 
 
 def parse(text: str, *, name: str, utc: bool = False, end: bool = False, now: datetime | None = None) -> str:
@@ -26,11 +26,11 @@ def parse(text: str, *, name: str, utc: bool = False, end: bool = False, now: da
         ago = _AGO.fullmatch(stripped)
         if ago:
             amount = timedelta(**{_UNITS[ago[2].lower()]: int(ago[1])})
-            return _spelled((now or datetime.now(UTC)) - amount)
+            return iso_moment((now or datetime.now(UTC)) - amount)
         moment = datetime.fromisoformat(stripped)
         if end and len(stripped) <= len("2024-01-31"):
             moment += timedelta(days=1) - timedelta(milliseconds=1)
-        return _spelled(moment.replace(tzinfo=UTC) if moment.tzinfo is None and utc else moment)
+        return iso_moment(moment.replace(tzinfo=UTC) if moment.tzinfo is None and utc else moment)
     except (ValueError, OverflowError, OSError) as error:
         raise InvalidInputError(
             f"{name} {text!r} is no time\n"
@@ -38,19 +38,14 @@ def parse(text: str, *, name: str, utc: bool = False, end: bool = False, now: da
         ) from error
 
 
-def _spelled(moment: datetime) -> str:
-    at = moment.astimezone(UTC)
-    return f"{at.year:04}{at.strftime('-%m-%dT%H:%M:%S')}.{at.microsecond // 1000:03}Z"
-
-
 def shown(at: str, *, utc: bool = False) -> str:
     """Return a time of the trail for reading, ``2024-01-01 00:00:00``; one that is none as it stands."""
     try:
-        return f"{datetime.fromisoformat(at).astimezone(zone(utc)):%Y-%m-%d %H:%M:%S}"
+        return f"{datetime.fromisoformat(at).astimezone(_zone(utc)):%Y-%m-%d %H:%M:%S}"
     except (ValueError, OverflowError, OSError):
         return at
 
 
-def zone_name(*, utc: bool = False, now: datetime | None = None) -> str:
+def zone_name(*, utc: bool = False) -> str:
     """Return the zone that times are shown in, for a table's heading: ``UTC``, or the local one's short name."""
-    return (now or datetime.now(UTC)).astimezone(zone(utc)).tzname() or "local"
+    return datetime.now(UTC).astimezone(_zone(utc)).tzname() or "local"

@@ -1,19 +1,21 @@
 """`weaudit trace`: one request or change, from the API to its audit records, as the logs and the trail tell it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output, times
+from weaudit.cli import output, panels, times
+from weaudit.cli.options import UtcOption
+from weaudit.domain.times import iso_moment, iso_time
 
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
-    from weaudit.deploy.log_tracing import Line, Traced
+    from weaudit.deploy.log_tracing import Traced
+    from weaudit.domain.audited_changes import AuditedChange
     from weaudit.domain.changes import Item
-    from weaudit.domain.histories import AuditedChange
 
 # Stream times are whole seconds, of another clock than the function's.
 _SLACK = timedelta(minutes=5)
@@ -23,7 +25,7 @@ _CHANGES = 1000
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel="Operations")(trace)
+    app.command(rich_help_panel=panels.OPERATIONS)(trace)
 
 
 def trace(
@@ -34,7 +36,7 @@ def trace(
         ),
     ],
     since: Annotated[str, typer.Option(metavar="TIME", help="Where to begin: ISO 8601, a date, or 2h, 3d.")] = "1h",
-    utc: Annotated[bool, typer.Option("--utc", help="Show and take times in UTC, not in local time.")] = False,
+    utc: UtcOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, times in UTC.")] = False,
 ) -> None:
     """Follow one request or change: what every function logged of it, and the audit records that it made.
@@ -77,7 +79,7 @@ def trace(
 def _recorded(installation: "Installation", ids: tuple[str, ...]) -> "tuple[list[Item], list[AuditedChange]]":
     """Return the log entries of these ids, and the changes that carry them: found by the table and item of an entry."""
     from weaudit.adapters.audit_logs import AuditLogs
-    from weaudit.cli.trail import open_trail
+    from weaudit.cli.trail_reading import open_trail
     from weaudit.deploy.wire_calls import calls
 
     client = installation.target.client("dynamodb")
@@ -88,19 +90,13 @@ def _recorded(installation: "Installation", ids: tuple[str, ...]) -> "tuple[list
         if _text(entry, "status") != "success":
             continue
         since = datetime.fromisoformat(_text(entry, "timestamp")) - _SLACK
-        begin = since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        asked = trail.item(_text(entry, "table_name"), _text(entry, "record_id"), begin)
+        asked = trail.item(_text(entry, "table_name"), _text(entry, "record_id"), iso_moment(since))
         changes += [change for change in islice(asked, _CHANGES) if change.change_id == log_id]
     return list(entries.values()), changes
 
 
 def _text(entry: "Item", name: str) -> str:
     return str(entry.get(name, {}).get("S", ""))
-
-
-def _iso(line: "Line") -> str:
-    at = datetime.fromtimestamp(line.at_ms / 1000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _document(
@@ -113,7 +109,12 @@ def _document(
         "since": begin,
         "followed": list(found.ids),
         "lines": [
-            {"at": _iso(line), "function": line.source, "logGroup": line.group, "line": line.fields or line.text}
+            {
+                "at": iso_time(line.at_ms),
+                "function": line.source,
+                "logGroup": line.group,
+                "line": line.fields or line.text,
+            }
             for line in found.lines
         ],
         "updates": [
@@ -137,7 +138,7 @@ def _print(found: "Traced", entries: "list[Item]", changes: "list[AuditedChange]
 def _log_rows(found: "Traced") -> Iterator[tuple[str, str, str]]:
     from weaudit.deploy.log_tracing import summary
 
-    yield from ((_iso(line), line.source, summary(line)) for line in found.lines)
+    yield from ((iso_time(line.at_ms), line.source, summary(line)) for line in found.lines)
 
 
 def _entry_rows(entries: "list[Item]") -> Iterator[tuple[str, str, str]]:

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import weaudit
-from weaudit.cli import output
+from weaudit.cli import output, panels
+from weaudit.cli.options import JsonListOption
+from weaudit.domain.json_texts import dumps
+from weaudit.domain.plain_values import parse, plain
 from weaudit.errors import DeployError, InvalidInputError, StoreRefusedError
 
 if TYPE_CHECKING:
@@ -19,13 +22,11 @@ if TYPE_CHECKING:
     from weaudit.domain.changes import Item
     from weaudit.domain.updating import UpdatePlan
 
-_PANEL = "Records"
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(rich_help_panel=_PANEL)(update)
-    app.command("audit-log", rich_help_panel=_PANEL)(audit_log)
+    app.command(rich_help_panel=panels.RECORDS)(update)
+    app.command("audit-log", rich_help_panel=panels.RECORDS)(audit_log)
 
 
 def update(
@@ -71,7 +72,7 @@ def update(
     if log:
         document["enable_logging"] = True
     answer = _dry_run(installation, document) if dry_run else _ask(installation, document)
-    output.print_text(_dumps(answer))
+    output.print_text(dumps(answer))
     if not answer.get("success"):
         wrong_request = answer.get("error") in ("InvalidInputError", "ValidationError")
         raise typer.Exit(output.EXIT_USAGE if wrong_request else output.EXIT_FAILED)
@@ -82,7 +83,7 @@ def _ask(installation: "Installation", document: dict[str, Any]) -> dict[str, An
     if "user_agent" not in document:
         identity = installation.target.client("sts").get_caller_identity()["Arn"]
         document = {**document, "user_agent": f"weaudit/{weaudit.__version__} {identity}"}
-    event = {"version": "2.0", "requestContext": {}, "headers": {}, "body": _dumps(document)}
+    event = {"version": "2.0", "requestContext": {}, "headers": {}, "body": dumps(document)}
     answer = installation.target.client("lambda").invoke(
         FunctionName=_output(installation, "TableUpdateAliasArn"), Payload=json.dumps(event).encode()
     )
@@ -93,7 +94,7 @@ def _ask(installation: "Installation", document: dict[str, Any]) -> dict[str, An
             f"the function did not answer: {output.safe(str(why))}\n"
             "`weaudit logs table-update-function` shows why. With --request-id the same command may be given again."
         )
-    found: dict[str, Any] = _loads(payload["body"])
+    found: dict[str, Any] = parse(payload["body"])
     return found
 
 
@@ -108,7 +109,7 @@ def _dry_run(installation: "Installation", document: dict[str, Any]) -> dict[str
     settings = settings_of(found["Environment"]["Variables"])
     now_ms = time.time_ns() // 1_000_000
     try:
-        request = updating.read_request(_loads(_dumps(document)), settings)
+        request = updating.read_request(parse(dumps(document)), settings)
         call, schema = _stores(installation, request.table)
         plan = updating.plan(request, schema, settings, updating.Caller(), now_ms, str(uuid.uuid4()))
         try:
@@ -149,7 +150,7 @@ def audit_log(
     table: Annotated[str | None, typer.Option("--table", "-t", metavar="T", help="Only of this table.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many entries.")] = None,
     newest_first: Annotated[bool, typer.Option("--newest-first", "-r", help="Begin with the newest.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+    as_json: JsonListOption = False,
 ) -> None:
     """Show what was logged of a record's updates, failed ones too: when, who, with what outcome.
 
@@ -166,7 +167,7 @@ def audit_log(
     found = (entry for entry in logs.query(logged_record_id(key), newest_first=newest_first) if _is_of(entry, table))
     entries = [_plain(entry) for entry in islice(found, limit)]
     if as_json:
-        output.print_text(_dumps(entries))
+        output.print_text(dumps(entries))
     elif entries:
         _print_entries(entries)
     else:
@@ -178,8 +179,6 @@ def _is_of(entry: "Item", table: str | None) -> bool:
 
 
 def _plain(entry: "Item") -> dict[str, Any]:
-    from weaudit.cli.plain_json import plain
-
     return {name: plain(value) for name, value in entry.items()}
 
 
@@ -200,7 +199,7 @@ def _print_entries(entries: list[dict[str, Any]]) -> None:
 def _key(installation: "Installation", table: str | None, text: str) -> str:
     """Return the record's id as the log and the trail spell it, whatever the table's key."""
     from weaudit.cli.item_keys import item_keys
-    from weaudit.cli.trail import key_schema
+    from weaudit.cli.trail_reading import key_schema
 
     name = table or installation.configuration_table
     schema, _ = key_schema(installation.target.client("dynamodb"), name)
@@ -225,7 +224,7 @@ def _assignment(text: str) -> tuple[str, Any]:
     if not equals:
         raise InvalidInputError(f"{text!r} sets nothing\nGive it as NAME=VALUE, as in: value=900")
     try:
-        found = _loads(value)
+        found = parse(value)
     except InvalidInputError:
         return name, value
     # NaN and Infinity, which Python's JSON knows and nobody else's, are text.
@@ -237,22 +236,9 @@ def _from_file(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-        found = _loads(text)
+        found = parse(text)
     except (OSError, UnicodeDecodeError, InvalidInputError) as error:
         raise InvalidInputError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(found, dict):
         raise InvalidInputError(f'{path} is no JSON object of attributes: {{"name": value}} would be right')
     return found
-
-
-def _loads(text: str) -> Any:
-    """Return the JSON of a text, numbers with all their digits. Raises InvalidInputError."""
-    from weaudit.domain.plain_values import parse
-
-    return parse(text)
-
-
-def _dumps(value: Any) -> str:
-    from weaudit.cli.plain_json import dumps
-
-    return dumps(value)

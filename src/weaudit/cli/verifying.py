@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output, times
+from weaudit.cli import output, panels, times
+from weaudit.cli.options import JsonDocumentOption
 from weaudit.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _MEANINGS = {
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel="The trail")(verify)
+    app.command(rich_help_panel=panels.TRAIL)(verify)
 
 
 def verify(
@@ -35,7 +36,7 @@ def verify(
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only changes since then: ISO 8601, a date, 2h, 3d.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonDocumentOption = False,
 ) -> None:
     """Check that every change joins the one before, and that the last one left the item as it is now.
 
@@ -80,7 +81,7 @@ def _counted(number: int, thing: str) -> str:
 
 def _checkers(table: str | None, item: str | None, since: str | None) -> "list[Checker]":
     from weaudit.cli.checking import AuditedTable, Checker
-    from weaudit.cli.trail import open_trail
+    from weaudit.cli.trail_reading import open_trail
     from weaudit.deploy.installation import Installation
     from weaudit.deploy.watched import watches
 

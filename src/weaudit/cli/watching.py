@@ -5,20 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output
+from weaudit.cli import output, panels
+from weaudit.cli.options import JsonOption, YesOption
 
 if TYPE_CHECKING:
     from weaudit.deploy.watched import Watch
 
 TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="The table's name.", show_default=False)]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (watch, unwatch, watched):
-        app.command(rich_help_panel="Watched tables")(command)
+        app.command(rich_help_panel=panels.WATCHED_TABLES)(command)
 
 
 def watch(

@@ -27,11 +27,10 @@ class ArtifactBucket:
         account, partition = identity["Account"], identity["Arn"].split(":")[1]
         return cls(f"weaudit-artifacts-{account}-{client.meta.region_name}", account, partition, client)
 
-    def ensure(self) -> None:
-        """Create the bucket if it is not there. Raises DeployError where somebody else has one of that name."""
+    def is_there(self) -> bool:
+        """Tell whether the bucket is there. Raises DeployError where somebody else has one of that name."""
         try:
             self.client.head_bucket(Bucket=self.name, ExpectedBucketOwner=self.account)
-            return
         except self.client.exceptions.ClientError as error:
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             if status == 403:
@@ -40,6 +39,13 @@ class ArtifactBucket:
                 ) from error
             if status != 404:
                 raise
+            return False
+        return True
+
+    def ensure(self) -> None:
+        """Create the bucket if it is not there. Raises DeployError where somebody else has one of that name."""
+        if self.is_there():
+            return
         region = self.client.meta.region_name
         where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         self.client.create_bucket(Bucket=self.name, **where)

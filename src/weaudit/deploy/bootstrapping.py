@@ -5,16 +5,14 @@ Planned first and done afterwards, so that a command can say what it will do.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from weaudit.deploy import change_sets, stack
+from weaudit.deploy import change_sets, stack, templates
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.change_sets import ChangeSet
 from weaudit.deploy.stack_events import DIGEST_TAG, Progress, StackState, describe
 from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
-from weaudit.errors import DeployError, InvalidInputError
+from weaudit.errors import InvalidInputError
 
 PROVIDER = "token.actions.githubusercontent.com"
 """The issuer of the tokens of GitHub's workflows."""
@@ -23,15 +21,6 @@ PROVIDER = "token.actions.githubusercontent.com"
 def stack_name(stage: Stage) -> str:
     """Return the name of a stage's bootstrap stack, which no stage's own has: those are 12 letters at most."""
     return f"{stage.prefix}weaudit-bootstrap-of-{stage.name}"
-
-
-def template_path() -> Path:
-    """Return the template: the installed copy, or the repository's own. DeployError where there is neither."""
-    here = Path(__file__).resolve()
-    for candidate in (here.with_name("bootstrap.yaml"), here.parents[3] / "infra" / "bootstrap.yaml"):
-        if candidate.is_file():
-            return candidate
-    raise DeployError("the template is not there: neither weaudit/deploy/bootstrap.yaml nor infra/bootstrap.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +50,19 @@ def plan(target: Target, stage: Stage, given: Mapping[str, str], progress: Progr
             "a repository's name alone is not enough: another one may get it some day\n"
             f"Give its number by --repository-id: `gh api repos/{repository} --jq .id` tells it."
         )
-    own = _own_resources(target, name) if before else set()
+    own = {row["LogicalResourceId"] for row in stack.resources(target, name)} if before else set()
     notes = []
     parameters["CreateArtifactBucket"] = "true"
-    if "ArtifactBucket" not in own and (bucket := _existing_bucket(target)):
+    if "ArtifactBucket" not in own and (bucket := ArtifactBucket.of(target)).is_there():
         parameters["CreateArtifactBucket"] = "false"
-        notes.append(f"The bucket of artefacts is there: {bucket} stays as it is.")
+        notes.append(f"The bucket of artefacts is there: {bucket.name} stays as it is.")
     if repository and "OidcProvider" not in own and not parameters.get("OidcProviderArn"):
         parameters["OidcProviderArn"] = _existing_provider(target)
         if parameters["OidcProviderArn"]:
             notes.append(f"The account knows GitHub's tokens: {parameters['OidcProviderArn']} is used.")
     if not repository and not parameters.get("TrustedPrincipalArn"):
         notes.append("Nobody is named who may deploy (--repository, --trust): no deploy role is made.")
-    text = template_path().read_text(encoding="utf-8")
+    text = templates.path("bootstrap.yaml").read_text(encoding="utf-8")
     change_set = change_sets.create(
         target.client("cloudformation"),
         name,
@@ -102,29 +91,6 @@ def outputs(target: Target, stage: Stage) -> dict[str, str]:
     """Return the outputs of a stage's bootstrap stack; {} where there is none."""
     found = describe(target, stack_name(stage))
     return found.outputs if found is not None else {}
-
-
-def _own_resources(target: Target, name: str) -> set[str]:
-    pages = target.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=name)
-    found = (row for page in pages for row in page["StackResourceSummaries"])
-    return {row["LogicalResourceId"] for row in found if row["ResourceStatus"] != "DELETE_COMPLETE"}
-
-
-def _existing_bucket(target: Target) -> str:
-    bucket = ArtifactBucket.of(target)
-    client: Any = bucket.client
-    try:
-        client.head_bucket(Bucket=bucket.name, ExpectedBucketOwner=bucket.account)
-    except client.exceptions.ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if status == 404:
-            return ""
-        if status == 403:
-            raise DeployError(
-                f"bucket {bucket.name} is not yours, or you may not use it\nAsk for s3:* on it, or look who owns it."
-            ) from error
-        raise
-    return bucket.name
 
 
 def _existing_provider(target: Target) -> str:

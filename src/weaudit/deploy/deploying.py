@@ -10,18 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weaudit.deploy import change_sets, packaging, releases, revisions, stack
+from weaudit.deploy import change_sets, packaging, releases, revisions, stack, templates
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.change_sets import ChangeSet
 from weaudit.deploy.releases import DEPLOYED, DEPLOYING, FAILED, INTERRUPTED, Release, ReleaseLog
 from weaudit.deploy.stack_events import Progress, StackState
 from weaudit.deploy.stages import Stage
-from weaudit.deploy.targets import Target
+from weaudit.deploy.targets import ENGINE_ACCOUNT, Target
 from weaudit.errors import DeployError, InvalidInputError
 from weaudit.functions import FUNCTIONS
 
-# Account 0 can be nobody's on AWS.
-ENGINE_ACCOUNT = "000000000000"
 _SETTLED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 
 
@@ -62,7 +60,7 @@ class Deploying:
         template's defaults. ``architecture`` is that of the parameter Architecture unless said otherwise. Raises
         InvalidInputError for a parameter that is not the template's, and DeployError.
         """
-        text = (template or stack.template_path()).read_text(encoding="utf-8")
+        text = (template or templates.path("template.yaml")).read_text(encoding="utf-8")
         declared = stack.parameters_of(text)
         self._refuse_unknown(given or {}, declared)
         bucket = self.bucket
@@ -179,10 +177,8 @@ class Deploying:
             )
 
     def _functions(self) -> dict[str, dict[str, str]]:
-        pages = self.target.client("cloudformation").get_paginator("list_stack_resources")
-        rows = [row for page in pages.paginate(StackName=self.stage.stack) for row in page["StackResourceSummaries"]]
         client, found = self.target.client("lambda"), {}
-        for row in rows:
+        for row in stack.resources(self.target, self.stage.stack):
             if row["ResourceType"] == "AWS::Lambda::Alias" and row.get("PhysicalResourceId"):
                 function, alias = row["PhysicalResourceId"].split(":")[6:8]
                 version = client.get_alias(FunctionName=function, Name=alias)["FunctionVersion"]

@@ -3,12 +3,11 @@
 Every step can be done again: whoever was interrupted runs the same command once more.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from weaudit.deploy import change_sets, stack
-from weaudit.deploy.stack_events import Progress, StackState, described, latest_event, until_quiet
+from weaudit.deploy.stack_events import Progress, StackState, when_quiet
 from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError, InvalidInputError
@@ -59,7 +58,7 @@ class Destroying:
                 "`weaudit destroy --delete-data` deletes the tables and buckets with all that is in them. There is no "
                 "way back: copy what you need before."
             )
-        rows = list(self._resources())
+        rows = list(stack.resources(self.target, self.stage.stack))
         return Removal(
             found.name,
             found.status,
@@ -71,10 +70,7 @@ class Destroying:
     def apply(self, removal: Removal) -> None:
         """Remove it all; DeployError, with the first cause, where CloudFormation does not. Then try again."""
         client = self.target.client("cloudformation")
-        found = described(client, removal.stack)
-        if found is not None and found.status.endswith("_IN_PROGRESS"):
-            self.progress(f"stack {found.name} is {found.status}: waiting for that first")
-            found = until_quiet(client, found.name, latest_event(client, found.name), self.progress, [])
+        found = when_quiet(client, removal.stack, self.progress)
         if found is None:
             return
         if removal.retained:
@@ -122,13 +118,6 @@ class Destroying:
                 if alias and values.get("FunctionAliasArn") == alias and row["StackStatus"] != "DELETE_COMPLETE":
                     tables.append(values.get("TableName", row["StackName"]))
         return sorted(tables)
-
-    def _resources(self) -> Iterator[Any]:
-        pages = self.target.client("cloudformation").get_paginator("list_stack_resources")
-        for page in pages.paginate(StackName=self.stage.stack):
-            for row in page["StackResourceSummaries"]:
-                if row["ResourceStatus"] != "DELETE_COMPLETE":
-                    yield row
 
     def _empty(self, bucket: str) -> None:
         """Delete every version of every object, and every marker of a deleted one."""

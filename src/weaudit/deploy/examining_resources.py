@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from weaudit.deploy import examining_alarms
 from weaudit.deploy.findings import Finding, spelled
 from weaudit.deploy.resolved_templates import UNKNOWN, Expected, same
+from weaudit.deploy.watch_plans import VIEW
 
 if TYPE_CHECKING:
     from weaudit.deploy.installation_facts import Facts
 
 Check = Callable[[Expected, dict[str, Any], "Facts"], Iterator[Finding]]
-_VIEW = "NEW_AND_OLD_IMAGES"
 
 
 def _table(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[Finding]:
@@ -20,7 +20,7 @@ def _table(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[
     view = said.get("StreamSpecification", {}).get("StreamViewType", "")
     aws = "aws dynamodb update-table --table-name"
     if view and not found["stream"]:
-        do = f"{aws} {name} --stream-specification StreamEnabled=true,StreamViewType={_VIEW}"
+        do = f"{aws} {name} --stream-specification StreamEnabled=true,StreamViewType={VIEW}"
         yield Finding("stream-off", name, f"the stream of {name} is off", do)
     elif view and found["stream"] != view:
         what = f"the stream of {name} shows {found['stream']}, not {view}"

@@ -14,18 +14,21 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import weaudit
+from weaudit.adapters.pipeline_configuration import TTL_KEY
 from weaudit.adapters.watch_configuration import watch_key
 from weaudit.deploy import releases, resource_facts
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.installation import Installation
 from weaudit.deploy.releases import ReleaseLog
 from weaudit.deploy.resolved_templates import Expected, Place, Template
-from weaudit.deploy.targets import wire
+from weaudit.deploy.stack import resources
+from weaudit.deploy.targets import ENGINE_ACCOUNT, wire
 from weaudit.deploy.watched import Watch, watches
 from weaudit.deploy.watching import Watching
+from weaudit.domain.image_pipelines import KEY as PIPELINE_KEY
 from weaudit.errors import WeauditError
 
-ITEMS = ("IMAGE_PIPELINE", "CACHE_TTL_SEC")
+ITEMS = (PIPELINE_KEY, TTL_KEY)
 """Items of Configuration that functions go by, besides one a watched table."""
 _AT_ONCE = 8
 _AGE_MINUTES = 15
@@ -76,12 +79,8 @@ def gather(installation: Installation, progress: Callable[[str], None] = lambda 
     [stack] = client.describe_stacks(StackName=stage.stack)["Stacks"]
     body = client.get_template(StackName=stage.stack, TemplateStage="Processed")["TemplateBody"]
     template = body if not isinstance(body, str) else json.loads(body)
-    pages = client.get_paginator("list_stack_resources").paginate(StackName=stage.stack)
-    physical = {
-        row["LogicalResourceId"]: row.get("PhysicalResourceId", "")
-        for page in pages
-        for row in page["StackResourceSummaries"]
-    }
+    rows = resources(target, stage.stack)
+    physical = {row["LogicalResourceId"]: row.get("PhysicalResourceId", "") for row in rows}
     parameters = {row["ParameterKey"]: row.get("ParameterValue", "") for row in stack.get("Parameters", ())}
     place, skew_s = _place(installation)
     expected = Template(template, parameters, physical, place).resources()
@@ -96,7 +95,7 @@ def gather(installation: Installation, progress: Callable[[str], None] = lambda 
     watched = ask("watched tables", lambda: tuple(watches(installation)), ())
     return Facts(
         place=place,
-        on_engine=place.account == "000000000000",
+        on_engine=place.account == ENGINE_ACCOUNT,
         options=stage.options,
         status=stack["StackStatus"],
         status_reason=stack.get("StackStatusReason", ""),

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from weaudit.deploy.artifacts import ArtifactBucket
+from weaudit.domain.times import iso_moment
 from weaudit.errors import DeployError
 
 FORMAT = "weaudit-release-1"
@@ -87,7 +88,7 @@ def number_of(text: str) -> int | None:
 
 def now() -> str:
     """Return the time, ISO 8601, UTC, in milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso_moment(datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 Pure: a template that CloudFormation has processed, and what it tells of the stack, in; values out. What only AWS knows
 (the label of a stream) becomes UNKNOWN inside its text, and ``same`` takes any text without an asterisk for it.
+
+tests/infra/intrinsics.py evaluates the same functions, on purpose by itself: tests of the template judge independently.
 """
 
 import re

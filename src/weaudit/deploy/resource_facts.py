@@ -77,9 +77,9 @@ def _bucket_policy(client: Any, resource: Expected) -> dict[str, Any]:
 
 
 def _queue(client: Any, resource: Expected) -> dict[str, Any]:
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "KmsMasterKeyId"]
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     found = client.get_queue_attributes(QueueUrl=resource.physical, AttributeNames=["All"])["Attributes"]
-    return {"messages": int(found.get(names[0], 0)) + int(found.get(names[1], 0)), "key": found.get(names[2], "")}
+    return {"messages": sum(int(found.get(name, 0)) for name in names)}
 
 
 def _queue_policy(client: Any, resource: Expected) -> dict[str, Any]:

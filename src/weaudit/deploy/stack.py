@@ -6,18 +6,27 @@ Locally and on AWS alike, and always by a change set, whether or not anybody is 
 import dataclasses
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from weaudit.deploy import change_sets
 from weaudit.deploy.artifacts import ArtifactBucket
-from weaudit.deploy.change_sets import CAPABILITIES, ChangeSet
+from weaudit.deploy.change_sets import ChangeSet
 from weaudit.deploy.packaging import Artifact
-from weaudit.deploy.stack_events import DIGEST_TAG, Progress, StackState, describe, latest_event, until_quiet
+from weaudit.deploy.stack_events import (
+    DIGEST_TAG,
+    Progress,
+    StackState,
+    describe,
+    latest_event,
+    until_quiet,
+    when_quiet,
+)
 from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError
 
-__all__ = ["CAPABILITIES", "DIGEST_TAG", "Progress", "StackState", "describe"]  # and what follows
+__all__ = ["StackState", "describe"]  # whoever has a stack wants these as well; and what follows
 STACK_TAG = "weaudit:stack"
 _BODY_BYTES = 51_200
 _CODE = re.compile(
@@ -26,20 +35,6 @@ _CODE = re.compile(
     re.MULTILINE,
 )
 _NEXT_RESOURCE = re.compile(r"^ {0,2}[\w\"']", re.MULTILINE)
-
-
-def stack_name(prefix: str = "", suffix: str = "dev") -> str:
-    """Return the stack's name for the template parameters Prefix and EnvironmentSuffix."""
-    return f"{prefix}weaudit-{suffix}"
-
-
-def template_path() -> Path:
-    """Return the template: the installed copy, or the repository's own. DeployError where there is neither."""
-    here = Path(__file__).resolve()
-    for candidate in (here.with_name("template.yaml"), here.parents[3] / "infra" / "template.yaml"):
-        if candidate.is_file():
-            return candidate
-    raise DeployError("the template is not there: neither weaudit/deploy/template.yaml nor infra/template.yaml")
 
 
 def deploy(
@@ -106,6 +101,12 @@ def carry_out(target: Target, change_set: ChangeSet, progress: Progress) -> Stac
             f"stack {change_set.stack} is {status}: {failures[0] if failures else reason or 'no reason given'}"
         )
     return found
+
+
+def resources(target: Target, name: str) -> Iterator[Any]:
+    """Yield what CloudFormation tells of each resource that a stack has now, as ListStackResources has it."""
+    for page in target.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=name):
+        yield from (row for row in page["StackResourceSummaries"] if row["ResourceStatus"] != "DELETE_COMPLETE")
 
 
 def parameters_of(template: str) -> dict[str, bool]:
@@ -178,10 +179,7 @@ def settled(target: Target, name: str, progress: Progress) -> StackState | None:
     Raises DeployError, saying what a person has to do, where an earlier deployment left it unusable.
     """
     client = target.client("cloudformation")
-    found = describe(target, name)
-    if found is not None and found.status.endswith("_IN_PROGRESS") and found.status != "REVIEW_IN_PROGRESS":
-        progress(f"stack {name} is {found.status}: waiting for that first")
-        found = until_quiet(client, name, latest_event(client, name), progress, [])
+    found = when_quiet(client, name, progress)
     if found is None:
         return None
     if found.status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "REVIEW_IN_PROGRESS"):

@@ -56,6 +56,18 @@ def described(client: Any, name: str) -> StackState | None:
     )
 
 
+def when_quiet(client: Any, name: str, progress: Progress) -> StackState | None:
+    """Return the stack once what goes on in it is over, or None where there is none of that name.
+
+    A stack whose creation was planned and never begun, REVIEW_IN_PROGRESS, has nothing going on in it.
+    """
+    found = described(client, name)
+    if found is None or not found.status.endswith("_IN_PROGRESS") or found.status == "REVIEW_IN_PROGRESS":
+        return found
+    progress(f"stack {name} is {found.status}: waiting for that first")
+    return until_quiet(client, name, latest_event(client, name), progress, [])
+
+
 def until_quiet(client: Any, name: str, seen: str, progress: Progress, failures: list[str]) -> StackState | None:
     """Wait while the stack is in progress; return it as it is then, None where it is gone.
 

@@ -11,6 +11,8 @@ from typing import Any
 from weaudit.errors import InvalidInputError
 from weaudit.local import state
 
+ENGINE_ACCOUNT = "000000000000"
+"""The embedded engine's account: on AWS it can be nobody's."""
 _LAMBDA_OR_CI = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",

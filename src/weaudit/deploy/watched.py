@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from weaudit.adapters.watch_configuration import actor_of, watch_key
-from weaudit.deploy import stack
 from weaudit.deploy.installation import Installation
+from weaudit.deploy.stack_events import DIGEST_TAG
 from weaudit.deploy.targets import Target, wire
+from weaudit.domain.times import iso_moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def own(installation: Installation) -> Iterator[Watch]:
             stream=stream,
             state=mapping.get("State", "mapping gone"),
             actor=_default_actor(installation),
-            since=_iso(found["CreationTime"]),
+            since=iso_moment(found["CreationTime"]),
             stack=name,
             mapping=mapping.get("UUID", ""),
             last_result=mapping.get("LastProcessingResult", ""),
@@ -80,7 +80,7 @@ def _watch(installation: Installation, found: Any, parameters: dict[str, str], m
         stream=stream,
         state=_state(found["StackStatus"], description, stream, mapping),
         actor=_default_actor(installation) if actor is None else actor,
-        since=_iso(found["CreationTime"]),
+        since=iso_moment(found["CreationTime"]),
         stack=found["StackName"],
         mapping=outputs.get("MappingId", ""),
         last_result=(mapping or {}).get("LastProcessingResult", ""),
@@ -94,7 +94,7 @@ def _digest(found: Any) -> str:
     # A stack that failed carries the digest of what it should have become: it is not there yet.
     if found["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         return ""
-    return next((str(tag["Value"]) for tag in found.get("Tags", []) if tag["Key"] == stack.DIGEST_TAG), "")
+    return next((str(tag["Value"]) for tag in found.get("Tags", []) if tag["Key"] == DIGEST_TAG), "")
 
 
 def _state(stack_status: str, description: Any, stream: str, mapping: Any) -> str:
@@ -128,7 +128,3 @@ def describe_table(target: Target, table: str) -> Any:
         return client.describe_table(TableName=table)["Table"]
     except client.exceptions.ResourceNotFoundException:
         return None
-
-
-def _iso(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,25 +6,23 @@ Watching is planned first and done afterwards, so that a command can say what it
 import hashlib
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from weaudit.adapters.watch_configuration import actor_of, watch_item, watch_key
-from weaudit.deploy import draining, stack
+from weaudit.deploy import draining, stack, templates, watch_plans
 from weaudit.deploy.installation import Installation
+from weaudit.deploy.stack_events import Progress
+from weaudit.deploy.watch_plans import VIEW, Plan
 from weaudit.deploy.watched import Watch, describe_table, watches
 from weaudit.errors import DeployError, InvalidInputError
 
 STREAM_SECONDS = 600.0
 DRAIN_SECONDS = 60.0
-VIEW = "NEW_AND_OLD_IMAGES"
 _TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 _PLAIN = re.compile(r"(?!.*-[0-9a-f]{10}$)[a-zA-Z0-9-]+")
 _LONGEST_STACK_NAME = 128
 _STREAM_AGE_MS = 25 * 3600 * 1000
-Progress = Callable[[str], None]
 
 
 def stack_name(table: str, prefix: str = "") -> str:
@@ -38,30 +36,6 @@ def stack_name(table: str, prefix: str = "") -> str:
         return head + table
     digest = hashlib.sha256(table.encode()).hexdigest()[:10]
     return head + re.sub(r"[^a-zA-Z0-9-]", "-", table)[: _LONGEST_STACK_NAME - len(head) - 11] + "-" + digest
-
-
-def template_path() -> Path:
-    """Return the template: the installed copy, or the repository's own. DeployError where there is neither."""
-    here = Path(__file__).resolve()
-    for candidate in (here.with_name("watch.yaml"), here.parents[3] / "infra" / "watch.yaml"):
-        if candidate.is_file():
-            return candidate
-    raise DeployError("the template is not there: neither weaudit/deploy/watch.yaml nor infra/watch.yaml")
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What watching a table takes; nothing, where ``steps`` is empty. ``notes`` are what its owner should know."""
-
-    table: str
-    stack: str
-    steps: tuple[str, ...]
-    notes: tuple[str, ...]
-    turn_on: bool
-    deploy: bool
-    resume: str
-    actor: str | None
-    parameters: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +58,14 @@ class Watching:
         description = self._watchable(table)
         enabled, view = _view(description)
         if enabled and view != VIEW:
-            raise InvalidInputError(_other_view(table, view))
+            raise InvalidInputError(watch_plans.other_view(table, view))
         name = stack_name(table, self._prefix)
         watch = self._existing(name, table)
         self._refuse_doubling(description, watch)
         turned_on = not enabled or (watch is not None and watch.turned_stream_on and watch.table_stream == watch.stream)
         stream = description["LatestStreamArn"] if enabled else ""
         parameters = self._parameters(description, stream, turned_on=turned_on)
-        text = template_path().read_text(encoding="utf-8")
+        text = templates.path("watch.yaml").read_text(encoding="utf-8")
         deploy = not stream or watch is None or watch.digest != stack.digest_of(text, parameters)
         resume = watch.mapping if watch is not None and not deploy and watch.state == "Disabled" else ""
         if watch is not None and not deploy and watch.state == "mapping gone":
@@ -101,8 +75,13 @@ class Watching:
             )
         known = self._actor(table)
         wanted = actor if actor is not None and actor != known else None
-        steps = self._steps(table, name, wanted, turn_on=not enabled, deploy=deploy, new=watch is None, resume=resume)
-        notes = self._notes(description, stream, new=watch is None) if deploy else ()
+        new = watch is None
+        others = len(self._mappings(stream)) if new and stream else 0
+        steps = watch_plans.steps(
+            table, name, wanted, self.installation.configuration_table,
+            turn_on=not enabled, deploy=deploy, new=new, resume=resume,
+        )  # fmt: skip
+        notes = watch_plans.notes(description, stream, others, new=new) if deploy else ()
         return Plan(table, name, steps, notes, not enabled, deploy, resume, wanted, parameters)
 
     def _watchable(self, table: str) -> Any:
@@ -141,10 +120,8 @@ class Watching:
                 )
 
     def _own_tables(self) -> set[str]:
-        client = self.installation.target.client("cloudformation")
-        pages = client.get_paginator("list_stack_resources").paginate(StackName=self.installation.stage.stack)
-        found = (resource for page in pages for resource in page["StackResourceSummaries"])
-        return {row["PhysicalResourceId"] for row in found if row["ResourceType"] == "AWS::DynamoDB::Table"}
+        rows = stack.resources(self.installation.target, self.installation.stage.stack)
+        return {row["PhysicalResourceId"] for row in rows if row["ResourceType"] == "AWS::DynamoDB::Table"}
 
     def _existing(self, name: str, table: str) -> Watch | None:
         if stack.describe(self.installation.target, name) is None:
@@ -168,45 +145,6 @@ class Watching:
             "StreamTurnedOn": "true" if turned_on else "false",
         }
 
-    def _steps(
-        self, table: str, name: str, actor: str | None, *, turn_on: bool, deploy: bool, new: bool, resume: str
-    ) -> tuple[str, ...]:
-        steps = []
-        if turn_on:
-            steps.append(f"turn the stream of {table} on, with old and new images")
-        if actor is not None:
-            what = f"writers of {table} state who they are in {actor!r}" if actor else f"{table} states no actor"
-            steps.append(f"write into {self.installation.configuration_table} that {what}")
-        if deploy:
-            verb = "create" if new else "update"
-            steps.append(f"{verb} the stack {name}: audit_producer may read this stream, and gets its changes")
-        if resume:
-            steps.append("switch the mapping on again, which was switched off by hand")
-        return tuple(steps)
-
-    def _notes(self, description: Any, stream: str, *, new: bool) -> tuple[str, ...]:
-        notes = []
-        if not stream:
-            notes.append(
-                "If a template manages this table, turn the stream on there too, or its next deployment undoes it."
-            )
-        elif new:
-            notes.append("The stream is on already: changes of up to 24 hours ago are audited too.")
-            others = len(self._mappings(stream))
-            if others:
-                notes.append(
-                    f"{others} other mapping(s) read this stream. DynamoDB serves two readers; more get throttled."
-                )
-        if description.get("ItemCount") != 0:
-            notes.append("Items that are in the table already have a trail from their next change on.")
-        if description.get("Replicas"):
-            regions = ", ".join(sorted(replica["RegionName"] for replica in description["Replicas"]))
-            notes.append(
-                f"This is a global table (replicas: {regions}). Watch it in this region alone: changes made in the "
-                "others arrive here as well, and a second watch would record each of them twice."
-            )
-        return tuple(notes)
-
     def _mappings(self, stream: str) -> list[Any]:
         pages = self.installation.target.client("lambda").get_paginator("list_event_source_mappings")
         return [
@@ -229,7 +167,7 @@ class Watching:
         try:
             if plan.deploy:
                 stack.deploy(
-                    target, name=plan.stack, template=template_path(), artifacts=[], parameters=parameters,
+                    target, name=plan.stack, template=templates.path("watch.yaml"), artifacts=[], parameters=parameters,
                     progress=progress,
                 )  # fmt: skip
         except DeployError:
@@ -304,14 +242,3 @@ class Watching:
 def _view(description: Any) -> tuple[bool, str]:
     stream = description.get("StreamSpecification") or {}
     return bool(stream.get("StreamEnabled")), stream.get("StreamViewType", "")
-
-
-def _other_view(table: str, view: str) -> str:
-    return (
-        f"the stream of {table} shows {view}, and an audit needs {VIEW}\n"
-        "DynamoDB cannot change a stream in place: it would have to be turned off and on again, as a new stream. Those "
-        "who read it now would get nothing more until they are pointed at the new one, and what they had not read by "
-        "then would be lost to them. WeAudit does not do that for you: turn it off (`aws dynamodb update-table "
-        f"--table-name {table} --stream-specification StreamEnabled=false`), run this again, and point them at the "
-        "new stream."
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weaudit.domain.auditing import iso_time
+from weaudit.domain.times import iso_time
 from weaudit.errors import DatabaseError, RequestError
 
 TYPE_CHECKING = False

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from weaudit.domain.plain_values import shown
 from weaudit.domain.routes import BY_KEY, Route
+from weaudit.domain.times import iso_moment
 from weaudit.errors import InvalidInputError, RecordNotFoundError
 
 TYPE_CHECKING = False
@@ -142,7 +143,7 @@ def moment(found: Asked, name: str, *, whole_day: bool = False) -> str | None:
         raise _refusal(
             name, "must be a time of ISO 8601, such as 2024-01-01T12:00:00Z (a + in it is %2B), or a date"
         ) from None
-    return _iso(time)
+    return iso_moment(time)
 
 
 def point(found: Asked) -> tuple[str | None, str | None]:
@@ -186,15 +187,11 @@ def span(found: Asked, now_ms: int) -> tuple[str, str]:
             f"since and until must not be more than {LONGEST_RANGE_DAYS} days apart: ask range by range",
             {"parameter": "since", "limit": LONGEST_RANGE_DAYS},
         )
-    return _iso(first), _iso(last)
+    return iso_moment(first), iso_moment(last)
 
 
 def _time(text: str) -> datetime:
     return datetime.fromisoformat(text)
-
-
-def _iso(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _refusal(name: str, reason: str) -> InvalidInputError:

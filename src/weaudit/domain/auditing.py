@@ -1,11 +1,11 @@
 """What the trail keeps of a change: the one place that decides an audit record (docs/formats/audit-record.md)."""
 
-import time
 from hashlib import sha256
 
 from weaudit.domain.changes import Change, Item, Value
 from weaudit.domain.images import MARKER, data, same_value, sorted_spellings, spellings_hash
 from weaudit.domain.item_keys import history_key, item_key
+from weaudit.domain.times import iso_time
 
 # Longer texts are no names: a whole document must not be repeated in every record of its change.
 _LONGEST_NAME_BYTES = 1024
@@ -111,9 +111,3 @@ def changes_key(table: str, month: str, shard: str) -> str:
     An item is always in the same of the sixteen shards, so that no partition carries a busy table's writes alone.
     """
     return f"{table}#{month}#{shard}"
-
-
-def iso_time(at_ms: int) -> str:
-    """Return a time in ISO 8601, UTC, with milliseconds: ``2024-01-01T00:00:00.000Z``."""
-    seconds, ms = divmod(at_ms, 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{ms:03d}Z"

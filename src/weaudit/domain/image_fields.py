@@ -72,7 +72,8 @@ def number(value: Any, lowest: float, highest: float, path: str, *, whole: bool 
     right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     if not right or not lowest <= value <= highest:
         raise PipelineRefusedError(f"{path}: must be a {'whole ' * whole}number from {lowest:g} to {highest:g}")
-    return value  # type: ignore[no-any-return]
+    found: int | float = value
+    return found
 
 
 def flag(found: dict[str, Any], name: str, path: str) -> bool:

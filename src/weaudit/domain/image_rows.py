@@ -48,7 +48,7 @@ def short(version: str) -> str:
     return version if version.startswith("built-in-") else version[:16]
 
 
-def rendition_key(digest: str, version: str, name: str, format: str) -> str:  # noqa: A002
+def rendition_key(digest: str, version: str, name: str, format: str) -> str:  # noqa: A002 the row's name
     """Return the key of a rendition: ``<source's SHA-256>/<pipeline>/<name>.<extension>``, the same for the same.
 
     The pipeline is the first 16 digits of its version, or the whole name of a built-in one.
@@ -56,7 +56,7 @@ def rendition_key(digest: str, version: str, name: str, format: str) -> str:  # 
     return f"{digest}/{short(version)}/{name}.{FILE_EXTENSIONS.get(format, format)}"
 
 
-def rendition(key: str, name: str, format: str, width: int, height: int, content: bytes) -> Item:  # noqa: A002
+def rendition(key: str, name: str, format: str, width: int, height: int, content: bytes) -> Item:  # noqa: A002 as above
     """Return what a row says of one rendition."""
     return {
         "name": {"S": name},

@@ -9,7 +9,7 @@ FIRST = "0" * SEQUENCER_DIGITS
 
 
 class ImageSource:
-    """One state of an object. Nothing writes to it.
+    """One state of an object: as an event or a wish tells it, completed by what the row and the object itself say.
 
     ``sequencer`` is padded (see :func:`padded`), so that it sorts. ``wanted`` is the pipeline version that a wish to
     process the image again asks for; "" where an event of S3 brought it.
@@ -23,7 +23,7 @@ class ImageSource:
         bucket: str,
         key: str,
         etag: str,  # without quotes; "" only in a wish, which takes the one of the image's row
-        bytes: int,  # noqa: A002
+        bytes: int,  # noqa: A002 the row's name
         sequencer: str,
         event_time: str,  # ISO 8601, UTC, milliseconds
         version_id: str = "",

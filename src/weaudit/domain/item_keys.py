@@ -1,10 +1,17 @@
 """How an item is named in the trail, whatever the key schema of its table."""
 
+from __future__ import annotations
+
 import json
 from hashlib import sha256
 
 from weaudit.domain.changes import Item
 from weaudit.domain.images import canonical
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Mapping
+    from typing import Any
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: a key of an index.
 LONGEST_LOGGED_ID_BYTES = 2048
@@ -24,6 +31,13 @@ def item_key(keys: Item) -> str:
         raise ValueError("a key holds strings, numbers and binary, and at least one of them")
     spelled = {name: canonical(value) for name, value in keys.items()}
     return json.dumps(spelled, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def key_types(description: Mapping[str, Any]) -> dict[str, str]:
+    """Return a table's key attributes and their types, partition key first, out of DescribeTable's answer."""
+    types = {part["AttributeName"]: part["AttributeType"] for part in description["AttributeDefinitions"]}
+    hash_first = sorted(description["KeySchema"], key=lambda part: str(part["KeyType"]))
+    return {part["AttributeName"]: types[part["AttributeName"]] for part in hash_first}
 
 
 def history_key(table: str, key: str) -> str:

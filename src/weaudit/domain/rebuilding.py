@@ -26,8 +26,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterable, Iterator
 
+    from weaudit.domain.audited_changes import AttributeChange, AuditedChange, ValueReference
     from weaudit.domain.changes import Item, Value
-    from weaudit.domain.histories import AttributeChange, AuditedChange, ValueReference
 
     Follow = Callable[[ValueReference], Value | None]
 

@@ -8,8 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
+    from weaudit.domain.audited_changes import AuditedChange
     from weaudit.domain.differences import Difference
-    from weaudit.domain.histories import AuditedChange
     from weaudit.domain.states import AsOf, Between
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.domain.api_queries import Asked
-    from weaudit.domain.histories import AuditedChange
+    from weaudit.domain.audited_changes import AuditedChange
 
 MOST_READ = 2000
 """So many changes of an item are looked through for those of one attribute; then the page ends, however few it has."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from weaudit.domain import plain_values
-from weaudit.domain.auditing import iso_time
+from weaudit.domain import api_answers, plain_values
 from weaudit.domain.item_keys import LONGEST_LOGGED_ID_BYTES, logged_record_id
 from weaudit.domain.item_sizes import LARGEST_ITEM_BYTES, item_bytes
+from weaudit.domain.times import iso_time
 from weaudit.domain.update_requests import Caller, Settings, UpdateRequest, is_text
 from weaudit.errors import DatabaseError, RecordRejectedError, RequestError, StoreError, ValidationError, WeauditError
 
@@ -34,14 +34,7 @@ def success(record_id: str, names: list[str], now_ms: int) -> dict[str, Any]:
 
 def failure(error: Exception, now_ms: int) -> tuple[int, dict[str, Any]]:
     """Return the HTTP status and the document of any error; what is not the request's fault becomes DatabaseError."""
-    told = _told(error)
-    return told.status, {
-        "success": False,
-        "error": told.code,
-        "message": str(told),
-        "details": told.details,
-        "timestamp": iso_time(now_ms),
-    }
+    return api_answers.failure(_told(error), now_ms)
 
 
 def _told(error: Exception) -> RequestError:

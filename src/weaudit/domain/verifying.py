@@ -15,9 +15,9 @@ The trail of an item that was there before auditing began has no known beginning
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from weaudit.domain.audited_changes import AuditedChange
 from weaudit.domain.auditing import record_id
 from weaudit.domain.changes import Change, Item
-from weaudit.domain.histories import AuditedChange
 from weaudit.domain.images import data, image_hash, same_value
 
 

@@ -7,7 +7,7 @@ import time
 from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.adapters.image_table import ImageTable
 from weaudit.domain import api_queries, image_documents
-from weaudit.domain.auditing import iso_time
+from weaudit.domain.times import iso_time
 from weaudit.errors import RecordNotFoundError
 from weaudit.events import http_request
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.domain.api_queries import Asked
-    from weaudit.domain.histories import AuditedChange
+    from weaudit.domain.audited_changes import AuditedChange
 
     Answer = tuple[int, Any, dict[str, str]]
 

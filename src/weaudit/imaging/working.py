@@ -58,7 +58,7 @@ class Rendition:
 
     __slots__ = ("content", "format", "height", "name", "width")
 
-    def __init__(self, name: str, format: str, width: int, height: int, content: bytes) -> None:  # noqa: A002
+    def __init__(self, name: str, format: str, width: int, height: int, content: bytes) -> None:  # noqa: A002 its name
         self.name = name
         self.format = format
         self.width = width

@@ -7,10 +7,10 @@ directory, or the default one (`weaudit.local.state.directory`).
 import dataclasses
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from weaudit.deploy import deploying, stack
+from weaudit.deploy.stack_events import Progress
 from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
 from weaudit.errors import EngineError
@@ -18,7 +18,6 @@ from weaudit.local import administrators, process, restarting, state
 from weaudit.local.state import EngineState
 
 DEFAULT_PORT = 4566
-Progress = Callable[[str], None]
 
 
 def _silent(_line: str) -> None:
@@ -202,7 +201,7 @@ def status(*, state_dir: Path | None = None) -> Status:
     engine = state.load(directory)
     if engine is None or not engine.alive or not engine.ready:
         return Status(directory, engine, up=False)
-    name = stack.stack_name()
+    name = Stage().stack
     found = stack.describe(Target.of(engine), name)
     if found is None:
         return Status(directory, engine, up=True)

@@ -17,6 +17,7 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 60.0
 """An engine that holds much data takes seconds to save it; more than this is a fault."""
 _LOG_BYTES = 10_000_000
+_SHOWN_LINES = 8
 
 
 def port_is_free(port: int) -> bool:
@@ -166,9 +167,10 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def log_tail(engine: state.EngineState, lines: int = 8) -> str:
+def log_tail(engine: state.EngineState) -> str:
     """Return where the engine's log is, and its last lines."""
-    return f"Its log, {engine.log}, ends:\n" + "\n".join(f"  {line}" for line in _last_lines(engine.log, lines))
+    lines = _last_lines(engine.log, _SHOWN_LINES)
+    return f"Its log, {engine.log}, ends:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def _last_lines(path: Path, count: int) -> list[str]:

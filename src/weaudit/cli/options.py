@@ -1,0 +1,47 @@
+"""Options and arguments that several commands take: each has one name, one metavar and one meaning."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# What is looked at.
+KeyArgument = Annotated[
+    str, typer.Argument(metavar="ITEM_KEY", help="""The item's key; '{"pk": "a", "sk": 7}' where it has parts.""")
+]
+TableOption = Annotated[str, typer.Option("--table", "-t", metavar="TABLE", help="The audited table.")]
+AuditTableOption = Annotated[
+    str, typer.Option(metavar="NAME", envvar="WEAUDIT_AUDIT_TABLE", help="The table that holds the trail.")
+]
+LogTableOption = Annotated[
+    str, typer.Option(metavar="NAME", envvar="WEAUDIT_AUDIT_LOG_TABLE", help="The table of logged updates.")
+]
+
+# Where it is.
+StageOption = Annotated[
+    str | None,
+    typer.Option("--stage", metavar="NAME", help="Which installation, WEAUDIT_STAGE otherwise.", show_default="dev"),
+]
+PrefixOption = Annotated[
+    str | None,
+    typer.Option(
+        "--prefix", metavar="TEXT", help="What precedes its names, WEAUDIT_PREFIX otherwise.", show_default="nothing"
+    ),
+]
+StateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--state", metavar="DIR", help="Where the engine keeps its data.", show_default="~/.local/state/weaudit"
+    ),
+]
+PortOption = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Port of 127.0.0.1.", show_default="4566, or a free one")
+]
+
+# How it is asked and shown.
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JsonDocumentOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+JsonListOption = Annotated[bool, typer.Option("--json", help="Print one JSON list.")]
+UtcOption = Annotated[bool, typer.Option("--utc", help="Show and take times in UTC, not in local time.")]
+ShownUtcOption = Annotated[bool, typer.Option("--utc", help="Show times in UTC, not in local time.")]

@@ -1,0 +1,10 @@
+"""Under which headings `weaudit --help` lists its commands."""
+
+TRAIL = "The trail"
+RECORDS = "Records"
+API = "The API"
+WATCHED_TABLES = "Watched tables"
+OBJECTS = "Objects and images"
+OPERATIONS = "Operations"
+ENGINE = "Embedded engine"
+DEPLOYMENT = "Build and deploy"

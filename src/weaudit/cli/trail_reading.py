@@ -1,0 +1,108 @@
+"""The trail as commands read it: the tables of a stage, asked by boto3, and the callers of logged updates."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from weaudit.cli import output
+from weaudit.domain.item_keys import key_types
+from weaudit.errors import StoreRefusedError
+
+if TYPE_CHECKING:
+    from weaudit.adapters.audit_history import AuditHistory
+    from weaudit.deploy.targets import Target
+    from weaudit.domain.audited_changes import AuditedChange
+
+# So many changes are read before their callers are looked up, all at once.
+_LOOKED_UP = 100
+
+
+def of_stage(table: str, audit_table: str, audit_log_table: str) -> tuple[str, str, str]:
+    """Return the three tables' names in the stage that WEAUDIT_STAGE and WEAUDIT_PREFIX name."""
+    from weaudit.deploy.stages import Stage
+
+    stage = Stage.of()
+    return (
+        stage.named(table, "Configuration"),
+        stage.named(audit_table, "Audit"),
+        stage.named(audit_log_table, "audit_logs"),
+    )
+
+
+def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None) -> "AuditHistory":
+    """Return the trail kept in a target's table ``audit_table``.
+
+    ``client`` is the target's boto3 client of DynamoDB, where there is one already. Reading raises StoreRefusedError
+    where there is no such table.
+    """
+    from weaudit.adapters.audit_history import AuditHistory
+    from weaudit.deploy.targets import unwire, wire
+
+    dynamodb = client or target.client("dynamodb")
+
+    def query(request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            answer = dynamodb.query(**unwire(request))
+        except dynamodb.exceptions.ResourceNotFoundException as error:
+            raise StoreRefusedError(
+                f"there is no audit table {audit_table} on {target.describe()}\n"
+                "Deploy WeAudit first (`weaudit up` for the embedded engine), or name it with --audit-table."
+            ) from error
+        return {"Items": wire(answer["Items"]), "LastEvaluatedKey": wire(answer.get("LastEvaluatedKey"))}
+
+    def fetch(bucket: str, key: str) -> bytes | None:
+        s3 = target.client("s3")  # made where a value needs it: few trails have large ones
+        try:
+            return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
+            return None
+
+    return AuditHistory(query, audit_table, fetch)
+
+
+def key_schema(client: Any, table: str) -> tuple[dict[str, str] | None, str]:
+    """Return a table's key attributes with their types, None where it cannot be asked; and why it may have no trail."""
+    import botocore.exceptions
+
+    try:
+        found = client.describe_table(TableName=table)["Table"]
+    except client.exceptions.ResourceNotFoundException:
+        return None, f"There is no table {table} now. Is its name spelled exactly so (--table)?"
+    except botocore.exceptions.ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "ValidationException":
+            return None, f"{table!r} can be no table's name (--table)."
+        # Reading the trail needs no permission on the table itself.
+        if "AccessDenied" not in code:
+            raise
+        return None, ""
+    except botocore.exceptions.ParamValidationError:
+        return None, f"{table!r} can be no table's name (--table)."
+    streams = found.get("StreamSpecification", {}).get("StreamEnabled")
+    return key_types(found), "" if streams else f"{table} is not audited: its stream is off."
+
+
+def with_callers(found: "Iterable[AuditedChange]", client: Any, log_table: str) -> "Iterator[AuditedChange]":
+    """Yield the changes with the callers that log entries name; where the log cannot be read, as they are."""
+    import botocore.exceptions
+
+    from weaudit.adapters.audit_logs import AuditLogs
+    from weaudit.deploy.wire_calls import calls
+    from weaudit.domain.histories import attributed
+
+    logs: AuditLogs | None = AuditLogs(calls(client), log_table)
+    waiting = iter(found)
+    while some := list(islice(waiting, _LOOKED_UP)):
+        entries: dict[str, Any] = {}
+        log_ids = [change.change_id for change in some if change.change_id]
+        if logs is not None and log_ids:
+            try:
+                entries = logs.get(log_ids)
+            except botocore.exceptions.ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code != "ResourceNotFoundException" and "AccessDenied" not in code:
+                    raise
+                logs = None
+                output.note(f"Callers of logged updates are not shown: {log_table} cannot be read ({code}).")
+        for change in some:
+            yield attributed(change, entries.get(change.change_id or ""))

@@ -1,0 +1,14 @@
+"""The templates that the package brings: template.yaml, watch.yaml, bootstrap.yaml and private-api.yaml."""
+
+from pathlib import Path
+
+from weaudit.errors import DeployError
+
+
+def path(name: str) -> Path:
+    """Return a template's file: the installed copy, or the repository's own. DeployError where there is neither."""
+    here = Path(__file__).resolve()
+    for candidate in (here.with_name(name), here.parents[3] / "infra" / name):
+        if candidate.is_file():
+            return candidate
+    raise DeployError(f"the template is not there: neither weaudit/deploy/{name} nor infra/{name}")
