@@ -65,3 +65,13 @@ def test_the_request_gives_the_decision_and_the_answer_that_the_case_shows(path:
         path.write_text("\n\n--- ".join([prose.strip(), *(f"{k}\n{v.strip()}" for k, v in texts.items())]) + "\n")
     assert decision == json.loads(texts["decision"])
     assert records == json.loads(texts["records out"])
+
+
+@pytest.mark.parametrize(
+    ("spelled", "logged"),
+    [*((text, True) for text in ("true", "TRUE", " True ", "1", "yes", "on")), ("false", False), ("0", False)],
+)
+def test_logging_is_on_however_its_variable_spells_yes(spelled: str, logged: bool) -> None:
+    document = {"id": "k", "attributes": {"n": 1}, "enable_logging": False}
+    writes, _ = outcome(document, None, {"ENABLE_AUDIT_LOG": spelled})
+    assert ("TransactWriteItems" in writes[0]) == logged
