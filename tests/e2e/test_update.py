@@ -389,6 +389,13 @@ def test_audit_log_shows_success_and_failure() -> None:
     assert "ConditionalCheckFailed" in shown
 
 
+def test_an_attribute_given_twice_is_refused_and_so_is_an_empty_record_id() -> None:
+    put("once", n={"N": "1"})
+    assert run("update", "once", "n=2", "n=3") == (2, "")
+    assert get("once") == {"key": {"S": "once"}, "n": {"N": "1"}}
+    assert run("audit-log", "") == (2, "")
+
+
 def test_a_dry_run_shows_the_difference_and_writes_nothing() -> None:
     put("tried", n={"N": "1"}, same={"S": "x"})
     before = get("tried")
