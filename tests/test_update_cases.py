@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.case_files import CaseFile, every_case_of
 from weaudit.adapters import aws_errors
 from weaudit.adapters.audit_logs import AuditLogs
@@ -52,3 +54,13 @@ def test_the_request_gives_the_decision_and_the_answer_that_the_case_shows(path:
     case.came_to(decision, records)
     assert decision == case.read("decision")
     assert records == case.read("records out")
+
+
+@pytest.mark.parametrize(
+    ("spelled", "logged"),
+    [*((text, True) for text in ("true", "TRUE", " True ", "1", "yes", "on")), ("false", False), ("0", False)],
+)
+def test_logging_is_on_however_its_variable_spells_yes(spelled: str, logged: bool) -> None:
+    document = {"id": "k", "attributes": {"n": 1}, "enable_logging": False}
+    writes, _ = outcome(document, None, {"ENABLE_AUDIT_LOG": spelled})
+    assert ("TransactWriteItems" in writes[0]) == logged

@@ -151,3 +151,38 @@ def test_an_item_as_deep_as_dynamodb_allows_is_recorded() -> None:
     put("deep", 1, value=value)
     recorded("deep", 1)
     assert verified()["whole"]
+
+
+def test_one_item_is_verified_however_its_key_is_spelled_and_one_that_never_was_is_none() -> None:
+    dynamodb, item = client("dynamodb"), {"pk": {"S": "a"}, "sk": {"N": "7"}}
+    made = dynamodb.create_table(
+        TableName="Pairs",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "N"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    dynamodb.put_item(TableName="Pairs", Item=item)
+    change = {
+        "eventName": "INSERT",
+        "eventSourceARN": made["TableDescription"]["TableArn"] + "/stream/2024-01-01T00:00:00.000",
+        "dynamodb": {
+            "ApproximateCreationDateTime": 1704067200,
+            "SequenceNumber": "7",
+            "Keys": item,
+            "NewImage": item,
+        },
+    }
+    answer = client("lambda").invoke(FunctionName="audit_producer", Payload=json.dumps({"Records": [change]}).encode())
+    assert json.loads(answer["Payload"].read())["records"] == 1
+    for spelled in (
+        '{"pk":{"S":"a"},"sk":{"N":"7"}}',
+        '{"sk": {"N": "7.0"}, "pk": {"S": "a"}}',
+        '{"pk": "a", "sk": 7}',
+    ):
+        code, text = run("verify", "--table", "Pairs", "--item", spelled)
+        assert (code, text.strip()) == (0, "Pairs: 1 change of 1 item: whole"), spelled
+    for table, unknown in (("Pairs", '{"pk": "a", "sk": 8}'), ("Configuration", "never was"), ("Configuration", "")):
+        assert run("verify", "--table", table, "--item", unknown) == (2, ""), unknown

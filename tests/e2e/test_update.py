@@ -389,6 +389,13 @@ def test_audit_log_shows_success_and_failure() -> None:
     assert "ConditionalCheckFailed" in shown
 
 
+def test_an_attribute_given_twice_is_refused_and_so_is_an_empty_record_id() -> None:
+    put("once", n={"N": "1"})
+    assert run("update", "once", "n=2", "n=3") == (2, "")
+    assert get("once") == {"key": {"S": "once"}, "n": {"N": "1"}}
+    assert run("audit-log", "") == (2, "")
+
+
 def test_a_dry_run_shows_the_difference_and_writes_nothing() -> None:
     put("tried", n={"N": "1"}, same={"S": "x"})
     before = get("tried")
@@ -426,3 +433,42 @@ def test_composite_keys_of_any_type(kind: str) -> None:
     assert (status, answer["error"]) == (400, "ValidationError")
     status, answer = table_update.handle({"id": "a", "attributes": {"n": 1}}, **stores)
     assert status == 400, answer
+
+
+Parts = list[tuple[str, str]]
+KEYS: dict[str, tuple[Parts, dict[str, Any], Any]] = {
+    "another name": ([("id", "S")], {"id": {"S": "a"}}, "a"),
+    "another type": ([("pk", "N")], {"pk": {"N": "1"}}, 1),
+    "two parts": ([("pk", "S"), ("sk", "N")], {"pk": {"S": "a"}, "sk": {"N": "1"}}, {"pk": "a", "sk": 1}),
+    "one string": ([("pk", "S")], {"pk": {"S": "a"}}, "a"),
+}
+WAYS: dict[str, dict[str, Any]] = {"plain": {}, "logged": {"enable_logging": True}, "repeatable": {"request_id": "r"}}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_table_made_anew_with_another_key_is_updated_by_that_key(way: str) -> None:
+    dynamodb, table = client("dynamodb"), f"Remade-{way}"
+    stores = table_update.connect({**engine_environment(), "TABLE_NAME": table})
+    for name, (parts, key, given) in KEYS.items():
+        dynamodb.create_table(
+            TableName=table,
+            KeySchema=[
+                {"AttributeName": part, "KeyType": kind}
+                for (part, _), kind in zip(parts, ("HASH", "RANGE"), strict=False)
+            ],
+            AttributeDefinitions=[{"AttributeName": part, "AttributeType": kind} for part, kind in parts],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        dynamodb.put_item(TableName=table, Item=key)
+        document = {"id": given, "attributes": {"n": 1}, **WAYS[way]}
+        if "request_id" in document:
+            document["request_id"] = f"remade {name}"
+        status, answer = table_update.handle(document, **stores)
+        assert status == 200, (name, answer)
+        assert dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]["n"] == {"N": "1"}
+        # What is wrong by today's key is wrong as before.
+        status, answer = table_update.handle({**document, "attributes": {parts[0][0]: "x"}}, **stores)
+        assert (status, answer["error"]) == (400, "ValidationError"), (name, answer)
+        dynamodb.delete_table(TableName=table)
+    status, answer = table_update.handle({"id": "a", "attributes": {"n": 1}}, **stores)
+    assert (status, answer["error"]) == (500, "DatabaseError"), answer

@@ -47,6 +47,13 @@ def test_both_payloads_tell_who_asks(event: dict[str, Any], agent: str) -> None:
     assert document_of(event) == {"id": "a"}
 
 
+@pytest.mark.parametrize("context", [{}, {"requestContext": None}, {"requestContext": "x"}])
+def test_a_request_written_by_hand_may_be_without_its_context(context: dict[str, Any]) -> None:
+    event = {"httpMethod": "POST", "headers": {"User-Agent": "by hand"}, "body": '{"id": "a"}', **context}
+    request = parse(event)
+    assert (document_of(event), request.user_agent, request.identity) == ({"id": "a"}, "by hand", "")
+
+
 def test_the_subject_of_a_token_is_the_caller() -> None:
     claims = {"iss": "https://issuer.example", "sub": "ada", "scope": "update"}
     request = parse(second(requestContext={"authorizer": {"jwt": {"claims": claims}}}))

@@ -31,6 +31,25 @@ def test_a_direct_call_gets_the_bare_document() -> None:
         assert http.entry_point(Handler())(event, None) == DOCUMENT
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"body": '{"id": "a"}'},
+        {"httpMethod": "POST", "resource": "/v1/updates", "body": None},
+        {"version": "2.0", "routeKey": "GET /v1/health"},
+        {"body": "{}", "requestContext": None},
+        {"body": "{}", "requestContext": "none"},
+    ],
+)
+def test_a_request_written_by_hand_without_its_context_is_answered_as_a_request(event: Any) -> None:
+    assert http.entry_point(Handler())(event, None)["statusCode"] == 404
+
+
+@pytest.mark.parametrize("document", [{"id": "a", "body": "x"}, {"attributes": {}, "httpMethod": "POST"}])
+def test_a_document_with_a_field_that_a_request_has_is_a_direct_call(document: Any) -> None:
+    assert http.entry_point(Handler())(document, None) == DOCUMENT
+
+
 def test_a_request_of_api_gateway_gets_status_and_headers(capsys: pytest.CaptureFixture[str]) -> None:
     context = SimpleNamespace(aws_request_id="r-1")
     answer = http.entry_point(Handler())({"requestContext": {}, "body": "{}"}, context)

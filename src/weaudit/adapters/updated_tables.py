@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weaudit.domain import updating
 from weaudit.domain.item_keys import key_types
-from weaudit.errors import ConditionNotMetError, StoreRefusedError
+from weaudit.errors import ConditionNotMetError, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -24,11 +24,25 @@ class UpdatedTables:
 
     def key_schema(self, table: str) -> dict[str, str]:
         """Return the table's key attributes and their types, partition key first; read once. Raises StoreError."""
-        schema = self._schemas.get(table)
-        if schema is None:
-            schema = key_types(self._call("DescribeTable", {"TableName": table})["Table"])
-            self._schemas[table] = schema
-        return schema
+        if table not in self._schemas:
+            self._schemas[table] = self._read_schema(table)
+        return self._schemas[table]
+
+    def knows(self, table: str) -> bool:
+        """Say whether the table's key was read by an earlier call, and may be another by now."""
+        return table in self._schemas
+
+    def has_another_key(self, table: str) -> bool:
+        """Read the table's key again, and say whether it is another: one made anew under the name may have any."""
+        before = self._schemas.get(table)
+        try:
+            self._schemas[table] = self._read_schema(table)
+        except StoreError:  # nothing is learned: what brought us here is the answer
+            return False
+        return self._schemas[table] != before
+
+    def _read_schema(self, table: str) -> dict[str, str]:
+        return key_types(self._call("DescribeTable", {"TableName": table})["Table"])
 
     def apply(self, plan: updating.UpdatePlan) -> dict[str, Any]:
         """Make the update and return its answer: the first one, where the same request was answered before.
@@ -39,8 +53,4 @@ class UpdatedTables:
             self._call(plan.operation, plan.body)
         except ConditionNotMetError as error:
             return updating.refused(plan, error.reasons, unanswered=error.in_doubt)
-        except StoreRefusedError:
-            # The table may have been made anew, with another key: the next call asks.
-            self._schemas.pop(plan.request.table, None)
-            raise
         return plan.answer

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from weaudit.adapters.audit_history import AuditHistory
+from weaudit.cli.item_keys import item_keys
 from weaudit.deploy.targets import unwire, wire
 from weaudit.domain.changes import Item
 from weaudit.domain.item_keys import item_key, key_types
@@ -85,6 +86,18 @@ class Checker:
                 keys.add(item_key(keys_read))
                 progress(len(keys))
         return sorted(keys)
+
+    def item_keys_of(self, text: str) -> list[str]:
+        """Return the key of the one item that ``text`` means, as people type it; none where nothing is known of it.
+
+        Raises InvalidInputError where the table can have no such key.
+        """
+        if not text:
+            return []
+        for key in item_keys(text, self.table.key_types or None, self.table.name):
+            if next(iter(self.history.item(self.table.name, key, None, None)), None) or self._live(key) is not None:
+                return [key]
+        return []
 
     def _scanned_keys(self) -> Iterator[Item]:
         names = {f"#{number}": name for number, name in enumerate(self.table.key_types)}

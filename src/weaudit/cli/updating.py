@@ -64,7 +64,7 @@ def update(
     """
     from weaudit.deploy.installation import Installation
 
-    values = {**_from_file(json_file), **dict(_assignment(text) for text in attributes or ())}
+    values = {**_from_file(json_file), **_assignments(attributes or [])}
     installation = Installation.find()
     document: dict[str, Any] = {"id": _key(installation, table, record_id), "attributes": values}
     given = {"table_name": table, "condition_expression": condition, "request_id": request_id, "user_agent": user_agent}
@@ -161,6 +161,10 @@ def audit_log(
     from weaudit.deploy.wire_calls import calls
     from weaudit.domain.item_keys import logged_record_id
 
+    if not record_id:
+        raise InvalidInputError(
+            "no record has an empty key\nGive the record's key, as in: weaudit audit-log CACHE_TTL_SEC"
+        )
     installation = Installation.find()
     key = _key(installation, table, record_id)
     logs = AuditLogs(calls(installation.target.client("dynamodb")), _output(installation, "AuditLogsTableName"))
@@ -217,6 +221,15 @@ def _output(installation: "Installation", name: str) -> str:
             f"the stack on {installation.target.describe()} is older than this command: it has no {name}\n"
             "Deploy it again: `weaudit up` does, for the embedded engine."
         ) from None
+
+
+def _assignments(texts: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in map(_assignment, texts):
+        if name in values:
+            raise InvalidInputError(f"{output.safe(name)} is given twice\nGive each attribute one value.")
+        values[name] = value
+    return values
 
 
 def _assignment(text: str) -> tuple[str, Any]:

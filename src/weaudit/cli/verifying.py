@@ -32,7 +32,9 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     table: Annotated[str | None, typer.Option(metavar="T", help="Only this table. Default: every audited one.")] = None,
-    item: Annotated[str | None, typer.Option(metavar="K", help="Only this item key (with --table).")] = None,
+    item: Annotated[
+        str | None, typer.Option(metavar="K", help="Only this item (with --table), its key as in `history`.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only changes since then: ISO 8601, a date, 2h, 3d.")
     ] = None,
@@ -54,7 +56,12 @@ def verify(
             name = checker.table.name
             task = progress.add_task(f"finding the items of {name}", total=None)
             count = partial(_count, progress, task)
-            keys = [item] if item is not None else checker.item_keys(count)
+            keys = checker.item_keys_of(item) if item is not None else checker.item_keys(count)
+            if item is not None and not keys and checker.table.exists:
+                raise InvalidInputError(
+                    f"there is no item {output.safe(item)!r} in {name}, and no trail of one\n"
+                    f"`weaudit changes --table {name}` lists what was changed."
+                )
             if not (keys or checker.table.exists):
                 raise InvalidInputError(f"there is no table {name}, and no trail of one\n`weaudit watched` lists them.")
             progress.update(task, description=f"verifying {name}", total=len(keys), completed=0)

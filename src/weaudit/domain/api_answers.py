@@ -1,4 +1,4 @@
-"""How the API answers: the one shape of errors, and what may be kept by whoever asked."""
+"""How the API answers: whom with status and headers, the one shape of errors, and what may be kept by whoever asked."""
 
 from __future__ import annotations
 
@@ -11,6 +11,22 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 
 KEPT_FOR_EVER = "private, max-age=31536000, immutable"
 """The Cache-Control of what can never be another answer."""
+
+# What a request has and a direct call's document has not.
+_OF_A_REQUEST = ("body", "httpMethod", "routeKey")
+_OF_A_DOCUMENT = ("id", "attributes")
+
+
+def is_request(event: Any) -> bool:
+    """Say whether an event is an HTTP request, answered with a status, and not the bare document of a direct call.
+
+    API Gateway always gives a request context; a request written by hand, to try a function, may be without one.
+    """
+    if not isinstance(event, dict):
+        return False
+    if isinstance(event.get("requestContext"), dict):
+        return True
+    return any(name in event for name in _OF_A_REQUEST) and not any(name in event for name in _OF_A_DOCUMENT)
 
 
 def failure(error: Exception, now_ms: int) -> tuple[int, dict[str, Any]]:

@@ -10,6 +10,7 @@ import base64
 from urllib.parse import parse_qsl, unquote
 
 from weaudit.domain import plain_values
+from weaudit.domain.api_answers import is_request
 from weaudit.domain.routes import LARGEST_BODY_BYTES
 from weaudit.errors import InvalidInputError
 
@@ -62,11 +63,11 @@ class Request:
 def parse(event: Any) -> Request:
     """Return the request that an event is; its document is not read yet where it came over HTTP (``document_of``).
 
-    An event without a request context is the document itself, and nobody vouches for its caller.
+    An event that is no request (api_answers.is_request) is the document itself, and nobody vouches for its caller.
     """
-    if not (isinstance(event, dict) and isinstance(event.get("requestContext"), dict)):
+    if not is_request(event):
         return Request(event)
-    context = event["requestContext"]
+    context = _part(event, "requestContext")
     given = event.get("headers")
     headers = {str(name).lower(): str(value) for name, value in (given if isinstance(given, dict) else {}).items()}
     identity, account = _caller(context)
@@ -88,7 +89,7 @@ def document_of(event: Any) -> Any:
     Over HTTP numbers keep every digit (they become plain_values.Number). Lambda itself reads a direct call's document,
     and makes floats of its fractions.
     """
-    if not (isinstance(event, dict) and isinstance(event.get("requestContext"), dict)):
+    if not is_request(event):
         return event
     body = event.get("body")
     if body is None or body == "":

@@ -9,7 +9,7 @@ from weaudit.adapters.audit_logs import AuditLogs
 from weaudit.adapters.aws import Connection, DynamoDB
 from weaudit.adapters.updated_tables import UpdatedTables
 from weaudit.domain import updating
-from weaudit.errors import StoreError
+from weaudit.errors import InvalidInputError, RecordRejectedError, StoreError, StoreRefusedError, ValidationError
 from weaudit.events import http_request
 from weaudit.runtime import logs
 
@@ -17,6 +17,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Mapping
     from typing import Any
+
+# What a key can be refused as, that another table of this name had: an id, an attribute, a write of DynamoDB's.
+_OF_THE_KEY = (InvalidInputError, ValidationError, StoreRefusedError, RecordRejectedError)
+# The template gives true or false; whoever writes 1 or yes by hand must not find out later that nothing was logged.
+_YES = frozenset(("true", "1", "yes", "on"))
 
 
 def settings_of(environment: Mapping[str, str]) -> updating.Settings:
@@ -28,8 +33,8 @@ def settings_of(environment: Mapping[str, str]) -> updating.Settings:
     return updating.Settings(
         table=environment.get("TABLE_NAME") or "",
         audit_log_table=environment.get("AUDIT_LOG_TABLE") or "audit_logs",
-        logs_always=(environment.get("ENABLE_AUDIT_LOG") or "false").strip().lower() == "true",
-        marks=(environment.get("MARK_LOGGED_UPDATES") or "true").strip().lower() == "true",
+        logs_always=(environment.get("ENABLE_AUDIT_LOG") or "false").strip().lower() in _YES,
+        marks=(environment.get("MARK_LOGGED_UPDATES") or "true").strip().lower() in _YES,
         allowed_tables=frozenset(name.rpartition(":table/")[2] for name in tables if name),
     )
 
@@ -64,8 +69,17 @@ def handle(
     try:
         document = http_request.document_of(event)
         asked = updating.read_request(document, settings, request.idempotency_key)
-        plan = updating.plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id := new_id())
-        answer = tables.apply(plan)
+        remembered = tables.knows(asked.table)
+        try:
+            plan = updating.plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id := new_id())
+            answer = tables.apply(plan)
+        except _OF_THE_KEY:
+            # Nothing was written. What a table of this name had for a key once must not refuse who names today's.
+            if not (remembered and tables.has_another_key(asked.table)):
+                raise
+            plan = None
+            plan = updating.plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id := new_id())
+            answer = tables.apply(plan)
         if asked.logged and answer is plan.answer:  # a repeated request changes nothing: its first answer is another
             logs.add(changeId=log_id)
         return 200, answer

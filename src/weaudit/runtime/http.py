@@ -48,11 +48,12 @@ def entry_point(handler: RequestHandler) -> Callable[[Any, Any], Any]:
 
     def lambda_handler(event: Any, context: Any) -> Any:
         request_id = getattr(context, "aws_request_id", "")
-        over_http = isinstance(event, dict) and isinstance(event.get("requestContext"), dict)
+        over_http = api_answers.is_request(event)
         fields: dict[str, Any] = {"requestId": request_id}
         if over_http:
             # What API Gateway's own header and access log name the request by.
-            fields["apiRequestId"] = str(event["requestContext"].get("requestId") or "")
+            told = event.get("requestContext")
+            fields["apiRequestId"] = str((told if isinstance(told, dict) else {}).get("requestId") or "")
             fields["route"] = str(event.get("routeKey") or event.get("resource") or "")
         logs.begin(**fields)
         headers: dict[str, str] = {}
