@@ -106,6 +106,7 @@ def test_up_again_says_where_it_is(engine: RunningEngine) -> None:
     shown = run("up", "--state", engine.directory, "--json")
     assert shown.exit_code == 0, shown.stderr
     assert json.loads(shown.stdout)["endpoint"] == engine.endpoint
+    assert f'eval "$(weaudit env --state {engine.directory})"' in shown.stderr
 
 
 @pytest.mark.engine

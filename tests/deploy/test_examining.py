@@ -270,10 +270,15 @@ def test_errors_come_before_warnings() -> None:
 
 
 def test_what_the_engine_does_not_do_is_no_finding_there() -> None:
-    facts = now("Table", recovery=False, key="")(now("Topic", confirmed=0)(healthy()))
+    facts = now("Table", key="")(now("Topic", confirmed=0)(healthy()))
     facts = now("Bucket", algorithm="AES256", key="")(facts)
-    assert len(examine(facts)) == 4
+    assert len(examine(facts)) == 3
     assert examine(dataclasses.replace(facts, on_engine=True)) == []
+
+
+def test_a_deployment_turns_recovery_on_on_the_engine_too_so_it_is_looked_for_there() -> None:
+    facts = dataclasses.replace(now("Table", recovery=False)(healthy()), on_engine=True)
+    assert [finding.code for finding in examine(facts)] == ["table-recovery"]
 
 
 def test_every_code_has_its_case_and_its_row_in_the_page() -> None:

@@ -103,6 +103,11 @@ class Faults:
         alarm = watch.describe_alarms()["MetricAlarms"][0]["AlarmName"]
         group = {"logGroupName": "/aws/lambda/audit_producer"}
 
+        def recover(on: bool) -> Step:
+            return lambda: dynamodb.update_continuous_backups(
+                TableName="Audit", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": on}
+            )
+
         def put(key: str, **attributes: Any) -> Step:
             item = {"key": {"S": key}, **attributes}
             return lambda: dynamodb.put_item(TableName="Configuration", Item=item)
@@ -121,6 +126,7 @@ class Faults:
                 lambda: watch.disable_alarm_actions(AlarmNames=[alarm]),
                 lambda: watch.enable_alarm_actions(AlarmNames=[alarm]),
             ),
+            ("table-recovery", recover(False), recover(True)),
             ("rule-disabled", lambda: events.disable_rule(Name=rule), lambda: events.enable_rule(Name=rule)),
             ("configuration-item", put("IMAGE_PIPELINE", renditions={"S": "none"}), delete("IMAGE_PIPELINE")),
             ("configuration-item", put("CACHE_TTL_SEC", value={"S": "soon"}), delete("CACHE_TTL_SEC")),

@@ -15,7 +15,9 @@ from tests.trails import changed, make_audit_table, write
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.adapters.audit_logs import AuditLogs
 from weaudit.deploy.targets import unwire, wire
+from weaudit.domain import trail_documents
 from weaudit.domain.changes import Change
+from weaudit.domain.json_texts import compact
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import read_trail
 
@@ -181,6 +183,20 @@ def test_a_change_larger_than_an_answer_comes_without_its_values(stores: Stores)
     assert all(part["oldValueOmitted"] and part["newValueOmitted"] for part in modified["attributes"])
     record = stores.api.get("/v1/records/{id}", {"id": modified["attributes"][0]["recordId"]})
     assert record["newValue"] == "\x01" * 39_000 + "b"
+
+
+def test_a_record_has_both_values_whatever_they_take_in_json_and_lambda_answers_it() -> None:
+    worst = {"id": "i", "oldValue": "\x01" * 409_000, "newValue": "\x02" * 409_000}
+    body = compact(trail_documents.fitting(worst))
+    assert json.loads(body) == worst
+    # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    assert len(json.dumps({"statusCode": 200, "headers": {"x-request-id": "r" * 1000}, "body": body})) < 6 * 1024 * 1024
+    more = worst | {"oldValue": "\x01" * 500_000}
+    assert json.loads(compact(trail_documents.fitting(more))) == {
+        "id": "i",
+        "oldValueOmitted": True,
+        "newValueOmitted": True,
+    }
 
 
 def test_an_item_as_of_then(stores: Stores) -> None:

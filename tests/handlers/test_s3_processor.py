@@ -74,6 +74,17 @@ def test_the_same_key_put_again_is_another_row_and_so_is_each_version_and_kind_o
     assert len(stack.rows) == 5
 
 
+def test_of_events_without_a_sequencer_the_time_tells_which_is_which() -> None:
+    first = object_record()
+    del first["s3"]["object"]["sequencer"]
+    second = first | {"eventTime": "2024-01-01T00:00:01.000Z"}
+    stack = Stack()
+    assert stack.deliver([first, second, first]) == (200, {"logged": 2, "failed": []})
+    stack.deliver([second])
+    assert [row["timestamp"]["S"] for row in stack.rows] == [first["eventTime"], second["eventTime"]]
+    assert len({row["requestId"]["S"] for row in stack.rows}) == 1
+
+
 def test_malformed_records_are_reported_with_their_place_quarantined_whole_and_stop_no_other() -> None:
     stack = Stack()
     wrong = [{"not": "a record"}, None, object_record() | {"eventTime": "never"}, {"eventSource": "aws:sns"}]

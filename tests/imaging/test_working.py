@@ -212,6 +212,25 @@ def test_limits_of_bytes_and_kinds() -> None:
         assert caught.value.code == code
 
 
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1", b"hevc"])
+def test_a_heic_is_refused_for_want_of_a_decoder(brand: bytes) -> None:
+    with pytest.raises(ImageRejectedError) as caught:
+        working.work(corpus.heic(brand), built_in(), LIMITS)
+    assert (caught.value.code, caught.value.reason[:44]) == (
+        "UnsupportedFormat",
+        "this heic needs a decoder that is not here: ",
+    )
+    assert "HEVC" in caught.value.reason
+
+
+def test_the_reason_of_a_heic_cut_short_is_what_is_wrong_and_not_how_that_was_found_out() -> None:
+    for content in (corpus.heic()[:24], corpus.heic()[:200]):
+        with pytest.raises(ImageRejectedError) as caught:
+            working.work(content, built_in(), LIMITS)
+        assert caught.value.code == "Corrupt"
+        assert caught.value.reason.startswith("heif: ")
+
+
 def test_the_same_bytes_come_out_on_any_number_of_cores(tmp_path: Path) -> None:
     for name in ("jpeg", "png alpha", "avif", "webp", "jpeg cmyk"):
         (tmp_path / name).write_bytes(KINDS[name])

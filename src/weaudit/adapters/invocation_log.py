@@ -11,6 +11,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Iterable
 
+    Key = tuple[str, str]
+
+_KEY = ("requestId", "timestamp")
+
 
 class InvocationLog:
     """Puts rows; their keys are derived from the event, so an event that comes again finds its row and adds none.
@@ -19,8 +23,13 @@ class InvocationLog:
     """
 
     def __init__(self, dynamodb: DynamoDB, name: str) -> None:
-        self._writes = BatchWrites(dynamodb, name, ("requestId", "timestamp"))
+        self._writes = BatchWrites(dynamodb, name, _KEY)
 
-    def put(self, rows: Iterable[Item]) -> dict[str, RecordRejectedError]:
-        """Write all rows; return the ids of those that the table can never hold, and why. Raises StoreError."""
-        return {row["requestId"]["S"]: error for row, error in self._writes.put(rows)}
+    @staticmethod
+    def key_of(row: Item) -> Key:
+        """Return what tells a row from every other: its ``requestId`` and its ``timestamp``."""
+        return row[_KEY[0]]["S"], row[_KEY[1]]["S"]
+
+    def put(self, rows: Iterable[Item]) -> dict[Key, RecordRejectedError]:
+        """Write all rows; return the keys of those that the table can never hold, and why. Raises StoreError."""
+        return {self.key_of(row): error for row, error in self._writes.put(rows)}

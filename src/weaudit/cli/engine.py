@@ -48,7 +48,8 @@ def up(
         output.print_json({"endpoint": running.endpoint, "pid": running.pid, "state": str(running.directory)})
     else:
         output.print_text(f"WeAudit is up at {running.endpoint}")
-    output.note('Use it from this shell: eval "$(weaudit env)"')
+    where = f" --state {shlex.quote(str(state))}" if state is not None else ""
+    output.note(f'Use it from this shell: eval "$(weaudit env{where})"')
     if foreground:
         output.note("Ctrl-C stops it.")
         engine.attend(running, output.note)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weaudit.deploy import change_sets, packaging, releases, revisions, stack, templates
+from weaudit.deploy import change_sets, engine_gaps, packaging, releases, revisions, stack, templates
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.change_sets import ChangeSet
 from weaudit.deploy.releases import DEPLOYED, DEPLOYING, FAILED, INTERRUPTED, Release, ReleaseLog
@@ -160,6 +160,8 @@ class Deploying:
             reason = str(error).partition("\n")[0]
             log.replace(dataclasses.replace(plan.release, outcome=FAILED, reason=reason))
             raise
+        if log.bucket.account == ENGINE_ACCOUNT:
+            engine_gaps.complete(self.target, self.stage.stack)
         self._protect(found)
         release = dataclasses.replace(plan.release, outcome=DEPLOYED, functions=self._functions())
         log.replace(release)

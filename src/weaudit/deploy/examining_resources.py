@@ -29,13 +29,12 @@ def _table(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[
         what = f"{name} may be deleted"
         yield Finding("table-unprotected", name, what, f"{aws} {name} --deletion-protection-enabled")
     recovers = said.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled")
-    # The gap of MiniStack 1.5.33: CloudFormation does not turn it on there.
-    if str(recovers).lower() == "true" and not found["recovery"] and not facts.on_engine:
+    if str(recovers).lower() == "true" and not found["recovery"]:
         do = f"aws dynamodb update-continuous-backups --table-name {name} --point-in-time-recovery-specification "
         what = f"{name} has no point-in-time recovery"
         yield Finding("table-recovery", name, what, f"{do}PointInTimeRecoveryEnabled=true")
     key = said.get("SSESpecification", {}).get("KMSMasterKeyId", "")
-    # Another gap: its CloudFormation gives tables and buckets no key, which would encrypt nothing there anyway.
+    # The gap of MiniStack 1.5.33: its CloudFormation gives tables and buckets no key, which would do nothing there.
     if key and not _is_key(key, found["key"]) and not facts.on_engine:
         what = f"{name} is encrypted with {found['key'] or 'a key of AWS'}, not with {key}"
         do = f"{aws} {name} --sse-specification Enabled=true,SSEType=KMS,KMSMasterKeyId={key}"

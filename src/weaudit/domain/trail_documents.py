@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weaudit.domain.json_texts import Written, compact
-from weaudit.domain.paging import PAGE_BYTES, weight
+from weaudit.domain.paging import ANSWER_BYTES, PAGE_BYTES, weight
 from weaudit.domain.plain_values import plain
 
 TYPE_CHECKING = False
@@ -62,7 +62,7 @@ def without_values(found: dict[str, Any]) -> dict[str, Any]:
 def fitting(found: dict[str, Any]) -> Written:
     """Return a record's document as text, without its values where it would be larger than an answer may be."""
     text = compact(found)
-    return Written(text if weight(text) <= PAGE_BYTES else compact(without_values(found)))
+    return Written(text if weight(text) <= ANSWER_BYTES else compact(without_values(found)))
 
 
 def cut(found: dict[str, Any]) -> dict[str, Any]:

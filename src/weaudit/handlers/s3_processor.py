@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Mapping
     from typing import Any
 
+    from weaudit.adapters.invocation_log import Key
+    from weaudit.domain.changes import Item
     from weaudit.runtime.event import Invocation
 
 
@@ -35,8 +37,9 @@ def handle(
     event: Any, invocation: Invocation, *, log: InvocationLog, evidence: EvidenceBucket
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Log every record of a notification; what never can be is quarantined, whole, and reported. Raises StoreError."""
-    rows: dict[str, Any] = {}
-    places: dict[str, int] = {}
+    # By the table's whole key: of two events without a sequencer, only the time tells which is which.
+    rows: dict[Key, Item] = {}
+    places: dict[Key, int] = {}
     failed: list[tuple[int | None, Any, Exception]] = []
     for place, raw in enumerate(_records(event, failed)):
         try:
@@ -45,10 +48,11 @@ def handle(
         except Exception as error:  # noqa: BLE001 deterministic: it would fail again, and those beside it with it
             failed.append((place, raw, error))
             continue
-        rows[row["requestId"]["S"]] = row
-        places[row["requestId"]["S"]] = place
+        key = InvocationLog.key_of(row)
+        rows[key] = row
+        places[key] = place
     rejected = log.put(rows.values())
-    failed += [(places[row_id], event["Records"][places[row_id]], why) for row_id, why in rejected.items()]
+    failed += [(places[key], event["Records"][places[key]], why) for key, why in rejected.items()]
     for _place, raw, why in failed:
         evidence.put(*quarantining.decide(raw, why, "s3_processor"))
     body = {

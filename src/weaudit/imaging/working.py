@@ -230,7 +230,9 @@ def _worked(outcome: Outcome, limits: Limits) -> Worked:
 def _refusal(text: str, sniffed: str) -> dict[str, str]:
     """Return code and reason of an error of libvips, whose texts are lines with what went wrong first or last."""
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    reason = "; ".join(dict.fromkeys(lines[1:] or lines))
+    # How libheif finds out where the file ends, by halves: a dozen lines before the one that says what is wrong.
+    told = [line for line in lines[1:] if not line.startswith("source: bad seek")]
+    reason = "; ".join(dict.fromkeys(told or lines))
     reason = "".join(character if character.isascii() and character.isprintable() else "?" for character in reason)
     low = text.lower()
     if any(words in low for words in _MEMORY_WORDS):
