@@ -285,7 +285,7 @@ def _cold(site: Site, folder: Path, rounds: int) -> dict[str, dict[str, float]]:
 
 
 def _start(root: Path, event: str, site: Site) -> float:
-    # -S would hide boto3 from the reference. Sources are compiled at every start, as on Lambda.
+    # -S would hide boto3 from the reference. Nothing is written into the folder, as on Lambda.
     command = [sys.executable, "-B", "-c", _WORKER, str(root), event]
     environment = {
         "PATH": os.environ.get("PATH", ""),

@@ -95,7 +95,7 @@ def _roots(folder: Path) -> dict[str, Path]:
 
 def _measured(root: Path, store: str, calls: int) -> tuple[float, list[float]]:
     """Return milliseconds from process start to the first answer, and the CPU milliseconds of each further call."""
-    # -S would hide boto3 from the reference. Sources are compiled at every start, as on Lambda.
+    # -S would hide boto3 from the reference. Nothing is written into the folder, as on Lambda.
     command = [sys.executable, "-B", "-c", _WORKER, str(root), json.dumps(EVENT), str(calls)]
     began = time.perf_counter()
     with subprocess.Popen(command, env=_environment(store), stdout=subprocess.PIPE, text=True) as process:

@@ -110,12 +110,12 @@ class PolicingBuckets:
             raise StoreRefusedError("GetObject: NoSuchKey", aws_code="NoSuchKey", status=404)
         if etag and etag != etag_of(found):
             raise StoreRefusedError("GetObject: PreconditionFailed", aws_code="PreconditionFailed", status=412)
-        headers: Any = {"ETag": f'"{etag_of(found)}"', "Content-Type": self.types.get((bucket, key), "")}
+        headers = {"etag": f'"{etag_of(found)}"', "content-type": self.types.get((bucket, key), "")}
         if span:
             first, _, last = span.partition("-")
             if int(first) >= len(found):
                 raise StoreRefusedError("GetObject: InvalidRange", aws_code="InvalidRange", status=416)
-            headers["Content-Range"] = f"bytes {first}-x/{len(found)}"
+            headers["content-range"] = f"bytes {first}-x/{len(found)}"
             found = found[int(first) : int(last) + 1 if last else None]
         self.reads.append((key, len(found)))
         return Answer(206 if span else 200, headers, found)

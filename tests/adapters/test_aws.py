@@ -30,6 +30,7 @@ from tests.adapters.scripted_server import (
     serving,
     stall,
 )
+from weaudit.adapters import sockets
 from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.errors import ConditionNotMetError, RecordRejectedError, StoreRefusedError, StoreUnavailableError
 
@@ -323,6 +324,49 @@ def test_a_part_of_an_object_that_is_not_as_long_as_it_says_is_read_again(cut: b
     assert len(server.requests) == 2
 
 
+def test_an_answer_in_chunks_is_read_whole() -> None:
+    def in_chunks(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        connection.sendall(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{"a"\r\n')
+        connection.sendall(b"3\r\n:1}\r\n0\r\n\r\n")
+        return True
+
+    with serving(in_chunks) as server:
+        client = connect(server, Once)
+        assert [put(client), put(client)] == [{"a": 1}] * 2
+    assert [request.connection for request in server.requests] == [1, 1]
+
+
+def test_an_answer_behind_the_answer_is_never_that_of_the_next_request() -> None:
+    def two(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}' * 2)
+        return True
+
+    with serving(two, dynamodb(_DONE)) as server:
+        client = connect(server, Once)
+        assert [put(client), put(client)] == [{"a": 1}, _DONE]
+    assert [request.connection for request in server.requests] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 7\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\nZ: z\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2x\r\n{}\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000,
+        b"220 smtp.example\r\n\r\n",
+    ],
+)
+def test_an_answer_that_is_no_http_is_tried_again_on_another_connection(told: bytes) -> None:
+    def step(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        connection.sendall(told)
+        return True
+
+    with serving(step, dynamodb(_DONE)) as server:
+        assert put(connect(server, Patient)) == _DONE
+    assert [request.connection for request in server.requests] == [1, 2]
+
+
 def test_errors_of_s3_are_read() -> None:
     body = b"<?xml version='1.0'?><Error><Code>NoSuchBucket</Code><Message>a &lt;b&gt; &amp;amp;</Message></Error>"
     with serving(answer(404, body)) as server, pytest.raises(StoreRefusedError, match="a <b> &amp;") as raised:
@@ -338,6 +382,29 @@ def test_tls_is_verified(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailableError, match=r"(?i)certificate"):
             put(connect(server, Once))
     assert [request.connection for request in server.requests] == [1, 1]
+
+
+def test_a_file_of_certificates_that_is_not_there_is_told_by_the_request(tmp_path: Path) -> None:
+    _, context = _certificate(tmp_path)
+    with serving(dynamodb(_DONE), context=context) as server:
+        client = connect(server, Once, AWS_CA_BUNDLE=str(tmp_path / "nowhere.pem"))
+        with pytest.raises(StoreUnavailableError, match=r"(?i)no such file"):
+            put(client)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "found"),
+    [
+        ("http", "a.example", ("a.example", 80)),
+        ("https", "a.example", ("a.example", 443)),
+        ("http", "a.example:8000", ("a.example", 8000)),
+        ("https", "[::1]", ("::1", 443)),
+        ("http", "[fd00:ec2::23]:8000", ("fd00:ec2::23", 8000)),
+    ],
+)
+def test_a_host_has_a_port(scheme: str, host: str, found: tuple[str, int]) -> None:
+    assert sockets.address(scheme, host) == found
 
 
 def _certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:

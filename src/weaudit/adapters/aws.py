@@ -13,7 +13,8 @@ import zlib
 from urllib.parse import unquote_plus
 
 from weaudit.adapters import endpoints
-from weaudit.adapters.connections import Answer, Connection, UnreadableAnswerError
+from weaudit.adapters.connections import Answer, Connection
+from weaudit.adapters.http1 import UnreadableAnswerError
 from weaudit.adapters.signing import Credentials, query_text, sign
 from weaudit.errors import RecordRejectedError
 
@@ -136,7 +137,7 @@ def _explain_xml(answer: Answer) -> tuple[str, str]:
 def _explain_object(answer: Answer) -> tuple[str, str]:
     # What a proxy on the way cut short and sent on as whole would else be taken for a damaged object.
     # https://www.rfc-editor.org/rfc/rfc9110#field.content-range: "bytes 0-1023/4096", both ends included.
-    span = answer.headers.get("Content-Range", "").rpartition(" ")[2].partition("/")[0]
+    span = answer.headers.get("content-range", "").rpartition(" ")[2].partition("/")[0]
     first, _, last = span.partition("-")
     if answer.status == 206 and first.isdecimal() and last.isdecimal():
         told = int(last) - int(first) + 1

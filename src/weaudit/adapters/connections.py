@@ -7,23 +7,20 @@ answered is written over itself. An operation without that property has to look 
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import http.client
 import select
 import time
-from email.utils import mktime_tz, parsedate_tz
 from urllib.parse import quote
 
 from weaudit import __version__
-from weaudit.adapters import aws_errors, endpoints
+from weaudit.adapters import aws_errors, endpoints, sockets
 from weaudit.adapters.credentials import CredentialSource
+from weaudit.adapters.http1 import HttpConnection, UnreadableAnswerError
 from weaudit.adapters.signing import Credentials, presign, sign
 from weaudit.errors import StoreError, StoreUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    import ssl
     from collections.abc import Callable, Mapping
     from typing import Any
 
@@ -32,20 +29,16 @@ _SKEW_S = 60.0
 
 
 class Answer:
-    """An HTTP response, read to its end."""
+    """An HTTP response, read to its end. Names of headers are in lower case."""
 
     __slots__ = ("body", "document", "headers", "status")
 
-    def __init__(self, status: int, headers: http.client.HTTPMessage, body: bytes) -> None:
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.status = status
         self.headers = headers
         self.body = body
         # What ``explain`` read in the body, where that is JSON.
         self.document: dict[str, Any] = {}
-
-
-class UnreadableAnswerError(Exception):
-    """A response that cannot be what the service meant to say: cut off, empty or damaged."""
 
 
 class Connection:
@@ -70,8 +63,10 @@ class Connection:
         self._service = service
         self._environment = environment
         self._credentials = CredentialSource(environment)
-        self._idle: dict[str, list[http.client.HTTPConnection]] = {}
+        self._idle: dict[str, list[HttpConnection]] = {}
         self._clock_behind_s = 0.0
+        self._certificates = environment.get("AWS_CA_BUNDLE") or None
+        sockets.prepare(endpoint.scheme, self._certificates)
 
     @classmethod
     def from_environment(cls, service: str, environment: Mapping[str, str]) -> Connection:
@@ -157,10 +152,9 @@ class Connection:
                 failed = aws_errors.failure(operation, answer.status, code, message, answer.document)
                 if answer.status >= 500:
                     doubts.append(code)
-            except (OSError, http.client.HTTPException, UnreadableAnswerError) as error:
+            except (OSError, UnreadableAnswerError) as error:
                 code, cause = "", error
-                reason = error if isinstance(error, (OSError, UnreadableAnswerError)) else type(error).__name__
-                failed = StoreUnavailableError(f"{operation}: no answer from {address[0]}: {reason or 'lost'}")
+                failed = StoreUnavailableError(f"{operation}: no answer from {address[0]}: {error or 'lost'}")
                 if isinstance(error, UnreadableAnswerError):
                     doubts.append("unreadable")
             failed.in_doubt = bool(doubts)
@@ -178,6 +172,7 @@ class Connection:
 
     def _with_unsigned(self, headers: dict[str, str]) -> dict[str, str]:
         headers["User-Agent"] = f"weaudit/{__version__}"
+        headers["Accept-Encoding"] = "identity"  # what is read is what is stored
         trace = self._environment.get("_X_AMZN_TRACE_ID")
         if trace and self._environment.get("AWS_LAMBDA_FUNCTION_NAME"):
             # Lambda finds loops by it: a function whose writes call it again is stopped.
@@ -189,7 +184,11 @@ class Connection:
         if code in aws_errors.EXPIRED:
             self._credentials.forget(credentials)
             return True
-        parsed = parsedate_tz(answer.headers.get("Date", "")) if code in aws_errors.CLOCK else None
+        if code not in aws_errors.CLOCK:
+            return False
+        from email.utils import mktime_tz, parsedate_tz  # a clock is seldom off, and nothing else loads it
+
+        parsed = parsedate_tz(answer.headers.get("date", ""))
         if parsed is None or abs(mktime_tz(parsed) - signed_at) < _SKEW_S:
             return False
         self._clock_behind_s = mktime_tz(parsed) - time.time()
@@ -209,7 +208,7 @@ class Connection:
             connection, fresh = self._take(host, deadline)
             try:
                 try:
-                    response = _exchange(connection, method, path, headers, body)
+                    status, told = _exchange(connection, method, path, headers, body)
                 except OSError as error:
                     if fresh or isinstance(error, TimeoutError):
                         raise
@@ -218,18 +217,18 @@ class Connection:
                     doubts.append("closed while idle")
                     connection.close()
                     continue
-                answer = Answer(response.status, response.headers, response.read())
+                answer = Answer(status, told, connection.body(method, status, told))
             except BaseException:
                 doubts.append("no answer")
                 connection.close()
                 raise
-            if response.will_close:
-                connection.close()
-            else:
+            if connection.reusable:
                 self._idle.setdefault(host, []).append(connection)
+            else:
+                connection.close()
             return answer
 
-    def _take(self, host: str, deadline: float) -> tuple[http.client.HTTPConnection, bool]:
+    def _take(self, host: str, deadline: float) -> tuple[HttpConnection, bool]:
         left = max(deadline - time.monotonic(), 0.1)
         idle = self._idle.get(host, [])
         while idle:
@@ -237,52 +236,31 @@ class Connection:
                 connection = idle.pop()
             except IndexError:  # another thread took the last one
                 break
-            if connection.sock is not None and not _is_readable(connection.sock.fileno()):
+            if not _is_readable(connection.sock.fileno()):
                 connection.sock.settimeout(min(self.read_s, left))
                 return connection, False
             # An idle connection with something to read has been closed by the other side.
             connection.close()
-        connection = self._opened(host, min(self.connect_s, left))
-        connection.sock.settimeout(min(self.read_s, left))
-        return connection, True
-
-    def _opened(self, host: str, timeout_s: float) -> http.client.HTTPConnection:
-        connection: http.client.HTTPConnection
-        if self.endpoint.scheme == "https":
-            context = _tls(self._environment.get("AWS_CA_BUNDLE") or None)
-            connection = http.client.HTTPSConnection(host, timeout=timeout_s, context=context)
-        else:
-            connection = http.client.HTTPConnection(host, timeout=timeout_s)
-        try:
-            connection.connect()
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        sock = sockets.opened(self.endpoint.scheme, host, min(self.connect_s, left), self._certificates)
+        sock.settimeout(min(self.read_s, left))
+        return HttpConnection(sock), True
 
 
 def _exchange(
-    connection: http.client.HTTPConnection, method: str, path: str, headers: dict[str, str], body: bytes
-) -> http.client.HTTPResponse:
+    connection: HttpConnection, method: str, path: str, headers: dict[str, str], body: bytes
+) -> tuple[int, dict[str, str]]:
     try:
-        connection.request(method, path, body or None, headers)
+        connection.send(method, path, headers, body)
     except (BrokenPipeError, ConnectionResetError) as lost:
         # A server that refuses a body before its end answers and closes: the answer says why.
         try:
-            return connection.getresponse()
-        except (OSError, http.client.HTTPException):
+            return connection.head()
+        except (OSError, UnreadableAnswerError):
             raise lost from None
-    return connection.getresponse()
+    return connection.head()
 
 
 def _is_readable(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
-
-
-@functools.lru_cache(maxsize=2)  # reading the certificates takes milliseconds
-def _tls(certificates: str | None) -> ssl.SSLContext:
-    import ssl
-
-    return ssl.create_default_context(cafile=certificates)

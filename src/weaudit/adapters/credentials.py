@@ -1,13 +1,13 @@
 """The credentials that Lambda gives a function: in variables, or (with SnapStart) from a local HTTP address."""
 
-import http.client
 import json
 import threading
 import time
 from collections.abc import Mapping
-from datetime import datetime
 
+from weaudit.adapters import sockets
 from weaudit.adapters.endpoints import split_url
+from weaudit.adapters.http1 import HttpConnection, UnreadableAnswerError
 from weaudit.adapters.signing import Credentials
 from weaudit.errors import InvalidInputError, StoreRefusedError, StoreUnavailableError
 
@@ -70,6 +70,8 @@ class CredentialSource:
             return self._current
 
     def _fetched(self, url: str) -> Credentials:
+        from datetime import datetime  # only SnapStart comes here
+
         for attempt in range(_ATTEMPTS):
             if attempt:
                 time.sleep(_PAUSE_S * 2**attempt)
@@ -77,7 +79,7 @@ class CredentialSource:
                 document = _get(url, _authorization(self._environment))
                 expire_at = datetime.fromisoformat(document["Expiration"]).timestamp()
                 found = Credentials(document["AccessKeyId"], document["SecretAccessKey"], document.get("Token"))
-            except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+            except (OSError, UnreadableAnswerError, ValueError, KeyError, TypeError):
                 # The cause is not chained: its text may quote the document.
                 continue
             self._expire_at = expire_at
@@ -93,17 +95,16 @@ def _get(url: str, authorization: str) -> dict[str, str]:
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     if scheme == "http" and name not in _LOCAL_HOSTS:
         raise InvalidInputError("AWS_CONTAINER_CREDENTIALS_FULL_URI must be https, or on this host")
-    factory = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
-    connection = factory(host, timeout=_TIMEOUT_S)
+    headers = {"Host": host, "Accept": "application/json"}
+    if authorization:
+        headers["Authorization"] = authorization
+    connection = HttpConnection(sockets.opened(scheme, host, _TIMEOUT_S))
     try:
-        headers = {"Accept": "application/json"}
-        if authorization:
-            headers["Authorization"] = authorization
-        connection.request("GET", f"{path or '/'}{'?' + query if query else ''}", headers=headers)
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise OSError(f"HTTP {answer.status}")
+        connection.send("GET", f"{path or '/'}{'?' + query if query else ''}", headers, b"")
+        status, told = connection.head()
+        body = connection.body("GET", status, told)
+        if status != 200:
+            raise OSError(f"HTTP {status}")
         document: dict[str, str] = json.loads(body)
         return document
     finally:

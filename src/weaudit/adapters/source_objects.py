@@ -47,12 +47,12 @@ class SourceObjects:
                 raise
             return None
         headers = answer.headers
-        total = headers.get("Content-Range", "").rpartition("/")[2]
+        total = headers.get("content-range", "").rpartition("/")[2]
         return SourceObject(
             answer.body,
             int(total) if total.isdecimal() else len(answer.body),
-            headers.get("ETag", "").strip('"'),
-            headers.get("Content-Type", ""),
+            headers.get("etag", "").strip('"'),
+            headers.get("content-type", ""),
             headers.get("x-amz-version-id", ""),
         )
 
@@ -64,7 +64,7 @@ class SourceObjects:
                 raise
             return None
         headers = answer.headers
-        found = headers.get("ETag", "").strip('"'), headers.get("Content-Type", "")
+        found = headers.get("etag", "").strip('"'), headers.get("content-type", "")
         return SourceObject(answer.body, len(answer.body), *found, headers.get("x-amz-version-id", ""))
 
     def complete(self, bucket: str, key: str, begun: SourceObject) -> bytes | None:

@@ -40,6 +40,9 @@ def package(
 ) -> None:
     """Build one zip per function: the modules it imports and nothing else, always the same bytes.
 
+    Each has its byte code beside it, made by the Python that runs this: Lambda uses that of Python 3.13, and compiles
+    the sources at every cold start where there is none.
+
     With --template, whoever deploys that template with other parameter values than those given here changes the
     functions' settings, but no version: give the same --parameters.
 

@@ -1,7 +1,7 @@
-"""One zip a function: its entry, the modules it imports, its wheels, and nothing else.
+"""One zip a function: its entry, the modules it imports, its wheels, the byte code of all of them, and nothing else.
 
-The same sources give the same bytes, on every machine: names are sorted, times and modes fixed, and our own files
-stored, not compressed (zlib's output differs between versions). A zip's digest is therefore its version.
+The same sources and the same Python give the same bytes, on every machine: names are sorted, times and modes fixed, and
+our own files stored, not compressed (zlib's output differs between versions). A zip's digest is therefore its version.
 """
 
 import ast
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from weaudit.deploy import byte_code
 from weaudit.errors import DeployError, InvalidInputError
 from weaudit.functions import Function
 
@@ -44,7 +45,7 @@ class Artifact:
 
 
 def build(function: Function, out_dir: Path, architecture: str = LOCAL) -> Artifact:
-    """Write ``out_dir/NAME.zip`` and return it; the same sources give the same bytes.
+    """Write ``out_dir/NAME.zip`` and return it; the same sources and the same Python give the same bytes.
 
     ``architecture`` is x86_64, arm64 or local. Raises InvalidInputError for another one,
     DeployError where a module or a wheel is missing.
@@ -58,6 +59,8 @@ def build(function: Function, out_dir: Path, architecture: str = LOCAL) -> Artif
         wheels: dict[str, bytes] = {}
         if function.requirements and architecture != LOCAL:
             wheels = _wheels(function.requirements, Path(folder), ARCHITECTURES[architecture])
+        for part in (files, wheels):
+            part.update(byte_code.beside(part))
         if (size := sum(map(len, (*files.values(), *wheels.values())))) > LIMIT_BYTES:
             raise DeployError(f"{function.name} unpacks to {size:,} bytes; Lambda takes {LIMIT_BYTES:,}")
         path = out_dir / f"{function.name}.zip"
