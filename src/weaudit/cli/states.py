@@ -1,6 +1,5 @@
 """`weaudit as-of`, `weaudit diff`: an item as it was, and what changed between two times."""
 
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -219,20 +218,12 @@ def _both_told(found: "Between") -> bool:
 def _print_json(document: dict[str, Any]) -> None:
     from weaudit.cli.plain_json import dumps
 
-    _prepare()
     output.print_text(dumps(document))
-
-
-def _prepare() -> None:
-    if hasattr(sys.stdout, "reconfigure"):
-        # A value may hold what the terminal's encoding cannot show: no reason to stop half way.
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _print_state(found: "AsOf", *, utc: bool) -> None:
     from weaudit.cli.rendering import Rendering, who
 
-    _prepare()
     rendering = Rendering(output.stdout(), utc=utc, with_items=False)
     rendering.print_item(found.item or {})
     last = found.last_change
@@ -252,7 +243,6 @@ def _print_state(found: "AsOf", *, utc: bool) -> None:
 def _print_between(found: "Between", begin: str, end: str) -> None:
     from weaudit.cli.rendering import Rendering
 
-    _prepare()
     rendering = Rendering(output.stdout(), utc=True, with_items=False)
     count = rendering.print_places(found.differences)
     if found.complete and not count:

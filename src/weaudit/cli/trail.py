@@ -236,9 +236,6 @@ def key_schema(client: Any, table: str) -> tuple[dict[str, str] | None, str]:
 
 
 def _print(found: Iterable["AuditedChange"], *, as_json: bool, utc: bool, with_items: bool) -> int:
-    if hasattr(sys.stdout, "reconfigure"):
-        # A value may hold what the terminal's encoding cannot show: no reason to stop half way.
-        sys.stdout.reconfigure(errors="backslashreplace")
     if as_json:
         return _print_json(found)
     from weaudit.cli.rendering import Rendering
