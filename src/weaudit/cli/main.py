@@ -136,7 +136,7 @@ def _options(
 ) -> None:
     """Who changed what, when, from what to what, and can you prove it?
 
-    An audit trail for DynamoDB tables, here on an embedded engine or in your AWS account.
+    An audit trail for DynamoDB tables and S3 buckets, on an embedded engine here or in your AWS account.
 
     Start with: [bold]weaudit demo[/bold]
     """
