@@ -97,9 +97,9 @@ clean:
 
 # ---- The environment -------------------------------------------------------------------------------------------------
 # A stamp is written last: what was interrupted is done again. dev holds all of run, so that the two never take turns;
-# every change of the pins installs again on top.
+# every change of the pins installs again on top. Of an environment, pip's script is what comes last.
 
-$(BIN)/python:
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	  "WeAudit needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Choose one: make PYTHON=python3.13 …")'
 	@echo "making $(VENV) with $$($(PYTHON) --version)"
@@ -109,17 +109,17 @@ $(BIN)/python:
 # checks, is off. For running, nothing is compiled beforehand: Python does that with what is used, a fraction of it.
 CHECKED := $(PIP) install --require-hashes --no-build-isolation
 
-$(VENV)/build.stamp: requirements/build.txt | $(BIN)/python
+$(VENV)/build.stamp: requirements/build.txt | $(BIN)/pip
 	@$(CHECKED) --only-binary=:all: -r requirements/build.txt
 	@touch $@
 
-$(VENV)/run.stamp: requirements/run.txt pyproject.toml $(VENV)/build.stamp | $(BIN)/python
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml $(VENV)/build.stamp | $(BIN)/pip
 	@echo "installing what the command line and the engine need (requirements/run.txt)"
 	@$(CHECKED) --no-compile -r requirements/run.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml $(VENV)/build.stamp | $(BIN)/python
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml $(VENV)/build.stamp | $(BIN)/pip
 	@echo "installing what tests and linters need (requirements/dev.txt)"
 	@$(CHECKED) -r requirements/dev.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
@@ -130,18 +130,18 @@ $(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
 	@$(CHECKED) -r requirements/bench.txt
 	@touch $@
 
-$(VENV)/tools.stamp: requirements/tools.txt | $(BIN)/python
+$(VENV)/tools.stamp: requirements/tools.txt | $(BIN)/pip
 	@$(BIN)/python -m venv $(VENV)/tools
 	@$(VENV)/tools/bin/python -m pip --disable-pip-version-check -qq install --require-hashes --only-binary=:all: -r requirements/tools.txt
 	@touch $@
 
-$(VENV)/sam.stamp: requirements/sam.txt | $(BIN)/python
+$(VENV)/sam.stamp: requirements/sam.txt | $(BIN)/pip
 	@echo "installing SAM (requirements/sam.txt: all of it is there, and pip trips over extras that are pinned)"
 	@$(BIN)/python -m venv $(VENV)/sam
 	@$(VENV)/sam/bin/python -m pip --disable-pip-version-check -qq install --require-hashes --no-deps -r requirements/sam.txt
 	@touch $@
 
-$(VENV)/checkov.stamp: requirements/checkov.txt | $(BIN)/python
+$(VENV)/checkov.stamp: requirements/checkov.txt | $(BIN)/pip
 	@echo "installing checkov (requirements/checkov.txt)"
 	@$(BIN)/python -m venv $(VENV)/checkov
 	@$(VENV)/checkov/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r requirements/checkov.txt

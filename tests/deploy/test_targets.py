@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from tests.conftest import RunningEngine
 from weaudit.deploy.targets import Target, unwire, wire
-from weaudit.errors import InvalidInputError
+from weaudit.errors import EngineError
 
 
 def test_with_nothing_set_it_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match=r"weaudit up[\s\S]*AWS_PROFILE"):
+    with pytest.raises(EngineError, match=r"weaudit up[\s\S]*AWS_PROFILE"):
         Target.resolve({}, state_dir=tmp_path)
 
 

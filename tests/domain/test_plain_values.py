@@ -141,6 +141,17 @@ def test_a_text_that_is_not_one_document_is_refused(text: str) -> None:
         parse(text)
 
 
+@pytest.mark.parametrize("inner", ["[{}]", '{{"a": {}}}', '[1, {{"b": {}}}]'])
+def test_how_deep_a_document_is_read_is_the_same_on_every_python(inner: str) -> None:
+    levels = inner.count("[") + inner.count("{{")
+    text = "0"
+    for _ in range(500 // levels):
+        text = inner.format(text)
+    assert parse(text)
+    with pytest.raises(InvalidInputError, match="nested too deep: 500 levels at most"):
+        parse(f"[{text}]")
+
+
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), lambda inner: st.lists(inner)))
 def test_any_json_is_a_value_or_refused(document: Any) -> None:
     try:

@@ -56,7 +56,7 @@ class Signed(requests.auth.AuthBase):
         return request
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def signed(api: Api) -> Signed:
     return Signed(api.role("tester", api.policy()))
 

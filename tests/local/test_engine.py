@@ -15,7 +15,7 @@ import botocore.exceptions
 import pytest
 
 from tests.conftest import RunningEngine
-from weaudit.deploy import templates
+from weaudit.deploy import stack, templates
 from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError, EngineError
@@ -96,6 +96,31 @@ def test_a_killed_engine_is_noticed_and_comes_back(directory: Path) -> None:
     put(again, 5, "b")
     assert restarting.drain(again) == []
     assert {f"b{number}" for number in range(5)} <= set(audited(again))
+
+
+def test_an_engine_that_was_killed_before_it_ever_saved_starts_anew_and_keeps_the_objects(directory: Path) -> None:
+    engine, _ = up(directory)
+    found = stack.describe(Target.of(engine), Stage().stack)
+    assert found is not None
+    bucket = found.outputs["BucketName"]
+    Target.of(engine).client("s3").put_object(Bucket=bucket, Key="a/b.txt", Body=b"kept")
+    os.kill(engine.pid, signal.SIGKILL)
+    process.stop(engine)
+    assert not engines.down(state_dir=directory)  # which takes note of its end, and changes nothing in that
+    again, lines = up(directory)
+    [line] = [line for line in lines if "were not saved" in line]
+    [kept] = Path(line.partition(" are in ")[2]).glob(f"000000000000/{bucket}/**/b.txt")
+    assert kept.read_bytes() == b"kept"
+    assert "Contents" not in Target.of(again).client("s3").list_objects_v2(Bucket=bucket)
+    # What was saved in order is known from then on, and stays where it is.
+    Target.of(again).client("s3").put_object(Bucket=bucket, Key="c.txt", Body=b"saved")
+    assert engines.down(state_dir=directory)
+    engine, _ = up(directory)
+    os.kill(engine.pid, signal.SIGKILL)
+    process.stop(engine)
+    again, lines = up(directory)
+    assert not any("were not saved" in line for line in lines)
+    assert Target.of(again).client("s3").get_object(Bucket=bucket, Key="c.txt")["Body"].read() == b"saved"
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_an_error(directory: Path) -> None:

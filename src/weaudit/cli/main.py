@@ -9,6 +9,7 @@ import importlib
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -53,28 +54,48 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command; errors of ours and of AWS become exit codes, any other is a bug and keeps its traceback."""
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                # Here, and not when Python ends: that a reader has gone, or a disk is full, is told as what it is.
+                sys.stdout.flush()
         except errors.WeauditError as error:
             raise typer.Exit(output.fail(error)) from error
         except BrokenPipeError:
             # The reader of our output has gone (`| head`): that is its right, and not an error of ours.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _let_go_of_stdout()
             raise typer.Exit(output.EXIT_FINE) from None
         except Exception as error:
             explained = _explained(error)
             if explained is None:
                 raise
+            if isinstance(error, OSError):
+                _let_go_of_stdout()
             raise typer.Exit(output.fail(explained)) from error
+
+
+def _let_go_of_stdout() -> None:
+    # What it still holds cannot be written; Python would try once more when it ends, and complain.
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # Full (EFBIG: a limit of the process), over the quota, or not to be written.
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
+# A path that was given, or the state directory, which this user may not use or which is of the wrong kind.
+_NO_ENTRY = frozenset((errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST))
 
 
 def _explained(error: Exception) -> errors.WeauditError | None:
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         where = f" to {error.filename}" if error.filename else ""
         return errors.WeauditError(f"cannot write{where}: {error.strerror}\nMake room, and run it again.")
+    if isinstance(error, OSError) and error.errno in _NO_ENTRY and error.filename is not None:
+        return errors.WeauditError(
+            f"cannot use {error.filename}: {error.strerror}\nChoose another place, or see who may read and write there."
+        )
     # botocore is looked up, not imported: an error of it can only exist where it has been imported.
     botocore = sys.modules.get("botocore.exceptions")
     if botocore is None:
@@ -115,7 +136,7 @@ def _options(
 ) -> None:
     """Who changed what, when, from what to what, and can you prove it?
 
-    An audit trail for DynamoDB tables, here on an embedded engine or in your AWS account.
+    An audit trail for DynamoDB tables and S3 buckets, on an embedded engine here or in your AWS account.
 
     Start with: [bold]weaudit demo[/bold]
     """
@@ -134,6 +155,9 @@ def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # Python has no stream where its caller closed one (`>&-`).
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
     signal.signal(signal.SIGTERM, _stop)
     try:
         app(prog_name="weaudit")

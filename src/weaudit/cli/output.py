@@ -3,6 +3,7 @@
 Every command module uses these and prints in no other way, so that `weaudit … | jq` always sees data alone.
 """
 
+import codecs
 import functools
 import io
 import json
@@ -43,9 +44,13 @@ def stderr() -> "Console":
 def _console(*, stderr: bool) -> "Console":
     from rich.console import Console  # rich takes 40 ms to import: only commands that print pay for it
 
+    class _Console(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # rich would end with 1; what a gone reader means is said in one place, main.py
+
     # A pipe has no width: without one given, lines are cut as for a wide screen and not as for 80 columns.
     width = None if (sys.stderr if stderr else sys.stdout).isatty() or "COLUMNS" in os.environ else 140
-    return Console(stderr=stderr, highlight=False, soft_wrap=False, width=width)
+    return _Console(stderr=stderr, highlight=False, soft_wrap=False, width=width)
 
 
 def reset() -> None:
@@ -53,7 +58,17 @@ def reset() -> None:
     stdout.cache_clear()
     stderr.cache_clear()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        # Our texts and people's values may hold what the terminal's encoding cannot show: no reason to stop half way.
+        codecs.register_error("weaudit", _escaped)
+        sys.stdout.reconfigure(errors="weaudit")
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    # As JSON spells it, also below 256, where Python's own handler says \\xe9: what is printed may be JSON.
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", errors="surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)), error.end
 
 
 def _indented(value: Any) -> str:

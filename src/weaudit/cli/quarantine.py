@@ -18,7 +18,10 @@ _PREFIXES = (QUARANTINED, UNDELIVERED)
 # An invocation takes 6 MB; one record of a stream has 800 KB at most.
 _RECORDS_A_CALL = 5
 
-app = typer.Typer(no_args_is_help=False, help="What could not be audited: list it, look at it, try it again.")
+app = typer.Typer(
+    no_args_is_help=False,
+    help="What could not be audited: list it, look at it, try it again.\n\nExample: weaudit quarantine --json",
+)
 
 
 def register(commands: typer.Typer) -> None:

@@ -211,8 +211,9 @@ def who(actor: Actor | None) -> "Text":
         return Text("unknown", style="dim")
     name = _SERVICES.get(actor.name, actor.name) if actor.kind == "service" else actor.name
     if actor.kind == "logged":
-        # Of an ARN, what people know the caller by: user/ada, assumed-role/Deploy/session.
-        name = name.rpartition(":")[2] if name.startswith("arn:") else name
+        # Of an ARN, what people know the caller by: user/ada, assumed-role/Deploy/session. `weaudit update` says before
+        # it what it is itself.
+        name = " ".join(word.rpartition(":")[2] if word.startswith("arn:") else word for word in name.split(" "))
     return Text(output.safe(name)).append(_KNOWN_BY.get(actor.kind, ""), style="dim")
 
 

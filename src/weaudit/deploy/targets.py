@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from weaudit.errors import InvalidInputError
+from weaudit.errors import EngineError
 from weaudit.local import state
 
 ENGINE_ACCOUNT = "000000000000"
@@ -37,7 +37,7 @@ class Target:
         """Decide where commands go.
 
         AWS_ENDPOINT_URL wins; then an engine that is up; then AWS, where credentials are set. Raises
-        InvalidInputError, with what to do, where there is none of them.
+        EngineError, with what to do, where there is none of them.
         """
         environment = os.environ if environment is None else environment
         region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or None
@@ -49,7 +49,7 @@ class Target:
             return cls.of(running)
         if any(environment.get(name) for name in _CREDENTIALS):
             return cls(region)
-        raise InvalidInputError(
+        raise EngineError(
             "there is nothing to talk to: the embedded engine is not up and no AWS credentials are set.\n"
             "Start the engine with `weaudit up`, or set AWS_PROFILE (and AWS_REGION) to use your AWS account."
         )

@@ -27,6 +27,9 @@ LONGEST_NAME_BYTES = 65535
 _MOST_DIGITS = 38
 _HIGHEST_EXPONENT, _LOWEST_EXPONENT = 125, -130
 _SHOWN = 80
+# Far more than DynamoDB's levels take. Python's own limit is another in each version (1,000 in 3.11, 10,000 in 3.13),
+# and beyond it the next thing that goes down into the document fails.
+_DEEPEST_DOCUMENT = 500
 
 
 class Number(str):
@@ -38,13 +41,32 @@ class Number(str):
 def parse(text: str) -> Any:
     """Return a JSON document with every number as Number. Raises InvalidInputError, also for a name given twice."""
     try:
-        return json.loads(
+        found = json.loads(
             text, parse_int=Number, parse_float=Number, parse_constant=Number, object_pairs_hook=_each_once
         )
     except json.JSONDecodeError as error:
         raise InvalidInputError(f"not a JSON document: {error}") from None
     except RecursionError:
-        raise InvalidInputError("the document is nested too deep") from None
+        raise _too_deep() from None
+    if text.count("[") + text.count("{") > _DEEPEST_DOCUMENT and _deeper(found, _DEEPEST_DOCUMENT):
+        raise _too_deep()
+    return found
+
+
+def _too_deep() -> InvalidInputError:
+    return InvalidInputError(f"the document is nested too deep: {_DEEPEST_DOCUMENT} levels at most")
+
+
+def _deeper(found: Any, levels: int) -> bool:
+    parts = [found]
+    for _ in range(levels):
+        parts = [
+            inner
+            for part in parts
+            if isinstance(part, (dict, list))
+            for inner in (part.values() if isinstance(part, dict) else part)
+        ]
+    return any(isinstance(part, (dict, list)) for part in parts)
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

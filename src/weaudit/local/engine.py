@@ -96,6 +96,9 @@ def _start(directory: Path, kept: EngineState | None, port: int | None, auth: bo
         progress("the engine did not stop in order last time: what it had not saved then is lost")
         process.end_workers(kept)
     restarting.rearm(directory / "data")
+    names, where = restarting.set_aside(directory / "data", directory / "objects")
+    if names:
+        progress(f"buckets that were not saved ({', '.join(names)}): their objects are in {where}")
     for _attempt in range(3):
         engine = _launch(_prepared(directory, kept, port, auth, progress))
         try:

@@ -11,8 +11,11 @@ until the queues are empty whose functions make further changes (a queue itself 
 The other gap: MiniStack knows a queue by its URL, with the port in it. After a start on another port a queue is still
 there and neither its name nor its mapping leads to it. `readdress` (before a start) puts the new port into those URLs.
 
-And the last: MiniStack ends in order although it could not write its state, on a full disk for one; what it saved the
+The third: MiniStack ends in order although it could not write its state, on a full disk for one; what it saved the
 time before stays whole, for each file is replaced. `unsaved` (after a stop) tells.
+
+And the last: objects are on disk at once, all else only after a stop in order. Where it was killed, buckets come back
+whose stack does not, and that stack could never be made again. `set_aside` (before a start) takes them out of the way.
 """
 
 import json
@@ -66,6 +69,29 @@ def readdress(data: Path, port: int) -> None:
             temporary = path.with_suffix(".readdressed")
             temporary.write_text(moved)
             temporary.replace(path)
+
+
+def set_aside(data: Path, objects: Path) -> tuple[list[str], Path]:
+    """Move what ``objects`` holds of buckets that the kept state does not know; return their names, and where it is.
+
+    The state is that of the last stop in order: where there was none, it knows of no bucket.
+    """
+    path = data / "s3.json"
+    known: set[str] = set()
+    if path.exists():
+        # Keys are the account, NUL, and the name as Python would write it.
+        scoped = json.loads(path.read_text())["payload"]["buckets_meta"]["data"]
+        known = {key.partition("\0")[2].strip("'\"") for key in scoped}
+    lost = objects.with_name(f"{objects.name}-lost-{time.strftime('%Y%m%dT%H%M%S')}")
+    names = set()
+    for root in (objects, objects / ".versions"):
+        for bucket in sorted(root.glob("[0-9]*/*")):
+            if bucket.name not in known:
+                names.add(bucket.name)
+                kept = lost / bucket.relative_to(objects)
+                kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                bucket.rename(kept)
+    return sorted(names), lost
 
 
 def unsaved(data: Path, since: float) -> list[str]:

@@ -1,0 +1,110 @@
+"""How a command ends whose reader has gone, whose disk is full, or that may not use what it was pointed at."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from weaudit.cli import output
+
+PRINTING = """
+import sys
+from weaudit.cli import main, output
+
+@main.app.command(name="print")
+def print_in_a_way(way: str) -> None:
+    show = {
+        "text": output.print_text,
+        "rich": lambda text: output.stdout().print(text),
+        "json": lambda text: output.print_json({"text": text}),
+        "held": sys.stdout.write,  # and nothing flushes it
+    }[way]
+    show("a \\N{RIGHTWARDS ARROW} \\xe9 \\N{CAMERA}")
+
+main.main()
+"""
+
+
+def printing(way: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command that prints, in a process of its own, behind what a shell does ``before`` it."""
+    return subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {before}', "sh", sys.executable, "-c", PRINTING, "print", way],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+WAYS = ("rich", "held", "json")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_reader_that_has_gone_is_no_error(way: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTING, "print", way],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_full_disk_behind_the_output_is_said_once(way: str) -> None:
+    done = printing(way, before="> /dev/full")
+    assert done.returncode == 1
+    assert done.stderr == "Error: cannot write: No space left on device\nMake room, and run it again.\n"
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_stream_that_its_caller_closed_is_nothing_to_fail_for(way: str, closed: str) -> None:
+    assert printing(way, before=closed).returncode == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
+@pytest.mark.parametrize("way", WAYS)
+def test_what_the_terminal_cannot_show_is_spelt(way: str, encoding: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTING, "print", way],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "PYTHONIOENCODING": encoding,
+        },
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    shown = done.stdout.decode(encoding)
+    assert "\\u2192" in shown
+    assert ("\\u00e9" in shown) == (encoding == "ascii")
+    if way == "json":
+        assert json.loads(shown)["text"].split() == ["a", "\N{RIGHTWARDS ARROW}", "\xe9", "\N{CAMERA}"]
+
+
+def test_what_may_not_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-m", "weaudit.cli.main", "package", "--out", str(tmp_path / "file")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == output.EXIT_FAILED
+    assert done.stderr.splitlines()[-2:] == [
+        f"Error: cannot use {tmp_path / 'file'}: File exists",
+        "Choose another place, or see who may read and write there.",
+    ]
