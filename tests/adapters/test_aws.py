@@ -110,6 +110,24 @@ def test_no_attempt_begins_after_the_deadline() -> None:
     assert len(server.requests) == 1
 
 
+def test_no_attempt_waits_beyond_the_deadline_however_an_answer_trickles() -> None:
+    class Short(Hasty):
+        deadline_s = 0.3
+
+    def trickle(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        del request, server
+        try:
+            for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}":
+                connection.sendall(bytes((byte,)))
+                time.sleep(0.05)
+        except OSError:  # it has gone, as it should
+            return False
+        return True
+
+    with serving(trickle) as server, pytest.raises(StoreUnavailableError, match="timed out"):
+        put(connect(server, Short))
+
+
 _NOT_MET = refusal("ConditionalCheckFailedException", "The conditional request failed")
 
 
@@ -252,6 +270,33 @@ def test_a_new_connection_lost_without_an_answer_is_a_failure() -> None:
     assert len(server.requests) == 1
 
 
+def test_one_silent_kept_connection_lets_go_of_all_that_were_kept() -> None:
+    """Lambda freezes a function for minutes: what is closed meanwhile need not come to be known."""
+    together = threading.Barrier(4, timeout=10)
+
+    def held(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        together.wait()
+        return dynamodb(_DONE)(request, connection, server)
+
+    def dead(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        return (stall if request.connection <= 4 else dynamodb(_DONE))(request, connection, server)
+
+    class Twice(Hasty):
+        attempts = 2
+        read_s = 5.0
+
+    with serving(*[held] * 4, dead) as server:
+        client = connect(server, Twice)
+        threads = [threading.Thread(target=put, args=(client,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        Twice.read_s = Hasty.read_s
+        assert put(client) == _DONE
+    assert [request.connection for request in server.requests[4:]] == [server.requests[4].connection, 5]
+
+
 def test_a_server_that_says_close_is_taken_at_its_word() -> None:
     with serving(answer(200, _DONE, headers={"Connection": "close"}), dynamodb(_DONE)) as server:
         client = connect(server, Once)
@@ -388,7 +433,7 @@ def test_a_file_of_certificates_that_is_not_there_is_told_by_the_request(tmp_pat
     _, context = _certificate(tmp_path)
     with serving(dynamodb(_DONE), context=context) as server:
         client = connect(server, Once, AWS_CA_BUNDLE=str(tmp_path / "nowhere.pem"))
-        with pytest.raises(StoreUnavailableError, match=r"(?i)no such file"):
+        with pytest.raises(StoreUnavailableError, match=r"(?i)nowhere\.pem cannot be read: .*no such file"):
             put(client)
     assert server.requests == []
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.trickling import Trickling
+from weaudit.adapters import http1
 from weaudit.adapters.http1 import HttpConnection, UnreadableAnswerError
 
 
@@ -286,3 +287,60 @@ def test_a_request_that_would_be_another_is_not_sent(target: str, headers: dict[
     with pytest.raises(ValueError, match=r"may not be there|latin-1"):
         HttpConnection(sock).send("GET", target, headers, b"")  # type: ignore[arg-type]
     assert sock.sent == b""
+
+
+class Slow(Trickling):
+    """A socket whose other side gives a byte, or takes a part, every four seconds of a clock of its own."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content, [1])
+        self.now = 0.0
+        self._timeout_s = float("inf")
+
+    def settimeout(self, seconds: float) -> None:
+        self._timeout_s = seconds
+
+    def _wait(self) -> None:
+        self.now += min(4, self._timeout_s)
+        if self._timeout_s < 4:
+            raise TimeoutError("timed out")
+
+    def recv(self, limit: int) -> bytes:
+        self._wait()
+        return super().recv(limit)
+
+    def sendall(self, data: bytes) -> None:
+        del data
+        self._wait()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _OK,
+        _OK + b"Content-Length: 9\r\n\r\n123456789",
+        _OK + b"Transfer-Encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n",
+        _OK + b"\r\n123456789",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 9,
+    ],
+)
+def test_a_byte_now_and_then_holds_nobody_beyond_the_deadline(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The deadline is at every byte of the answer in turn: in its head, its body, its chunks, behind them.
+    for place in range(1, len(content) + 1):
+        sock = Slow(content)
+        monkeypatch.setattr(http1, "monotonic", lambda sock=sock: sock.now)
+        connection = HttpConnection(sock)  # type: ignore[arg-type]
+        connection.limit(5.0, 4.0 * place - 1)
+        with pytest.raises(TimeoutError):
+            _read(connection)
+        assert sock.now == 4 * place - 1
+
+
+def test_a_part_taken_now_and_then_holds_nobody_beyond_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    sock = Slow(b"")
+    monkeypatch.setattr(http1, "monotonic", lambda: sock.now)
+    connection = HttpConnection(sock)  # type: ignore[arg-type]
+    connection.limit(5.0, 20.0)
+    with pytest.raises(TimeoutError):
+        connection.send("PUT", "/", {"Host": "h"}, b"x" * 16_000_000)
+    assert sock.now == 20

@@ -50,7 +50,7 @@ class Connection:
 
     connect_s = 2.0
     read_s = 5.0
-    # No attempt begins later than this after the first.
+    # No attempt begins later than this after the first, and none waits beyond it, but for a connection that it opens.
     deadline_s = 20.0
     attempts = 5
     # Waits are drawn between nothing and a bound that begins here and doubles.
@@ -210,6 +210,9 @@ class Connection:
                 try:
                     status, told = _exchange(connection, method, path, headers, body)
                 except OSError as error:
+                    if isinstance(error, TimeoutError) and not fresh:
+                        # After a freeze every connection kept may be dead, and none be told: one wait shows it of all.
+                        self._let_go(host)
                     if fresh or isinstance(error, TimeoutError):
                         raise
                     # The other side had closed it while it was idle, and nothing came back. Tried at once on the next:
@@ -229,7 +232,9 @@ class Connection:
             return answer
 
     def _take(self, host: str, deadline: float) -> tuple[HttpConnection, bool]:
-        left = max(deadline - time.monotonic(), 0.1)
+        now = time.monotonic()
+        left = max(deadline - now, 0.1)
+        until = now + left
         idle = self._idle.get(host, [])
         while idle:
             try:
@@ -237,13 +242,22 @@ class Connection:
             except IndexError:  # another thread took the last one
                 break
             if not _is_readable(connection.sock.fileno()):
-                connection.sock.settimeout(min(self.read_s, left))
+                connection.limit(self.read_s, until)
                 return connection, False
             # An idle connection with something to read has been closed by the other side.
             connection.close()
         sock = sockets.opened(self.endpoint.scheme, host, min(self.connect_s, left), self._certificates)
-        sock.settimeout(min(self.read_s, left))
-        return HttpConnection(sock), True
+        connection = HttpConnection(sock)
+        connection.limit(self.read_s, max(until, time.monotonic() + 0.1))
+        return connection, True
+
+    def _let_go(self, host: str) -> None:
+        idle = self._idle.get(host, [])
+        while idle:
+            try:
+                idle.pop().close()
+            except IndexError:  # another thread took the last one
+                break
 
 
 def _exchange(

@@ -99,6 +99,7 @@ def _get(url: str, authorization: str) -> dict[str, str]:
     if authorization:
         headers["Authorization"] = authorization
     connection = HttpConnection(sockets.opened(scheme, host, _TIMEOUT_S))
+    connection.limit(_TIMEOUT_S, time.monotonic() + _TIMEOUT_S)
     try:
         connection.send("GET", f"{path or '/'}{'?' + query if query else ''}", headers, b"")
         status, told = connection.head()

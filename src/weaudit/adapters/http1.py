@@ -8,6 +8,7 @@ hidden in it. https://www.rfc-editor.org/rfc/rfc9112
 from __future__ import annotations
 
 from io import BytesIO
+from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -29,12 +30,20 @@ class UnreadableAnswerError(Exception):
 class HttpConnection:
     """One request at a time, each answer read to its end; ``reusable`` says then whether there may be another."""
 
-    __slots__ = ("_left", "reusable", "sock")
+    __slots__ = ("_deadline", "_left", "_wait_s", "reusable", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.reusable = True
         self._left = b""  # received and not read yet
+        self._wait_s = self._deadline = float("inf")
+
+    def limit(self, wait_s: float, deadline: float) -> None:
+        """Wait for the other side so long at a time, and for nothing beyond a deadline (of time.monotonic).
+
+        Without the deadline a server that gives or takes a byte now and then would hold a request for ever.
+        """
+        self._wait_s, self._deadline = wait_s, deadline
 
     def close(self) -> None:
         """Close it, whatever was going on."""
@@ -52,8 +61,10 @@ class HttpConnection:
                 "a request's target or a header holds a space, a line break or a NUL that may not be there"
             )
         data = head.encode("latin-1")
-        for part in (data + body,) if len(body) <= _PART_BYTES else (data, body):
-            self.sock.sendall(part)
+        for content in (data + body,) if len(body) <= _PART_BYTES else (data, body):
+            for at in range(0, len(content), _PART_BYTES):
+                self._bound()
+                self.sock.sendall(memoryview(content)[at : at + _PART_BYTES])
 
     def head(self) -> tuple[int, dict[str, str]]:
         """Return status and headers of the answer, names in lower case; what comes twice is joined by a comma.
@@ -61,7 +72,7 @@ class HttpConnection:
         Raises ConnectionResetError where not one byte came, UnreadableAnswerError, OSError.
         """
         for _ in range(_MOST_LINES):
-            self._left = self._left or self.sock.recv(_PART_BYTES)
+            self._left = self._left or self._received()
             if not self._left:
                 raise ConnectionResetError("closed without an answer")
             first, *lines = self._until(b"\r\n\r\n", _LONGEST_HEAD_BYTES).decode("latin-1").split("\r\n")
@@ -136,15 +147,26 @@ class HttpConnection:
 
     def _rest(self) -> bytes:
         parts, self._left = [self._left], b""
-        while part := self.sock.recv(_PART_BYTES):
+        while part := self._received():
             parts.append(part)
         return b"".join(parts)
 
     def _receive_more(self) -> None:
-        received = self.sock.recv(_PART_BYTES)
+        received = self._received()
         if not received:
             raise UnreadableAnswerError("it ends before its end")
         self._left += received
+
+    def _received(self) -> bytes:
+        self._bound()
+        return self.sock.recv(_PART_BYTES)
+
+    def _bound(self) -> None:
+        wait_s = min(self._wait_s, self._deadline - monotonic())
+        if wait_s <= 0:
+            raise TimeoutError("timed out")
+        if wait_s < float("inf"):
+            self.sock.settimeout(wait_s)
 
 
 def _headers(lines: list[str]) -> dict[str, str]:

@@ -47,4 +47,7 @@ def tls(certificates: str | None) -> ssl.SSLContext:
     """Return the settings by which a server must prove its name, with these issuers trusted. Raises OSError."""
     import ssl  # milliseconds, for nothing where an endpoint has no TLS
 
-    return ssl.create_default_context(cafile=certificates)
+    try:
+        return ssl.create_default_context(cafile=certificates)
+    except OSError as error:  # which names no file
+        raise OSError(f"the certificates of {certificates or 'this system'} cannot be read: {error}") from error
