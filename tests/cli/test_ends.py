@@ -14,6 +14,10 @@ PRINTING = """
 import sys
 from weaudit.cli import main, output
 
+def failing(text: str) -> None:
+    sys.stdout.write(text)
+    raise main.errors.StoreUnavailableError("the store is away")
+
 @main.app.command(name="print")
 def print_in_a_way(way: str) -> None:
     show = {
@@ -21,6 +25,7 @@ def print_in_a_way(way: str) -> None:
         "rich": lambda text: output.stdout().print(text),
         "json": lambda text: output.print_json({"text": text}),
         "held": sys.stdout.write,  # and nothing flushes it
+        "failing": failing,
     }[way]
     show("a \\N{RIGHTWARDS ARROW} \\xe9 \\N{CAMERA}")
 
@@ -28,11 +33,17 @@ main.main()
 """
 
 
+def environment() -> dict[str, str]:
+    """Return the variables of a process that finds our packages, and holds what it prints until it is flushed."""
+    path = os.pathsep.join(path for path in sys.path if path)
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": ""}
+
+
 def printing(way: str, before: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command that prints, in a process of its own, behind what a shell does ``before`` it."""
     return subprocess.run(
         ["/bin/sh", "-c", f'exec "$@" {before}', "sh", sys.executable, "-c", PRINTING, "print", way],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -49,7 +60,7 @@ def test_a_reader_that_has_gone_is_no_error(way: str) -> None:
     os.close(reading)
     done = subprocess.run(
         [sys.executable, "-c", PRINTING, "print", way],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=environment(),
         stdout=writing,
         stderr=subprocess.PIPE,
         text=True,
@@ -57,6 +68,21 @@ def test_a_reader_that_has_gone_is_no_error(way: str) -> None:
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_command_that_fails_says_so_though_its_reader_has_gone() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTING, "print", "failing"],
+        env=environment(),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (output.EXIT_UNREACHABLE, "Error: the store is away\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
@@ -78,11 +104,7 @@ def test_a_stream_that_its_caller_closed_is_nothing_to_fail_for(way: str, closed
 def test_what_the_terminal_cannot_show_is_spelt(way: str, encoding: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PRINTING, "print", way],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            "PYTHONIOENCODING": encoding,
-        },
+        env={**environment(), "PYTHONIOENCODING": encoding},
         capture_output=True,
         check=False,
     )
@@ -98,7 +120,7 @@ def test_what_may_not_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = subprocess.run(
         [sys.executable, "-m", "weaudit.cli.main", "package", "--out", str(tmp_path / "file")],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,

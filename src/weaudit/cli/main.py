@@ -54,12 +54,9 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command; errors of ours and of AWS become exit codes, any other is a bug and keeps its traceback."""
         try:
-            try:
-                return super().invoke(ctx)
-            finally:
-                # Here, and not when Python ends: that a reader has gone, or a disk is full, is told as what it is.
-                sys.stdout.flush()
+            return self._printed(ctx)
         except errors.WeauditError as error:
+            _let_go_of_stdout()
             raise typer.Exit(output.fail(error)) from error
         except BrokenPipeError:
             # The reader of our output has gone (`| head`): that is its right, and not an error of ours.
@@ -69,9 +66,19 @@ class _Commands(TyperGroup):
             explained = _explained(error)
             if explained is None:
                 raise
-            if isinstance(error, OSError):
-                _let_go_of_stdout()
+            _let_go_of_stdout()
             raise typer.Exit(output.fail(explained)) from error
+
+    def _printed(self, ctx: Any) -> Any:
+        # Flushed here, and not when Python ends: that a reader has gone, or a disk is full, is told as what it is. Not
+        # where the command failed: what went wrong with it must not be lost behind that.
+        try:
+            returned = super().invoke(ctx)
+        except typer.Exit:
+            sys.stdout.flush()
+            raise
+        sys.stdout.flush()
+        return returned
 
 
 def _let_go_of_stdout() -> None:
