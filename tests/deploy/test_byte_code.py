@@ -161,3 +161,14 @@ def test_a_traceback_names_the_file_on_lambda_and_shows_its_line(tmp_path: Path)
 def test_what_is_no_python_has_no_byte_code() -> None:
     files = {"a/data.json": b"{}", "a/template.py": b"{{ name }} = ", "a/nul.py": b"a = 1\0", "b.py": b"a = '\\d'\n"}
     assert list(byte_code.beside(files)) == [f"__pycache__/b.{_TAG}.pyc"]
+
+
+def test_what_cannot_be_written_or_is_nested_too_deep_has_no_byte_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = b"a = " + b"-" * 100_000 + b"1\n"
+    assert byte_code.beside({"deep.py": deep}) == {}
+
+    def unmarshallable(code: object, version: int) -> bytes:
+        raise ValueError("unmarshallable object")  # as Python 3.14 says of a[1:2] below version 5
+
+    monkeypatch.setattr(marshal, "dumps", unmarshallable)
+    assert byte_code.beside({"slice.py": b"b = 'sliced'[1:2]\n"}) == {}

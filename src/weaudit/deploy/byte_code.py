@@ -31,9 +31,11 @@ def _compiled(name: str, source: bytes) -> bytes:
         with warnings.catch_warnings(action="ignore"):  # a wheel's author hears them, nobody here can mend it
             # The name in the zip, not a path of this machine; an import puts the path there that it found.
             code = compile(source, name, "exec", dont_inherit=True, optimize=0)
-    except (SyntaxError, ValueError):  # some wheels hold templates
+        # Of later versions marshal marks what is referred to more than once, which depends on what else is in memory.
+        written = marshal.dumps(code, 2)
+    # Some wheels hold templates, or what is nested deeper than Python goes. Python 3.14 has constants (slices) that
+    # marshal cannot write in this version: such a source goes without.
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return b""
     # PEP 552, unchecked: the zip's digest vouches for both, and nothing is hashed or compared at a cold start.
-    head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source)
-    # Of later versions marshal marks what is referred to more than once, which depends on what else is in memory.
-    return head + marshal.dumps(code, 2)
+    return importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source) + written
