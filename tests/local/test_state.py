@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,28 @@ def test_positions_of_another_version_are_refused(tmp_path: Path, text: str) -> 
     with pytest.raises(EngineError, match="another version"):
         restarting.rearm(tmp_path)
     assert (tmp_path / "lambda.json").read_text() == text
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"payload": {"buckets_meta": {"kept": {}}}}'])
+def test_objects_stay_where_they_are_beside_a_state_of_another_version(tmp_path: Path, text: str) -> None:
+    (tmp_path / "s3.json").write_text(text)
+    bucket = tmp_path / "objects" / "000000000000" / "kept"
+    bucket.mkdir(parents=True)
+    with pytest.raises(EngineError, match="another version"):
+        restarting.set_aside(tmp_path, tmp_path / "objects")
+    assert bucket.is_dir()
+
+
+def test_buckets_that_are_known_stay_whose_account_they_are(tmp_path: Path) -> None:
+    known: dict[str, Any] = {"000000000000\0'kept'": {}, "111111111111\0'other'": {}}
+    (tmp_path / "s3.json").write_text(json.dumps({"payload": {"buckets_meta": {"data": known}}}))
+    objects = tmp_path / "objects"
+    for place in ("000000000000/kept", "111111111111/other", ".versions/000000000000/kept", "000000000000/lost"):
+        (objects / place).mkdir(parents=True)
+    names, where = restarting.set_aside(tmp_path, objects)
+    assert names == ["lost"]
+    assert sorted(str(path.relative_to(where)) for path in where.glob("*/*")) == ["000000000000/lost"]
+    assert sorted(path.name for path in objects.glob("*/*")) == ["000000000000", "kept", "other"]
 
 
 def test_the_engine_sees_nothing_of_the_users_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

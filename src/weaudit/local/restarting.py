@@ -46,10 +46,7 @@ def rearm(data: Path) -> int:
         document = json.loads(path.read_text())
         count = _to_zero(_positions(document))
     except (ValueError, KeyError, TypeError) as error:
-        raise EngineError(
-            f"the engine's state in {path} is not as this version of WeAudit knows it: {error!r}\n"
-            "It was left by another version of the engine. Use another state directory (--state), or remove this one."
-        ) from error
+        raise _unknown(path, error) from error
     if count:
         temporary = path.with_suffix(".rearmed")
         temporary.write_text(json.dumps(document))
@@ -74,14 +71,18 @@ def readdress(data: Path, port: int) -> None:
 def set_aside(data: Path, objects: Path) -> tuple[list[str], Path]:
     """Move what ``objects`` holds of buckets that the kept state does not know; return their names, and where it is.
 
-    The state is that of the last stop in order: where there was none, it knows of no bucket.
+    The state is that of the last stop in order: where there was none, it knows of no bucket. Raises EngineError where
+    the file is not as MiniStack 1.5.33 writes it: nothing is moved then.
     """
     path = data / "s3.json"
     known: set[str] = set()
     if path.exists():
-        # Keys are the account, NUL, and the name as Python would write it.
-        scoped = json.loads(path.read_text())["payload"]["buckets_meta"]["data"]
-        known = {key.partition("\0")[2].strip("'\"") for key in scoped}
+        try:
+            # Keys are the account, NUL, and the name as Python would write it.
+            scoped = json.loads(path.read_text())["payload"]["buckets_meta"]["data"]
+            known = {key.partition("\0")[2].strip("'\"") for key in scoped}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _unknown(path, error) from error
     lost = objects.with_name(f"{objects.name}-lost-{time.strftime('%Y%m%dT%H%M%S')}")
     names = set()
     for root in (objects, objects / ".versions"):
@@ -102,6 +103,13 @@ def unsaved(data: Path, since: float) -> list[str]:
         for name in ("dynamodb", "cloudformation")
         if not (data / f"{name}.json").exists() or (data / f"{name}.json").stat().st_mtime < int(since)
     ]
+
+
+def _unknown(path: Path, error: Exception) -> EngineError:
+    return EngineError(
+        f"the engine's state in {path} is not as this version of WeAudit knows it: {error!r}\n"
+        "It was left by another version of the engine. Use another state directory (--state), or remove this one."
+    )
 
 
 def _positions(document: Any) -> Any:
