@@ -7,6 +7,7 @@ DescribeContinuousBackups says DISABLED of a table that has it on AWS.
 import json
 from typing import Any
 
+from weaudit.deploy.stack import resources
 from weaudit.deploy.targets import Target
 
 _TABLE = "AWS::DynamoDB::Table"
@@ -24,10 +25,11 @@ def complete(target: Target, stack: str) -> None:
         said = (json.loads(body) if isinstance(body, str) else body)["Resources"]
     except ValueError:
         return
-    pages = client.get_paginator("list_stack_resources").paginate(StackName=stack)
     tables = target.client("dynamodb")
-    for row in (row for page in pages for row in page["StackResourceSummaries"] if row["ResourceType"] == _TABLE):
-        asked = said[row["LogicalResourceId"]]["Properties"].get("PointInTimeRecoverySpecification", {})
+    for row in (row for row in resources(target, stack) if row["ResourceType"] == _TABLE):
+        # Of a table that the template had once and that could not be deleted nothing is said any more.
+        properties = said.get(row["LogicalResourceId"], {}).get("Properties", {})
+        asked = properties.get("PointInTimeRecoverySpecification", {})
         if str(asked.get("PointInTimeRecoveryEnabled")).lower() == "true":
             tables.update_continuous_backups(
                 TableName=row["PhysicalResourceId"],
