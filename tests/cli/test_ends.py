@@ -18,6 +18,22 @@ def failing(text: str) -> None:
     sys.stdout.write(text)
     raise main.errors.StoreUnavailableError("the store is away")
 
+def interrupted(text: str) -> None:
+    sys.stdout.write(text)
+    raise KeyboardInterrupt
+
+def refused(text: str) -> None:
+    sys.stdout.write(text)
+    raise main.typer.Exit(1)
+
+def verified(text: str) -> None:
+    from types import SimpleNamespace as Found
+    from weaudit.cli import verifying
+    table = Found(name="T", exists=True)
+    verifying._checkers = lambda *_: [Found(table=table, item_keys=lambda _: [], verdicts=lambda _: [])]
+    verifying._report = lambda *_: {"findings": [{}]}
+    verifying.verify(table=None, item=None, since=None, as_json=True)
+
 @main.app.command(name="print")
 def print_in_a_way(way: str) -> None:
     show = {
@@ -26,6 +42,9 @@ def print_in_a_way(way: str) -> None:
         "json": lambda text: output.print_json({"text": text}),
         "held": sys.stdout.write,  # and nothing flushes it
         "failing": failing,
+        "interrupted": interrupted,
+        "refused": refused,
+        "verified": verified,
     }[way]
     show("a \\N{RIGHTWARDS ARROW} \\xe9 \\N{CAMERA}")
 
@@ -70,11 +89,20 @@ def test_a_reader_that_has_gone_is_no_error(way: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_command_that_fails_says_so_though_its_reader_has_gone() -> None:
+@pytest.mark.parametrize(
+    ("way", "code", "said"),
+    [
+        ("failing", output.EXIT_UNREACHABLE, "Error: the store is away"),
+        ("interrupted", output.EXIT_INTERRUPTED, ""),
+        ("refused", output.EXIT_FAILED, ""),
+        ("verified", output.EXIT_FAILED, ""),
+    ],
+)
+def test_a_command_that_fails_says_so_though_its_reader_has_gone(way: str, code: int, said: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        [sys.executable, "-c", PRINTING, "print", "failing"],
+        [sys.executable, "-c", PRINTING, "print", way],
         env=environment(),
         stdout=writing,
         stderr=subprocess.PIPE,
@@ -82,7 +110,7 @@ def test_a_command_that_fails_says_so_though_its_reader_has_gone() -> None:
         check=False,
     )
     os.close(writing)
-    assert (done.returncode, done.stderr) == (output.EXIT_UNREACHABLE, "Error: the store is away\n")
+    assert (done.returncode, done.stderr.strip()) == (code, said)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")

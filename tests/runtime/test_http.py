@@ -103,6 +103,12 @@ def test_an_answer_that_may_be_kept_has_an_etag(given: dict[str, str], status: i
     assert same["headers"]["cache-control"] == "private"
 
 
+@pytest.mark.parametrize("headers", [None, [], ["if-none-match"], "text", 1])
+def test_headers_that_are_none_ask_for_nothing(headers: Any) -> None:
+    handler = http.entry_point(Giving(200, {"a": 1}, {"cache-control": "private"}))
+    assert handler({**EVENT, "headers": headers}, CONTEXT)["statusCode"] == 200
+
+
 @pytest.mark.parametrize(
     ("raised", "status", "error"),
     [

@@ -56,7 +56,6 @@ class _Commands(TyperGroup):
         try:
             return self._printed(ctx)
         except errors.WeauditError as error:
-            _let_go_of_stdout()
             raise typer.Exit(output.fail(error)) from error
         except BrokenPipeError:
             # The reader of our output has gone (`| head`): that is its right, and not an error of ours.
@@ -66,7 +65,8 @@ class _Commands(TyperGroup):
             explained = _explained(error)
             if explained is None:
                 raise
-            _let_go_of_stdout()
+            if isinstance(error, OSError):
+                _let_go_of_stdout()
             raise typer.Exit(output.fail(explained)) from error
 
     def _printed(self, ctx: Any) -> Any:
@@ -74,8 +74,16 @@ class _Commands(TyperGroup):
         # where the command failed: what went wrong with it must not be lost behind that.
         try:
             returned = super().invoke(ctx)
-        except typer.Exit:
-            sys.stdout.flush()
+        except typer.Exit as ended:
+            try:
+                sys.stdout.flush()
+            except BrokenPipeError:
+                if ended.exit_code == output.EXIT_FINE:
+                    raise
+                _let_go_of_stdout()
+            raise
+        except BaseException:
+            _let_go_of_stdout()
             raise
         sys.stdout.flush()
         return returned

@@ -71,10 +71,15 @@ def verify(
                 progress.advance(task)
             reports.append(_report(checker, verdicts))
     findings = [finding for report in reports for finding in report["findings"]]
-    if as_json:
-        output.print_json({"whole": not findings, "tables": reports})
-    else:
-        _print(reports)
+    try:
+        if as_json:
+            output.print_json({"whole": not findings, "tables": reports})
+        else:
+            _print(reports)
+    except BrokenPipeError:
+        if not findings:
+            raise
+        # A reader that has gone has no say in what was found: 0 would say that all is whole.
     raise typer.Exit(output.EXIT_FAILED if findings else output.EXIT_FINE)
 
 

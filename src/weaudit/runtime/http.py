@@ -80,7 +80,8 @@ def _answer(event: dict[str, Any], status: int, body: str, headers: dict[str, st
         headers["etag"] = f'"{sha256(body.encode()).hexdigest()[:32]}"'
         # https://www.rfc-editor.org/rfc/rfc9110#name-if-none-match
         given = event.get("headers")
-        known = next((str(v) for k, v in (given or {}).items() if str(k).lower() == "if-none-match"), "")
+        told = given if isinstance(given, dict) else {}
+        known = next((str(v) for k, v in told.items() if str(k).lower() == "if-none-match"), "")
         if headers["etag"] in known or known.strip() == "*":
             del headers["content-type"]
             status, body = 304, ""
