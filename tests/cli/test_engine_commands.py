@@ -197,4 +197,4 @@ def test_what_the_encoding_cannot_show_is_an_escape_and_stops_nothing(tmp_path: 
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (1, f"The engine of {tmp_path}/gr\\xf6\\xdfe is not up.\n")
+    assert (done.returncode, done.stdout) == (1, f"The engine of {tmp_path}/gr\\u00f6\\u00dfe is not up.\n")

@@ -170,7 +170,7 @@ def test_another_audit_table_is_read(client: Any, monkeypatch: pytest.MonkeyPatc
 def test_without_anywhere_to_look_it_says_how_to_begin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WEAUDIT_STATE_DIR", str(tmp_path))
     result = run("history", "k")
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert "weaudit up" in result.stderr
 
 
