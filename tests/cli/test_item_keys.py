@@ -64,6 +64,7 @@ def test_the_item_key_that_a_command_prints_can_be_typed_back(text: str, number:
         ),
         *('{"pk":"a","sk":null}', '{"pk":"a","sk":true}', '{"pk":{"N":"1"},"sk":7}', '{"pk":{"S":1},"sk":7}'),
         *('{"pk":{"S":{"S":"a"}},"sk":7}', '{"pk":{},"sk":7}', '{"pk":["a"],"sk":7}'),
+        pytest.param('{"pk":' * 100_000, id="nested deeper than Python reads"),
     ],
 )
 def test_what_is_no_key_of_the_table_is_refused_with_an_example(typed: str) -> None:

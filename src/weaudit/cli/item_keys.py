@@ -38,7 +38,7 @@ def _document(text: str) -> Any:
     """Return the JSON of a text with its numbers as spelled, or None where it is none."""
     try:
         return json.loads(text, parse_int=_Number, parse_float=_Number)
-    except ValueError:
+    except (ValueError, RecursionError):  # what is nested that deep is no key either
         return None
 
 
