@@ -4,13 +4,13 @@ They are held to the real engines by the contract tests in tests/adapters.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 from weaudit.adapters.audit_table import AuditTable
 from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.adapters.invocation_log import InvocationLog
-from weaudit.errors import RecordRejectedError, StoreUnavailableError
+from weaudit.errors import RecordRejectedError, StoreError, StoreUnavailableError
 
 ITEM_BYTES = 400 * 1024
 
@@ -65,6 +65,16 @@ class PolicingDynamoDB:
             raise StoreUnavailableError("connection lost")
         rest = [{"PutRequest": {"Item": item}} for item in puts[len(kept) :]]
         return {"UnprocessedItems": {table: rest}} if rest else {"UnprocessedItems": {}}
+
+    def call_each(
+        self, operation: str, bodies: Iterable[dict[str, Any]], at_once: int
+    ) -> Iterator[dict[str, Any] | StoreError]:
+        assert at_once > 0
+        for body in bodies:
+            try:
+                yield self.call(operation, body)
+            except StoreError as error:
+                yield error
 
     def _key_of(self, item: dict[str, Any]) -> str:
         return "\0".join(item[name]["S"] for name in self._key)

@@ -8,8 +8,8 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
-from weaudit.adapters.connections import Answer
 from weaudit.adapters.evidence_bucket import EvidenceBucket
+from weaudit.adapters.http_pool import Answer
 from weaudit.adapters.image_table import ImageTable
 from weaudit.adapters.pipeline_configuration import PipelineConfiguration
 from weaudit.adapters.renditions_bucket import RenditionsBucket

@@ -297,6 +297,107 @@ def test_one_silent_kept_connection_lets_go_of_all_that_were_kept() -> None:
     assert [request.connection for request in server.requests[4:]] == [server.requests[4].connection, 5]
 
 
+def bodies(count: int) -> list[dict[str, Any]]:
+    return [{"RequestItems": {"Audit": [number]}} for number in range(count)]
+
+
+def place_of(request: Request) -> int:
+    [number] = json.loads(request.body)["RequestItems"]["Audit"]
+    assert isinstance(number, int)
+    return number
+
+
+def echo(request: Request, connection: Any, server: ScriptedServer) -> bool:
+    return dynamodb({"asked": place_of(request)})(request, connection, server)
+
+
+def test_several_calls_are_under_way_at_once_and_their_answers_come_in_order() -> None:
+    # Nobody is answered before four have asked: one after the other, none of them would ever be.
+    together = threading.Barrier(4, timeout=10)
+
+    def held(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        together.wait()
+        return echo(request, connection, server)
+
+    class Patient(Once):
+        read_s = 10.0
+
+    with serving(held) as server:
+        answers = list(connect(server, Patient).call_each("BatchWriteItem", bodies(8), 4))
+    assert answers == [{"asked": number} for number in range(8)]
+    assert len({request.connection for request in server.requests}) == 4
+
+
+def test_no_more_calls_are_under_way_than_were_asked_for() -> None:
+    with serving(echo) as server:
+        outcomes = connect(server, Once).call_each("BatchWriteItem", bodies(9), 3)
+        assert next(outcomes) == {"asked": 0}
+        assert [outcome["asked"] for outcome in outcomes] == list(range(1, 9))
+    assert {request.connection for request in server.requests} == {1, 2, 3}
+
+
+def test_each_call_fails_for_itself_and_what_may_pass_is_tried_again() -> None:
+    tried: list[int] = []
+
+    def mixed(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        place = place_of(request)
+        tried.append(place)
+        if place == 1:
+            return refusal("ValidationException", "Item size has exceeded")(request, connection, server)
+        if place in (2, 3) and tried.count(place) == 1:
+            return (hang_up if place == 2 else stall)(request, connection, server)
+        return echo(request, connection, server)
+
+    asked = bodies(6)
+    asked[4] = {"half": "\ud800"}
+    with serving(mixed) as server:
+        outcomes = list(connect(server).call_each("BatchWriteItem", asked, 4))
+    assert [outcomes[place] for place in (0, 2, 3, 5)] == [{"asked": place} for place in (0, 2, 3, 5)]
+    assert all(isinstance(outcomes[place], RecordRejectedError) for place in (1, 4))
+    assert sorted(tried) == [0, 1, 2, 2, 3, 3, 5]
+
+
+def test_calls_that_nobody_answers_are_waited_for_at_one_time() -> None:
+    class Waiting(Hasty):
+        read_s = 0.5
+        deadline_s = 1.6  # less than four waits, one after the other
+
+    def dead(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        return (stall if request.connection <= 4 else echo)(request, connection, server)
+
+    with serving(dead) as server:
+        answers = list(connect(server, Waiting).call_each("BatchWriteItem", bodies(4), 4))
+    assert answers == [{"asked": number} for number in range(4)]
+
+
+def test_calls_on_their_way_are_left_where_nobody_reads_on_and_the_client_goes_on() -> None:
+    with serving(echo) as server:
+        client = connect(server, Once)
+        outcomes = client.call_each("BatchWriteItem", bodies(8), 4)
+        assert next(outcomes) == {"asked": 0}
+        outcomes.close()
+        assert client.call("BatchWriteItem", bodies(9)[8]) == {"asked": 8}
+
+
+def test_kept_connections_that_were_lost_are_no_failure_of_the_calls_under_way() -> None:
+    def second_is_lost(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        return (hang_up if request.connection <= 4 and place_of(request) >= 4 else echo)(request, connection, server)
+
+    with serving(second_is_lost) as server:
+        client = connect(server, Once)
+        answers = [*client.call_each("BatchWriteItem", bodies(8)[:4], 4)]
+        answers += client.call_each("BatchWriteItem", bodies(8)[4:], 4)
+    assert answers == [{"asked": number} for number in range(8)]
+
+
+def test_nothing_to_sign_with_is_said_of_each_call() -> None:
+    with serving(echo) as server:
+        connection = Once.from_environment("dynamodb", {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": server.url})
+        outcomes = list(DynamoDB(connection).call_each("BatchWriteItem", bodies(2), 4))
+    assert [str(outcome).partition(":")[0] for outcome in outcomes] == ["no AWS credentials"] * 2
+    assert server.requests == []
+
+
 def test_a_server_that_says_close_is_taken_at_its_word() -> None:
     with serving(answer(200, _DONE, headers={"Connection": "close"}), dynamodb(_DONE)) as server:
         client = connect(server, Once)

@@ -10,7 +10,7 @@ def test_importing_the_client_loads_only_the_allowed_modules() -> None:
         "weaudit.errors",
         "weaudit.adapters",
         *(f"weaudit.adapters.{name}" for name in ("aws", "aws_errors", "connections", "credentials", "endpoints")),
-        *(f"weaudit.adapters.{name}" for name in ("http1", "signing", "sockets")),
+        *(f"weaudit.adapters.{name}" for name in ("http1", "http_pool", "signing", "sockets")),
     }
     # Each of them costs milliseconds; TLS is loaded with the first connection to an endpoint that has it.
     assert not {"http.client", "email", "ssl", "datetime"}.intersection(loaded)

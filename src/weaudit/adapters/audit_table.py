@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from weaudit.adapters.aws import DynamoDB
 from weaudit.adapters.batch_writes import BatchWrites
 from weaudit.adapters.evidence_bucket import EvidenceBucket
@@ -26,11 +24,10 @@ class AuditTable:
         self._writes = BatchWrites(dynamodb, name, ("id",))
         self._name = name
         self._evidence = evidence
-        self._counting = threading.Lock()  # batches are written by several threads
         self.spilled = 0
 
     def put(self, records: Iterable[Item]) -> dict[str, RecordRejectedError]:
-        """Write all records, in as few parallel calls as fit; return the ids that the table can never hold, and why.
+        """Write all records, in as few calls as fit; return the ids that the table can never hold, and why.
 
         Twins are written once. A record that the table refuses as it stands is written with its large values moved to
         the evidence bucket; ``spilled`` is how many values. Raises StoreError where a later try may do better.
@@ -44,6 +41,5 @@ class AuditTable:
             return None
         # The object first: a record must never point at nothing. A crash here leaves an object that the retry rewrites.
         self._evidence.put(smaller.key, smaller.body)
-        with self._counting:
-            self.spilled += 1
+        self.spilled += 1
         return smaller.record

@@ -13,14 +13,17 @@ import zlib
 from urllib.parse import unquote_plus
 
 from weaudit.adapters import endpoints
-from weaudit.adapters.connections import Answer, Connection
+from weaudit.adapters.connections import Call, Connection
 from weaudit.adapters.http1 import UnreadableAnswerError
 from weaudit.adapters.signing import Credentials, query_text, sign
-from weaudit.errors import RecordRejectedError
+from weaudit.errors import RecordRejectedError, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Iterable, Iterator
     from typing import Any
+
+    from weaudit.adapters.http_pool import Answer
 
 __all__ = ["S3", "Connection", "Credentials", "DynamoDB", "sign"]
 
@@ -42,6 +45,41 @@ class DynamoDB:
         Raises StoreUnavailableError when it was tried often enough, StoreRefusedError, RecordRejectedError, and
         ConditionNotMetError: ``in_doubt`` where an earlier attempt, unanswered, may be what the condition met.
         """
+        return self._connection.finish(self._begun(operation, body)).document
+
+    def call_each(
+        self, operation: str, bodies: Iterable[dict[str, Any]], at_once: int
+    ) -> Iterator[dict[str, Any] | StoreError]:
+        """Yield for each body, in their order, the answer of an operation as ``call`` gives it, or the error it raises.
+
+        So many of them are under way at once, without threads: those cost a function more CPU than the waits they
+        share are worth. Who stops early leaves what is under way unanswered.
+        """
+        under_way: list[Call | StoreError] = []
+        try:
+            for body in bodies:
+                try:
+                    under_way.append(self._begun(operation, body))
+                except StoreError as error:
+                    under_way.append(error)
+                if len(under_way) == at_once:
+                    yield self._outcome(under_way.pop(0))
+            while under_way:
+                yield self._outcome(under_way.pop(0))
+        finally:
+            for call in under_way:
+                if not isinstance(call, StoreError) and call.exchange is not None:
+                    call.exchange.abandon()
+
+    def _outcome(self, call: Call | StoreError) -> dict[str, Any] | StoreError:
+        if isinstance(call, StoreError):
+            return call
+        try:
+            return self._connection.finish(call).document
+        except StoreError as error:
+            return error
+
+    def _begun(self, operation: str, body: dict[str, Any]) -> Call:
         try:
             data = _encode(body).encode()
         except UnicodeEncodeError:
@@ -51,7 +89,9 @@ class DynamoDB:
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"DynamoDB_20120810.{operation}"}
         endpoint = self._connection.endpoint
         address = (endpoint.host, endpoint.path + "/")
-        return self._connection.send(operation, "POST", address, headers, data, _explain_json).document
+        call = Call(operation, "POST", address, headers, data, _explain_json)
+        self._connection.begin(call)
+        return call
 
 
 class S3:
@@ -67,7 +107,7 @@ class S3:
         checksum = base64.b64encode(digest.digest()).decode()
         headers = {"Content-Type": content_type, "X-Amz-Checksum-Sha256": checksum}
         address = endpoints.object_address(self._connection.endpoint, bucket, key)
-        self._connection.send("PutObject", "PUT", address, headers, body, _explain_xml, digest.hexdigest())
+        self._connection.send(Call("PutObject", "PUT", address, headers, body, _explain_xml, digest.hexdigest()))
 
     def get_object(self, bucket: str, key: str) -> bytes:
         """Return an object's bytes. Raises StoreRefusedError (``NoSuchKey`` where there is none), StoreError."""
@@ -83,7 +123,7 @@ class S3:
         if span:
             headers["Range"] = f"bytes={span}"
         address = endpoints.object_address(self._connection.endpoint, bucket, key)
-        return self._connection.send("GetObject", "GET", address, headers, b"", _explain_object)
+        return self._connection.send(Call("GetObject", "GET", address, headers, b"", _explain_object))
 
     def list_objects(
         self, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000
@@ -99,7 +139,7 @@ class S3:
         query = {"list-type": "2", "encoding-type": "url", **{name: value for name, value in asked.items() if value}}
         host, path = endpoints.object_address(self._connection.endpoint, bucket, "")
         address = (host, f"{path}?{query_text(query)}")
-        answer = self._connection.send("ListObjectsV2", "GET", address, {}, b"", _explain_listing)
+        answer = self._connection.send(Call("ListObjectsV2", "GET", address, {}, b"", _explain_listing))
         return Listing(answer.body.decode())
 
     def link(self, bucket: str, key: str, seconds: int) -> str:

@@ -1,4 +1,4 @@
-"""Signed, retried HTTP requests over the standard library, with connections that are kept open.
+"""Signed, retried HTTP requests over the standard library, one at a time or several under way at once.
 
 A request is tried again after throttling, server errors and lost connections. That is only safe because every write of
 this system is idempotent: an id or key is derived from what is written, so a write that was persisted and never
@@ -8,44 +8,79 @@ answered is written over itself. An operation without that property has to look 
 from __future__ import annotations
 
 import hashlib
-import select
 import time
 from urllib.parse import quote
 
 from weaudit import __version__
-from weaudit.adapters import aws_errors, endpoints, sockets
+from weaudit.adapters import aws_errors, endpoints
 from weaudit.adapters.credentials import CredentialSource
-from weaudit.adapters.http1 import HttpConnection, UnreadableAnswerError
+from weaudit.adapters.http1 import UnreadableAnswerError
+from weaudit.adapters.http_pool import Exchange, HttpPool
 from weaudit.adapters.signing import Credentials, presign, sign
 from weaudit.errors import StoreError, StoreUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Mapping
-    from typing import Any
+
+    from weaudit.adapters.http_pool import Answer
 
 # Below this the server's clock and ours are one: the signature was refused for another reason.
 _SKEW_S = 60.0
 
 
-class Answer:
-    """An HTTP response, read to its end. Names of headers are in lower case."""
+class Call:
+    """A request, and how it goes: ``address`` is host and path, with its query.
 
-    __slots__ = ("body", "document", "headers", "status")
+    ``explain`` gives an answer's error code and message ("" where it is a success) and raises UnreadableAnswerError
+    where it can tell neither.
+    """
 
-    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.status = status
+    __slots__ = (
+        "address",
+        "at",
+        "body",
+        "body_hash",
+        "credentials",
+        "deadline",
+        "doubts",
+        "exchange",
+        "explain",
+        "headers",
+        "method",
+        "operation",
+    )
+
+    def __init__(
+        self,
+        operation: str,
+        method: str,
+        address: tuple[str, str],
+        headers: dict[str, str],
+        body: bytes,
+        explain: Callable[[Answer], tuple[str, str]],
+        body_hash: str = "",
+    ) -> None:
+        self.operation = operation
+        self.method = method
+        self.address = address
         self.headers = headers
         self.body = body
-        # What ``explain`` read in the body, where that is JSON.
-        self.document: dict[str, Any] = {}
+        self.explain = explain
+        self.body_hash = body_hash or hashlib.sha256(body).hexdigest()
+        self.deadline = 0.0  # of time.monotonic
+        # Why an attempt may have been carried out although nobody was told.
+        self.doubts: list[str] = []
+        # The attempt that runs: when it was signed, and with what.
+        self.exchange: Exchange | None = None
+        self.at = 0.0
+        self.credentials: Credentials | None = None
 
 
 class Connection:
     """Signed, retried requests to one service; any number of threads may use it at once.
 
-    Each request has an HTTP connection for itself while it runs. Idle ones are kept for the next, whichever thread
-    makes it: at most as many as there were requests at one time. Attributes in lower case are limits in seconds.
+    Attributes in lower case are limits in seconds.
     """
 
     connect_s = 2.0
@@ -63,10 +98,9 @@ class Connection:
         self._service = service
         self._environment = environment
         self._credentials = CredentialSource(environment)
-        self._idle: dict[str, list[HttpConnection]] = {}
         self._clock_behind_s = 0.0
-        self._certificates = environment.get("AWS_CA_BUNDLE") or None
-        sockets.prepare(endpoint.scheme, self._certificates)
+        certificates = environment.get("AWS_CA_BUNDLE") or None
+        self._pool = HttpPool(endpoint.scheme, certificates)
 
     @classmethod
     def from_environment(cls, service: str, environment: Mapping[str, str]) -> Connection:
@@ -78,9 +112,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the idle HTTP connections."""
-        while self._idle:
-            for connection in self._idle.popitem()[1]:
-                connection.close()
+        self._pool.close()
 
     def __del__(self) -> None:
         self.close()
@@ -103,66 +135,72 @@ class Connection:
         )
         return f"{self.endpoint.scheme}://{host}{path}?{query}"
 
-    def send(
-        self,
-        operation: str,
-        method: str,
-        address: tuple[str, str],
-        headers: dict[str, str],
-        body: bytes,
-        explain: Callable[[Answer], tuple[str, str]],
-        body_hash: str = "",
-    ) -> Answer:
-        """Return the answer to a request once it is a success; ``address`` is host and path, with its query.
+    def send(self, call: Call) -> Answer:
+        """Return the answer to a request once it is a success: :meth:`begin` and :meth:`finish` in one."""
+        self.begin(call)
+        return self.finish(call)
 
-        ``explain`` gives an answer's error code and message ("" where it is a success) and raises
-        UnreadableAnswerError where it can tell neither. Raises StoreError, ``in_doubt`` where an attempt may have been
-        carried out without being answered: what a condition then met may be the request's own doing.
+    def begin(self, call: Call) -> None:
+        """Write a request and wait for nothing. What goes wrong on the way is for :meth:`finish`.
+
+        Raises StoreError where there is nothing to sign with.
         """
-        deadline = time.monotonic() + self.deadline_s
-        body_hash = body_hash or hashlib.sha256(body).hexdigest()
+        call.deadline = time.monotonic() + self.deadline_s
+        self._attempt(call)
+
+    def finish(self, call: Call) -> Answer:
+        """Return the answer to a request once it is a success, tried again until it is, or can be none.
+
+        Raises StoreError, ``in_doubt`` where an attempt may have been carried out without being answered: what a
+        condition then met may be the request's own doing.
+        """
         corrected = False
-        doubts: list[str] = []
         tried = 0
         while True:
             tried += 1
             failed: StoreError
             cause: Exception | None = None
-            credentials = self._credentials.get()
-            at = time.time() + self._clock_behind_s
+            exchange = call.exchange or self._attempt(call)
+            call.exchange = None
             try:
-                signed = sign(
-                    method,
-                    address[0],
-                    address[1],
-                    headers,
-                    body_hash,
-                    credentials=credentials,
-                    region=self.endpoint.region,
-                    service=self._service,
-                    at=at,
-                )
-                answer = self._attempt(method, address, self._with_unsigned(signed), body, deadline, doubts)
-                code, message = explain(answer)
+                answer = exchange.answer()
+                code, message = call.explain(answer)
                 if 200 <= answer.status < 300:
                     return answer
-                if not corrected and self._correct(code, answer, at, credentials):
+                if not corrected and self._correct(code, answer, call):
                     corrected = True
                     continue
-                failed = aws_errors.failure(operation, answer.status, code, message, answer.document)
+                failed = aws_errors.failure(call.operation, answer.status, code, message, answer.document)
                 if answer.status >= 500:
-                    doubts.append(code)
+                    call.doubts.append(code)
             except (OSError, UnreadableAnswerError) as error:
                 code, cause = "", error
-                failed = StoreUnavailableError(f"{operation}: no answer from {address[0]}: {error or 'lost'}")
+                failed = StoreUnavailableError(f"{call.operation}: no answer from {call.address[0]}: {error or 'lost'}")
                 if isinstance(error, UnreadableAnswerError):
-                    doubts.append("unreadable")
-            failed.in_doubt = bool(doubts)
+                    call.doubts.append("unreadable")
+            failed.in_doubt = bool(call.doubts)
             wait = self._wait_s(tried, throttled=code in aws_errors.THROTTLED)
-            over = tried >= self.attempts or time.monotonic() + wait >= deadline
+            over = tried >= self.attempts or time.monotonic() + wait >= call.deadline
             if over or not isinstance(failed, StoreUnavailableError):
                 raise failed from cause
             time.sleep(wait)
+
+    def _attempt(self, call: Call) -> Exchange:
+        call.credentials = self._credentials.get()
+        call.at = time.time() + self._clock_behind_s
+        signed = sign(
+            call.method,
+            *call.address,
+            call.headers,
+            call.body_hash,
+            credentials=call.credentials,
+            region=self.endpoint.region,
+            service=self._service,
+            at=call.at,
+        )
+        request = (call.method, call.address, self._with_unsigned(signed), call.body)
+        call.exchange = Exchange(self._pool, request, (self.connect_s, self.read_s, call.deadline), call.doubts)
+        return call.exchange
 
     def _wait_s(self, tried: int, *, throttled: bool) -> float:
         import random  # few calls wait, and nothing else loads it: half a millisecond of a cold start
@@ -179,102 +217,17 @@ class Connection:
             headers["X-Amzn-Trace-Id"] = quote(trace, safe="-=;:+&[]{}\"',")
         return headers
 
-    def _correct(self, code: str, answer: Answer, signed_at: float, credentials: Credentials) -> bool:
+    def _correct(self, code: str, answer: Answer, call: Call) -> bool:
         """Mend what the service found wrong with a signature, if it can be: the clock, or expired credentials."""
-        if code in aws_errors.EXPIRED:
-            self._credentials.forget(credentials)
+        if code in aws_errors.EXPIRED and call.credentials is not None:
+            self._credentials.forget(call.credentials)
             return True
         if code not in aws_errors.CLOCK:
             return False
         from email.utils import mktime_tz, parsedate_tz  # a clock is seldom off, and nothing else loads it
 
         parsed = parsedate_tz(answer.headers.get("date", ""))
-        if parsed is None or abs(mktime_tz(parsed) - signed_at) < _SKEW_S:
+        if parsed is None or abs(mktime_tz(parsed) - call.at) < _SKEW_S:
             return False
         self._clock_behind_s = mktime_tz(parsed) - time.time()
         return True
-
-    def _attempt(
-        self,
-        method: str,
-        address: tuple[str, str],
-        headers: dict[str, str],
-        body: bytes,
-        deadline: float,
-        doubts: list[str],
-    ) -> Answer:
-        host, path = address
-        while True:
-            connection, fresh = self._take(host, deadline)
-            try:
-                try:
-                    status, told = _exchange(connection, method, path, headers, body)
-                except OSError as error:
-                    if isinstance(error, TimeoutError) and not fresh:
-                        # After a freeze every connection kept may be dead, and none be told: one wait shows it of all.
-                        self._let_go(host)
-                    if fresh or isinstance(error, TimeoutError):
-                        raise
-                    # The other side had closed it while it was idle, and nothing came back. Tried at once on the next:
-                    # no failure of the service, and safe by the module's promise. Ends when no idle one is left.
-                    doubts.append("closed while idle")
-                    connection.close()
-                    continue
-                answer = Answer(status, told, connection.body(method, status, told))
-            except BaseException:
-                doubts.append("no answer")
-                connection.close()
-                raise
-            if connection.reusable:
-                self._idle.setdefault(host, []).append(connection)
-            else:
-                connection.close()
-            return answer
-
-    def _take(self, host: str, deadline: float) -> tuple[HttpConnection, bool]:
-        now = time.monotonic()
-        left = max(deadline - now, 0.1)
-        until = now + left
-        idle = self._idle.get(host, [])
-        while idle:
-            try:
-                connection = idle.pop()
-            except IndexError:  # another thread took the last one
-                break
-            if not _is_readable(connection.sock.fileno()):
-                connection.limit(self.read_s, until)
-                return connection, False
-            # An idle connection with something to read has been closed by the other side.
-            connection.close()
-        sock = sockets.opened(self.endpoint.scheme, host, min(self.connect_s, left), self._certificates)
-        connection = HttpConnection(sock)
-        connection.limit(self.read_s, max(until, time.monotonic() + 0.1))
-        return connection, True
-
-    def _let_go(self, host: str) -> None:
-        idle = self._idle.get(host, [])
-        while idle:
-            try:
-                idle.pop().close()
-            except IndexError:  # another thread took the last one
-                break
-
-
-def _exchange(
-    connection: HttpConnection, method: str, path: str, headers: dict[str, str], body: bytes
-) -> tuple[int, dict[str, str]]:
-    try:
-        connection.send(method, path, headers, body)
-    except (BrokenPipeError, ConnectionResetError) as lost:
-        # A server that refuses a body before its end answers and closes: the answer says why.
-        try:
-            return connection.head()
-        except (OSError, UnreadableAnswerError):
-            raise lost from None
-    return connection.head()
-
-
-def _is_readable(descriptor: int) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))

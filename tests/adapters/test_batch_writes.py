@@ -1,0 +1,74 @@
+"""Many puts into one table: how few calls they take, and how long a throttled table is asked."""
+
+from typing import Any, cast
+
+import pytest
+
+from tests.fakes import ITEM_BYTES, PolicingDynamoDB
+from weaudit.adapters.batch_writes import BatchWrites
+from weaudit.errors import StoreUnavailableError
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Take the place of sleep, and keep how long each was to be."""
+    asked: list[float] = []
+    monkeypatch.setattr("weaudit.adapters.batch_writes.time.sleep", asked.append)
+    return asked
+
+
+def items(count: int) -> list[dict[str, Any]]:
+    return [{"id": {"S": f"i-{number}"}} for number in range(count)]
+
+
+def written(store: PolicingDynamoDB, puts: list[dict[str, Any]], **options: Any) -> list[str]:
+    rejected = BatchWrites(cast(Any, store), "Audit", ("id",)).put(puts, **options)
+    return [item["id"]["S"] for item, _error in rejected]
+
+
+def test_what_several_calls_left_unprocessed_is_written_together_after_one_wait(waits: list[float]) -> None:
+    store = PolicingDynamoDB(lambda call: "unprocessed" if call <= 4 else "")
+    assert written(store, items(100)) == []
+    assert len(store.items) == 100
+    # Of each 25, the fake hands 13 back.
+    assert store.calls == [25] * 4 + [25, 25, 2]
+    assert len(waits) == 1
+
+
+def test_a_table_that_stays_throttled_is_asked_ten_times_and_the_event_comes_again(waits: list[float]) -> None:
+    store = PolicingDynamoDB(lambda _call: "unprocessed")
+    with pytest.raises(StoreUnavailableError, match="Audit left items unprocessed 10 times: it is throttled"):
+        written(store, items(1))
+    assert len(store.calls) == 10
+    assert len(waits) == 9
+    assert max(waits) <= 1.0
+
+
+def test_bad_items_are_found_and_their_neighbours_written_without_a_wait(waits: list[float]) -> None:
+    store = PolicingDynamoDB()
+    puts = items(60)
+    for place in (3, 40, 41):
+        puts[place]["itemKey"] = {"S": "poison"}
+    assert sorted(written(store, puts)) == ["i-3", "i-40", "i-41"]
+    assert len(store.items) == 57
+    assert store.calls == [25, 25, 10] + [1] * 50
+    assert waits == []
+
+
+def test_an_item_is_written_as_small_as_it_must_be() -> None:
+    store = PolicingDynamoDB()
+    large = {"id": {"S": "large"}, "text": {"S": "x" * ITEM_BYTES}, "more": {"S": "y"}}
+
+    def smaller(item: dict[str, Any]) -> dict[str, Any] | None:
+        return {name: value for name, value in item.items() if name != "text"} if "text" in item else None
+
+    assert written(store, [*items(3), large], smaller=smaller) == []
+    assert store.items["large"] == {"id": {"S": "large"}, "more": {"S": "y"}}
+    assert written(store, [large]) == ["large"]
+
+
+def test_after_an_error_that_may_pass_no_further_call_is_made() -> None:
+    store = PolicingDynamoDB(lambda call: "unpersisted" if call == 2 else "")
+    with pytest.raises(StoreUnavailableError, match="throttled"):
+        written(store, items(200))
+    assert store.calls == [25, 25]
