@@ -3,8 +3,9 @@
 They are held to the real engines by the contract tests in tests/adapters.
 """
 
+import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any, cast
 
 from weaudit.adapters.audit_table import AuditTable
@@ -43,6 +44,8 @@ class PolicingDynamoDB:
         self.items: dict[str, dict[str, Any]] = {}
         self.calls: list[int] = []
         self._fault = fault
+        self.under_way: list[Asked] = []
+        self.most_under_way = 0
 
     def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         assert operation == "BatchWriteItem"
@@ -66,18 +69,30 @@ class PolicingDynamoDB:
         rest = [{"PutRequest": {"Item": item}} for item in puts[len(kept) :]]
         return {"UnprocessedItems": {table: rest}} if rest else {"UnprocessedItems": {}}
 
-    def call_each(
-        self, operation: str, bodies: Iterable[dict[str, Any]], at_once: int
-    ) -> Iterator[dict[str, Any] | StoreError]:
-        assert at_once > 0
-        for body in bodies:
-            try:
-                yield self.call(operation, body)
-            except StoreError as error:
-                yield error
+    def begin(self, operation: str, body: dict[str, Any]) -> "Asked":
+        asked = Asked(lambda: self.call(operation, body), self.under_way)
+        self.most_under_way = max(self.most_under_way, len(self.under_way))
+        return asked
 
     def _key_of(self, item: dict[str, Any]) -> str:
         return "\0".join(item[name]["S"] for name in self._key)
+
+
+class Asked:
+    """A call on its way, and in ``under_way``, until its answer is asked for or done without: then it is made."""
+
+    def __init__(self, call: Callable[[], dict[str, Any]], under_way: "list[Asked]") -> None:
+        self._call = call
+        self._under_way = under_way
+        under_way.append(self)
+
+    def result(self) -> dict[str, Any]:
+        self._under_way.remove(self)
+        return self._call()
+
+    def cancel(self) -> None:
+        with contextlib.suppress(StoreError):
+            self.result()
 
 
 class PolicingS3:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.api_events import Api
 from tests.case_files import CaseFile, every_case_of
+from tests.trails import one_by_one
 from weaudit.adapters import aws_errors
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.adapters.audit_logs import AuditLogs
@@ -47,7 +48,11 @@ def api(function: str, store: Store) -> Api:
         return Api(read_images, images=images, link=links, link_seconds=900, now_ms=lambda: AT_MS)
     if function == "health":
         return Api(health, call=store.call, tables=["Audit", "Configuration"], release="42", now_ms=lambda: AT_MS)
-    trail = AuditHistory(lambda body: store.call("Query", body), "Audit", lambda _bucket, _key: None)
+
+    def query(body: dict[str, Any]) -> dict[str, Any]:
+        return store.call("Query", body)
+
+    trail = AuditHistory(query, one_by_one(query), "Audit", lambda _bucket, _key: None)
     return Api(read_trail, trail=trail, audit_logs=AuditLogs(store.call, "audit_logs"), now_ms=lambda: AT_MS)
 
 

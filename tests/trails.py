@@ -1,9 +1,10 @@
 """An Audit table as infra/template.yaml makes it, and trails written into it by the code that audits."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from tests.fakes import Asked
 from tests.strategies import change
 from weaudit.deploy.targets import unwire
 from weaudit.domain.auditing import decide
@@ -62,3 +63,8 @@ def changed(
             keys={"key": {"S": key}},
             **fields,
         )
+
+
+def one_by_one(query: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[dict[str, Any]], Asked]:
+    """Return what begins a query of an audit history: each is made when its answer is asked for, or done without."""
+    return lambda request: Asked(lambda: query(request), [])

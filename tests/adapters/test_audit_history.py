@@ -10,8 +10,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from tests.adapters.moto_relay import moto_environment
 from tests.strategies import change
-from tests.trails import changed, make_audit_table, write
+from tests.trails import changed, make_audit_table, one_by_one, write
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.cli.trail_reading import open_trail
 from weaudit.deploy.targets import Target, unwire, wire
@@ -19,6 +20,7 @@ from weaudit.domain.audited_changes import AuditedChange
 from weaudit.domain.changes import Change
 from weaudit.domain.times import iso_time
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
+from weaudit.handlers import read_trail
 
 START_MS = 1_711_922_395_000  # 2024-03-31T21:59:55Z: five seconds before UTC's 22:00
 MONTH_END_MS = 1_711_929_595_000  # 2024-03-31T23:59:55Z
@@ -40,7 +42,7 @@ class Trail:
         self.requests: list[dict[str, Any]] = []
         self.read = 0
         make_audit_table(client, self.name)
-        self.history = AuditHistory(self.query, self.name, no_object)
+        self.history = AuditHistory(self.query, one_by_one(self.query), self.name, no_object)
 
     def query(self, request: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = wire(self.client.query(**unwire(request)))
@@ -188,10 +190,49 @@ def test_who_wants_few_changes_does_not_read_them_all(trail: Trail) -> None:
     assert trail.read <= 100 + 16 * 100
 
 
-def test_reading_leaves_no_thread_behind(trail: Trail) -> None:
-    trail.write(*counting("k", 3, at_ms=START_MS))
-    next(trail.history.table("Configuration", since=iso_time(START_MS)))
-    list(trail.history.table("Configuration", since=iso_time(START_MS)))
+@pytest.fixture
+def environment(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    with moto_environment() as found:
+        yield found
+
+
+def commands_and_functions(environment: dict[str, str]) -> list[AuditHistory]:
+    """The trail as commands read it, and as functions do."""
+    target = Target(
+        environment["AWS_REGION"],
+        environment["AWS_ENDPOINT_URL"],
+        environment["AWS_ACCESS_KEY_ID"],
+        environment["AWS_SECRET_ACCESS_KEY"],
+    )
+    return [open_trail(target), read_trail.connect(environment)["trail"]]
+
+
+def test_commands_and_functions_read_the_same_with_many_pages_on_their_way(environment: dict[str, str]) -> None:
+    client = boto3.client("dynamodb", environment["AWS_REGION"], endpoint_url=environment["AWS_ENDPOINT_URL"])
+    make_audit_table(client)
+    told = [
+        one
+        for number in range(20)
+        for one in counting(f"i{number}", 120, at_ms=MONTH_END_MS, every_ms=100, first=number * 1000)
+    ]
+    write(client, told)
+    expected = sorted((iso_time(one.created_at_ms), one.sequence) for one in told)
+    for history in commands_and_functions(environment):
+        for newest_first in (False, True):
+            found = history.table("Configuration", since=iso_time(START_MS), newest_first=newest_first)
+            assert [(one.at, one.sequence) for one in found] == (expected[::-1] if newest_first else expected)
+        # Who stops early leaves nothing that would keep the next one from reading.
+        assert next(history.table("Configuration", since=iso_time(START_MS))).sequence == expected[0][1]
+
+
+def test_reading_leaves_no_thread_behind(environment: dict[str, str]) -> None:
+    client = boto3.client("dynamodb", environment["AWS_REGION"], endpoint_url=environment["AWS_ENDPOINT_URL"])
+    make_audit_table(client)
+    write(client, counting("k", 3, at_ms=START_MS))
+    for history in commands_and_functions(environment):
+        next(history.table("Configuration", since=iso_time(START_MS)))
+        assert len(list(history.table("Configuration", since=iso_time(START_MS)))) == 3
+    del history
     for thread in threading.enumerate():
         if thread.name.startswith("weaudit-history"):
             thread.join(timeout=30)
@@ -202,7 +243,7 @@ def test_an_error_of_the_store_reaches_the_reader() -> None:
     def failing(request: dict[str, Any]) -> dict[str, Any]:
         raise StoreUnavailableError("throttled")
 
-    history = AuditHistory(failing, "Audit", no_object)
+    history = AuditHistory(failing, one_by_one(failing), "Audit", no_object)
     reads: list[Callable[[], Iterator[AuditedChange]]] = [
         lambda: history.item("Configuration", "k"),
         lambda: history.table("Configuration"),

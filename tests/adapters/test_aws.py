@@ -31,7 +31,7 @@ from tests.adapters.scripted_server import (
     stall,
 )
 from weaudit.adapters import sockets
-from weaudit.adapters.aws import S3, Connection, DynamoDB
+from weaudit.adapters.aws import S3, Connection, DynamoDB, Pending
 from weaudit.errors import ConditionNotMetError, RecordRejectedError, StoreRefusedError, StoreUnavailableError
 
 _DONE: dict[str, Any] = {"UnprocessedItems": {}}
@@ -311,7 +311,11 @@ def echo(request: Request, connection: Any, server: ScriptedServer) -> bool:
     return dynamodb({"asked": place_of(request)})(request, connection, server)
 
 
-def test_several_calls_are_under_way_at_once_and_their_answers_come_in_order() -> None:
+def begun(client: DynamoDB, count: int, first: int = 0) -> list[Pending]:
+    return [client.begin("BatchWriteItem", body) for body in bodies(first + count)[first:]]
+
+
+def test_several_calls_are_under_way_at_once() -> None:
     # Nobody is answered before four have asked: one after the other, none of them would ever be.
     together = threading.Barrier(4, timeout=10)
 
@@ -323,17 +327,10 @@ def test_several_calls_are_under_way_at_once_and_their_answers_come_in_order() -
         read_s = 10.0
 
     with serving(held) as server:
-        answers = list(connect(server, Patient).call_each("BatchWriteItem", bodies(8), 4))
-    assert answers == [{"asked": number} for number in range(8)]
+        client = connect(server, Patient)
+        answers = [pending.result() for _ in range(2) for pending in begun(client, 4)]
+    assert answers == [{"asked": number} for number in range(4)] * 2
     assert len({request.connection for request in server.requests}) == 4
-
-
-def test_no_more_calls_are_under_way_than_were_asked_for() -> None:
-    with serving(echo) as server:
-        outcomes = connect(server, Once).call_each("BatchWriteItem", bodies(9), 3)
-        assert next(outcomes) == {"asked": 0}
-        assert [outcome["asked"] for outcome in outcomes] == list(range(1, 9))
-    assert {request.connection for request in server.requests} == {1, 2, 3}
 
 
 def test_each_call_fails_for_itself_and_what_may_pass_is_tried_again() -> None:
@@ -348,35 +345,62 @@ def test_each_call_fails_for_itself_and_what_may_pass_is_tried_again() -> None:
             return (hang_up if place == 2 else stall)(request, connection, server)
         return echo(request, connection, server)
 
-    asked = bodies(6)
-    asked[4] = {"half": "\ud800"}
     with serving(mixed) as server:
-        outcomes = list(connect(server).call_each("BatchWriteItem", asked, 4))
-    assert [outcomes[place] for place in (0, 2, 3, 5)] == [{"asked": place} for place in (0, 2, 3, 5)]
-    assert all(isinstance(outcomes[place], RecordRejectedError) for place in (1, 4))
-    assert sorted(tried) == [0, 1, 2, 2, 3, 3, 5]
+        client = connect(server)
+        calls = [*begun(client, 4), client.begin("BatchWriteItem", {"half": "\ud800"})]
+        for place in (1, 4):
+            with pytest.raises(RecordRejectedError):
+                calls[place].result()
+        assert [calls[place].result() for place in (0, 2, 3)] == [{"asked": place} for place in (0, 2, 3)]
+    assert sorted(tried) == [0, 1, 2, 2, 3, 3]
 
 
 def test_calls_that_nobody_answers_are_waited_for_at_one_time() -> None:
     class Waiting(Hasty):
-        read_s = 0.5
-        deadline_s = 1.6  # less than four waits, one after the other
+        read_s = 1.0
 
-    def dead(request: Request, connection: Any, server: ScriptedServer) -> bool:
-        return (stall if request.connection <= 4 else echo)(request, connection, server)
+    def late(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        # One after the other, four waits would last longer than this: the last would see its answer come.
+        if request.connection <= 4 and server.over.wait(2.8):
+            return False
+        return echo(request, connection, server)
 
-    with serving(dead) as server:
-        answers = list(connect(server, Waiting).call_each("BatchWriteItem", bodies(4), 4))
+    with serving(late) as server:
+        answers = [pending.result() for pending in begun(connect(server, Waiting), 4)]
     assert answers == [{"asked": number} for number in range(4)]
+    assert len(server.requests) == 8
 
 
-def test_calls_on_their_way_are_left_where_nobody_reads_on_and_the_client_goes_on() -> None:
+def test_who_asks_late_for_an_answer_gets_it_and_has_the_whole_time_for_another_try() -> None:
+    class Short(Hasty):
+        deadline_s = 0.3
+
+    def second(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        return (answer(500) if len(server.requests) == 2 else echo)(request, connection, server)
+
+    with serving(second) as server:
+        calls = begun(connect(server, Short), 2)
+        time.sleep(2 * Short.deadline_s)
+        assert [pending.result() for pending in calls] == [{"asked": 0}, {"asked": 1}]
+    assert len(server.requests) == 3
+
+
+def test_the_connection_of_a_call_that_nobody_asks_for_serves_the_next() -> None:
     with serving(echo) as server:
         client = connect(server, Once)
-        outcomes = client.call_each("BatchWriteItem", bodies(8), 4)
-        assert next(outcomes) == {"asked": 0}
-        outcomes.close()
-        assert client.call("BatchWriteItem", bodies(9)[8]) == {"asked": 8}
+        for pending in begun(client, 3):
+            pending.cancel()
+            pending.cancel()
+        assert [pending.result() for pending in begun(client, 3)] == [{"asked": number} for number in range(3)]
+    assert {request.connection for request in server.requests} == {1, 2, 3}
+
+
+@pytest.mark.parametrize("lost", [hang_up, stall, dynamodb(_DONE, cut=5)])
+def test_what_goes_wrong_with_a_call_that_nobody_asks_for_is_nobodys_concern(lost: Step) -> None:
+    with serving(lost, echo) as server:
+        client = connect(server, Once)
+        begun(client, 1)[0].cancel()
+        assert begun(client, 1)[0].result() == {"asked": 0}
 
 
 def test_kept_connections_that_were_lost_are_no_failure_of_the_calls_under_way() -> None:
@@ -385,16 +409,16 @@ def test_kept_connections_that_were_lost_are_no_failure_of_the_calls_under_way()
 
     with serving(second_is_lost) as server:
         client = connect(server, Once)
-        answers = [*client.call_each("BatchWriteItem", bodies(8)[:4], 4)]
-        answers += client.call_each("BatchWriteItem", bodies(8)[4:], 4)
+        answers = [pending.result() for first in (0, 4) for pending in begun(client, 4, first)]
     assert answers == [{"asked": number} for number in range(8)]
 
 
-def test_nothing_to_sign_with_is_said_of_each_call() -> None:
+def test_nothing_to_sign_with_is_said_to_who_asks() -> None:
     with serving(echo) as server:
         connection = Once.from_environment("dynamodb", {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": server.url})
-        outcomes = list(DynamoDB(connection).call_each("BatchWriteItem", bodies(2), 4))
-    assert [str(outcome).partition(":")[0] for outcome in outcomes] == ["no AWS credentials"] * 2
+        [pending] = begun(DynamoDB(connection), 1)
+        with pytest.raises(StoreRefusedError, match="no AWS credentials"):
+            pending.result()
     assert server.requests == []
 
 

@@ -67,8 +67,16 @@ def test_an_item_is_written_as_small_as_it_must_be() -> None:
     assert written(store, [large]) == ["large"]
 
 
-def test_after_an_error_that_may_pass_no_further_call_is_made() -> None:
+def test_four_calls_are_under_way_at_once_and_none_at_the_end() -> None:
+    store = PolicingDynamoDB()
+    assert written(store, items(200)) == []
+    assert store.most_under_way == 4
+    assert store.under_way == []
+
+
+def test_after_an_error_that_may_pass_no_further_call_is_begun_and_none_is_left_on_its_way() -> None:
     store = PolicingDynamoDB(lambda call: "unpersisted" if call == 2 else "")
     with pytest.raises(StoreUnavailableError, match="throttled"):
         written(store, items(200))
-    assert store.calls == [25, 25]
+    assert store.calls == [25] * 5
+    assert store.under_way == []

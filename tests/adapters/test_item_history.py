@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from tests.adapters.test_audit_history import Trail, no_object
-from tests.trails import changed
+from tests.trails import changed, one_by_one
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.adapters.item_history import ItemHistory
 from weaudit.domain import spilling
@@ -124,7 +124,7 @@ def test_two_thousand_changes_among_a_hundred_thousand_other_records() -> None:
     points = DRAW.sample(range(2000), 200)
     costs: list[list[tuple[int, int, int]]] = []
     for index, asked in ((among, points), (alone, points[:20])):
-        history = AuditHistory(index.query, "Audit", no_object)
+        history = AuditHistory(index.query, one_by_one(index.query), "Audit", no_object)
         costs.append([])
         for point in asked:
             one = told[point]
@@ -182,7 +182,8 @@ def check(trail: Trail, told: list[Any], images: list[Any]) -> None:
 
 
 def memory(told: list[Any]) -> AuditHistory:
-    return AuditHistory(Index([record for one in told for record in decide(one)], 50_000).query, "Audit", no_object)
+    query = Index([record for one in told for record in decide(one)], 50_000).query
+    return AuditHistory(query, one_by_one(query), "Audit", no_object)
 
 
 @pytest.mark.parametrize("wrong", ["", "#5", "five", "-1", "1" * 41, "label#", "5#x", "٣"])
@@ -258,7 +259,7 @@ def test_a_time_is_found_however_sequence_numbers_lie(spread: str) -> None:
         places = {"even": number * 10**18, "burst": number, "far": number if number < count - 1 else 9 * 10**39}
         one.sequence = str(places[spread] + 1)
     index = Index([record for one in told for record in decide(one)])
-    history = AuditHistory(index.query, "Audit", no_object)
+    history = AuditHistory(index.query, one_by_one(index.query), "Audit", no_object)
     for point in DRAW.sample(range(count), 20):
         state = history.as_of(TABLE, "k", at=iso_time(told[point].created_at_ms + 59_000))
         assert value(state) == str(point)
@@ -277,7 +278,8 @@ def test_a_value_that_was_too_large_is_read_from_where_it_is() -> None:
         asked.append(key)
         return kept.get((bucket, key))
 
-    history = AuditHistory(Index([one.record for one in moved if one is not None]).query, "Audit", fetch)
+    query = Index([one.record for one in moved if one is not None]).query
+    history = AuditHistory(query, one_by_one(query), "Audit", fetch)
     assert value(history.as_of(TABLE, "k", sequence=told[2].sequence)) == "2"
     # The newest value of v, and the item as it was created; not what came between.
     assert len(asked) == 2

@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from tests.api_events import REQUEST_ID, Api, first, second
 from tests.strategies import change
-from tests.trails import changed, make_audit_table, write
+from tests.trails import changed, make_audit_table, one_by_one, write
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.adapters.audit_logs import AuditLogs
 from weaudit.deploy.targets import unwire, wire
@@ -39,7 +39,7 @@ class Stores:
         self.objects: dict[str, bytes] = {}
         self.fault: Exception | None = None
         self.log_fault: Exception | None = None
-        trail = AuditHistory(self.query, "Audit", lambda _bucket, key: self.objects.get(key), leaves_pages=False)
+        trail = AuditHistory(self.query, one_by_one(self.query), "Audit", lambda _bucket, key: self.objects.get(key))
         self.api = Api(read_trail, trail=trail, audit_logs=AuditLogs(self.logs, "audit_logs"), now_ms=lambda: NOW_MS)
 
     def query(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from weaudit.adapters.table_history import Begin
     from weaudit.domain.audited_changes import AuditedChange, ValueReference
     from weaudit.domain.changes import Item, Value
 
@@ -40,12 +41,11 @@ class AuditHistory:
     Times are ISO 8601 in UTC with milliseconds (``2024-01-01T00:00:00.000Z``), and both ends belong to the range.
     """
 
-    def __init__(self, query: Query, audit_table: str, fetch: Fetch, *, leaves_pages: bool = True) -> None:
+    def __init__(self, query: Query, begin: Begin, audit_table: str, fetch: Fetch) -> None:
         self._query = query
+        self._begin = begin
         self._audit_table = audit_table
         self._fetch = fetch
-        # Lambda stops a process between two requests: there nothing may be left on its way.
-        self._leaves_pages = leaves_pages
 
     def item(
         self,
@@ -94,7 +94,7 @@ class AuditHistory:
         ``since`` may also be a time, ``#`` and a padded sequence number: the place of one change. Raises what ``query``
         raises.
         """
-        history = TableHistory(self._query, self._audit_table, table, leaves_pages=self._leaves_pages)
+        history = TableHistory(self._begin, self._audit_table, table)
         found = history.between(since, until, newest_first=newest_first)
         try:
             yield from map(self._whole, found)

@@ -20,7 +20,6 @@ from weaudit.errors import RecordRejectedError, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from weaudit.adapters.http_pool import Answer
@@ -31,6 +30,30 @@ __all__ = ["S3", "Connection", "Credentials", "DynamoDB", "sign"]
 _encode = json.JSONEncoder(check_circular=False, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html: 16 MB over the network.
 _LARGEST_REQUEST_BYTES = 16 * 1024 * 1024
+
+
+class Pending:
+    """A call on its way. Like a future, but for the waiting: that is done by who asks, and by no thread."""
+
+    __slots__ = ("_call", "_connection", "_error")
+
+    def __init__(self, connection: Connection, call: Call | None, error: StoreError | None) -> None:
+        self._connection = connection
+        self._call = call
+        self._error = error
+
+    def result(self) -> dict[str, Any]:
+        """Return the answer, once. Raises what ``DynamoDB.call`` raises."""
+        if self._call is None:
+            raise self._error or RuntimeError("it was asked for before")
+        call, self._call = self._call, None
+        return self._connection.finish(call).document
+
+    def cancel(self) -> None:
+        """Do without the answer; it is read all the same, where it comes, so that its connection can be kept."""
+        if self._call is not None:
+            self._connection.drop(self._call)
+            self._call = None
 
 
 class DynamoDB:
@@ -45,53 +68,22 @@ class DynamoDB:
         Raises StoreUnavailableError when it was tried often enough, StoreRefusedError, RecordRejectedError, and
         ConditionNotMetError: ``in_doubt`` where an earlier attempt, unanswered, may be what the condition met.
         """
-        return self._connection.finish(self._begun(operation, body)).document
+        return self.begin(operation, body).result()
 
-    def call_each(
-        self, operation: str, bodies: Iterable[dict[str, Any]], at_once: int
-    ) -> Iterator[dict[str, Any] | StoreError]:
-        """Yield for each body, in their order, the answer of an operation as ``call`` gives it, or the error it raises.
+    def begin(self, operation: str, body: dict[str, Any]) -> Pending:
+        """Write a call and wait for nothing; whatever goes wrong with it is raised by its ``result``.
 
-        So many of them are under way at once, without threads: those cost a function more CPU than the waits they
-        share are worth. Who stops early leaves what is under way unanswered.
+        Several at a time share their waits without threads, which cost a function a quarter of its CPU.
         """
-        under_way: list[Call | StoreError] = []
-        try:
-            for body in bodies:
-                try:
-                    under_way.append(self._begun(operation, body))
-                except StoreError as error:
-                    under_way.append(error)
-                if len(under_way) == at_once:
-                    yield self._outcome(under_way.pop(0))
-            while under_way:
-                yield self._outcome(under_way.pop(0))
-        finally:
-            for call in under_way:
-                if not isinstance(call, StoreError) and call.exchange is not None:
-                    call.exchange.abandon()
-
-    def _outcome(self, call: Call | StoreError) -> dict[str, Any] | StoreError:
-        if isinstance(call, StoreError):
-            return call
-        try:
-            return self._connection.finish(call).document
-        except StoreError as error:
-            return error
-
-    def _begun(self, operation: str, body: dict[str, Any]) -> Call:
-        try:
-            data = _encode(body).encode()
-        except UnicodeEncodeError:
-            raise RecordRejectedError(f"{operation}: a string holds half of a surrogate pair") from None
-        if len(data) > _LARGEST_REQUEST_BYTES:
-            raise RecordRejectedError(f"{operation}: a request of {len(data)} bytes is over DynamoDB's 16 MB")
-        headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"DynamoDB_20120810.{operation}"}
         endpoint = self._connection.endpoint
+        headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"DynamoDB_20120810.{operation}"}
         address = (endpoint.host, endpoint.path + "/")
-        call = Call(operation, "POST", address, headers, data, _explain_json)
-        self._connection.begin(call)
-        return call
+        try:
+            call = Call(operation, "POST", address, headers, _encoded(operation, body), _explain_json)
+            self._connection.begin(call)
+        except StoreError as error:
+            return Pending(self._connection, None, error)
+        return Pending(self._connection, call, None)
 
 
 class S3:
@@ -145,6 +137,16 @@ class S3:
     def link(self, bucket: str, key: str, seconds: int) -> str:
         """Return a URL by which anybody may read an object, from now on for so many seconds; no request is made."""
         return self._connection.link(endpoints.object_address(self._connection.endpoint, bucket, key), seconds)
+
+
+def _encoded(operation: str, body: dict[str, Any]) -> bytes:
+    try:
+        data = _encode(body).encode()
+    except UnicodeEncodeError:
+        raise RecordRejectedError(f"{operation}: a string holds half of a surrogate pair") from None
+    if len(data) > _LARGEST_REQUEST_BYTES:
+        raise RecordRejectedError(f"{operation}: a request of {len(data)} bytes is over DynamoDB's 16 MB")
+    return data
 
 
 def _explain_json(answer: Answer) -> tuple[str, str]:

@@ -6,12 +6,16 @@ import time
 
 from weaudit.adapters.aws import DynamoDB
 from weaudit.domain.changes import Item
-from weaudit.errors import RecordRejectedError, StoreError, StoreUnavailableError
+from weaudit.errors import RecordRejectedError, StoreUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
 
+    from weaudit.adapters.aws import Pending
+
+    Answer = dict[str, Any] | RecordRejectedError
     Rejected = list[tuple[Item, RecordRejectedError]]
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
@@ -65,24 +69,47 @@ class BatchWrites:
     ) -> tuple[list[Item], list[list[Item]]]:
         """Write batches, each once; return the items that were left unprocessed, and what to write in their place."""
         unprocessed: list[Item] = []
+        refused: Rejected = []
         instead: list[list[Item]] = []
-        requests = ({"RequestItems": {self._table: [{"PutRequest": {"Item": item}} for item in b]}} for b in batches)
-        answers = self._dynamodb.call_each("BatchWriteItem", requests, _CALLS_AT_ONCE)
-        for batch, answer in zip(batches, answers, strict=True):
+        for batch, answer in self._answers(batches):
             if isinstance(answer, RecordRejectedError):
                 if len(batch) > 1:
                     # One bad item refuses the whole batch: find it by writing each alone.
                     instead += [[item] for item in batch]
-                elif (less := smaller(batch[0])) is not None:
-                    instead.append([less])
                 else:
-                    rejected.append((batch[0], answer))
-            elif isinstance(answer, StoreError):
-                raise answer
+                    refused.append((batch[0], answer))
             else:
                 left = (answer.get("UnprocessedItems") or {}).get(self._table, ())
                 unprocessed += [request["PutRequest"]["Item"] for request in left]
+        for item, why in refused:
+            less = smaller(item)
+            if less is None:
+                rejected.append((item, why))
+            else:
+                instead.append([less])
         return unprocessed, instead
+
+    def _answers(self, batches: list[list[Item]]) -> Iterator[tuple[list[Item], Answer]]:
+        """Yield each batch with its answer, in turn, a few calls under way at once. Raises StoreError."""
+        under_way: list[tuple[list[Item], Pending]] = []
+        try:
+            for batch in batches:
+                body = {"RequestItems": {self._table: [{"PutRequest": {"Item": item}} for item in batch]}}
+                under_way.append((batch, self._dynamodb.begin("BatchWriteItem", body)))
+                if len(under_way) == _CALLS_AT_ONCE:
+                    yield _answered(*under_way.pop(0))
+            while under_way:
+                yield _answered(*under_way.pop(0))
+        finally:
+            for _batch, pending in under_way:
+                pending.cancel()
+
+
+def _answered(batch: list[Item], pending: Pending) -> tuple[list[Item], Answer]:
+    try:
+        return batch, pending.result()
+    except RecordRejectedError as error:
+        return batch, error
 
 
 def _batches(items: list[Item]) -> list[list[Item]]:

@@ -42,7 +42,6 @@ class Call:
         "body",
         "body_hash",
         "credentials",
-        "deadline",
         "doubts",
         "exchange",
         "explain",
@@ -68,7 +67,6 @@ class Call:
         self.body = body
         self.explain = explain
         self.body_hash = body_hash or hashlib.sha256(body).hexdigest()
-        self.deadline = 0.0  # of time.monotonic
         # Why an attempt may have been carried out although nobody was told.
         self.doubts: list[str] = []
         # The attempt that runs: when it was signed, and with what.
@@ -145,8 +143,7 @@ class Connection:
 
         Raises StoreError where there is nothing to sign with.
         """
-        call.deadline = time.monotonic() + self.deadline_s
-        self._attempt(call)
+        self._attempt(call, time.monotonic() + self.deadline_s)
 
     def finish(self, call: Call) -> Answer:
         """Return the answer to a request once it is a success, tried again until it is, or can be none.
@@ -154,16 +151,18 @@ class Connection:
         Raises StoreError, ``in_doubt`` where an attempt may have been carried out without being answered: what a
         condition then met may be the request's own doing.
         """
+        # From now on: who asks late for the answer of a call that was begun early has the whole time all the same.
+        deadline = time.monotonic() + self.deadline_s
         corrected = False
         tried = 0
         while True:
             tried += 1
             failed: StoreError
             cause: Exception | None = None
-            exchange = call.exchange or self._attempt(call)
+            exchange = call.exchange or self._attempt(call, deadline)
             call.exchange = None
             try:
-                answer = exchange.answer()
+                answer = exchange.answer(deadline)
                 code, message = call.explain(answer)
                 if 200 <= answer.status < 300:
                     return answer
@@ -180,12 +179,21 @@ class Connection:
                     call.doubts.append("unreadable")
             failed.in_doubt = bool(call.doubts)
             wait = self._wait_s(tried, throttled=code in aws_errors.THROTTLED)
-            over = tried >= self.attempts or time.monotonic() + wait >= call.deadline
+            over = tried >= self.attempts or time.monotonic() + wait >= deadline
             if over or not isinstance(failed, StoreUnavailableError):
                 raise failed from cause
             time.sleep(wait)
 
-    def _attempt(self, call: Call) -> Exchange:
+    def drop(self, call: Call) -> None:
+        """Read the answer of a begun request, where it comes, and do without it: its connection can be kept then."""
+        exchange, call.exchange = call.exchange, None
+        try:
+            if exchange is not None:
+                exchange.answer(time.monotonic() + self.read_s)
+        except (OSError, UnreadableAnswerError):
+            return
+
+    def _attempt(self, call: Call, deadline: float) -> Exchange:
         call.credentials = self._credentials.get()
         call.at = time.time() + self._clock_behind_s
         signed = sign(
@@ -199,7 +207,7 @@ class Connection:
             at=call.at,
         )
         request = (call.method, call.address, self._with_unsigned(signed), call.body)
-        call.exchange = Exchange(self._pool, request, (self.connect_s, self.read_s, call.deadline), call.doubts)
+        call.exchange = Exchange(self._pool, request, (self.connect_s, self.read_s), deadline, call.doubts)
         return call.exchange
 
     def _wait_s(self, tried: int, *, throttled: bool) -> float:

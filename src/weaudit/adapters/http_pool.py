@@ -81,10 +81,9 @@ class HttpPool:
 class Exchange:
     """One attempt at a request: written when this is built, answered when somebody asks for it.
 
-    What happens in between may be other exchanges, on other connections: their waits are then one. ``limits`` are the
-    seconds to open a connection in and to wait for the other side at a time, and a moment (of time.monotonic) beyond
-    which nothing is waited for. ``doubts`` gets a line where the service may have carried the request out, and nobody
-    was told.
+    What happens in between may be other exchanges, on other connections: their waits are then one. ``waits_s`` are the
+    seconds to open a connection in and to wait for the other side at a time; nothing is waited for beyond a deadline
+    (of time.monotonic). ``doubts`` gets a line where the service may have carried the request out, and nobody was told.
     """
 
     __slots__ = (
@@ -92,32 +91,27 @@ class Exchange:
         "_connection",
         "_doubts",
         "_fresh",
-        "_limits",
         "_lost",
         "_pool",
         "_request",
-        "_until",
+        "_waits_s",
     )
 
     def __init__(
         self,
         pool: HttpPool,
         request: tuple[str, tuple[str, str], dict[str, str], bytes],
-        limits: tuple[float, float, float],
+        waits_s: tuple[float, float],
+        deadline: float,
         doubts: list[str],
     ) -> None:
         self._pool = pool
         self._request = request  # method, host and path, headers, body
-        self._limits = limits
+        self._waits_s = waits_s
         self._doubts = doubts
-        self._write()
+        self._write(deadline)
 
-    def abandon(self) -> None:
-        """Leave it unanswered: the service may have carried it out, or not."""
-        if self._connection is not None:
-            self._connection.close()
-
-    def answer(self) -> Answer:
+    def answer(self, deadline: float) -> Answer:
         """Wait for the answer, and return it. Raises OSError, UnreadableAnswerError."""
         method, (host, _), _, _ = self._request
         while True:
@@ -126,7 +120,7 @@ class Exchange:
                 raise self._lost or ConnectionError("never opened")
             try:
                 try:
-                    status, told = self._head(connection)
+                    status, told = self._head(connection, deadline)
                 except OSError as error:
                     if isinstance(error, TimeoutError) and not self._fresh:
                         # After a freeze every connection kept may be dead, and none be told: one wait shows it of all.
@@ -137,9 +131,9 @@ class Exchange:
                     # no failure of the service, and safe by connections.py's promise. Ends when no idle one is left.
                     self._doubts.append("closed while idle")
                     connection.close()
-                    self._write()
+                    self._write(deadline)
                     continue
-                connection.limit(self._limits[1], self._until)
+                connection.limit(self._waits_s[1], _later(deadline))
                 answer = Answer(status, told, connection.body(method, status, told))
             except BaseException:
                 self._doubts.append("no answer")
@@ -148,30 +142,29 @@ class Exchange:
             self._pool.give_back(host, connection)
             return answer
 
-    def _write(self) -> None:
+    def _write(self, deadline: float) -> None:
         """Write the request; what goes wrong with that is told by ``answer``."""
         method, (host, path), headers, body = self._request
         self._connection: HttpConnection | None = None
         self._fresh = True
         self._lost: OSError | None = None
-        connect_s, read_s, deadline = self._limits
-        left_s = max(deadline - time.monotonic(), _LEAST_WAIT_S)
+        connect_s, read_s = self._waits_s
         try:
-            self._connection, self._fresh = self._pool.take(host, min(connect_s, left_s))
-            self._until = max(deadline, time.monotonic() + _LEAST_WAIT_S)
-            self._connection.limit(read_s, self._until)
+            self._connection, self._fresh = self._pool.take(host, min(connect_s, _later(deadline) - time.monotonic()))
+            self._connection.limit(read_s, _later(deadline))
             self._connection.send(method, path, headers, body)
             self._answer_by = time.monotonic() + read_s
         except OSError as error:
             self._lost = error
         except BaseException:
-            self.abandon()
+            if self._connection is not None:
+                self._connection.close()
             raise
 
-    def _head(self, connection: HttpConnection) -> tuple[int, dict[str, str]]:
+    def _head(self, connection: HttpConnection, deadline: float) -> tuple[int, dict[str, str]]:
         if self._lost is None:
             # The wait began when the request was written: a few that nobody answers are waited for at one time.
-            connection.limit(max(self._answer_by - time.monotonic(), _LEAST_WAIT_S), self._until)
+            connection.limit(_later(self._answer_by) - time.monotonic(), _later(deadline))
             return connection.head()
         if isinstance(self._lost, BrokenPipeError | ConnectionResetError):
             # A server that refuses a body before its end answers and closes: the answer says why.
@@ -180,6 +173,11 @@ class Exchange:
             except (OSError, UnreadableAnswerError):
                 pass
         raise self._lost
+
+
+def _later(deadline: float) -> float:
+    """Return a deadline, or a moment from now where it is over: what is there already is worth reading."""
+    return max(deadline, time.monotonic() + _LEAST_WAIT_S)
 
 
 def _is_readable(descriptor: int) -> bool:

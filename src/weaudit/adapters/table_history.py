@@ -12,14 +12,22 @@ from weaudit.domain.times import iso_moment
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Generator, Iterator
-    from concurrent.futures import Future, ThreadPoolExecutor
-    from typing import Any
+    from typing import Any, Protocol
 
     from weaudit.domain.audited_changes import AuditedChange
     from weaudit.domain.changes import Item
 
-    # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
-    Query = Callable[[dict[str, Any]], dict[str, Any]]
+    class Page(Protocol):
+        """A page on its way: an answer of Query, in DynamoDB JSON with binary as base64 text."""
+
+        def result(self) -> dict[str, Any]:
+            """Wait for it."""
+
+        def cancel(self) -> object:
+            """Do without it."""
+
+    # Sends a Query of DynamoDB and waits for nothing.
+    Begin = Callable[[dict[str, Any]], Page]
 
 FIRST_MONTH = "2024-01"
 """WeAudit is younger than this, and so is every record: where nobody says since when, reading begins here."""
@@ -34,16 +42,15 @@ _AHEAD = timedelta(days=1)
 
 
 class TableHistory:
-    """Reads the changes of one table, a month at a time, its sixteen shards in parallel and merged.
+    """Reads the changes of one table, a month at a time, its sixteen shards at once and merged.
 
-    Unless ``leaves_pages``, no page is on its way any more when reading ends.
+    When reading ends, what pages are still on their way are cancelled.
     """
 
-    def __init__(self, query: Query, audit_table: str, table: str, *, leaves_pages: bool) -> None:
-        self._query = query
+    def __init__(self, begin: Begin, audit_table: str, table: str) -> None:
+        self._begin = begin
         self._audit_table = audit_table
         self._table = table
-        self._leaves_pages = leaves_pages
 
     def between(
         self, since: str | None, until: str | None, *, newest_first: bool
@@ -51,33 +58,28 @@ class TableHistory:
         """Yield the changes of a range (None: of all time), both ends included, in the order of time, lazily.
 
         Large values are not read. ``since`` may also be the place of one change (:meth:`AuditHistory.table`). Who stops
-        early closes it. Raises what ``query`` raises.
+        early closes it. Raises what the pages raise.
         """
-        # Here, because threads cost a cold start as much as all the rest of this module.
-        from concurrent.futures import ThreadPoolExecutor
-
         last = until or iso_moment(datetime.now(UTC) + _AHEAD)
         if since is not None and since.partition("#")[0] > last:
             return  # DynamoDB refuses such a range
         months = _months(since[:7] if since else FIRST_MONTH, last[:7])
         if newest_first:
             months.reverse()
-        pool = ThreadPoolExecutor(2 * len(_SHARDS), thread_name_prefix="weaudit-history")
+        shards: list[_Shard] = []
+        following: list[_Shard] = []
         try:
             # The next month's first pages are on their way while this month is read.
-            following: list[_Shard] = []
             for position, month in enumerate(months):
-                shards = following or self._month(pool, month, since, last, newest_first)
+                shards = following or self._month(month, since, last, newest_first)
                 ahead = months[position + 1] if position + 1 < len(months) else None
-                following = self._month(pool, ahead, since, last, newest_first) if ahead else []
+                following = self._month(ahead, since, last, newest_first) if ahead else []
                 yield from heapq.merge(*(changes(shard) for shard in shards), key=_moment, reverse=newest_first)
         finally:
-            # Whoever stops early does not wait for pages that nobody will read.
-            pool.shutdown(wait=not self._leaves_pages, cancel_futures=True)
+            for shard in (*shards, *following):
+                shard.leave()
 
-    def _month(
-        self, pool: ThreadPoolExecutor, month: str, since: str | None, until: str, newest_first: bool
-    ) -> list[_Shard]:
+    def _month(self, month: str, since: str | None, until: str, newest_first: bool) -> list[_Shard]:
         request = {
             "TableName": self._audit_table,
             "IndexName": "changes",
@@ -89,8 +91,7 @@ class TableHistory:
         ends = {":since": {"S": since or month}, ":until": {"S": f"{until}$"}}
         return [
             _Shard(
-                self._query,
-                pool,
+                self._begin,
                 {
                     **request,
                     "ExpressionAttributeValues": {":shard": {"S": changes_key(self._table, month, shard)}, **ends},
@@ -103,27 +104,33 @@ class TableHistory:
 class _Shard:
     """One shard's records of one month; once somebody reads on, the next page is always on its way."""
 
-    def __init__(self, query: Query, pool: ThreadPoolExecutor, request: dict[str, Any]) -> None:
-        self._query = query
-        self._pool = pool
+    def __init__(self, begin: Begin, request: dict[str, Any]) -> None:
+        self._begin = begin
         self._request = request
-        self._first: Future[dict[str, Any]] = pool.submit(query, request)
+        self._page: Page | None = begin(request)
 
     def __iter__(self) -> Iterator[Item]:
-        answer = self._first.result()
+        answer = self._arrived()
+        # Most read no further than this: the second page is not asked for before they do.
         yield from answer["Items"]
-        following = self._after(answer)
-        while following is not None:
-            answer = following.result()
-            following = self._after(answer)
+        self._page = self._after(answer)
+        while self._page is not None:
+            answer = self._arrived()
+            self._page = self._after(answer)
             yield from answer["Items"]
 
-    def _after(self, answer: dict[str, Any]) -> Future[dict[str, Any]] | None:
+    def leave(self) -> None:
+        """Do without the page that is on its way."""
+        if self._page is not None:
+            self._page.cancel()
+
+    def _arrived(self) -> dict[str, Any]:
+        page, self._page = self._page, None
+        return page.result() if page is not None else {"Items": []}
+
+    def _after(self, answer: dict[str, Any]) -> Page | None:
         start = answer.get("LastEvaluatedKey")
-        if not start:
-            return None
-        request = {**self._request, "Limit": _SHARD_PAGE, "ExclusiveStartKey": start}
-        return self._pool.submit(self._query, request)
+        return self._begin({**self._request, "Limit": _SHARD_PAGE, "ExclusiveStartKey": start}) if start else None
 
 
 def _moment(change: AuditedChange) -> tuple[str, str]:

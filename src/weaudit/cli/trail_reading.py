@@ -9,10 +9,14 @@ from weaudit.domain.item_keys import key_types
 from weaudit.errors import StoreRefusedError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from weaudit.adapters.audit_history import AuditHistory
     from weaudit.deploy.targets import Target
     from weaudit.domain.audited_changes import AuditedChange
 
+# A month's sixteen shards have a page on its way each, and so has the month after it.
+_PAGES_AT_ONCE = 32
 # So many changes are read before their callers are looked up, all at once.
 _LOOKED_UP = 100
 
@@ -35,6 +39,8 @@ def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None)
     ``client`` is the target's boto3 client of DynamoDB, where there is one already. Reading raises StoreRefusedError
     where there is no such table.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     from weaudit.adapters.audit_history import AuditHistory
     from weaudit.deploy.targets import unwire, wire
 
@@ -57,7 +63,12 @@ def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None)
         except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
             return None
 
-    return AuditHistory(query, audit_table, fetch)
+    pool = ThreadPoolExecutor(_PAGES_AT_ONCE, thread_name_prefix="weaudit-history")
+
+    def begin(request: dict[str, Any]) -> "Future[dict[str, Any]]":
+        return pool.submit(query, request)
+
+    return AuditHistory(query, begin, audit_table, fetch)
 
 
 def key_schema(client: Any, table: str) -> tuple[dict[str, str] | None, str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
+    from weaudit.adapters.aws import Pending
     from weaudit.domain.api_queries import Asked
     from weaudit.domain.audited_changes import AuditedChange
 
@@ -42,8 +43,11 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
     def query(request: dict[str, Any]) -> dict[str, Any]:
         return dynamodb.call("Query", request)
 
+    def begin(request: dict[str, Any]) -> Pending:
+        return dynamodb.begin("Query", request)
+
     return {
-        "trail": AuditHistory(query, audit_table, evidence.get, leaves_pages=False),
+        "trail": AuditHistory(query, begin, audit_table, evidence.get),
         "audit_logs": AuditLogs(dynamodb.call, environment.get("AUDIT_LOG_TABLE") or "audit_logs"),
     }
 
