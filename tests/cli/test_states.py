@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from tests.cli.test_trail import AT_MS, client, make_table, run
 from tests.conftest import RunningEngine
@@ -92,6 +94,45 @@ def test_an_item_older_than_its_trail_is_told_whole_where_it_can_be_read(client:
     client.put_item(TableName="Configuration", Item={"key": {"S": "OLD"}, "v": {"N": "2"}, "w": {"N": "1"}})
     write(client, changed("OLD", [{"v": {"N": "1"}, "w": {"N": "1"}}, {"v": {"N": "2"}, "w": {"N": "1"}}], at_ms=AT_MS))
     assert document("as-of", "OLD", "2h")["item"] == {"key": "OLD", "v": 2, "w": 1}
+
+
+_REFUSALS = [("ServiceUnavailable", 503, 3), ("ThrottlingException", 400, 3), ("AccessDeniedException", 400, None)]
+
+
+def refused(code: str, status: int, operation: str) -> ClientError:
+    error: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(error, operation)
+
+
+@pytest.mark.parametrize(("code", "status", "unreachable"), _REFUSALS)
+def test_an_outage_of_cloudformation_is_not_taken_for_what_nobody_knows(
+    client: Any, monkeypatch: pytest.MonkeyPatch, code: str, status: int, unreachable: int | None
+) -> None:
+    def find() -> Installation:
+        raise refused(code, status, "DescribeStacks")
+
+    monkeypatch.setattr(Installation, "find", find)
+    # Whether the item was there before its trail begins is known of the stack's own table.
+    assert run("diff", "CACHE_TTL_SEC", "2000-01-01", "2100-01-01").exit_code == (unreachable or 1)
+
+
+@pytest.mark.parametrize(("code", "status", "unreachable"), _REFUSALS)
+def test_an_outage_of_the_table_is_not_taken_for_what_nobody_knows(
+    client: Any, monkeypatch: pytest.MonkeyPatch, code: str, status: int, unreachable: int | None
+) -> None:
+    old = {"key": {"S": "OLD"}, "kept": {"S": "k"}}
+    write(client, [change(old, {**old, "v": {"N": "1"}}, keys={"key": {"S": "OLD"}}, created_at_ms=AT_MS)])
+    client.put_item(TableName="Configuration", Item={**old, "v": {"N": "1"}})
+    assert run("as-of", "OLD", "2100-01-01").exit_code == 0
+    sent = BaseClient._make_api_call
+
+    def send(self: Any, operation: str, body: Any) -> Any:
+        if operation == "GetItem":
+            raise refused(code, status, operation)
+        return sent(self, operation, body)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", send)
+    assert run("as-of", "OLD", "2100-01-01").exit_code == (unreachable or 1)
 
 
 def test_what_changed_between_two_times(client: Any) -> None:

@@ -10,7 +10,7 @@ import typer
 from weaudit.cli import output, panels, times
 from weaudit.cli.item_keys import item_keys
 from weaudit.cli.options import AuditTableOption, KeyArgument, LogTableOption, StateOption, TableOption, UtcOption
-from weaudit.cli.trail_reading import key_schema, of_stage, open_trail, with_callers
+from weaudit.cli.trail_reading import keeps_back, key_schema, of_stage, open_trail, with_callers
 from weaudit.domain.json_texts import dumps
 from weaudit.domain.state_documents import as_of_document, between_document
 from weaudit.errors import DeployError, InvalidInputError
@@ -159,8 +159,11 @@ class _Trail:
         keys = AuditedTable(self.table, "", self.schema or {}, audited_from_birth=False).keys_of(key)
         try:
             answer = self.client.get_item(TableName=self.table, Key=unwire(keys), ConsistentRead=True)
-        except botocore.exceptions.ClientError:
-            return None  # reading the trail needs no permission on the table itself
+        except botocore.exceptions.ClientError as error:
+            # Reading the trail needs no permission on the table itself; nor need the key be one that the table takes.
+            if not keeps_back(error) and error.response["Error"]["Code"] != "ValidationException":
+                raise
+            return None
         item: Item | None = wire(answer.get("Item"))
         return item
 
@@ -172,7 +175,11 @@ class _Trail:
 
         try:
             found = Installation.find()
-        except (DeployError, botocore.exceptions.ClientError):
+        except DeployError:
+            return False
+        except botocore.exceptions.ClientError as error:
+            if not keeps_back(error):
+                raise
             return False
         return (found.target, found.configuration_table, found.audit_table) == (
             self.target,

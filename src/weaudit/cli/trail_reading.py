@@ -11,6 +11,8 @@ from weaudit.errors import StoreRefusedError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from botocore.exceptions import ClientError
+
     from weaudit.adapters.audit_history import AuditHistory
     from weaudit.deploy.targets import Target
     from weaudit.domain.audited_changes import AuditedChange
@@ -71,6 +73,12 @@ def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None)
     return AuditHistory(query, begin, audit_table, fetch)
 
 
+def keeps_back(error: "ClientError") -> bool:
+    """Say whether a service will never tell what was asked: we may not know, or it is not there. An outage passes."""
+    code = str(error.response["Error"]["Code"])
+    return "AccessDenied" in code or code == "ResourceNotFoundException"
+
+
 def key_schema(client: Any, table: str) -> tuple[dict[str, str] | None, str]:
     """Return a table's key attributes with their types, None where it cannot be asked; and why it may have no trail."""
     import botocore.exceptions
@@ -80,11 +88,10 @@ def key_schema(client: Any, table: str) -> tuple[dict[str, str] | None, str]:
     except client.exceptions.ResourceNotFoundException:
         return None, f"There is no table {table} now. Is its name spelled exactly so (--table)?"
     except botocore.exceptions.ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code == "ValidationException":
+        if error.response["Error"]["Code"] == "ValidationException":
             return None, f"{table!r} can be no table's name (--table)."
         # Reading the trail needs no permission on the table itself.
-        if "AccessDenied" not in code:
+        if not keeps_back(error):
             raise
         return None, ""
     except botocore.exceptions.ParamValidationError:
@@ -110,10 +117,10 @@ def with_callers(found: "Iterable[AuditedChange]", client: Any, log_table: str) 
             try:
                 entries = logs.get(log_ids)
             except botocore.exceptions.ClientError as error:
-                code = error.response["Error"]["Code"]
-                if code != "ResourceNotFoundException" and "AccessDenied" not in code:
+                if not keeps_back(error):
                     raise
                 logs = None
+                code = error.response["Error"]["Code"]
                 output.note(f"Callers of logged updates are not shown: {log_table} cannot be read ({code}).")
         for change in some:
             yield attributed(change, entries.get(change.change_id or ""))

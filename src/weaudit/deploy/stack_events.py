@@ -91,8 +91,10 @@ def latest_event(client: Any, name: str) -> str:
     """Return the id of the stack's newest event, "" where there is none: what came before is not told again."""
     try:
         events = client.describe_stack_events(StackName=name)["StackEvents"]
-    except client.exceptions.ClientError:
-        return ""
+    except client.exceptions.ClientError as error:
+        if "does not exist" in str(error):
+            return ""
+        raise
     return str(events[0]["EventId"]) if events else ""
 
 
