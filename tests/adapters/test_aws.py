@@ -1,6 +1,7 @@
 """The client against a real server that throttles, resets, stalls, cuts off, closes, and has another clock."""
 
 import calendar
+import contextlib
 import datetime
 import hashlib
 import ipaddress
@@ -32,6 +33,7 @@ from tests.adapters.scripted_server import (
 )
 from weaudit.adapters import sockets
 from weaudit.adapters.aws import S3, Connection, DynamoDB, Pending
+from weaudit.adapters.http1 import HttpConnection
 from weaudit.errors import ConditionNotMetError, RecordRejectedError, StoreRefusedError, StoreUnavailableError
 
 _DONE: dict[str, Any] = {"UnprocessedItems": {}}
@@ -401,6 +403,83 @@ def test_what_goes_wrong_with_a_call_that_nobody_asks_for_is_nobodys_concern(los
         client = connect(server, Once)
         begun(client, 1)[0].cancel()
         assert begun(client, 1)[0].result() == {"asked": 0}
+
+
+def test_nothing_is_asked_again_for_calls_that_nobody_asks_for() -> None:
+    # Their kept connections were closed meanwhile, and a new one would never be answered: each would cost a wait.
+    def lost(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        return (hang_up if place_of(request) >= 4 else echo)(request, connection, server)
+
+    with serving(lost) as server:
+        client = connect(server, Once)
+        assert [pending.result() for pending in begun(client, 4)] == [{"asked": number} for number in range(4)]
+        for pending in begun(client, 4, first=4):
+            pending.cancel()
+    assert sorted(place_of(request) for request in server.requests) == list(range(8))
+
+
+def test_calls_that_nobody_asks_for_cost_one_wait_however_their_answers_trickle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+    limit = HttpConnection.limit
+
+    def noted(connection: HttpConnection, wait_s: float, deadline: float) -> None:
+        waits.append(deadline)
+        limit(connection, wait_s, deadline)
+
+    def trickle(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        del request
+        with contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            while not server.over.wait(0.02):
+                connection.sendall(b"x")
+        return False
+
+    with serving(trickle) as server:
+        calls = begun(connect(server, Once), 3)
+        written = time.monotonic()
+        monkeypatch.setattr(HttpConnection, "limit", noted)
+        for pending in calls:
+            pending.cancel()
+    # Head and body of the first are waited for until its time is over; the others have had theirs meanwhile.
+    assert len(waits) == 6
+    assert max(waits[:2]) <= written + Once.read_s
+
+
+def test_a_service_that_cannot_be_reached_is_tried_once_for_many_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    opened = sockets.opened
+
+    def opening(scheme: str, host: str, timeout_s: float, certificates: str | None = None) -> Any:
+        tried.append(host)
+        if len(tried) == 1:
+            raise TimeoutError("timed out")
+        return opened(scheme, host, timeout_s, certificates)
+
+    monkeypatch.setattr(sockets, "opened", opening)
+    with serving(echo) as server:
+        client = connect(server)
+        calls = begun(client, 32)
+        assert len(tried) == 1
+        # What was not written is written when somebody asks, or never.
+        for pending in calls[2:]:
+            pending.cancel()
+        assert [pending.result() for pending in calls[:2]] == [{"asked": 0}, {"asked": 1}]
+        # It can be reached again: calls are under way at once as before.
+        assert [pending.result() for pending in begun(client, 3)] == [{"asked": number} for number in range(3)]
+    assert sorted(place_of(request) for request in server.requests) == [0, 0, 1, 1, 2]
+    assert {request.connection for request in server.requests} == {1, 2, 3}
+
+
+def test_credentials_that_cannot_be_renewed_leave_the_doubt_about_an_earlier_attempt() -> None:
+    keys = {"AccessKeyId": "A", "SecretAccessKey": "S", "Token": "T", "Expiration": "2099-01-01T00:00:00Z"}
+    with serving(answer(200, keys), answer(500)) as source, serving(stall, refusal("ExpiredTokenException")) as server:
+        variables = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": source.url, "AWS_ENDPOINT_URL": server.url}
+        client = DynamoDB(Hasty.from_environment("dynamodb", {"AWS_REGION": "eu-west-1", **variables}))
+        with pytest.raises(StoreUnavailableError, match="gave no credentials") as caught:
+            client.call("UpdateItem", {})
+    assert caught.value.in_doubt
 
 
 def test_kept_connections_that_were_lost_are_no_failure_of_the_calls_under_way() -> None:

@@ -97,6 +97,7 @@ class Connection:
         self._environment = environment
         self._credentials = CredentialSource(environment)
         self._clock_behind_s = 0.0
+        self._begin_at = 0.0  # nothing is written in advance before
         certificates = environment.get("AWS_CA_BUNDLE") or None
         self._pool = HttpPool(endpoint.scheme, certificates)
 
@@ -141,9 +142,11 @@ class Connection:
     def begin(self, call: Call) -> None:
         """Write a request and wait for nothing. What goes wrong on the way is for :meth:`finish`.
 
-        Raises StoreError where there is nothing to sign with.
+        Where no connection could be opened a moment ago, it is for ``finish`` to try: else each of many calls would
+        wait for one that nobody opens. Raises StoreError where there is nothing to sign with.
         """
-        self._attempt(call, time.monotonic() + self.deadline_s)
+        if time.monotonic() >= self._begin_at:
+            self._attempt(call, time.monotonic() + self.deadline_s)
 
     def finish(self, call: Call) -> Answer:
         """Return the answer to a request once it is a success, tried again until it is, or can be none.
@@ -189,12 +192,16 @@ class Connection:
         exchange, call.exchange = call.exchange, None
         try:
             if exchange is not None:
-                exchange.answer(time.monotonic() + self.read_s)
+                exchange.leave()
         except (OSError, UnreadableAnswerError):
             return
 
     def _attempt(self, call: Call, deadline: float) -> Exchange:
-        call.credentials = self._credentials.get()
+        try:
+            call.credentials = self._credentials.get()
+        except StoreError as error:  # what an earlier attempt did is not known any better by that
+            error.in_doubt = bool(call.doubts)
+            raise
         call.at = time.time() + self._clock_behind_s
         signed = sign(
             call.method,
@@ -208,6 +215,7 @@ class Connection:
         )
         request = (call.method, call.address, self._with_unsigned(signed), call.body)
         call.exchange = Exchange(self._pool, request, (self.connect_s, self.read_s), deadline, call.doubts)
+        self._begin_at = 0.0 if call.exchange.opened else time.monotonic() + self.connect_s
         return call.exchange
 
     def _wait_s(self, tried: int, *, throttled: bool) -> float:

@@ -111,8 +111,27 @@ class Exchange:
         self._doubts = doubts
         self._write(deadline)
 
-    def answer(self, deadline: float) -> Answer:
-        """Wait for the answer, and return it. Raises OSError, UnreadableAnswerError."""
+    @property
+    def opened(self) -> bool:
+        """Whether there was a connection to write to."""
+        return self._connection is not None
+
+    def leave(self) -> None:
+        """Read the answer where it comes, and do without it. Raises as ``answer``.
+
+        Nothing is asked again, and nothing waited for beyond the wait that began when the request was written: many
+        that are left cost one wait, also where each is given a byte now and then.
+        """
+        if self._lost is None:
+            self.answer(self._answer_by, again=False)
+        elif self._connection is not None:
+            self._connection.close()
+
+    def answer(self, deadline: float, *, again: bool = True) -> Answer:
+        """Wait for the answer, and return it. Raises OSError, UnreadableAnswerError.
+
+        ``again``: where a kept connection turns out to be closed, ask on the next.
+        """
         method, (host, _), _, _ = self._request
         while True:
             connection = self._connection
@@ -125,7 +144,7 @@ class Exchange:
                     if isinstance(error, TimeoutError) and not self._fresh:
                         # After a freeze every connection kept may be dead, and none be told: one wait shows it of all.
                         self._pool.let_go(host)
-                    if self._fresh or isinstance(error, TimeoutError):
+                    if self._fresh or not again or isinstance(error, TimeoutError):
                         raise
                     # The other side had closed it while it was idle, and nothing came back. Tried at once on the next:
                     # no failure of the service, and safe by connections.py's promise. Ends when no idle one is left.
