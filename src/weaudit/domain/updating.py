@@ -6,7 +6,7 @@ import json
 from hashlib import sha256
 
 from weaudit.domain.conditions import EXISTS, LONGEST_EXPRESSION_BYTES
-from weaudit.domain.images import MARKER, canonical, same_value
+from weaudit.domain.images import MARKER, canonical
 from weaudit.domain.item_keys import item_key
 from weaudit.domain.item_sizes import LARGEST_ITEM_BYTES, item_bytes
 from weaudit.domain.plain_values import below, refusal
@@ -195,9 +195,9 @@ def _unmet(plan: UpdatePlan, item: Item, *, unanswered: bool) -> Exception:
     details = {"id": plan.record_id, "table_name": plan.request.table}
     if not item:
         return RecordNotFoundError("No record has this id", details)
-    set_already = all(same_value(item.get(name), value) for name, value in plan.request.attributes.items())
-    if unanswered and plan.operation == "UpdateItem" and set_already:
-        # The earlier try may have set the values, and so have made its own condition untrue.
+    if unanswered and plan.operation == "UpdateItem":
+        # The earlier try may have set the values, and so have made its own condition untrue. Other values than these
+        # tell nothing: somebody may have set them since.
         return DatabaseError(
             "It is not known whether this update was made or had been made before; a request_id makes repeats safe",
             {"outcome": "unknown"},
