@@ -2,16 +2,21 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.scripted_server import Request, ScriptedServer, serving, stall
 from weaudit.cli import output
 
 PRINTING = """
 import sys
+import threading
 from weaudit.cli import main, output
 
 def failing(text: str) -> None:
@@ -142,6 +147,34 @@ def test_what_the_terminal_cannot_show_is_spelt(way: str, encoding: str) -> None
     assert ("\\u00e9" in shown) == (encoding == "ascii")
     if way == "json":
         assert json.loads(shown)["text"].split() == ["a", "\N{RIGHTWARDS ARROW}", "\xe9", "\N{CAMERA}"]
+
+
+def test_an_interrupted_command_waits_for_no_answer() -> None:
+    asked = threading.Event()
+
+    def silent(request: Request, connection: socket.socket, server: ScriptedServer) -> bool:
+        if len(server.requests) == 16:  # a page of each shard is on its way
+            asked.set()
+        return stall(request, connection, server)
+
+    with serving(silent) as server:
+        variables = {"AWS_ENDPOINT_URL": server.url, "AWS_REGION": "eu-west-1"}
+        keys = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "wJalr"}
+        running = subprocess.Popen(
+            [sys.executable, "-m", "weaudit.cli.main", "changes", "--since", "2h"],
+            env={**environment(), **variables, **keys},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert asked.wait(timeout=60)
+            running.send_signal(signal.SIGINT)
+            # The server answers nobody before the block ends; the SDK would wait for a minute, five times.
+            shown, said = running.communicate(timeout=30)
+        finally:
+            running.kill()
+    assert (running.returncode, shown, said) == (output.EXIT_INTERRUPTED, "", "")
 
 
 def test_what_may_not_be_used_is_named(tmp_path: Path) -> None:

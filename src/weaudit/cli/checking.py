@@ -3,13 +3,13 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.cli.item_keys import item_keys
+from weaudit.deploy.reading_pool import ReadingPool
 from weaudit.deploy.targets import unwire, wire
 from weaudit.domain.changes import Item
 from weaudit.domain.item_keys import item_key, key_types
@@ -109,7 +109,7 @@ class Checker:
 
     def verdicts(self, keys: list[str]) -> Iterator[tuple[str, Verdict]]:
         """Check each item, several at a time, in the order given."""
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with ReadingPool(_THREADS, "weaudit-verify") as pool:
             yield from zip(keys, pool.map(self.verdict, keys), strict=True)
 
     def verdict(self, key: str) -> Verdict:

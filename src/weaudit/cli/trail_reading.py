@@ -41,9 +41,8 @@ def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None)
     ``client`` is the target's boto3 client of DynamoDB, where there is one already. Reading raises StoreRefusedError
     where there is no such table.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
     from weaudit.adapters.audit_history import AuditHistory
+    from weaudit.deploy.reading_pool import ReadingPool
     from weaudit.deploy.targets import unwire, wire
 
     dynamodb = client or target.client("dynamodb")
@@ -65,7 +64,7 @@ def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None)
         except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
             return None
 
-    pool = ThreadPoolExecutor(_PAGES_AT_ONCE, thread_name_prefix="weaudit-history")
+    pool = ReadingPool(_PAGES_AT_ONCE, "weaudit-history")
 
     def begin(request: dict[str, Any]) -> "Future[dict[str, Any]]":
         return pool.submit(query, request)

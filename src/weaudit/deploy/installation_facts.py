@@ -7,7 +7,6 @@ becomes a fact of its own.
 import json
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -19,6 +18,7 @@ from weaudit.adapters.watch_configuration import watch_key
 from weaudit.deploy import releases, resource_facts
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.installation import Installation
+from weaudit.deploy.reading_pool import ReadingPool
 from weaudit.deploy.releases import ReleaseLog
 from weaudit.deploy.resolved_templates import Expected, Place, Template
 from weaudit.deploy.stack import resources
@@ -154,7 +154,7 @@ def _resources(
         label = f"{resource.logical} ({resource.name})"
         return _asked(unread, label, lambda: resource_facts.read(reader, clients[service], resource), gone)
 
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="weaudit-doctor") as pool:
+    with ReadingPool(_AT_ONCE, "weaudit-doctor") as pool:
         answers = list(pool.map(read, wanted))
     found = {resource.logical: answer for resource, answer in zip(wanted, answers, strict=True) if answer is not gone}
     alarms = [resource for resource in expected.values() if resource.kind == resource_facts.ALARM]

@@ -7,10 +7,10 @@ change. Those are followed as well. The other changes of a batch are not.
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from weaudit.deploy.reading_pool import ReadingPool
 from weaudit.errors import InvalidInputError
 from weaudit.functions import FUNCTIONS
 
@@ -79,7 +79,7 @@ def follow(
     asked: list[str] = []
     waiting = [trace_id]
     cut = False
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="weaudit-trace") as pool:
+    with ReadingPool(_AT_ONCE, "weaudit-trace") as pool:
         for _ in range(_ROUNDS):
             if not waiting:
                 break
