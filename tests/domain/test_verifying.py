@@ -39,6 +39,10 @@ def kinds(records: Records, live: dict[str, Any] | None, **options: bool) -> lis
     return [(finding.kind, finding.sequence) for finding in verdict(records, live, **options).findings]
 
 
+def number(text: str) -> dict[str, str]:
+    return {"N": text}
+
+
 V = [{"key": {"S": "k"}, "v": {"N": str(number)}, "w": {"S": "same"}} for number in range(9)]
 
 images = st.lists(st.none() | strategies.attributes, max_size=6)
@@ -107,6 +111,16 @@ def test_a_value_edited_before_the_first_whole_state_is_found_too() -> None:
     records = copy.deepcopy(trail(V[:4]))
     records[1]["newValue"] = {"N": "77"}
     assert kinds(records, V[3], from_birth=False) == [("edited", "2")]
+
+
+def test_a_lost_value_is_all_that_is_found_also_where_the_trail_begins_late() -> None:
+    images = [{"a": number("1"), "b": number("1")}, {"a": number("2"), "b": number("1")}]
+    images.append({"a": number("2"), "b": number("2")})
+    records = copy.deepcopy(trail(images))
+    del records[1]["oldValue"]
+    reference = {"bucket": {"S": "b"}, "key": {"S": "spill/x"}, "sha256": {"S": "0" * 64}, "bytes": {"N": "1"}}
+    records[1]["oldValueRef"] = {"M": reference}
+    assert kinds(records, images[-1], from_birth=False) == [("lost", "2")]
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,8 @@ def _first_image(changes: list[AuditedChange], live: Item | None) -> Item | None
         leads_here = live is not None and image_hash(live) == changes[-1].after_hash
         whole = data(live) if live is not None and leads_here else None
     for change in reversed(pending):
-        whole = None if whole is None else _stepped(whole, change, forward=False)
+        lost = any(part.had_old and part.old is None for part in change.attributes)
+        whole = None if whole is None or lost else _stepped(whole, change, forward=False)
     return whole
 
 
