@@ -1,0 +1,96 @@
+"""What `weaudit verify` makes of items that are written while it looks, and of a range of their changes."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from tests.strategies import change
+from tests.trails import changed, make_audit_table, write
+from weaudit.cli.checking import AuditedTable, Checker
+from weaudit.cli.trail_reading import open_trail
+from weaudit.deploy.targets import Target
+from weaudit.domain.changes import Change
+from weaudit.domain.times import iso_time
+
+START_MS = 1_711_922_395_000
+ARN = "arn:aws:dynamodb:eu-west-1:111122223333:table/Configuration"
+
+
+@pytest.fixture
+def client() -> Iterator[Any]:
+    with mock_aws():
+        found = boto3.client("dynamodb", "eu-west-1", aws_access_key_id="a", aws_secret_access_key="s")
+        make_audit_table(found)
+        found.create_table(
+            TableName="Configuration",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
+        )
+        yield found
+
+
+def checker(client: Any, sleep: Callable[[float], None] = lambda _: None, since: str | None = None) -> Checker:
+    target = Target("eu-west-1", access_key="a", secret_key="s")
+    table = AuditedTable("Configuration", ARN, {"key": "S"}, audited_from_birth=True)
+    return Checker(client, open_trail(target, "Audit", client), table, since, sleep)
+
+
+def counted(count: int) -> list[Change]:
+    return list(changed("k", [None, *({"v": {"N": str(number)}} for number in range(count))], at_ms=START_MS))
+
+
+def put(client: Any, made: Change) -> None:
+    client.put_item(TableName="Configuration", Item=made.new_image)
+
+
+def found(verdict: Any) -> list[tuple[str, str]]:
+    return [(finding.kind, finding.sequence) for finding in verdict.findings]
+
+
+class Busy:
+    """An item that is written whenever somebody waits, and whose trail is two changes behind."""
+
+    def __init__(self, client: Any, told: list[Change], unaudited: int | None = None) -> None:
+        self.client, self.told, self.unaudited = client, told, unaudited
+        self.place = 2
+        write(client, told[:1])
+        put(client, told[2])
+
+    def __call__(self, _seconds: float) -> None:
+        self.place += 1
+        put(self.client, self.told[self.place])
+        if self.place - 2 != self.unaudited:
+            write(self.client, self.told[self.place - 2 : self.place - 1])
+
+
+def test_an_item_that_is_written_all_the_time_is_whole_once_its_trail_gets_to_what_it_was(client: Any) -> None:
+    assert found(checker(client, Busy(client, counted(9))).verdict("k")) == []
+
+
+def test_a_write_that_nobody_audited_is_found_in_an_item_that_is_written_all_the_time(client: Any) -> None:
+    told = counted(9)
+    assert ("gap", told[3].sequence) in found(checker(client, Busy(client, told, unaudited=2)).verdict("k"))
+
+
+def test_an_item_that_its_trail_never_gets_to_is_found(client: Any) -> None:
+    told = counted(3)
+    write(client, told[:2])
+    put(client, told[2])
+    assert found(checker(client).verdict("k")) == [("unaudited", "")]
+
+
+def test_times_out_of_order_at_the_beginning_of_a_range_are_no_gap(client: Any) -> None:
+    told = counted(4)
+    late = told[2]
+    told[2] = change(
+        late.old_image, late.new_image, sequence=late.sequence, keys=late.keys, created_at_ms=START_MS - 3000
+    )
+    write(client, told)
+    put(client, told[-1])
+    assert found(checker(client, since=iso_time(START_MS + 1000)).verdict("k")) == []
+    assert checker(client, since=iso_time(START_MS + 1000)).verdict("k").changes == 3
+    assert checker(client, since=iso_time(START_MS + 60_000)).verdict("k").changes == 0
