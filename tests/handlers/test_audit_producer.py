@@ -101,6 +101,15 @@ def test_a_poisonous_record_is_quarantined_whole_and_all_others_are_audited() ->
     assert poison in [entry["record"] for entry in kept]
 
 
+def test_a_change_of_which_several_records_are_refused_is_put_aside_once() -> None:
+    stack = Stack()
+    key = {"key": {"S": "poison"}}
+    one = {**key, "a": {"N": "1"}, "b": {"N": "1"}}
+    summary = stack.deliver([stream_record(one, {**key, "a": {"N": "2"}, "b": {"N": "2"}}, Keys=key)])
+    assert (summary["records"], summary["quarantined"]) == (0, 1)
+    assert len([name for name in stack.s3.objects if name.startswith("quarantine/")]) == 1
+
+
 def test_an_unforeseen_defect_quarantines_its_record_and_quotes_no_data() -> None:
     stack = Stack()
     stack.deliver([stream_record(None, {"key": {"S": "k"}, "v": {"SECRETTYPE": "secret"}})])

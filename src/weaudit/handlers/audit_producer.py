@@ -64,12 +64,14 @@ def handle(
     logs.add(**_change_ids(records))
     rejected = audit.put(records)
     failed += [(source_of[record_id], error) for record_id, error in rejected.items()]
-    for raw, why in failed:
-        evidence.put(*quarantining.decide(raw, why, "audit_producer"))
+    # A change is put aside once, however many of its records were refused.
+    aside = dict(quarantining.decide(raw, why, "audit_producer") for raw, why in failed)
+    for key, body in aside.items():
+        evidence.put(key, body)
     return {
         "changes": len(raw_records),
         "records": len(records) - len(rejected),
-        "quarantined": len(failed),
+        "quarantined": len(aside),
         "spilled": audit.spilled,
         "lastSequence": dynamodb_stream.last_sequence(raw_records),
     }
