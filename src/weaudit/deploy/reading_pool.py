@@ -12,8 +12,8 @@ _Work = tuple["Future[Any]", Callable[[], Any]]
 class ReadingPool(Executor):
     """As ThreadPoolExecutor, for what may be left undone: nothing waits for a read that is on its way.
 
-    Python waits at its end for each thread of a ThreadPoolExecutor: a service that did not answer held a command for
-    minutes after Ctrl-C.
+    Python waits at its end for each thread of a ThreadPoolExecutor: after Ctrl-C, a service that does not answer would
+    hold a command until the SDK gives up.
     """
 
     def __init__(self, threads: int, name: str) -> None:
