@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 from weaudit.cli import output
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from weaudit.deploy.change_sets import Change, ChangeSet
     from weaudit.deploy.deploying import Plan
 
 
 def show(plan: "Plan") -> None:
     """Print to stderr what a deployment would change; what would be replaced or deleted stands out."""
-    from rich.table import Table
-
     tagged = [change for change in plan.change_set.changes if change.action == "Modify" and change.scope == ("Tags",)]
     versions = [change for change in plan.change_set.changes if change.kind == "AWS::Lambda::Version"]
     shown = [change for change in plan.change_set.changes if change not in tagged and change not in versions]
@@ -26,12 +26,8 @@ def show(plan: "Plan") -> None:
         for kind in kinds:
             output.note(f"  {sum(change.kind == kind for change in shown):3} {kind}")
     else:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("action", "resource", "type", ""):
-            table.add_column(heading)
-        for change in shown:
-            table.add_row(change.action.lower(), change.resource, change.kind, _remark(change))
-        output.stderr().print(table)
+        rows = ((change.action.lower(), change.resource, change.kind, _remark(change)) for change in shown)
+        output.stderr().print(output.table(("action", "resource", "type", ""), rows))
     if published := sum(change.action == "Add" for change in versions):
         output.note(f"{published} function version(s) are published; the ones before stay where they are.")
     if tagged:
@@ -42,12 +38,14 @@ def show(plan: "Plan") -> None:
 _DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket")
 
 
-def _remark(change: "Change") -> str:
+def _remark(change: "Change") -> "str | Text":
+    from rich.text import Text
+
     if change.action == "Remove":
-        return "stays, outside of the stack" if change.kept else "[bold red]deleted[/bold red]"
+        return "stays, outside of the stack" if change.kept else Text("deleted", style="bold red")
     if change.replacement == "True":
-        return "[bold red]replaced[/bold red]"
-    return "[red]replaced, it may be[/red]" if change.replacement == "Conditional" else ""
+        return Text("replaced", style="bold red")
+    return Text("replaced, it may be", style="red") if change.replacement == "Conditional" else ""
 
 
 def _warn(change_set: "ChangeSet") -> None:

@@ -97,12 +97,9 @@ def failed_events(
     elif retry:
         output.print_text(f"{len(shown) - left} handled, {left} left in the queue.")
     else:
-        from rich.table import Table
-
-        table = Table("id", "function", "error", "given up at", box=None)
-        for row in shown:
-            table.add_row(*(output.safe(str(row[name])) for name in ("id", "function", "error", "sent_at")))
-        output.stdout().print(table)
+        names = ("id", "function", "error", "sent_at")
+        rows = ([str(row[name]) for name in names] for row in shown)
+        output.stdout().print(output.table(("id", "function", "error", "given up at"), rows))
         output.note("`weaudit failed-events --retry` tries them again, after what stopped them was mended.")
     raise typer.Exit(output.EXIT_FAILED if left else output.EXIT_FINE)
 

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def images(
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="One image. Default: all of them.")] = None,
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="One image. Default: all of them.")] = None,
     rejected: Annotated[bool, typer.Option("--rejected", help="Only those that could not be processed.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 100,
     as_json: JsonOption = False,
@@ -123,14 +123,9 @@ def _size(row: dict[str, Any]) -> str:
 
 
 def _print_list(shown: list[dict[str, Any]]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("image", "status", "format", "size", "bytes", "renditions", "pipeline", "landed"):
-        table.add_column(heading, overflow="fold")
-    for row in sorted(shown, key=lambda row: str(row["imageKey"])):
-        cells = (
+    headings = ("image", "status", "format", "size", "bytes", "renditions", "pipeline", "landed")
+    rows = (
+        (
             row["imageKey"],
             _status(row),
             str(row.get("format", "")),
@@ -140,5 +135,6 @@ def _print_list(shown: list[dict[str, Any]]) -> None:
             short(row["pipelineVersion"]),
             row["eventTime"],
         )
-        table.add_row(*(escape(output.safe(cell)) for cell in cells))
-    output.stdout().print(table)
+        for row in sorted(shown, key=lambda row: str(row["imageKey"]))
+    )
+    output.stdout().print(output.table(headings, rows))

@@ -22,9 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def put(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Files, and folders with all that is in them.")
-    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files, and folders with all that is in them.")],
     prefix: Annotated[
         str, typer.Option("--prefix", "-p", metavar="TEXT", help="Comes before every key as it is: in/ for a folder.")
     ] = "",
@@ -91,7 +89,7 @@ def _with_progress(
 
 
 def objects(
-    prefix: Annotated[str, typer.Argument(metavar="[PREFIX]", help="Only keys that begin so.")] = "",
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only keys that begin so.")] = "",
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=0, help="At most so many objects; 0 is all of them.")
     ] = 100,
@@ -112,7 +110,7 @@ def objects(
     if as_json:
         output.print_json_list(rows)
     elif not _shown(rows, utc=utc):
-        under = f" whose key begins with {output.safe(prefix)!r}" if prefix else ""
+        under = f" whose key begins with {prefix!r}" if prefix else ""
         output.note(f"There is no object{under} in {installation.trigger_bucket}. `weaudit put FILE` uploads one.")
     if more:
         output.note(f"There are more than these {limit:,}: --limit 0 lists all of them.")
@@ -182,17 +180,13 @@ def _log_of(some: list[dict[str, Any]], installation: Any) -> dict[tuple[str, st
 
 
 def _shown(rows: Iterator[dict[str, Any]], *, utc: bool) -> int:
-    from rich.markup import escape
-    from rich.table import Table
-
     zone = times.zone_name(utc=utc)
-    table = Table("key", "bytes", f"modified ({zone})", f"logged ({zone})", box=None, pad_edge=False)
-    table.columns[0].overflow = "fold"
-    table.columns[1].justify = "right"
+    cells = []
     for row in rows:
         logged = times.shown(row["loggedAt"], utc=utc) if row["loggedAt"] else "no"
-        modified = times.shown(row["modifiedAt"], utc=utc)
-        table.add_row(escape(output.safe(row["key"])), f"{row['bytes']:,}", modified, logged)
+        cells.append((row["key"], f"{row['bytes']:,}", times.shown(row["modifiedAt"], utc=utc), logged))
+    table = output.table(("key", "bytes", f"modified ({zone})", f"logged ({zone})"), cells)
+    table.columns[1].justify = "right"
     if table.row_count:
         console = output.stdout()
         # rich fills every line up to the table's width: who pipes lines on wants no trailing blanks.
@@ -200,4 +194,6 @@ def _shown(rows: Iterator[dict[str, Any]], *, utc: bool) -> int:
             console.print(table)
         for line in capture.get().splitlines():
             output.print_text(line.rstrip())
+    if any(logged == "no" for *_, logged in cells):
+        output.note("An arrival is logged a moment after it: where it still says no later, see `weaudit doctor`.")
     return table.row_count

@@ -10,13 +10,15 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from weaudit import errors
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 EXIT_FINE = 0
 EXIT_FAILED = 1
@@ -102,6 +104,22 @@ def print_json_line(value: Any) -> None:
 def safe(text: str) -> str:
     """Return ``text`` with control characters shown as escapes, so that a stored value cannot steer the terminal."""
     return "".join(char if char == "\t" or char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def table(headings: Iterable[str], rows: Iterable[Sequence["str | Text"]]) -> "Table":
+    """Return a table that loses nothing: what is too wide for its column is folded, never cut, and no text is markup.
+
+    Texts are made :func:`safe`; a cell that is a rich Text, with a style of its own, is taken as it is.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        made.add_column(Text(heading), overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell)) for cell in row))
+    return made
 
 
 def print_text(text: str) -> None:

@@ -132,12 +132,9 @@ def list_entries(
     elif not found:
         output.print_text("The quarantine is empty: every change that was delivered has been audited.")
     else:
-        from rich.table import Table
-
-        table = Table("id", "code", "why", "bytes", "kept at", box=None)
-        for entry in found:
-            table.add_row(*(_plain(entry[name]) for name in ("id", "code", "reason", "bytes", "kept_at")))
-        output.stdout().print(table)
+        names = ("id", "code", "reason", "bytes", "kept_at")
+        rows = ([str(entry[name]) for name in names] for entry in found)
+        output.stdout().print(output.table(("id", "code", "why", "bytes", "kept at"), rows))
         output.note("`weaudit quarantine show ID` shows one, `weaudit quarantine replay` tries them again.")
     raise typer.Exit(output.EXIT_FAILED if found else output.EXIT_FINE)
 
@@ -153,7 +150,7 @@ def show_entry(entry_id: Annotated[str, typer.Argument(metavar="ID", help="As th
 
 @app.command("replay")
 def replay_entries(
-    entry_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Default: all of them.")] = None,
+    entry_ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Default: all of them.")] = None,
     as_json: JsonDocumentOption = False,
 ) -> None:
     """Audit quarantined records again, after what stopped them was mended. Exit code 1 where any fails again.
@@ -179,9 +176,3 @@ def _why(entry: dict[str, Any]) -> dict[str, str]:
         return {"code": str(entry.get("code", "")), "reason": str(entry.get("reason", ""))}
     condition = entry.get("requestContext", {}).get("condition", "")
     return {"code": "Undelivered", "reason": f"Lambda gave up on the event ({condition or 'no reason given'})"}
-
-
-def _plain(value: Any) -> str:
-    from rich.markup import escape
-
-    return escape(output.safe(str(value)))

@@ -35,7 +35,7 @@ def update(
     ],
     attributes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME=VALUE…", help="What to set: JSON where it reads as JSON, else text."),
+        typer.Argument(metavar="NAME=VALUE", help="What to set: JSON where it reads as JSON, else text."),
     ] = None,
     json_file: Annotated[
         Path | None,
@@ -175,7 +175,7 @@ def audit_log(
     elif entries:
         _print_entries(entries)
     else:
-        output.note(f"Nothing is logged of {output.safe(record_id)!r}. Updates are logged where they say --log.")
+        output.note(f"Nothing is logged of {record_id!r}. Updates are logged where they say --log.")
 
 
 def _is_of(entry: "Item", table: str | None) -> bool:
@@ -187,17 +187,14 @@ def _plain(entry: "Item") -> dict[str, Any]:
 
 
 def _print_entries(entries: list[dict[str, Any]]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    grid = Table("When", "Status", "Who", "Attributes", "Log id", box=None)
+    rows = []
     for entry in entries:
         who = entry.get("caller") or entry.get("user_agent", "")
         names = entry.get("updated_attributes")
         told = ", ".join(names) if isinstance(names, dict) else ""
         cells = (entry.get("timestamp", ""), entry.get("status", ""), who, told, entry.get("log_id", ""))
-        grid.add_row(*(escape(output.safe(str(cell))) for cell in cells))
-    output.stdout().print(grid)
+        rows.append([str(cell) for cell in cells])
+    output.stdout().print(output.table(("When", "Status", "Who", "Attributes", "Log id"), rows))
 
 
 def _key(installation: "Installation", table: str | None, text: str) -> str:
@@ -251,7 +248,8 @@ def _from_file(path: Path | None) -> dict[str, Any]:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
         found = parse(text)
     except (OSError, UnicodeDecodeError, InvalidInputError) as error:
-        raise InvalidInputError(f"{path} cannot be read as JSON: {error}") from error
+        named = "standard input" if str(path) == "-" else path
+        raise InvalidInputError(f"{named} cannot be read as JSON: {error}") from error
     if not isinstance(found, dict):
         raise InvalidInputError(f'{path} is no JSON object of attributes: {{"name": value}} would be right')
     return found

@@ -59,7 +59,7 @@ def verify(
             keys = checker.item_keys_of(item) if item is not None else checker.item_keys(count)
             if item is not None and not keys and checker.table.exists:
                 raise InvalidInputError(
-                    f"there is no item {output.safe(item)!r} in {name}, and no trail of one\n"
+                    f"there is no item {item!r} in {name}, and no trail of one\n"
                     f"`weaudit changes --table {name}` lists what was changed."
                 )
             if not (keys or checker.table.exists):
@@ -132,9 +132,6 @@ def _document(finding: "Finding") -> dict[str, str]:
 
 
 def _print(reports: list[dict[str, Any]]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     for report in reports:
         found = len(report["findings"])
         verdict = "whole" if not found else _counted(found, "fault")
@@ -156,9 +153,6 @@ def _print(reports: list[dict[str, Any]]) -> None:
         "sequence": "sequence",
         "what is wrong": "text",
     }
-    table = Table(*columns, box=None)
-    for row in rows:
-        table.add_row(*(escape(output.safe(row[name])) for name in columns.values()))
-    output.stdout().print(table)
+    output.stdout().print(output.table(columns, ([row[name] for name in columns.values()] for row in rows)))
     for kind in sorted({row["kind"] for row in rows}):
         output.note(f"{kind}: {_MEANINGS[kind]}.")

@@ -126,15 +126,8 @@ def watched(as_json: JsonOption = False) -> None:
     if as_json:
         output.print_json([_document(row) for row in rows])
         return
-    from rich.table import Table
-
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("table", "state", "actor", "since", "last batch"):
-        shown.add_column(heading)
-    for row in rows:
-        cells = (row.table, row.state, row.actor or "-", row.since, row.last_result)
-        shown.add_row(*(output.safe(cell).replace("[", r"\[") for cell in cells))
-    output.stdout().print(shown)
+    cells = ((row.table, row.state, row.actor or "-", row.since, row.last_result) for row in rows)
+    output.stdout().print(output.table(("table", "state", "actor", "since", "last batch"), cells))
     for row in rows:
         if row.state in _ADVICE:
             output.note(f"{row.table}: {_ADVICE[row.state].format(table=row.table)}")
