@@ -169,6 +169,7 @@ def test_versions_come_and_go_under_traffic(state_dir: Path, second_version: Cal
         )
         found = command("rollback", "--yes")
         assert found.exit_code == 0, found.output
+        assert "Back to what was before: weaudit rollback --to 2 --stage dev\n" in found.stderr
         traffic.moved_on()
     traffic.check()
     eventually(lambda: verified()["whole"])

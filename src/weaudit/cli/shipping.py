@@ -102,6 +102,7 @@ def _deploying(stage: str | None, prefix: str | None) -> "Deploying":
 
 def _carry_out(deploying: "Deploying", plan: "Plan | None", *, yes: bool, as_json: bool) -> None:
     from weaudit.deploy import stack
+    from weaudit.deploy.releases import DEPLOYED
 
     name = deploying.stage.stack
     if plan is None:
@@ -131,7 +132,8 @@ def _carry_out(deploying: "Deploying", plan: "Plan | None", *, yes: bool, as_jso
     output.print_text(f"{name} is {what}.")
     if "ApiUrl" in outputs:
         output.note(f"Its API: {outputs['ApiUrl']}; try `weaudit call GET /v1/health`{_hint(deploying)}.")
-    output.note(f"Back to what was before: weaudit rollback {deploying.stage.options}")
+    if plan.before is not None and plan.before.outcome == DEPLOYED:
+        output.note(f"Back to what was before: weaudit rollback --to {plan.before.number} {deploying.stage.options}")
 
 
 def _hint(deploying: "Deploying") -> str:
@@ -177,16 +179,13 @@ def versions(stage: StageOption = None, prefix: PrefixOption = None, as_json: Js
         output.note(f"Nothing was deployed as {name} on {deploying.target.describe()} yet.")
         output.note(f"Deploy it: weaudit deploy {deploying.stage.options}")
         return
-    from rich.table import Table
+    from rich.text import Text
 
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "release", "at", "by", "published", "outcome"):
-        shown.add_column(heading)
+    cells = []
     for row, older in zip(listed, [*listed[1:], None], strict=True):
-        cells = (row.label, row.at, row.by.rpartition(":")[2], _new_versions(row, older), _outcome(row))
-        mark = "[bold green]now[/bold green]" if row.number == current else ""
-        shown.add_row(mark, *(output.safe(cell).replace("[", r"\[") for cell in cells))
-    output.stdout().print(shown)
+        mark = Text("now" if row.number == current else "", style="bold green")
+        cells.append((mark, row.label, row.at, row.by.rpartition(":")[2], _new_versions(row, older), _outcome(row)))
+    output.stdout().print(output.table(("", "release", "at", "by", "published", "outcome"), cells))
 
 
 def _new_versions(row: "Release", older: "Release | None") -> str:
