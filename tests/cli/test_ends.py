@@ -94,6 +94,20 @@ def test_a_reader_that_has_gone_is_no_error(way: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("words", [("--help",), ("print", "--help")], ids=" ".join)
+def test_a_reader_of_help_that_has_gone_is_no_error(words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", PRINTING, *words]
+    done = subprocess.run(command, env=environment(), stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    # Nobody reads what was wrong with the call, and it was wrong all the same.
+    command = [sys.executable, "-c", PRINTING, "nonsense"]
+    done = subprocess.run(command, env=environment(), stdout=writing, stderr=writing, text=True, check=False)
+    os.close(writing)
+    assert done.returncode != 0
+
+
 @pytest.mark.parametrize(
     ("way", "code", "said"),
     [

@@ -1,5 +1,7 @@
 """`weaudit up`, `down`, `status`, `env`, `logs`, `package`, and what all commands have in common."""
 
+import io
+import itertools
 import json
 import os
 import subprocess
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 import weaudit
@@ -40,6 +43,67 @@ def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
     shown = run(*path, "--help", env={"COLUMNS": "200", "NO_COLOR": "1"})
     assert shown.exit_code == 0
     assert "weaudit " + " ".join(path) in EVERY[path].help.partition("Example")[2]
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_help_flows_at_any_width_and_marks_what_may_be_left_out_once(path: tuple[str, ...]) -> None:
+    shown = run(*path, "--help", env={"COLUMNS": "60", "NO_COLOR": "1"}).stdout
+    assert "[[" not in shown
+    told, _, _ = shown.partition("╭")
+    lines = [line.strip() for line in told.splitlines()]
+    for line, following in itertools.pairwise(lines):
+        if line and following and not line.startswith("Usage"):
+            # A line ends where the next word has no room, and nowhere before.
+            assert len(f"{line} {following.split()[0]}") > 58
+
+
+def test_a_table_loses_nothing_at_any_width_and_takes_no_text_for_markup() -> None:
+    row = (
+        "quarantine/audit_producer/0f3c2d7e-5b1a-4c0e-9d57-6f2a8e1b4c33.json",
+        "[/x] of [a, b]\x1b[31m",
+        "2026-11-21T18:15",
+    )
+    for width in (24, 40, 80, 140):
+        file = io.StringIO()
+        Console(file=file, width=width).print(output.table(("id", "why", "[at]"), [row]))
+        columns = [text.split() for text in row]
+        shown = "".join(file.getvalue().split())
+        assert sorted(shown) == sorted("".join(("id", "why", "[at]", *map(output.safe, itertools.chain(*columns)))))
+
+
+def test_what_the_sdk_itself_refuses_was_asked_wrongly_and_is_no_outage() -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-west-1"}
+    asked = ("call", "GET", "/v1/health", "--url", "http://127.0.0.1:1")
+    refused = run(*asked, "--role", "none", env=keys)
+    assert (refused.exit_code, refused.stdout) == (output.EXIT_USAGE, "")
+    assert "RoleArn" in refused.stderr.splitlines()[0]
+    for url in ("http://127.0.0.1:99999", "http://[::1", "http://"):
+        refused = run("call", "GET", "/v1/health", "--url", url, env=keys)
+        assert (refused.exit_code, refused.stdout) == (output.EXIT_USAGE, "")
+        assert "is no address of an API" in refused.stderr
+    for variables in (
+        {"AWS_ENDPOINT_URL": "nowhere"},
+        {"AWS_ENDPOINT_URL_DYNAMODB": "nowhere"},
+        {"AWS_REGION": "a b"},
+        {"AWS_ENDPOINT_URL": "http://127.0.0.1:99999"},
+    ):
+        refused = run("history", "k", env={"AWS_ENDPOINT_URL": None, **keys, **variables})
+        assert (refused.exit_code, refused.stdout) == (output.EXIT_USAGE, "")
+        assert refused.stderr.startswith("Error: ")
+        assert "AWS_ENDPOINT_URL (http" in refused.stderr
+
+
+def test_a_state_directory_that_is_a_file_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    shown = run("status", "--state", tmp_path / "file")
+    assert shown.exit_code == output.EXIT_UNREACHABLE
+    assert shown.stderr.startswith(f"Error: the state directory {tmp_path / 'file'} is no directory\n")
+
+
+def test_standard_input_that_holds_no_json_is_called_so() -> None:
+    shown = run("update", "k", "--json", "-", input="")
+    assert shown.exit_code == output.EXIT_USAGE
+    assert shown.stderr.startswith("Error: standard input cannot be read as JSON")
 
 
 def test_the_version_is_the_packages() -> None:

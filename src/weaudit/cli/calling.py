@@ -196,7 +196,7 @@ def send(
     from botocore.exceptions import HTTPClientError
     from botocore.httpsession import URLLib3Session
 
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if not _is_address(url):
         raise InvalidInputError(f"{url!r} is no address of an API\nIt begins with https://")
     request = AWSRequest(method, url, data=body, headers=headers)
     if signer is not None:
@@ -206,6 +206,14 @@ def send(
     except HTTPClientError as error:
         raise StoreUnavailableError(f"the API does not answer: {error}") from error
     return answer.status_code, dict(answer.headers), answer.content
+
+
+def _is_address(url: str) -> bool:
+    try:
+        found = urlsplit(url)
+        return found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+    except ValueError:  # brackets of no IPv6 address, a port out of range
+        return False
 
 
 def _sign(request: Any, session: Any, region: str | None) -> None:

@@ -6,6 +6,7 @@ and completion load every command module.
 
 import errno
 import importlib
+import inspect
 import os
 import signal
 import sys
@@ -45,6 +46,14 @@ COMMAND_MODULES = (
 
 class _Commands(TyperGroup):
     """Commands whose errors end as one message and an exit code, however they are called (`main`, tests, embedding)."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; its help flows with the terminal, where rich would keep a docstring's line breaks."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and command.help:
+            paragraphs = inspect.cleandoc(command.help).split("\n\n")
+            command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+        return command
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Keep the order in which the modules register."""
@@ -121,6 +130,9 @@ def _explained(error: Exception) -> errors.WeauditError | None:
         unavailable = "Throttl" in code or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
         kind = errors.StoreUnavailableError if unavailable else errors.StoreRefusedError
         return kind(str(error) + hint, aws_code=code)
+    if isinstance(error, botocore.ParamValidationError):
+        # Nothing was sent: the SDK itself refuses what was given.
+        return errors.InvalidInputError(" ".join(str(error).split()))
     if isinstance(error, botocore.BotoCoreError):
         return errors.StoreUnavailableError(str(error) + hint)
     return None
@@ -178,6 +190,13 @@ def main() -> None:
         app(prog_name="weaudit")
     except KeyboardInterrupt:
         sys.exit(output.EXIT_INTERRUPTED)
+    except SystemExit as ended:
+        # Help is printed by rich, which ends with 1 where the reader has gone. So is what was wrong with a call: while
+        # that error is handled, which makes it one still.
+        gone = ended.__context__
+        if isinstance(gone, BrokenPipeError) and gone.__context__ is None:
+            sys.exit(output.EXIT_FINE)
+        raise
 
 
 if __name__ == "__main__":

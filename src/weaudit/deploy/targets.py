@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from weaudit.errors import EngineError
+from weaudit.errors import EngineError, InvalidInputError
 from weaudit.local import state
 
 ENGINE_ACCOUNT = "000000000000"
@@ -60,7 +61,10 @@ class Target:
         return cls(engine.region, engine.endpoint, engine.access_key, engine.secret_key, engine=True)
 
     def client(self, service: str) -> Any:
-        """Return a new boto3 client for ``service``: standard retries, path-style S3 where there is an endpoint."""
+        """Return a new boto3 client for ``service``: standard retries, path-style S3 where there is an endpoint.
+
+        Raises InvalidInputError where the endpoint or the region can be none.
+        """
         import boto3  # 200 ms: only commands that talk pay for it
         import botocore.session
         from botocore.config import Config
@@ -79,7 +83,14 @@ class Target:
             aws_secret_access_key=self.secret_key,
             botocore_session=core,
         )
-        return session.client(service, endpoint_url=self.endpoint, config=config)
+        try:
+            made = session.client(service, endpoint_url=self.endpoint, config=config)
+            _ = urlsplit(made.meta.endpoint_url).port  # which the SDK looks at when it sends
+        except ValueError as error:  # an endpoint or a region that is none, whoever named it
+            raise InvalidInputError(
+                f"{error}\nLook at AWS_ENDPOINT_URL (http://… or https://…), AWS_REGION and your AWS profile."
+            ) from error
+        return made
 
     def describe(self) -> str:
         """Return where this is, for people: no credentials in it."""

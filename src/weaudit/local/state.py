@@ -89,6 +89,10 @@ def load(path: Path) -> EngineState | None:
         return EngineState(directory=path, **document)
     except FileNotFoundError:
         return None
+    except NotADirectoryError as error:
+        raise EngineError(
+            f"the state directory {path} is no directory\nChoose another with --state or WEAUDIT_STATE_DIR."
+        ) from error
     except (OSError, ValueError, TypeError) as error:
         raise EngineError(
             f"the state file {path / _STATE_FILE} cannot be read: {error}\n"
