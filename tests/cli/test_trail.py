@@ -141,6 +141,7 @@ def test_an_empty_answer_says_what_to_check(client: Any) -> None:
         assert hint in result.stderr
         assert "Looked at AWS (eu-west-1)" in result.stderr
         assert run(*words, "--json").stdout == "[]\n"
+    assert r"No change of 'a\x1b' in Configuration" in run("history", "a\x1b").stderr
 
 
 def test_a_long_value_is_cut_on_the_screen_and_whole_as_json(client: Any) -> None:

@@ -124,7 +124,8 @@ def test_trouble_is_shown_with_what_to_do(engine: RunningEngine, table: str) -> 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("watch", "Audit", "--yes"), "WeAudit's own"),
+        (("watch", "Audit", "--yes"), "each record in it would make further records"),
+        (("watch", "audit_logs", "--yes"), "is no change of your data"),
         (("watch", "Configuration", "--yes"), "watched already"),
         (("watch", "nowhere", "--yes"), "there is no table"),
         (("unwatch", "nowhere", "--yes"), "is not watched"),

@@ -130,8 +130,9 @@ def _run(installation: "Installation", wishes: list[dict[str, Any]]) -> tuple[Co
     client = installation.target.client("lambda")
     function = installation.outputs["ImageProcessorAliasArn"]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = output.stderr()
     with (
-        Progress(*columns, console=output.stderr(), transient=True) as progress,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
         ThreadPoolExecutor(_PARALLEL) as pool,
     ):
         task = progress.add_task("processing", total=len(wishes))

@@ -196,7 +196,7 @@ class _Trail:
             state.next_change = named[state.next_change.order] if state.next_change else None
 
     def advise(self, item_key: str) -> None:
-        output.note(self.why_unread or f"Is the key {output.safe(item_key)!r} spelled exactly so?")
+        output.note(self.why_unread or f"Is the key {item_key!r} spelled exactly so?")
         output.note(f"Looked at {self.target.describe()}. A change shows a moment after it was made.")
 
 

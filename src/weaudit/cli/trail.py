@@ -73,8 +73,8 @@ def history(
         found = (kept for change in found if (kept := narrowed(change, attribute)) is not None)
     found = with_callers(islice(found, limit), client, audit_log_table)
     if not _print(found, as_json=as_json, utc=utc, with_items=False):
-        what = f"change of {output.safe(attribute)!r} of" if attribute is not None else "change of"
-        output.note(f"No {what} {output.safe(item_key)!r} in {table}{_within(begin, end)} is in the trail.")
+        what = f"change of {attribute!r} of" if attribute is not None else "change of"
+        output.note(f"No {what} {item_key!r} in {table}{_within(begin, end)} is in the trail.")
         output.note(why_unread or "Is the key spelled exactly so? `weaudit changes` lists what was changed.")
         output.note(f"Looked at {target.describe()}. A change shows a moment after it was made.")
 

@@ -101,9 +101,13 @@ class Watching:
                 "Is the name spelled exactly so, and is it a table of this account and region?"
             )
         attributes = {definition["AttributeName"] for definition in description["AttributeDefinitions"]}
-        if table in self._own_tables() or {"historyKey", "changesKey"} <= attributes:
+        if {"historyKey", "changesKey"} <= attributes:
             raise InvalidInputError(
                 f"{table} is a table of WeAudit's own: each record in it would make further records, without end"
+            )
+        if table in self._own_tables():
+            raise InvalidInputError(
+                f"{table} is a table of WeAudit's own: what its functions write is no change of your data"
             )
         if description["TableStatus"] not in ("ACTIVE", "UPDATING", "CREATING"):
             raise InvalidInputError(f"{table} is {description['TableStatus']}")
