@@ -166,6 +166,10 @@ def _function(function: Function, template: dict[str, Any]) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, dict):
         [(kind, name)] = value.items()
+        if kind == "Fn::Join":
+            mark, parts = name
+            names = ", ".join(f"`{part['Ref']}`" for part in _listed(parts))
+            return f"{names} of the template, joined by `{mark}`"
         return f"`{name}` of the template" if kind == "Ref" else f"`{name}`"
     return f"`{value}`"
 
@@ -241,7 +245,7 @@ def _command(name: str, command: Any) -> str:
 
 def _metavar(argument: Any) -> str:
     name = argument.metavar or argument.name.upper()
-    return name if argument.required or name.startswith("[") else f"[{name}]"
+    return (name if argument.required else f"[{name}]") + ("..." if argument.nargs == -1 else "")
 
 
 def _options(command: Any) -> str:
@@ -258,10 +262,9 @@ def _options(command: Any) -> str:
 def _explained(param: Any) -> str:
     text = re.sub(r"\[/?[a-z ]+\]", "", param.help or "")
     if isinstance(param.show_default, str):
-        return f"{text} Default: {param.show_default}."
-    if param.is_flag or param.default in (None, "", ()) or callable(param.default):
-        return text
-    text = f"{text} Default: `{param.default}`."
+        text += f" Default: {param.show_default}."
+    elif not (param.is_flag or param.default in (None, "", ()) or callable(param.default)):
+        text += f" Default: `{param.default}`."
     return f"{text} Environment: `{param.envvar}`." if param.envvar else text
 
 

@@ -13,9 +13,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import typer
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.conftest import RunningEngine
+from weaudit.cli import main
 from weaudit.deploy import stack
 from weaudit.domain.invocations import ObjectEvent, decide
 from weaudit.functions import FUNCTIONS
@@ -67,6 +69,19 @@ def test_every_command_has_its_example() -> None:
     without = [section.splitlines()[0] for section in sections if "Example:\n\n```sh\n" not in section]
     names = [section.splitlines()[0] for section in sections]
     assert [name for name in without if not any(other.startswith(f"{name} ") for other in names)] == []
+
+
+def test_every_variable_that_an_option_reads_is_in_the_pages() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    leaves = _generator()._leaves(typer.main.get_command(main.app), "")
+    read = {param.envvar for _, command in leaves for param in command.params if getattr(param, "envvar", None)}
+    assert read == {"WEAUDIT_API_URL", "WEAUDIT_AUDIT_TABLE", "WEAUDIT_AUDIT_LOG_TABLE"}
+    assert {name for name in read if f"Environment: `{name}`." not in text} == set()
+
+
+def test_no_page_shows_a_template_as_python_spells_it() -> None:
+    for page in PAGES:
+        assert "{'Ref'" not in page.read_text(encoding="utf-8"), name_of(page)
 
 
 def test_the_records_fields_are_all_in_its_format() -> None:
