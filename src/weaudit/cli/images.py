@@ -1,12 +1,12 @@
 """`weaudit images`: what is known of the images in the bucket."""
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from weaudit.cli import output, panels
+from weaudit.cli.options import limited
 from weaudit.domain.image_rows import short
 from weaudit.domain.json_texts import dumps
 from weaudit.domain.plain_values import plain
@@ -41,7 +41,7 @@ def images(
         _show(installation, key, as_json=as_json)
         return
     found = rows(installation, rejected=rejected)
-    shown = [_plain(row) for row in islice(found, limit)]
+    shown = [_plain(row) for row in limited(found, limit)]
     more = next(found, None) is not None
     if as_json:
         output.print_text(dumps(shown))

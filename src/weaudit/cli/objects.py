@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from weaudit.cli import output, panels, times, uploads
-from weaudit.cli.options import JsonDocumentOption, ShownUtcOption, StateOption
+from weaudit.cli.options import JsonDocumentOption, ShownUtcOption, StateOption, limited
 
 # The log is read once for so many objects.
 _COMPARED = 10_000
@@ -125,7 +125,7 @@ def _limited(found: Iterator[Any], limit: int, more: list[Any]) -> Iterator[Any]
     if not limit:
         yield from found
         return
-    yield from islice(found, limit)
+    yield from limited(found, limit)
     more += islice(found, 1)
 
 

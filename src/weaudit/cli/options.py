@@ -1,9 +1,14 @@
 """Options and arguments that several commands take: each has one name, one metavar and one meaning."""
 
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+Found = TypeVar("Found")
 
 # What is looked at.
 KeyArgument = Annotated[
@@ -45,3 +50,8 @@ JsonDocumentOption = Annotated[bool, typer.Option("--json", help="Print one JSON
 JsonListOption = Annotated[bool, typer.Option("--json", help="Print one JSON list.")]
 UtcOption = Annotated[bool, typer.Option("--utc", help="Show and take times in UTC, not in local time.")]
 ShownUtcOption = Annotated[bool, typer.Option("--utc", help="Show times in UTC, not in local time.")]
+
+
+def limited(found: Iterable[Found], limit: int | None) -> Iterator[Found]:
+    """Yield at most ``limit`` of what was found, None for all; the limit may be larger than Python can count to."""
+    return islice(found, None if limit is None else min(limit, sys.maxsize))

@@ -1,14 +1,22 @@
 """`weaudit history`, `weaudit changes`: reading the trail."""
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from weaudit.cli import output, panels, times
 from weaudit.cli.item_keys import item_keys
-from weaudit.cli.options import AuditTableOption, KeyArgument, LogTableOption, StateOption, TableOption, UtcOption
+from weaudit.cli.options import (
+    AuditTableOption,
+    KeyArgument,
+    LogTableOption,
+    StateOption,
+    TableOption,
+    UtcOption,
+    limited,
+)
 from weaudit.cli.trail_reading import key_schema, of_stage, open_trail, with_callers
 from weaudit.domain.json_texts import dumps
 from weaudit.domain.trail_documents import document
@@ -71,7 +79,7 @@ def history(
             break
     if attribute is not None:
         found = (kept for change in found if (kept := narrowed(change, attribute)) is not None)
-    found = with_callers(islice(found, limit), client, audit_log_table)
+    found = with_callers(limited(found, limit), client, audit_log_table)
     if not _print(found, as_json=as_json, utc=utc, with_items=False):
         what = f"change of {attribute!r} of" if attribute is not None else "change of"
         output.note(f"No {what} {item_key!r} in {table}{_within(begin, end)} is in the trail.")
@@ -102,7 +110,7 @@ def changes(
     target = Target.resolve(state_dir=state)
     client = target.client("dynamodb")
     found = open_trail(target, audit_table, client).table(table, begin, end, newest_first)
-    found = with_callers(islice(found, limit), client, audit_log_table)
+    found = with_callers(limited(found, limit), client, audit_log_table)
     if not _print(found, as_json=as_json, utc=utc, with_items=True):
         _, why_unread = key_schema(client, table)
         output.note(f"No change of {table}{_within(begin, end)} is in the trail.")

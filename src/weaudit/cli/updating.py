@@ -4,7 +4,6 @@ import json
 import sys
 import time
 import uuid
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ import typer
 
 import weaudit
 from weaudit.cli import output, panels
-from weaudit.cli.options import JsonListOption
+from weaudit.cli.options import JsonListOption, limited
 from weaudit.domain.json_texts import dumps
 from weaudit.domain.plain_values import parse, plain
 from weaudit.errors import DeployError, InvalidInputError, StoreRefusedError
@@ -169,7 +168,7 @@ def audit_log(
     key = _key(installation, table, record_id)
     logs = AuditLogs(calls(installation.target.client("dynamodb")), _output(installation, "AuditLogsTableName"))
     found = (entry for entry in logs.query(logged_record_id(key), newest_first=newest_first) if _is_of(entry, table))
-    entries = [_plain(entry) for entry in islice(found, limit)]
+    entries = [_plain(entry) for entry in limited(found, limit)]
     if as_json:
         output.print_text(dumps(entries))
     elif entries:
