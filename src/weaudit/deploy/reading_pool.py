@@ -63,7 +63,7 @@ def _serve(waiting: "SimpleQueue[_Work | None]", idle: threading.Semaphore) -> N
         if future.set_running_or_notify_cancel():
             try:
                 result = call()
-            except BaseException as error:  # noqa: BLE001 for who asks
+            except BaseException as error:  # noqa: BLE001 nothing is swallowed: result() raises it to who asks
                 future.set_exception(error)
             else:
                 future.set_result(result)
