@@ -4,12 +4,16 @@ import json
 import random
 import re
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.adapters import scripted_server
+from tests.adapters.scripted_server import Request, ScriptedServer, serving
 from tests.e2e.commands import client, eventually, run, verified
 from tests.e2e.doors import CALLER, DOORS, direct, http, http_event, invoke
 from weaudit.adapters.aws import Connection, DynamoDB
@@ -301,6 +305,51 @@ def test_the_idempotency_key_of_http_is_the_request_id() -> None:
     assert (get("keyed") or {})["n"] == {"N": "7"}
 
 
+def relayed(request: Request, connection: Any, _server: ScriptedServer) -> bool:
+    """Hand a request on to the engine, which checks no signature, and its answer back."""
+    url = engine_environment()["AWS_ENDPOINT_URL"]
+    names = ("content-type", "x-amz-target", "authorization", "x-amz-date")
+    asked = urllib.request.Request(  # noqa: S310 the engine of this test
+        url + request.path, request.body, {name: request.headers[name] for name in names}
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=30) as found:  # noqa: S310 likewise
+            status, body = found.status, found.read()
+    except urllib.error.HTTPError as error:
+        status, body = error.code, error.read()
+    return scripted_server.answer(status, body)(request, connection, _server)
+
+
+@pytest.mark.parametrize("why", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
+def test_a_repeat_gets_the_first_answer_though_the_rows_of_requests_are_throttled_at_first(why: str) -> None:
+    key = f"again-{why}"
+    put(key)
+    document = {
+        "id": key,
+        "attributes": {"email": "a"},
+        "condition_expression": "attribute_not_exists(email)",
+        "request_id": key,
+        "enable_logging": True,
+    }
+    first = table_update.handle(document, **table_update.connect(engine_environment()))
+    assert first[0] == 200, first
+    # The reasons of the parts are independent: the row that remembers the request was not looked at.
+    reasons = [{"Code": why}, {"Code": "ConditionalCheckFailed", "Item": get(key)}, {"Code": "None"}]
+    cancelled = scripted_server.answer(
+        400, {"__type": "x#TransactionCanceledException", "CancellationReasons": reasons}
+    )
+    for steps, expected in (((relayed, cancelled, cancelled, relayed), 200), ((relayed, cancelled), 500)):
+        with serving(*steps) as server:
+            stores = table_update.connect({**engine_environment(), "AWS_ENDPOINT_URL": server.url})
+            # The entry of a failed attempt takes its own way.
+            stores["audit_logs"] = table_update.connect(engine_environment())["audit_logs"]
+            again = table_update.handle(document, **stores)
+        assert again[0] == expected, again
+        assert again[1] == first[1] if expected == 200 else again[1]["error"] == "DatabaseError"
+    assert (get(key) or {})["email"] == {"S": "a"}
+    assert [entry["status"]["S"] for entry in log_of(key)] == ["success", "DatabaseError"]
+
+
 # ---- 4. races
 
 
@@ -403,6 +452,8 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing() -> None:
     assert code == 0
     assert json.loads(text)["success"]
     code, text = run("update", "tried", "n=2", "--dry-run", "--if", "n = 2")
+    assert (code, json.loads(text)["error"]) == (1, "ConditionalCheckFailed")
+    code, text = run("update", "tried", "n=2", "--dry-run", "--if", "n = 2", "--request-id", "r")
     assert (code, json.loads(text)["error"]) == (1, "ConditionalCheckFailed")
     code, text = run("update", "nobody-at-all", "n=2", "--dry-run")
     assert (code, json.loads(text)["error"]) == (1, "RecordNotFoundError")
