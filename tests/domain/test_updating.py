@@ -132,8 +132,8 @@ def test_a_request_id_adds_the_row_that_remembers_the_answer() -> None:
     assert planned(request_id="r-1", settings=LOGGED).steps == ("request", "update", "log")
 
 
-def test_request_ids_of_two_accounts_never_meet() -> None:
-    one, other = (planned(request_id="r", caller=Caller(account=account)) for account in ("1", "2"))
+def test_request_ids_of_two_owners_never_meet() -> None:
+    one, other = (planned(request_id="r", caller=Caller(owner=owner)) for owner in ("1", "2"))
     rows = [made.body["TransactItems"][0]["Put"]["Item"]["log_id"] for made in (one, other)]
     assert rows[0] != rows[1]
 

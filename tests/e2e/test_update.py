@@ -305,6 +305,25 @@ def test_the_idempotency_key_of_http_is_the_request_id() -> None:
     assert (get("keyed") or {})["n"] == {"N": "7"}
 
 
+def test_two_subjects_of_one_issuer_have_request_ids_of_their_own() -> None:
+    put("shared", n={"N": "0"})
+
+    def ask(subject: str, n: int) -> tuple[int, Any]:
+        event = http_event({"id": "shared", "attributes": {"n": n}, "request_id": "order-17"})
+        claims = {"iss": "https://issuer.example", "sub": subject}
+        event["requestContext"]["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
+        answer = invoke(event)
+        return answer["statusCode"], json.loads(answer["body"])
+
+    # Whoever comes first occupies the id for himself alone.
+    first = ask("mallory", 1)
+    assert (first[0], ask("ada", 2)[0]) == (200, 200)
+    assert get("shared") == {"key": {"S": "shared"}, "n": {"N": "2"}}
+    assert ask("mallory", 1) == first
+    assert ask("ada", 1)[1]["error"] == "InvalidInputError"
+    assert get("shared") == {"key": {"S": "shared"}, "n": {"N": "2"}}
+
+
 def relayed(request: Request, connection: Any, _server: ScriptedServer) -> bool:
     """Hand a request on to the engine, which checks no signature, and its answer back."""
     url = engine_environment()["AWS_ENDPOINT_URL"]

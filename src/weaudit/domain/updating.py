@@ -136,7 +136,7 @@ def _make_transaction(made: UpdatePlan, settings: Settings, caller: Caller, now_
 
 def _request_row(made: UpdatePlan, settings: Settings, caller: Caller, now_ms: int) -> dict[str, Any]:
     """Return the row that remembers a request's answer, written only where there is none, or one that expired."""
-    digest = sha256(f"{caller.account}\0{made.request.request_id}".encode()).hexdigest()
+    digest = sha256(f"{caller.owner}\0{made.request.request_id}".encode()).hexdigest()
     now = now_ms // 1000
     return {
         "Item": {
