@@ -62,6 +62,12 @@ def test_the_subject_of_a_token_is_the_caller() -> None:
         assert (request.identity, request.owner) == ("https://issuer.example#ada", "https://issuer.example#ada")
 
 
+def test_a_token_without_a_subject_names_nobody_and_shares_request_ids_with_its_likes_alone() -> None:
+    claims = {"iss": "https://issuer.example", "scope": "update"}
+    request = parse(second(requestContext={"authorizer": {"jwt": {"claims": claims}}}))
+    assert (request.identity, request.owner) == ("", "https://issuer.example")
+
+
 def test_the_sessions_of_a_role_own_their_request_ids_together() -> None:
     arns = [f"arn:aws:sts::111122223333:assumed-role/updater/{session}" for session in ("one", "two")]
     signers = [{"accountId": "111122223333", "userArn": arn} for arn in arns]

@@ -137,11 +137,10 @@ def _caller(context: dict[str, Any]) -> tuple[str, str]:
             # To the account: a role has another session, and another ARN, by the time it repeats a request.
             return arn, str(signer.get("accountId") or arn)
     claims = _part(_part(authorizer, "jwt"), "claims") or _part(authorizer, "claims")
-    if claims.get("sub"):
-        # To the subject, which stays the same from token to token: those of one issuer may be strangers.
-        subject = f"{claims.get('iss') or ''}#{claims['sub']}"
-        return subject, subject
-    return "", ""
+    issuer = str(claims.get("iss") or "")
+    # To the subject, which stays the same from token to token: those of one issuer may be strangers.
+    subject = f"{issuer}#{claims['sub']}" if claims.get("sub") else ""
+    return subject, subject or issuer
 
 
 def _part(container: dict[str, Any], name: str) -> dict[str, Any]:
