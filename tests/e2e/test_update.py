@@ -440,6 +440,52 @@ def test_a_log_id_put_on_an_item_by_hand_does_not_borrow_a_caller() -> None:
     assert "actor" not in change
 
 
+def test_an_old_log_id_brought_back_by_hand_borrows_no_caller_through_any_door() -> None:
+    put("bait", n={"N": "5"})
+    assert invoke(http_event({"id": "bait", "attributes": {"n": 10}, "enable_logging": True}))["statusCode"] == 200
+    [entry] = log_of("bait")
+    marked = {"_weaudit": entry["log_id"]}
+    put("bait", n={"N": "10"})  # the mark is removed, which leaves no record
+    put("bait", n={"N": "999999"}, **marked)
+    put("bait", n={"N": "5"})
+    put("bait", n={"N": "10"}, **marked)  # the very change that was logged, a moment ago
+
+    def told(*words: str) -> list[Any]:
+        return list(json.loads(run(*words, "--json")[1]))
+
+    eventually(lambda: len(told("history", "bait")) == 5)
+    first = told("history", "bait")[1]
+    assert [part["newValue"] for part in first["attributes"]] == [10]
+    commands = [["history", "bait"], ["history", "bait", "--attribute", "n"], ["changes", "--since", "5m"]]
+    doors = [told(*words, *more) for words in commands for more in ([], ["--newest-first"], ["-r", "-n", "2"])]
+    doors += [
+        call_api(f"/v1/tables/Configuration/history?key=bait{more}") for more in ("", "&order=desc", "&attribute=n")
+    ]
+    doors += [call_api("/v1/tables/Configuration/changes?limit=200")]
+    for number, door in enumerate(doors):
+        mine = [change for change in door if change["itemKey"] == "bait"]
+        assert sum(change.get("changeId") == entry["log_id"]["S"] for change in mine) >= 1, number
+        of_caller = [change["sequenceNumber"] for change in mine if "actor" in change]
+        seen = {change["sequenceNumber"] for change in mine}
+        assert of_caller == [first["sequenceNumber"]] * (first["sequenceNumber"] in seen), number
+    last = told("history", "bait", "-r", "-n", "1")[0]
+    for change, actor in ((first, {"kind": "logged", "name": CALLER}), (last, None)):
+        found = json.loads(run("as-of", "bait", "--sequence", change["sequenceNumber"], "--json")[1])
+        assert found["lastChange"].get("actor") == actor
+    traced = json.loads(run("trace", entry["log_id"]["S"], "--json")[1])
+    assert [change["sequenceNumber"] for change in traced["changes"]] == [first["sequenceNumber"]]
+    assert traced["changes"][0]["actor"] == {"kind": "logged", "name": CALLER}
+    # Whoever may write the table chooses the mark: that is no fault of the trail.
+    assert verified()["whole"]
+
+
+def call_api(path: str) -> list[Any]:
+    """Return the changes that the API answers with."""
+    code, text = run("call", "GET", path)
+    assert code == 0, text
+    return list(json.loads(text)["changes"])
+
+
 def test_audit_log_shows_success_and_failure() -> None:
     put("told", n={"N": "1"})
     code, text = run("update", "told", "n=2", "--log", "--user-agent", "me")

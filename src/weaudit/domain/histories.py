@@ -5,17 +5,32 @@ A change of n attributes is n records (docs/formats/audit-record.md); here it is
 
 from __future__ import annotations
 
+from datetime import timedelta
+from hashlib import sha256
 from itertools import groupby
 
 from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange, ValueReference
 from weaudit.domain.auditing import changes_key
+from weaudit.domain.images import same_value
 from weaudit.domain.item_keys import history_key, logged_record_id
+from weaudit.domain.spilling import body_of
+from weaudit.domain.times import iso_moment, moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Iterable, Iterator
 
     from weaudit.domain.changes import Item, Value
+
+SLACK = timedelta(minutes=1)
+"""By so much the times of one item's changes may be out of order."""
+
+NEAR = timedelta(minutes=2)
+"""A log entry and the change that was written with it are not further apart.
+
+The entry has the time at which the function began, by its clock; the change that of the stream, in whole seconds.
+Between the two lie at most the 30 seconds in which the function ends, and what the clocks differ by.
+"""
 
 # What the records of one change need not have in common.
 _OF_ONE_RECORD = frozenset(("id", "updatedAttribute", "oldValue", "newValue", "oldValueRef", "newValueRef"))
@@ -36,19 +51,48 @@ def changes(records: Iterable[Item]) -> Iterator[AuditedChange]:
             yield _change(parts)
 
 
-def attributed(change: AuditedChange, entry: Item | None) -> AuditedChange:
+def attributed(change: AuditedChange, entry: Item | None, *, used_before: bool = False) -> AuditedChange:
     """Return a change with the caller that its log entry names; as it is, where the entry is none of this change's.
 
-    Anybody who may write to the table can put a log id on an item: the entry has to be of this item, and of success.
+    ``used_before`` says that an earlier change of the item has the same change id: that one was written with the entry.
+    The change is given whole, with every attribute that it touched.
     """
-    if entry is None or (_text(entry, "table_name"), _text(entry, "record_id"), _text(entry, "status")) != (
-        change.table,
-        logged_record_id(change.item_key),
-        "success",
-    ):
+    if entry is None or used_before or not fits(change, entry):
         return change
     name = _text(entry, "caller") or _text(entry, "user_agent")
     return change.replaced(actor=Actor("logged", name)) if name else change
+
+
+def fits(change: AuditedChange, entry: Item) -> bool:
+    """Say whether a change may be the one that a log entry was written with.
+
+    Anybody who may write to the table can put a log id on an item, an old one as well. So the entry has to be of this
+    very item, and of success; of about the change's time; and it has to name every attribute that the change touched,
+    with the value that it has since. What else it names had its value before. An update creates and deletes no item.
+    """
+    asked = entry.get("updated_attributes", {}).get("M") or {}
+    logged_at, changed_at = moment(_text(entry, "timestamp")), moment(change.at)
+    return (
+        (change.event_name, "success") == ("MODIFY", _text(entry, "status"))
+        and change.change_id == _text(entry, "log_id")
+        and change.table == _text(entry, "table_name")
+        and logged_record_id(change.item_key) == _text(entry, "record_id")
+        and (logged_at is not None and changed_at is not None and abs(changed_at - logged_at) <= NEAR)
+        and all(part.name in asked and _became(part, asked[part.name]) for part in change.attributes)
+    )
+
+
+def _became(part: AttributeChange, value: Value) -> bool:
+    if part.new is None and part.new_ref is not None:
+        # Its object is gone, or was altered: its hash is in the record all the same.
+        return sha256(body_of(value)).hexdigest() == part.new_ref.sha256
+    return same_value(part.new, value)
+
+
+def not_used_before(entry: Item) -> str:
+    """Return a time before which no change can have the id of an entry that fits one: it was not given out yet."""
+    logged_at = moment(_text(entry, "timestamp"))
+    return "" if logged_at is None else iso_moment(logged_at - NEAR - SLACK)
 
 
 def narrowed(change: AuditedChange, attribute: str) -> AuditedChange | None:
