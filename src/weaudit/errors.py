@@ -119,7 +119,7 @@ class ConditionNotMetError(StoreError):
 
     ``reasons`` are DynamoDB's, one for each write in their order: ``Code`` (``ConditionalCheckFailed``, ``None`` …)
     and the ``Item`` that was there instead, where there was one and the request asked for it. ``passes`` says that
-    another write of the transaction met throttling or a conflict, so that nobody knows what its condition comes to.
+    another write of the transaction was throttled or met a conflict, so its own condition was not evaluated.
     """
 
     code = "ConditionNotMet"

@@ -156,11 +156,11 @@ class AuditHistory:
         return rebuilding.between(before, after)
 
     def attributed(self, found: Iterable[AuditedChange], entries: Mapping[str, Item]) -> list[AuditedChange]:
-        """Return changes, each with the caller that its log entry names, where it was written with that entry.
+        """Return changes in their order, each with its caller if it was written together with its log entry.
 
-        ``entries`` are those of the changes' ids. A change that brings back the id of an earlier one of its item stays
-        as it is, wherever that one lies. The changes are whole: none is narrowed to some of its attributes. Raises what
-        ``query`` raises.
+        ``entries`` are log entries by id. A change that reuses the id of an earlier change of its item is returned as
+        it is, whether or not that one is among ``found``. Pass whole changes, not narrowed ones: every attribute
+        counts. Raises what ``query`` raises.
         """
         pairs = [(change, entries.get(change.change_id or "")) for change in found]
         judged = [(change if entry is None else self._whole(change), entry) for change, entry in pairs]

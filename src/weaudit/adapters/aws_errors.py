@@ -134,8 +134,8 @@ _REASONS_OF_THE_ITEM = frozenset(("ItemCollectionSizeLimitExceeded", "Validation
 def _cancelled(operation: str, status: int, code: str, document: dict[str, Any]) -> StoreError:
     """Return what a cancelled transaction means; a condition that did not hold is an answer, whatever else failed.
 
-    Where another part was throttled or met another transaction, it passes: its own condition may not hold either, and
-    may say more.
+    If another part was throttled or met another transaction, the error passes: that part's condition was not evaluated,
+    and may fail as well.
     """
     reasons = [reason if isinstance(reason, dict) else {} for reason in document.get("CancellationReasons") or ()]
     codes = [str(reason.get("Code", "None")) for reason in reasons]

@@ -1,7 +1,7 @@
-"""Whether a change was the first of its item to have its change id: one that comes later has borrowed it.
+"""Finds changes that reuse the change id of an earlier change of their item.
 
-The index ``history`` has no order of change ids, so an item's changes are read backwards; no further than a time that
-the asker gives, which is minutes before the change (histories.py).
+No index sorts by change id, so an item's changes are read backwards from the change in question, and only as far as the
+caller asks: a few minutes (histories.py).
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from weaudit.domain.audited_changes import AuditedChange
 
 MOST_READ = 10_000
-"""So many records of one item are read at a stretch; what lies beyond is not known."""
+"""At most so many records of one item are read in one go."""
 
-# Minutes before most changes their item did not change.
+# Few items change several times within minutes: one small page is mostly enough.
 _FIRST_PAGE = 25
 
 
 class FirstUses:
-    """Reads the Audit table. ``begin`` sends a Query and waits for nothing, as table_history has it."""
+    """Reads the Audit table; ``begin`` sends a Query without waiting for its answer, as in table_history."""
 
     def __init__(self, begin: Begin, audit_table: str) -> None:
         self._begin = begin
         self._audit_table = audit_table
 
     def borrowed(self, claims: Iterable[tuple[AuditedChange, str]]) -> set[str]:
-        """Return, by the id of its first record, each change whose change id an earlier change of its item has.
+        """Return the changes whose change id an earlier change of the same item has, by the ids of their first records.
 
-        With each comes the time before which no change can have had the id. Also returned is who has more than
-        :data:`MOST_READ` records before it that are younger: nobody knows. Raises what the pages raise.
+        Each change comes with a time: nothing older is read. A change with more than :data:`MOST_READ` records between
+        that time and itself counts as borrowed, since its id may be in those that were not read. Raises what the pages
+        raise.
         """
         of_items: dict[tuple[str, str], list[tuple[AuditedChange, str]]] = {}
         for claim in claims:
@@ -45,11 +46,11 @@ class FirstUses:
             # The first pages of all items are on their way together.
             for mine in of_items.values():
                 mine.sort(key=lambda claim: claim[0].order, reverse=True)
-                # Mostly they follow each other, and are themselves what is read.
+                # The changes of a page follow each other: they are most of what is read.
                 sweeps.append(self._sweep(mine[0][0], sum(len(change.record_ids) for change, _ in mine)))
             for sweep, mine in list(zip(sweeps, of_items.values(), strict=True)):
                 for change, since in mine:
-                    if sweep.order > change.order:  # what lies between is of no use
+                    if sweep.order > change.order:  # skip what lies between
                         sweep.leave()
                         sweep = self._sweep(change)
                         sweeps.append(sweep)
@@ -77,7 +78,7 @@ class FirstUses:
 
 
 class _Sweep:
-    """An item's records before a change, newest first, read as far as somebody asks."""
+    """An item's records before a change, newest first, read on demand."""
 
     def __init__(self, pages: Pages, order: str) -> None:
         self.order = order  # of the last record that was read
@@ -88,7 +89,7 @@ class _Sweep:
         self._first: dict[str, str] = {}  # change id: the earliest order that has it, so far
 
     def finds(self, change: AuditedChange, since: str) -> bool:
-        """Say whether a record before a change, and not before ``since``, has its id; True where it is too far back."""
+        """Return whether a record between ``since`` and a change has its id; True also if there are too many."""
         while self._at >= since:
             record = next(self._records, None)
             if record is None:
@@ -103,5 +104,5 @@ class _Sweep:
         return self._first.get(change.change_id or "", change.order) < change.order
 
     def leave(self) -> None:
-        """Do without the page that is on its way."""
+        """Cancel the page that is on its way."""
         self._pages.leave()

@@ -26,10 +26,10 @@ SLACK = timedelta(minutes=1)
 """By so much the times of one item's changes may be out of order."""
 
 NEAR = timedelta(minutes=2)
-"""A log entry and the change that was written with it are not further apart.
+"""The times of a log entry and of the change that was written with it differ by no more than this.
 
-The entry has the time at which the function began, by its clock; the change that of the stream, in whole seconds.
-Between the two lie at most the 30 seconds in which the function ends, and what the clocks differ by.
+The entry has the function's clock at its start; the change has the stream's, in whole seconds. The function ends within
+30 seconds, so this leaves a minute and a half for clocks that differ.
 """
 
 # What the records of one change need not have in common.
@@ -52,10 +52,10 @@ def changes(records: Iterable[Item]) -> Iterator[AuditedChange]:
 
 
 def attributed(change: AuditedChange, entry: Item | None, *, used_before: bool = False) -> AuditedChange:
-    """Return a change with the caller that its log entry names; as it is, where the entry is none of this change's.
+    """Return a change with the caller that its log entry names, or as it is if the two were not written together.
 
-    ``used_before`` says that an earlier change of the item has the same change id: that one was written with the entry.
-    The change is given whole, with every attribute that it touched.
+    ``used_before`` says that an earlier change of the item has the same change id: the entry belongs to that one. Pass
+    the whole change, with every attribute that it touched.
     """
     if entry is None or used_before or not fits(change, entry):
         return change
@@ -64,11 +64,11 @@ def attributed(change: AuditedChange, entry: Item | None, *, used_before: bool =
 
 
 def fits(change: AuditedChange, entry: Item) -> bool:
-    """Say whether a change may be the one that a log entry was written with.
+    """Return whether a change and a log entry can have been written together.
 
-    Anybody who may write to the table can put a log id on an item, an old one as well. So the entry has to be of this
-    very item, and of success; of about the change's time; and it has to name every attribute that the change touched,
-    with the value that it has since. What else it names had its value before. An update creates and deletes no item.
+    Anyone who may write to the table can put a log id on an item, an old one as well. So the entry must be about this
+    item, successful, and near in time; and it must name every attribute that the change touched, with its new value.
+    Other attributes in the entry had their values before. An update neither creates nor deletes an item.
     """
     asked = entry.get("updated_attributes", {}).get("M") or {}
     logged_at, changed_at = moment(_text(entry, "timestamp")), moment(change.at)
@@ -84,13 +84,13 @@ def fits(change: AuditedChange, entry: Item) -> bool:
 
 def _became(part: AttributeChange, value: Value) -> bool:
     if part.new is None and part.new_ref is not None:
-        # Its object is gone, or was altered: its hash is in the record all the same.
+        # The object is gone or was altered, but the record still has its hash.
         return sha256(body_of(value)).hexdigest() == part.new_ref.sha256
     return same_value(part.new, value)
 
 
 def not_used_before(entry: Item) -> str:
-    """Return a time before which no change can have the id of an entry that fits one: it was not given out yet."""
+    """Return a time before which no change can have the entry's id, since the update had not drawn it yet."""
     logged_at = moment(_text(entry, "timestamp"))
     return "" if logged_at is None else iso_moment(logged_at - NEAR - SLACK)
 

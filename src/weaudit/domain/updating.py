@@ -174,7 +174,7 @@ def refused(
     UpdateItem; ``steps`` is what they are about, where it is not the plan's own write. ``unanswered`` says that an
     earlier try of this very write got no answer. Raises RecordNotFoundError, ConditionalCheckFailedError,
     ValidationError, DatabaseError, InvalidInputError (another request has its request_id), and StoreUnavailableError
-    where nobody knows whether the same request succeeded before.
+    where it is unknown whether the same request succeeded before.
     """
     told = dict(zip(steps or plan.steps, reasons, strict=False))
     codes = {step: str(reason.get("Code", "None")) for step, reason in told.items()}
@@ -183,10 +183,10 @@ def refused(
         return _first_answer(plan, failed["request"].get("Item") or {})
     if "update" in failed:
         if "request" in codes and any(code != "None" for step, code in codes.items() if step != "update"):
-            # The same request may have succeeded before, and have made its own condition untrue: the row that would
-            # say so was not looked at.
+            # An earlier try of the same request may have succeeded, and so made its own condition untrue; the row that
+            # would show it was not read.
             said = ", ".join(codes.values())
-            unknown = StoreUnavailableError(f"nobody knows whether this request was answered before ({said})")
+            unknown = StoreUnavailableError(f"it is unknown whether this request was answered before ({said})")
             unknown.in_doubt = unanswered
             raise unknown
         raise _unmet(plan, failed["update"].get("Item") or {}, unanswered=unanswered)
