@@ -19,7 +19,10 @@ FUNCTIONS = ("health", "list_objects", "read_images", "read_trail")
 
 
 class Store:
-    """DynamoDB and S3 that say what the case has for each operation, and remember what they were asked."""
+    """DynamoDB and S3 that say what the case has for each operation, and remember what they were asked.
+
+    A list of answers is given in turn.
+    """
 
     def __init__(self, answers: dict[str, Any]) -> None:
         self.asked: list[Any] = []
@@ -27,7 +30,8 @@ class Store:
 
     def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         self.asked.append({operation: body})
-        answer: dict[str, Any] = self._answers[operation]
+        told = self._answers[operation]
+        answer: dict[str, Any] = told.pop(0) if isinstance(told, list) else told
         if "__type" in answer:
             raise aws_errors.failure(operation, 400, answer["__type"], "", answer)
         return answer

@@ -90,6 +90,8 @@ class StoreError(WeauditError):
     """A store (DynamoDB, S3) answered with an error, or not at all."""
 
     code = "StoreError"
+    # The same request may come to something else in a moment.
+    passes = False
 
     def __init__(self, message: str, *, aws_code: str = "", status: int = 0) -> None:
         super().__init__(message)
@@ -103,6 +105,7 @@ class StoreUnavailableError(StoreError):
     """A store was throttled, failing or out of reach; the same request may succeed later."""
 
     code = "StoreUnavailable"
+    passes = True
 
 
 class StoreRefusedError(StoreError):
@@ -115,7 +118,8 @@ class ConditionNotMetError(StoreError):
     """A condition of a write did not hold, so nothing of the request was written.
 
     ``reasons`` are DynamoDB's, one for each write in their order: ``Code`` (``ConditionalCheckFailed``, ``None`` …)
-    and the ``Item`` that was there instead, where there was one and the request asked for it.
+    and the ``Item`` that was there instead, where there was one and the request asked for it. ``passes`` says that
+    another write of the transaction was throttled or met a conflict, so its own condition was not evaluated.
     """
 
     code = "ConditionNotMet"

@@ -156,6 +156,26 @@ def test_a_condition_met_after_an_attempt_that_may_have_been_carried_out_is_in_d
     assert caught.value.in_doubt == in_doubt
 
 
+def cancelled(*codes: str) -> Step:
+    reasons = [{"Code": code} for code in codes]
+    return answer(400, {"__type": "x#TransactionCanceledException", "CancellationReasons": reasons})
+
+
+@pytest.mark.parametrize("why", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
+def test_a_condition_beside_a_part_that_nobody_looked_at_is_tried_again(why: str) -> None:
+    unknown, known = cancelled(why, "ConditionalCheckFailed"), cancelled("ConditionalCheckFailed", "None")
+    for steps, codes, asked in (
+        ((unknown, unknown, known), ["ConditionalCheckFailed", "None"], 3),
+        ((unknown,), [why, "ConditionalCheckFailed"], Connection.attempts),
+        ((cancelled("None", "ConditionalCheckFailed"),), ["None", "ConditionalCheckFailed"], 1),
+    ):
+        with serving(*steps) as server, pytest.raises(ConditionNotMetError) as caught:
+            connect(server).call("TransactWriteItems", {})
+        assert [reason["Code"] for reason in caught.value.reasons] == codes
+        assert len(server.requests) == asked
+        assert not caught.value.in_doubt
+
+
 def test_a_kept_connection_lost_without_an_answer_leaves_doubt() -> None:
     with serving(dynamodb(_DONE), hang_up, _NOT_MET) as server:
         client = connect(server, Once)

@@ -131,6 +131,9 @@ def test_a_transaction_tells_which_conditions_did_not_hold_whatever_else_failed(
     error = cancelled(*reasons)
     assert isinstance(error, ConditionNotMetError)
     assert error.reasons == reasons
+    # What the part that met another transaction would have said is not known yet.
+    assert error.passes
+    assert not cancelled({"Code": "None"}, failed).passes
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """Records are gathered into the changes that made them, whole and lossless."""
 
+import copy
 import random
+from hashlib import sha256
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,10 +13,18 @@ from tests.strategies import attributes, change, items, values
 from tests.trails import changed
 from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange, ValueReference
 from weaudit.domain.auditing import decide
-from weaudit.domain.histories import changes, narrowed
+from weaudit.domain.histories import NEAR, attributed, changes, fits, narrowed, not_used_before
 from weaudit.domain.images import data, image_hash, same_value
+from weaudit.domain.item_keys import item_key
+from weaudit.domain.spilling import body_of
+from weaudit.domain.update_answers import log_entry
+from weaudit.domain.update_requests import Caller, UpdateRequest
 
 NULL = {"NULL": True}
+AT_MS = 1_704_067_200_000  # of strategies.change
+LOG_ID = "11111111-1111-4111-8111-111111111111"
+ADA = "arn:aws:iam::111122223333:user/ada"
+NEAR_MS = int(NEAR.total_seconds()) * 1000
 
 
 def gathered(*told: Any, **fields: Any) -> list[AuditedChange]:
@@ -156,3 +167,114 @@ def test_narrowing_keeps_an_item_whose_values_are_elsewhere() -> None:
     (found,) = gathered(None, {"key": {"S": "k"}})
     spilled = AuditedChange(**{**{name: getattr(found, name) for name in found.__slots__}, "attributes": (whole,)})
     assert narrowed(spilled, "anything") == spilled
+
+
+def entry_of(asked: dict[str, Any], *, key: str = "k", at_ms: int = AT_MS, status: str = "success") -> dict[str, Any]:
+    """Return the log entry that an update of these values leaves."""
+    request = UpdateRequest(key, asked, "Configuration", logged=True)
+    return log_entry(request, item_key({"key": {"S": key}}), Caller(ADA), status, at_ms, LOG_ID)
+
+
+def updated(old: dict[str, Any], asked: dict[str, Any], key: str = "k", **fields: Any) -> AuditedChange:
+    """Return the change that an update of these values makes of an item."""
+    before = {"key": {"S": key}, **old}
+    marked = {**before, **asked, "_weaudit": {"S": LOG_ID}}
+    (found,) = gathered(before, marked, keys={"key": {"S": key}}, **fields)
+    return found
+
+
+@given(attributes, attributes.filter(bool), st.integers(-NEAR_MS, NEAR_MS))
+def test_an_entry_fits_the_change_that_was_written_with_it(
+    old: dict[str, Any], asked: dict[str, Any], apart_ms: int
+) -> None:
+    """Whatever the update found there already, however values are spelled, and whichever clock is ahead."""
+    if image_hash({**old, **asked}) == image_hash(old):
+        return  # nothing changed, so that there is no record
+    made = updated(old, asked)
+    entry = entry_of(asked, at_ms=AT_MS + apart_ms)
+    assert attributed(made, entry).actor == Actor("logged", ADA)
+    assert attributed(made, entry, used_before=True) == made
+    assert attributed(made, None) == made
+    assert not_used_before(entry) <= made.at
+
+
+OLD: dict[str, Any] = {"n": {"N": "1"}, "gone": {"S": "x"}}
+ASKED: dict[str, Any] = {"n": {"N": "2"}, "m": {"SS": ["a", "b"]}}
+
+
+def test_values_are_compared_as_dynamodb_does() -> None:
+    """Numbers by value, sets without order, at every depth."""
+    made = updated(OLD, {"n": {"L": [{"N": "1.50"}, {"NS": ["1", "2"]}]}, "m": {"SS": ["b", "a"]}})
+    assert fits(made, entry_of({"n": {"L": [{"N": "15e-1"}, {"NS": ["2.0", "1"]}]}, "m": {"SS": ["a", "b"]}}))
+    assert not fits(made, entry_of({"n": {"L": [{"N": "1.5"}, {"NS": ["2", "1"]}]}, "m": {"L": [{"S": "a"}]}}))
+
+
+@pytest.mark.parametrize(
+    ("old", "written"),
+    [
+        (OLD, {**ASKED, "n": {"N": "3"}}),  # another value
+        (OLD, {**ASKED, "n": {"S": "2"}}),  # of another type
+        (OLD, {**ASKED, "more": NULL}),  # another attribute, too
+        (OLD, {"gone": {"S": "y"}}),  # another attribute alone
+    ],
+)
+def test_an_entry_does_not_fit_a_change_of_anything_else(old: dict[str, Any], written: dict[str, Any]) -> None:
+    """Nor is the rest of the change of no account where a part of it is right."""
+    made = updated(old, written)
+    assert attributed(made, entry_of(ASKED)) == made
+
+
+def test_an_entry_does_not_fit_what_no_update_does() -> None:
+    """An update removes no attribute, creates no item, and deletes none."""
+    before = {"key": {"S": "k"}, **OLD}
+    after = {"key": {"S": "k"}, **ASKED, "_weaudit": {"S": LOG_ID}}
+    (removed,), (created,) = gathered(before, after), gathered(None, after)
+    assert (removed.change_id, created.change_id) == (LOG_ID, LOG_ID)
+    assert not fits(removed, entry_of(ASKED))
+    assert not fits(created, entry_of({**ASKED, "key": {"S": "k"}}))
+
+
+@pytest.mark.parametrize("apart_ms", [NEAR_MS + 1, -NEAR_MS - 1, 30 * 24 * 3_600_000])
+def test_an_entry_does_not_fit_a_change_of_another_time(apart_ms: int) -> None:
+    made = updated(OLD, ASKED)
+    assert fits(made, entry_of(ASKED))
+    assert not fits(made, entry_of(ASKED, at_ms=AT_MS + apart_ms))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"log_id": {"S": LOG_ID.replace("1", "2")}},
+        {"table_name": {"S": "Other"}},
+        {"record_id": {"S": "other"}},
+        {"status": {"S": "ConditionalCheckFailed"}},
+        {"timestamp": {"S": "then"}},
+        {"timestamp": {"S": "2024-01-01T00:00:00"}},
+        {"timestamp": NULL},
+        {"updated_attributes": NULL},
+        {"updated_attributes": {"M": {}}},
+    ],
+)
+def test_an_entry_that_tells_of_something_else_does_not_fit(other: dict[str, Any]) -> None:
+    """Also one that was written by hand."""
+    made = updated(OLD, ASKED)
+    assert not fits(made, {**entry_of(ASKED), **other})
+    for name in other:
+        assert not fits(made, {field: value for field, value in entry_of(ASKED).items() if field != name})
+
+
+def test_a_key_too_long_for_the_index_of_the_log_is_known_by_its_hash() -> None:
+    key = "k" * 2049
+    assert fits(updated(OLD, ASKED, key=key), entry_of(ASKED, key=key))
+    assert not fits(updated(OLD, ASKED, key=key), entry_of(ASKED, key=key + "k"))
+
+
+def test_a_large_value_that_is_gone_is_known_by_its_hash() -> None:
+    """Its record holds that, and the entry the value."""
+    made = updated(OLD, ASKED)
+    body = body_of(ASKED["m"])
+    for digest, right in ((sha256(body).hexdigest(), True), ("0" * 64, False)):
+        parts = copy.deepcopy(made.attributes)
+        (part,) = (part for part in parts if part.name == "m")
+        part.new, part.new_ref = None, ValueReference("b", "spill/1", digest, len(body))
+        assert fits(made.replaced(attributes=parts), entry_of(ASKED)) == right

@@ -132,8 +132,8 @@ def test_a_request_id_adds_the_row_that_remembers_the_answer() -> None:
     assert planned(request_id="r-1", settings=LOGGED).steps == ("request", "update", "log")
 
 
-def test_request_ids_of_two_accounts_never_meet() -> None:
-    one, other = (planned(request_id="r", caller=Caller(account=account)) for account in ("1", "2"))
+def test_request_ids_of_two_owners_never_meet() -> None:
+    one, other = (planned(request_id="r", caller=Caller(owner=owner)) for owner in ("1", "2"))
     rows = [made.body["TransactItems"][0]["Put"]["Item"]["log_id"] for made in (one, other)]
     assert rows[0] != rows[1]
 
@@ -374,6 +374,45 @@ def test_a_condition_that_the_lost_first_try_may_have_made_untrue_is_not_reporte
             updating.refused(made, [{**FAILED, "Item": found}], unanswered=True)
     with pytest.raises(ConditionalCheckFailedError):
         updating.refused(made, [{**FAILED, "Item": {**ITEM, "name": {"S": "x"}}}])
+
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html: reasons, part by part.
+@pytest.mark.parametrize(
+    "why", ["ThrottlingError", "ProvisionedThroughputExceeded", "TransactionConflict", "NewReason"]
+)
+@pytest.mark.parametrize("found", [{"Item": ITEM}, {}], ids=["condition", "no record"])
+@pytest.mark.parametrize("place", ["request", "log"])
+def test_a_repeat_is_not_refused_while_nobody_knows_whether_the_request_succeeded(
+    why: str, found: dict[str, Any], place: str
+) -> None:
+    made = planned(condition_expression="attribute_not_exists(name)", request_id="r", enable_logging=True)
+    reasons = [
+        {**FAILED, **found} if step == "update" else {"Code": why if step == place else "None"} for step in made.steps
+    ]
+    for unanswered in (False, True):
+        with pytest.raises(StoreUnavailableError, match=why) as caught:
+            updating.refused(made, reasons, unanswered=unanswered)
+        assert caught.value.in_doubt == unanswered
+    # The row was looked at, and is not there: the condition was untrue before.
+    with pytest.raises((ConditionalCheckFailedError, RecordNotFoundError)):
+        updating.refused(made, [FINE, {**FAILED, **found}, FINE])
+    # A request without a row to remember it has one truth, whatever became of its log entry.
+    plain = planned(condition_expression="attribute_not_exists(name)", enable_logging=True)
+    with pytest.raises((ConditionalCheckFailedError, RecordNotFoundError)):
+        updating.refused(plain, [{**FAILED, **found}, {"Code": why}])
+
+
+def test_a_first_answer_is_given_whatever_became_of_the_other_parts() -> None:
+    made = planned(request_id="r")
+    row = made.body["TransactItems"][0]["Put"]["Item"]
+    assert updating.refused(made, [{**FAILED, "Item": row}, {"Code": "TransactionConflict"}]) == made.answer
+
+
+def test_a_dry_run_with_a_request_id_says_what_became_of_its_condition() -> None:
+    made = planned(condition_expression="a = 1", request_id="r")
+    for found, error in (({"Item": ITEM}, ConditionalCheckFailedError), ({}, RecordNotFoundError)):
+        with pytest.raises(error):
+            updating.refused(made, [{**FAILED, **found}], steps=updating.DRY_RUN_STEPS)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,110 @@ def test_an_edited_time_actor_or_index_key_of_one_record_shows_at_its_change(fie
     assert ("edited", "1") in kinds(records, live, from_birth=False)
 
 
+def rewritten(records: Records, sequence: int, at: str = "", **fields: Any) -> Records:
+    """Return a trail in which all records of one change agree on another time, and on other fields (None: without)."""
+    found = copy.deepcopy(records)
+    for record in found:
+        padded = record["sequenceNumber"]["S"]
+        if int(padded) != sequence:
+            continue
+        if at:
+            record["modificationTime"], record["changesOrder"] = {"S": at}, {"S": f"{at}#{padded}"}
+            shard = record["historyKey"]["S"][0]
+            record["changesKey"] = {"S": auditing.changes_key("Configuration", at[:7], shard)}
+        record.update({name: value for name, value in fields.items() if value is not None})
+        for name in [name for name, value in fields.items() if value is None]:
+            record.pop(name, None)
+    return found
+
+
+def signed(stamps: Sequence[int], names: Sequence[str] = ()) -> tuple[Records, dict[str, Any]]:
+    """Return the trail of an item that is written at each of these seconds, by whom it says; and the item."""
+    images: list[Any] = [None]
+    for number, name in itertools.zip_longest(range(len(stamps)), names, fillvalue="ada"):
+        images.append({"key": {"S": "k"}, "v": {"N": str(number)}, "updatedBy": {"S": name}})
+    steps = zip(itertools.pairwise(images), stamps, strict=True)
+    records = [
+        record
+        for number, (pair, at) in enumerate(steps, 1)
+        for record in auditing.decide(
+            change(*pair, sequence=str(number), created_at_ms=1_704_067_200_000 + at * 1000), "updatedBy"
+        )
+    ]
+    return records, images[-1]
+
+
+@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 60)), min_size=1, max_size=8), st.data())
+def test_times_that_lie_out_of_order_by_a_minute_at_most_are_whole(
+    steps: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    """Whoever states to have written, and whether or not it changed."""
+    at = itertools.accumulate(step for step, _ in steps)
+    names = data.draw(st.lists(st.sampled_from(["ada", "bob", "7"]), max_size=len(steps)))
+    records, live = signed([now - late for now, (_, late) in zip(at, steps, strict=True)], names)
+    assert kinds(records, live) == []
+
+
+def test_a_time_moved_before_the_change_before_shows_there_and_one_moved_on_at_the_next_change() -> None:
+    records, live = signed([0, 100_000, 200_000, 300_000])
+    assert kinds(rewritten(records, 2, "2020-01-01T00:00:00.000Z"), live) == [("misdated", "2")]
+    assert kinds(rewritten(records, 2, "2023-12-31T23:58:59.000Z"), live) == [("misdated", "2")]
+    assert kinds(rewritten(records, 2, "2031-01-01T00:00:00.000Z"), live) == [("misdated", "3")]
+    assert kinds(rewritten(records, 2, "then"), live) == [("misdated", "2")]
+    assert kinds(rewritten(records, 4, "2024-01-01T00:00:00.000Z"), live) == [("misdated", "4")]
+
+
+def test_times_that_creep_backwards_are_found_where_they_are_a_minute_behind() -> None:
+    records, live = signed([500 - 40 * number for number in range(5)])
+    assert kinds(records, live) == [("misdated", "3"), ("misdated", "5")]
+
+
+SERVICE = {"M": {"kind": {"S": "service"}, "name": {"S": "dynamodb.amazonaws.com"}}}
+
+
+def stated(name: str, kind: str = "stated") -> dict[str, Any]:
+    return {"M": {"kind": {"S": kind}, "name": {"S": name}}}
+
+
+@pytest.mark.parametrize("sequence", [1, 2])
+@pytest.mark.parametrize(
+    "actor", [stated("mallory"), stated("None"), SERVICE, stated("ada", "logged"), stated("x", "")]
+)
+def test_an_actor_that_such_a_change_cannot_have_shows_at_it(sequence: int, actor: dict[str, Any]) -> None:
+    """In a created item as in a changed one, though all records of the change agree."""
+    records, live = signed([0, 10, 20], ["ada", "bob", "eve"])
+    assert kinds(rewritten(records, sequence, actor=actor), live) == [("edited", str(sequence))]
+
+
+def test_a_deletion_is_by_nobody_or_by_a_service_and_has_no_change_id() -> None:
+    records = trail([None, V[0], None])
+    assert kinds(rewritten(records, 2, actor=SERVICE), None) == []
+    for fields in ({"actor": stated("ada")}, {"changeId": {"S": "log-1"}}):
+        assert kinds(rewritten(records, 2, **fields), None) == [("edited", "2")]
+
+
+def test_a_stated_name_in_a_value_that_is_lost_is_not_called_forged() -> None:
+    records, live = signed([0, 10], ["ada", "bob"])
+    (record,) = (one for one in records if one.get("newValue") == {"S": "bob"})
+    del record["newValue"]
+    reference = {"bucket": {"S": "b"}, "key": {"S": "spill/x"}, "sha256": {"S": "0" * 64}, "bytes": {"N": "1"}}
+    record["newValueRef"] = {"M": reference}
+    assert kinds(records, live) == [("lost", "2")]
+
+
+def test_what_no_hash_is_over_is_not_found() -> None:
+    """As docs/verifying.md says: should one of these be found one day, the page has to say so."""
+    records, live = signed([0, 100_000, 200_000], ["ada", "bob", "eve"])
+    for moved in (
+        rewritten(records, 2, "2024-01-02T00:00:00.000Z"),  # between its neighbours
+        rewritten(records, 3, "2031-01-01T00:00:00.000Z"),  # the last one, on
+        rewritten(records, 2, actor=None),
+        rewritten(records, 2, changeId={"S": "11111111-1111-4111-8111-111111111111"}),
+    ):
+        assert moved != records
+        assert kinds(moved, live) == []
+
+
 def test_a_forged_change_is_a_fork_and_its_record_a_leftover() -> None:
     records = trail([None, *V[:3]])
     (forged,) = auditing.decide(change(V[0], V[7], sequence="15", stream_arn="arn:forged"))

@@ -59,7 +59,7 @@ def release(defect: str = "") -> None:
 
 def test_verify_names_each_planted_fault_and_nothing_else() -> None:
     table = client("dynamodb")
-    change_items(["whole", "removed", "edited", "added", "behind", "gone"])
+    change_items(["whole", "removed", "edited", "added", "moved", "claimed", "behind", "gone"])
     assert verified()["whole"]
 
     table.delete_item(TableName="Audit", Key={"id": records_of("removed")[1]["id"]})
@@ -67,6 +67,14 @@ def test_verify_names_each_planted_fault_and_nothing_else() -> None:
     table.put_item(TableName="Audit", Item={**edited, "newValue": {"N": "99"}})
     added = records_of("added")[2]
     table.put_item(TableName="Audit", Item={**added, "id": {"S": "00000000-0000-4000-8000-000000000000"}})
+    # A whole change, its index keys too, is moved in time; another one is said to be somebody's.
+    moved = records_of("moved")[2]
+    at, shard = "2024-06-01T00:00:00.000Z", moved["historyKey"]["S"][0]
+    index = {"changesKey": f"Configuration#2024-06#{shard}", "changesOrder": f"{at}#{moved['sequenceNumber']['S']}"}
+    fields = {name: {"S": text} for name, text in {**index, "modificationTime": at}.items()}
+    table.put_item(TableName="Audit", Item={**moved, **fields})
+    actor = {"M": {"kind": {"S": "stated"}, "name": {"S": "mallory"}}}
+    table.put_item(TableName="Audit", Item={**records_of("claimed")[2], "actor": actor})
     functions = client("lambda")
     stream = table.describe_table(TableName="Configuration")["Table"]["LatestStreamArn"]
     (mapping,) = functions.list_event_source_mappings(EventSourceArn=stream)["EventSourceMappings"]
@@ -79,6 +87,8 @@ def test_verify_names_each_planted_fault_and_nothing_else() -> None:
         ("gap", "removed"),
         ("edited", "edited"),
         ("leftover", "added"),
+        ("misdated", "moved"),
+        ("edited", "claimed"),
         ("unaudited", "behind"),
         ("unaudited", "unheard"),
         ("unaudited", "gone"),

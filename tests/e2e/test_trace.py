@@ -56,6 +56,7 @@ def test_an_update_is_followed_from_the_api_to_its_records(engine: RunningEngine
         if row.get("changeId", {}).get("S") == entry["log_id"]
     }
     assert set(records.values()) == {"value", "other"}
+    assert [row.get("oldValue") for row in change["attributes"]] == [None, 0]
     lines = [row["line"] for row in document["lines"] if isinstance(row["line"], dict)]
     [answered] = [line for line in lines if line["message"] == "answered"]
     assert (answered["requestId"], answered["changeId"]) == (request_id, entry["log_id"])
@@ -106,6 +107,26 @@ def test_a_repeated_request_names_no_change_of_its_own(engine: RunningEngine) ->
         ids.append(found[1])
     first, second = (traced(engine, each) for each in ids)
     assert [len(found["updates"]) for found in (first, second)] == [1, 0]
+
+
+def test_a_change_that_carries_the_id_of_an_update_and_is_not_its_own_is_counted(
+    engine: RunningEngine, eventually: Any
+) -> None:
+    dynamodb, key = engine.client("dynamodb"), {"key": {"S": KEY}}
+    dynamodb.put_item(TableName="Configuration", Item={**key, "value": {"N": "0"}})
+    request_id = update(engine, 9, logged=True)
+    item = dynamodb.get_item(TableName="Configuration", Key=key, ConsistentRead=True)["Item"]
+    dynamodb.put_item(TableName="Configuration", Item=key)
+    dynamodb.put_item(TableName="Configuration", Item=item)
+    note = "1 more change carries such an id and is none of these updates' own"
+    eventually(lambda: note in run(engine, "trace", request_id).stderr)
+    [change] = traced(engine, request_id)["changes"]
+    assert (change["changeId"], change["actor"]["kind"]) == (item["_weaudit"]["S"], "logged")
+    # It had no such attribute before the update; by the other change it had it back.
+    assert [(part["updatedAttribute"], "oldValue" in part) for part in change["attributes"]] == [
+        ("other", False),
+        ("value", True),
+    ]
 
 
 def test_what_cannot_be_followed_is_said(engine: RunningEngine) -> None:

@@ -4,12 +4,16 @@ import json
 import random
 import re
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.adapters import scripted_server
+from tests.adapters.scripted_server import Request, ScriptedServer, serving
 from tests.e2e.commands import client, eventually, run, verified
 from tests.e2e.doors import CALLER, DOORS, direct, http, http_event, invoke
 from weaudit.adapters.aws import Connection, DynamoDB
@@ -301,6 +305,70 @@ def test_the_idempotency_key_of_http_is_the_request_id() -> None:
     assert (get("keyed") or {})["n"] == {"N": "7"}
 
 
+def test_two_subjects_of_one_issuer_have_request_ids_of_their_own() -> None:
+    put("shared", n={"N": "0"})
+
+    def ask(subject: str, n: int) -> tuple[int, Any]:
+        event = http_event({"id": "shared", "attributes": {"n": n}, "request_id": "order-17"})
+        claims = {"iss": "https://issuer.example", "sub": subject}
+        event["requestContext"]["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
+        answer = invoke(event)
+        return answer["statusCode"], json.loads(answer["body"])
+
+    # Whoever comes first occupies the id for himself alone.
+    first = ask("mallory", 1)
+    assert (first[0], ask("ada", 2)[0]) == (200, 200)
+    assert get("shared") == {"key": {"S": "shared"}, "n": {"N": "2"}}
+    assert ask("mallory", 1) == first
+    assert ask("ada", 1)[1]["error"] == "InvalidInputError"
+    assert get("shared") == {"key": {"S": "shared"}, "n": {"N": "2"}}
+
+
+def relayed(request: Request, connection: Any, _server: ScriptedServer) -> bool:
+    """Hand a request on to the engine, which checks no signature, and its answer back."""
+    url = engine_environment()["AWS_ENDPOINT_URL"]
+    names = ("content-type", "x-amz-target", "authorization", "x-amz-date")
+    asked = urllib.request.Request(  # noqa: S310 the engine of this test
+        url + request.path, request.body, {name: request.headers[name] for name in names}
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=30) as found:  # noqa: S310 likewise
+            status, body = found.status, found.read()
+    except urllib.error.HTTPError as error:
+        status, body = error.code, error.read()
+    return scripted_server.answer(status, body)(request, connection, _server)
+
+
+@pytest.mark.parametrize("why", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
+def test_a_repeat_gets_the_first_answer_though_the_rows_of_requests_are_throttled_at_first(why: str) -> None:
+    key = f"again-{why}"
+    put(key)
+    document = {
+        "id": key,
+        "attributes": {"email": "a"},
+        "condition_expression": "attribute_not_exists(email)",
+        "request_id": key,
+        "enable_logging": True,
+    }
+    first = table_update.handle(document, **table_update.connect(engine_environment()))
+    assert first[0] == 200, first
+    # The reasons of the parts are independent: the row that remembers the request was not looked at.
+    reasons = [{"Code": why}, {"Code": "ConditionalCheckFailed", "Item": get(key)}, {"Code": "None"}]
+    cancelled = scripted_server.answer(
+        400, {"__type": "x#TransactionCanceledException", "CancellationReasons": reasons}
+    )
+    for steps, expected in (((relayed, cancelled, cancelled, relayed), 200), ((relayed, cancelled), 500)):
+        with serving(*steps) as server:
+            stores = table_update.connect({**engine_environment(), "AWS_ENDPOINT_URL": server.url})
+            # The entry of a failed attempt takes its own way.
+            stores["audit_logs"] = table_update.connect(engine_environment())["audit_logs"]
+            again = table_update.handle(document, **stores)
+        assert again[0] == expected, again
+        assert again[1] == first[1] if expected == 200 else again[1]["error"] == "DatabaseError"
+    assert (get(key) or {})["email"] == {"S": "a"}
+    assert [entry["status"]["S"] for entry in log_of(key)] == ["success", "DatabaseError"]
+
+
 # ---- 4. races
 
 
@@ -372,6 +440,52 @@ def test_a_log_id_put_on_an_item_by_hand_does_not_borrow_a_caller() -> None:
     assert "actor" not in change
 
 
+def test_an_old_log_id_brought_back_by_hand_borrows_no_caller_through_any_door() -> None:
+    put("bait", n={"N": "5"})
+    assert invoke(http_event({"id": "bait", "attributes": {"n": 10}, "enable_logging": True}))["statusCode"] == 200
+    [entry] = log_of("bait")
+    marked = {"_weaudit": entry["log_id"]}
+    put("bait", n={"N": "10"})  # the mark is removed, which leaves no record
+    put("bait", n={"N": "999999"}, **marked)
+    put("bait", n={"N": "5"})
+    put("bait", n={"N": "10"}, **marked)  # the very change that was logged, a moment ago
+
+    def told(*words: str) -> list[Any]:
+        return list(json.loads(run(*words, "--json")[1]))
+
+    eventually(lambda: len(told("history", "bait")) == 5)
+    first = told("history", "bait")[1]
+    assert [part["newValue"] for part in first["attributes"]] == [10]
+    commands = [["history", "bait"], ["history", "bait", "--attribute", "n"], ["changes", "--since", "5m"]]
+    doors = [told(*words, *more) for words in commands for more in ([], ["--newest-first"], ["-r", "-n", "2"])]
+    doors += [
+        call_api(f"/v1/tables/Configuration/history?key=bait{more}") for more in ("", "&order=desc", "&attribute=n")
+    ]
+    doors += [call_api("/v1/tables/Configuration/changes?limit=200")]
+    for number, door in enumerate(doors):
+        mine = [change for change in door if change["itemKey"] == "bait"]
+        assert sum(change.get("changeId") == entry["log_id"]["S"] for change in mine) >= 1, number
+        of_caller = [change["sequenceNumber"] for change in mine if "actor" in change]
+        seen = {change["sequenceNumber"] for change in mine}
+        assert of_caller == [first["sequenceNumber"]] * (first["sequenceNumber"] in seen), number
+    last = told("history", "bait", "-r", "-n", "1")[0]
+    for change, actor in ((first, {"kind": "logged", "name": CALLER}), (last, None)):
+        found = json.loads(run("as-of", "bait", "--sequence", change["sequenceNumber"], "--json")[1])
+        assert found["lastChange"].get("actor") == actor
+    traced = json.loads(run("trace", entry["log_id"]["S"], "--json")[1])
+    assert [change["sequenceNumber"] for change in traced["changes"]] == [first["sequenceNumber"]]
+    assert traced["changes"][0]["actor"] == {"kind": "logged", "name": CALLER}
+    # Whoever may write the table chooses the mark: that is no fault of the trail.
+    assert verified()["whole"]
+
+
+def call_api(path: str) -> list[Any]:
+    """Return the changes that the API answers with."""
+    code, text = run("call", "GET", path)
+    assert code == 0, text
+    return list(json.loads(text)["changes"])
+
+
 def test_audit_log_shows_success_and_failure() -> None:
     put("told", n={"N": "1"})
     code, text = run("update", "told", "n=2", "--log", "--user-agent", "me")
@@ -403,6 +517,8 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing() -> None:
     assert code == 0
     assert json.loads(text)["success"]
     code, text = run("update", "tried", "n=2", "--dry-run", "--if", "n = 2")
+    assert (code, json.loads(text)["error"]) == (1, "ConditionalCheckFailed")
+    code, text = run("update", "tried", "n=2", "--dry-run", "--if", "n = 2", "--request-id", "r")
     assert (code, json.loads(text)["error"]) == (1, "ConditionalCheckFailed")
     code, text = run("update", "nobody-at-all", "n=2", "--dry-run")
     assert (code, json.loads(text)["error"]) == (1, "RecordNotFoundError")

@@ -42,7 +42,7 @@ FIRST: dict[str, Any] = {
 @pytest.mark.parametrize(("event", "agent"), [(second(), "curl/8.1"), (FIRST, "curl/8")], ids=["2.0", "1.0"])
 def test_both_payloads_tell_who_asks(event: dict[str, Any], agent: str) -> None:
     request = parse(event)
-    assert (request.identity, request.account) == (ARN, "111122223333")
+    assert (request.identity, request.owner) == (ARN, "111122223333")
     assert (request.user_agent, request.idempotency_key) == (agent, "k-1")
     assert document_of(event) == {"id": "a"}
 
@@ -56,8 +56,23 @@ def test_a_request_written_by_hand_may_be_without_its_context(context: dict[str,
 
 def test_the_subject_of_a_token_is_the_caller() -> None:
     claims = {"iss": "https://issuer.example", "sub": "ada", "scope": "update"}
+    # Payload 1.0, of a REST API, has the claims without what kind of token they are from.
+    for authorizer in ({"jwt": {"claims": claims}}, {"claims": claims}):
+        request = parse(second(requestContext={"authorizer": authorizer}))
+        assert (request.identity, request.owner) == ("https://issuer.example#ada", "https://issuer.example#ada")
+
+
+def test_a_token_without_a_subject_names_nobody_and_shares_request_ids_with_its_likes_alone() -> None:
+    claims = {"iss": "https://issuer.example", "scope": "update"}
     request = parse(second(requestContext={"authorizer": {"jwt": {"claims": claims}}}))
-    assert (request.identity, request.account) == ("https://issuer.example#ada", "https://issuer.example")
+    assert (request.identity, request.owner) == ("", "https://issuer.example")
+
+
+def test_the_sessions_of_a_role_own_their_request_ids_together() -> None:
+    arns = [f"arn:aws:sts::111122223333:assumed-role/updater/{session}" for session in ("one", "two")]
+    signers = [{"accountId": "111122223333", "userArn": arn} for arn in arns]
+    found = [parse(second(requestContext={"authorizer": {"iam": signer}})) for signer in signers]
+    assert [(request.identity, request.owner) for request in found] == [(arn, "111122223333") for arn in arns]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +80,7 @@ def test_the_subject_of_a_token_is_the_caller() -> None:
 )
 def test_a_request_that_nobody_vouches_for_has_no_caller(context: Any) -> None:
     request = parse(second(requestContext=context, headers=None))
-    assert (request.identity, request.account, request.user_agent, request.idempotency_key) == ("", "", "", "")
+    assert (request.identity, request.owner, request.user_agent, request.idempotency_key) == ("", "", "", "")
 
 
 def test_a_bare_document_is_taken_as_it_is() -> None:

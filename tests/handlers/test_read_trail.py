@@ -18,11 +18,14 @@ from weaudit.deploy.targets import unwire, wire
 from weaudit.domain import trail_documents
 from weaudit.domain.changes import Change
 from weaudit.domain.json_texts import compact
+from weaudit.domain.update_answers import log_entry
+from weaudit.domain.update_requests import Caller, UpdateRequest
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import read_trail
 
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
 NOW_MS = START_MS + 6 * 24 * 3_600_000
+RECORD = "/v1/records/{id}"
 HISTORY, ITEM, DIFF, CHANGES = (f"/v1/tables/{{table}}/{name}" for name in ("history", "item", "diff", "changes"))
 TABLE = {"table": "Configuration"}
 DIGITS = "0.10000000000000000000000000000000000001"
@@ -58,6 +61,10 @@ class Stores:
 
     def write(self, *changes: Change) -> list[Any]:
         return write(self.client, changes)
+
+    def scan(self) -> list[Any]:
+        found: list[Any] = wire(self.client.scan(TableName="Audit")["Items"])
+        return found
 
 
 @pytest.fixture
@@ -290,11 +297,51 @@ def test_a_comparison_larger_than_an_answer_counts_what_it_leaves_out(
     assert len(found["differences"]) + found["differencesOmitted"] == 80
 
 
+def logged(key: str, asked: dict[str, Any], log_id: str, at_ms: int) -> Any:
+    request = UpdateRequest(key, asked, "Configuration", logged=True)
+    return log_entry(request, key, Caller("ada"), "success", at_ms, log_id)
+
+
+def test_a_log_id_that_is_brought_back_borrows_no_caller_on_any_page(stores: Stores) -> None:
+    mark = {"_weaudit": {"S": "log-1"}}
+    old, asked = {"v": {"N": "1"}, "w": {"N": "0"}}, {"v": {"N": "2"}}
+    # The update; undone by hand; done again by hand with its id; undone; and other values with its id.
+    steps = [
+        old,
+        {**old, **asked, **mark},
+        old,
+        {**old, **asked, **mark},
+        old,
+        {"v": {"N": "9"}, "w": asked["v"], **mark},
+    ]
+    stores.write(*changed("k", steps, at_ms=START_MS))
+    # One and the same id on an item that no update touched.
+    stores.write(*changed("other", steps[:2], at_ms=START_MS + 10_000, first=100))
+    stores.entries["log-1"] = logged("k", asked, "log-1", START_MS + 300)
+    first = str(10**21 + 1)
+    for limit in ("1", "2", "100"):
+        doors = [pages(stores.api, HISTORY, key="k", limit=limit, order=order) for order in ("asc", "desc")]
+        doors += [pages(stores.api, HISTORY, key="k", limit=limit, attribute="v")]
+        doors += [pages(stores.api, HISTORY, key="k", limit=limit, since="2024-01-01T00:00:00Z")]
+        doors += [pages(stores.api, CHANGES, limit=limit, since="2024-01-01")]
+        for door in doors:
+            told = list(itertools.chain(*door))
+            assert len(told) >= 5
+            assert [one["sequenceNumber"] for one in told if "actor" in one] == [first]
+    # An attribute that the borrower changed beside those of the entry: what is shown of the change is not all of it.
+    [only] = itertools.chain(*pages(stores.api, HISTORY, key="k", attribute="w"))
+    assert "actor" not in only
+    # A range that begins after the update does not make the second use of its id the first.
+    later = itertools.chain(*pages(stores.api, HISTORY, key="k", since="2024-01-01T00:00:01Z"))
+    assert [one for one in later if "actor" in one] == []
+    # A record is what was recorded: its caller is not looked up.
+    assert all("actor" not in stores.api.get(RECORD, {"id": record["id"]["S"]}) for record in stores.scan())
+
+
 def test_a_logged_update_names_its_caller(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
     images = [{"key": {"S": "k"}, "v": {"N": "1"}}, {"key": {"S": "k"}, "v": {"N": "2"}, "_weaudit": {"S": "log-1"}}]
     stores.write(change(None, images[0]), change(*images, sequence="100000000000000000002"))
-    entry = {"log_id": "log-1", "table_name": "Configuration", "record_id": "k", "status": "success", "caller": "ada"}
-    stores.entries["log-1"] = {name: {"S": text} for name, text in entry.items()}
+    stores.entries["log-1"] = logged("k", {"v": {"N": "2"}}, "log-1", START_MS - 500)
     assert stores.api.get(HISTORY, TABLE, key="k")["changes"][1]["actor"] == {"kind": "logged", "name": "ada"}
     capsys.readouterr()
     stores.log_fault = StoreRefusedError("BatchGetItem: AccessDeniedException (HTTP 400)")

@@ -1,4 +1,6 @@
-"""The trail in the Audit table: the one door through which it is read (item_history.py and table_history.py help).
+"""The trail in the Audit table: the one door through which it is read.
+
+Behind it are item_history.py, table_history.py and first_uses.py.
 
 Both indexes are eventually consistent: a change shows a moment after its records were written.
 """
@@ -8,16 +10,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
+from weaudit.adapters.first_uses import FirstUses
 from weaudit.adapters.item_history import ItemHistory
 from weaudit.adapters.table_history import TableHistory
 from weaudit.domain import rebuilding
-from weaudit.domain.histories import changes
+from weaudit.domain.histories import attributed, changes, fits, not_used_before
 from weaudit.domain.item_keys import history_key
 from weaudit.domain.spilling import restore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     from weaudit.adapters.table_history import Begin
@@ -151,6 +154,21 @@ class AuditHistory:
         """Return what changed between an item's states at two times. Raises what :meth:`as_of` raises."""
         before, after = (self.as_of(table, item_key, at, **known) for at in (since, until))
         return rebuilding.between(before, after)
+
+    def attributed(self, found: Iterable[AuditedChange], entries: Mapping[str, Item]) -> list[AuditedChange]:
+        """Return changes in their order, each with its caller if it was written together with its log entry.
+
+        ``entries`` are log entries by id. A change that reuses the id of an earlier change of its item is returned as
+        it is, whether or not that one is among ``found``. Pass whole changes, not narrowed ones: every attribute
+        counts. Raises what ``query`` raises.
+        """
+        pairs = [(change, entries.get(change.change_id or "")) for change in found]
+        judged = [(change if entry is None else self._whole(change), entry) for change, entry in pairs]
+        claims = [
+            (change, not_used_before(entry)) for change, entry in judged if entry is not None and fits(change, entry)
+        ]
+        borrowed = FirstUses(self._begin, self._audit_table).borrowed(claims)
+        return [attributed(change, entry, used_before=change.record_ids[0] in borrowed) for change, entry in judged]
 
     def _whole(self, change: AuditedChange) -> AuditedChange:
         """Return the change with the values that were too large for its records, read and checked by their hashes."""

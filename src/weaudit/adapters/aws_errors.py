@@ -132,14 +132,21 @@ _REASONS_OF_THE_ITEM = frozenset(("ItemCollectionSizeLimitExceeded", "Validation
 
 
 def _cancelled(operation: str, status: int, code: str, document: dict[str, Any]) -> StoreError:
-    """Return what a cancelled transaction means; a condition that did not hold is an answer, whatever else failed."""
+    """Return what a cancelled transaction means; a condition that did not hold is an answer, whatever else failed.
+
+    If another part was throttled or met another transaction, the error passes: that part's condition was not evaluated,
+    and may fail as well.
+    """
     reasons = [reason if isinstance(reason, dict) else {} for reason in document.get("CancellationReasons") or ()]
     codes = [str(reason.get("Code", "None")) for reason in reasons]
     text = f"{operation}: {code} ({', '.join(codes) or 'no reasons'})"
+    passes = not _REASONS_THAT_PASS.isdisjoint(codes)
     if _CONDITION in codes:
-        return ConditionNotMetError(text, aws_code=code, status=status, reasons=reasons)
+        unmet = ConditionNotMetError(text, aws_code=code, status=status, reasons=reasons)
+        unmet.passes = passes
+        return unmet
     kind: type[StoreError] = StoreRefusedError
-    if not _REASONS_THAT_PASS.isdisjoint(codes):
+    if passes:
         kind = StoreUnavailableError
     elif not _REASONS_OF_THE_ITEM.isdisjoint(codes):
         kind = RecordRejectedError

@@ -183,7 +183,7 @@ class Connection:
             failed.in_doubt = bool(call.doubts)
             wait = self._wait_s(tried, throttled=code in aws_errors.THROTTLED)
             over = tried >= self.attempts or time.monotonic() + wait >= deadline
-            if over or not isinstance(failed, StoreUnavailableError):
+            if over or not failed.passes:
                 raise failed from cause
             time.sleep(wait)
 

@@ -6,9 +6,9 @@ time is found by halving the range of sequence numbers, a small page at a time.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from weaudit.domain.histories import changes
+from weaudit.domain.histories import SLACK, changes
 from weaudit.domain.item_keys import history_key
 from weaudit.domain.times import iso_moment
 from weaudit.errors import InvalidInputError
@@ -23,9 +23,6 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 
     # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]
-
-SLACK = timedelta(minutes=1)
-"""By so much the times of one item's changes may be out of order: a change up to a time is found all the same."""
 
 _SEQUENCE_DIGITS = 40
 _PAGE = 100
@@ -53,7 +50,8 @@ class ItemHistory:
     def order_at(self, at: str) -> str | None:
         """Return an order beyond which every change is stamped later than ``at``; None where that may be none.
 
-        It lies within a page of the first of these, but for the changes of :data:`SLACK`.
+        It lies within a page of the first of these, but for the changes of ``histories.SLACK``: these may be out of
+        order, and one up to ``at`` is found all the same.
         """
         limit = _later(at)
         newest = self._end(newest_first=True)

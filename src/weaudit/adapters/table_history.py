@@ -66,8 +66,8 @@ class TableHistory:
         months = _months(since[:7] if since else FIRST_MONTH, last[:7])
         if newest_first:
             months.reverse()
-        shards: list[_Shard] = []
-        following: list[_Shard] = []
+        shards: list[Pages] = []
+        following: list[Pages] = []
         try:
             # The next month's first pages are on their way while this month is read.
             for position, month in enumerate(months):
@@ -79,7 +79,7 @@ class TableHistory:
             for shard in (*shards, *following):
                 shard.leave()
 
-    def _month(self, month: str, since: str | None, until: str, newest_first: bool) -> list[_Shard]:
+    def _month(self, month: str, since: str | None, until: str, newest_first: bool) -> list[Pages]:
         request = {
             "TableName": self._audit_table,
             "IndexName": "changes",
@@ -90,7 +90,7 @@ class TableHistory:
         # "$" follows "#", which stands between time and sequence number: every change of the last instant is in.
         ends = {":since": {"S": since or month}, ":until": {"S": f"{until}$"}}
         return [
-            _Shard(
+            Pages(
                 self._begin,
                 {
                     **request,
@@ -101,8 +101,8 @@ class TableHistory:
         ]
 
 
-class _Shard:
-    """One shard's records of one month; once somebody reads on, the next page is always on its way."""
+class Pages:
+    """The records of one Query, of one shard's month say; once somebody reads on, the next page is on its way."""
 
     def __init__(self, begin: Begin, request: dict[str, Any]) -> None:
         self._begin = begin

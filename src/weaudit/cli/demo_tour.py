@@ -114,7 +114,7 @@ def update(tour: Tour) -> list[str]:
             lambda: [change for change in tour.trail.item(table, SEATS) if change.order not in seen],
             lambda new: bool(new) and new[-1].change_id is not None,
         )[-1:]
-        told = list(with_callers(found, tour.dynamodb, logs))
+        told = list(with_callers(found, tour.trail, tour.dynamodb, logs))
         tour.show(told)
         caller = tour.installation.target.client("sts").get_caller_identity()["Arn"]
         key = {"log_id": {"S": (found[0].change_id if found else None) or "none"}}
@@ -204,7 +204,7 @@ def request(tour: Tour) -> list[str]:
         )
     tour.by_hand(f"call GET {shlex.quote(path)}")
     newest = islice(tour.trail.item(table, SEATS, newest_first=True), 1)
-    expected = [json.loads(dumps(document(change))) for change in with_callers(newest, tour.dynamodb, logs)]
+    expected = [json.loads(dumps(document(change))) for change in with_callers(newest, tour.trail, tour.dynamodb, logs)]
     faults = [] if status == 200 else [f"the signed request was answered with {status}"]
     faults += [] if refused == 403 else [f"the unsigned request was answered with {refused} instead of 403"]
     if not faults and not (found and found == expected):

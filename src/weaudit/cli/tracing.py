@@ -1,7 +1,7 @@
 """`weaudit trace`: one request or change, from the API to its audit records, as the logs and the trail tell it."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +9,8 @@ import typer
 
 from weaudit.cli import output, panels, times
 from weaudit.cli.options import UtcOption
-from weaudit.domain.times import iso_moment, iso_time
+from weaudit.domain.json_texts import dumps
+from weaudit.domain.times import iso_moment, iso_time, moment
 
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     from weaudit.domain.audited_changes import AuditedChange
     from weaudit.domain.changes import Item
 
-# Stream times are whole seconds, of another clock than the function's.
-_SLACK = timedelta(minutes=5)
-# An item's changes from the update on, of which one is looked for.
+# An item's changes about the time of the update, of which one is looked for.
 _CHANGES = 1000
 
 
@@ -59,9 +58,9 @@ def trace(
             lambda each: status.update(f"Looking for {output.safe(each)} in the logs"),
         )  # fmt: skip
         status.update("Reading the trail")
-        entries, changes = _recorded(installation, found.changes)
+        entries, changes, borrowed = _recorded(installation, found.changes)
     if as_json:
-        output.print_json(_document(wanted, begin, found, entries, changes))
+        output.print_text(dumps(_document(wanted, begin, found, entries, changes)))
     else:
         _print(found, entries, changes, utc=utc)
     if found.cut:
@@ -72,27 +71,41 @@ def trace(
         raise typer.Exit(output.EXIT_FAILED)
     if entries and not changes and any(_text(entry, "status") == "success" for entry in entries):
         output.note("Its change has no audit record yet: one shows a moment after the update. `weaudit doctor` looks.")
+    if borrowed:
+        told = "1 more change carries" if borrowed == 1 else f"{borrowed} more changes carry"
+        output.note(f"{told} such an id and is none of these updates' own: whoever may write to a table may set it.")
     if found.lines and not entries:
         output.note("No logged update is among these: what was not logged cannot be joined to its records.")
 
 
-def _recorded(installation: "Installation", ids: tuple[str, ...]) -> "tuple[list[Item], list[AuditedChange]]":
-    """Return the log entries of these ids, and the changes that carry them: found by the table and item of an entry."""
+def _recorded(installation: "Installation", ids: tuple[str, ...]) -> "tuple[list[Item], list[AuditedChange], int]":
+    """Return the log entries of these ids, the changes that were written with them, and how many others carry an id.
+
+    The changes are found by the table and item of an entry, about its time.
+    """
     from weaudit.adapters.audit_logs import AuditLogs
     from weaudit.cli.trail_reading import open_trail
     from weaudit.deploy.wire_calls import calls
+    from weaudit.domain.histories import NEAR
 
     client = installation.target.client("dynamodb")
     entries = AuditLogs(calls(client), installation.outputs["AuditLogsTableName"]).get(list(ids))
     trail = open_trail(installation.target, installation.audit_table, client)
-    changes = []
+    changes: list[AuditedChange] = []
+    borrowed = 0
     for log_id, entry in entries.items():
-        if _text(entry, "status") != "success":
+        logged_at = moment(_text(entry, "timestamp"))
+        if _text(entry, "status") != "success" or logged_at is None:
             continue
-        since = datetime.fromisoformat(_text(entry, "timestamp")) - _SLACK
-        asked = trail.item(_text(entry, "table_name"), _text(entry, "record_id"), iso_moment(since))
-        changes += [change for change in islice(asked, _CHANGES) if change.change_id == log_id]
-    return list(entries.values()), changes
+        since, until = (iso_moment(logged_at + distance) for distance in (-NEAR, NEAR))
+        asked = trail.item(_text(entry, "table_name"), _text(entry, "record_id"), since, until)
+        carrying = [change for change in islice(asked, _CHANGES) if change.change_id == log_id]
+        # Who was named by an entry has another actor than the record states.
+        named = zip(carrying, trail.attributed(carrying, entries), strict=True)
+        own = [told for change, told in named if told.actor is not change.actor]
+        changes += own
+        borrowed += len(carrying) - len(own)
+    return list(entries.values()), changes, borrowed
 
 
 def _text(entry: "Item", name: str) -> str:

@@ -78,8 +78,11 @@ def history(
             found = chain([first], asked)
             break
     if attribute is not None:
+        found = (change for change in found if narrowed(change, attribute) is not None)
+    # Who made a change shows in all that it touched: it is narrowed afterwards.
+    found = with_callers(limited(found, limit), trail, client, audit_log_table)
+    if attribute is not None:
         found = (kept for change in found if (kept := narrowed(change, attribute)) is not None)
-    found = with_callers(limited(found, limit), client, audit_log_table)
     if not _print(found, as_json=as_json, utc=utc, with_items=False):
         what = f"change of {attribute!r} of" if attribute is not None else "change of"
         output.note(f"No {what} {item_key!r} in {table}{_within(begin, end)} is in the trail.")
@@ -109,8 +112,9 @@ def changes(
     begin, end = _range(since, until, utc)
     target = Target.resolve(state_dir=state)
     client = target.client("dynamodb")
-    found = open_trail(target, audit_table, client).table(table, begin, end, newest_first)
-    found = with_callers(limited(found, limit), client, audit_log_table)
+    trail = open_trail(target, audit_table, client)
+    found = limited(trail.table(table, begin, end, newest_first), limit)
+    found = with_callers(found, trail, client, audit_log_table)
     if not _print(found, as_json=as_json, utc=utc, with_items=True):
         _, why_unread = key_schema(client, table)
         output.note(f"No change of {table}{_within(begin, end)} is in the trail.")

@@ -99,13 +99,17 @@ def key_schema(client: Any, table: str) -> tuple[dict[str, str] | None, str]:
     return key_types(found), "" if streams else f"{table} is not audited: its stream is off."
 
 
-def with_callers(found: "Iterable[AuditedChange]", client: Any, log_table: str) -> "Iterator[AuditedChange]":
-    """Yield the changes with the callers that log entries name; where the log cannot be read, as they are."""
+def with_callers(
+    found: "Iterable[AuditedChange]", trail: "AuditHistory", client: Any, log_table: str
+) -> "Iterator[AuditedChange]":
+    """Yield the changes of a trail with the callers that log entries name; where the log cannot be read, as they are.
+
+    They are given whole, none narrowed to some of its attributes.
+    """
     import botocore.exceptions
 
     from weaudit.adapters.audit_logs import AuditLogs
     from weaudit.deploy.wire_calls import calls
-    from weaudit.domain.histories import attributed
 
     logs: AuditLogs | None = AuditLogs(calls(client), log_table)
     waiting = iter(found)
@@ -121,5 +125,4 @@ def with_callers(found: "Iterable[AuditedChange]", client: Any, log_table: str) 
                 logs = None
                 code = error.response["Error"]["Code"]
                 output.note(f"Callers of logged updates are not shown: {log_table} cannot be read ({code}).")
-        for change in some:
-            yield attributed(change, entries.get(change.change_id or ""))
+        yield from trail.attributed(some, entries)

@@ -114,7 +114,7 @@ def _dry_run(installation: "Installation", document: dict[str, Any]) -> dict[str
         try:
             call("TransactWriteItems", updating.dry_run(plan))
         except ConditionNotMetError as error:
-            return updating.refused(plan, error.reasons)
+            return updating.refused(plan, error.reasons, steps=updating.DRY_RUN_STEPS)
     except WeauditError as error:
         return updating.failure(error, now_ms)[1]
     read = call("GetItem", {"TableName": request.table, "Key": plan.key, "ConsistentRead": True})

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _MEANINGS = {
     "gap": "changes are missing from the trail",
     "fork": "two changes claim to follow the same state",
-    "edited": "recorded values do not lead from one recorded state to the next",
+    "edited": "recorded values do not lead from one recorded state to the next, or the records of a change disagree",
+    "misdated": "times run backwards: what was so at a time may be told wrongly",
     "leftover": "records that no change of the item made",
     "lost": "a value that was too large for its record is gone or was altered",
     "unaudited": "the item is not as the trail left it",

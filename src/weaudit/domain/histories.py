@@ -5,17 +5,32 @@ A change of n attributes is n records (docs/formats/audit-record.md); here it is
 
 from __future__ import annotations
 
+from datetime import timedelta
+from hashlib import sha256
 from itertools import groupby
 
 from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange, ValueReference
 from weaudit.domain.auditing import changes_key
+from weaudit.domain.images import same_value
 from weaudit.domain.item_keys import history_key, logged_record_id
+from weaudit.domain.spilling import body_of
+from weaudit.domain.times import iso_moment, moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Iterable, Iterator
 
     from weaudit.domain.changes import Item, Value
+
+SLACK = timedelta(minutes=1)
+"""By so much the times of one item's changes may be out of order."""
+
+NEAR = timedelta(minutes=2)
+"""The times of a log entry and of the change that was written with it differ by no more than this.
+
+The entry has the function's clock at its start; the change has the stream's, in whole seconds. The function ends within
+30 seconds, so this leaves a minute and a half for clocks that differ.
+"""
 
 # What the records of one change need not have in common.
 _OF_ONE_RECORD = frozenset(("id", "updatedAttribute", "oldValue", "newValue", "oldValueRef", "newValueRef"))
@@ -36,19 +51,48 @@ def changes(records: Iterable[Item]) -> Iterator[AuditedChange]:
             yield _change(parts)
 
 
-def attributed(change: AuditedChange, entry: Item | None) -> AuditedChange:
-    """Return a change with the caller that its log entry names; as it is, where the entry is none of this change's.
+def attributed(change: AuditedChange, entry: Item | None, *, used_before: bool = False) -> AuditedChange:
+    """Return a change with the caller that its log entry names, or as it is if the two were not written together.
 
-    Anybody who may write to the table can put a log id on an item: the entry has to be of this item, and of success.
+    ``used_before`` says that an earlier change of the item has the same change id: the entry belongs to that one. Pass
+    the whole change, with every attribute that it touched.
     """
-    if entry is None or (_text(entry, "table_name"), _text(entry, "record_id"), _text(entry, "status")) != (
-        change.table,
-        logged_record_id(change.item_key),
-        "success",
-    ):
+    if entry is None or used_before or not fits(change, entry):
         return change
     name = _text(entry, "caller") or _text(entry, "user_agent")
     return change.replaced(actor=Actor("logged", name)) if name else change
+
+
+def fits(change: AuditedChange, entry: Item) -> bool:
+    """Return whether a change and a log entry can have been written together.
+
+    Anyone who may write to the table can put a log id on an item, an old one as well. So the entry must be about this
+    item, successful, and near in time; and it must name every attribute that the change touched, with its new value.
+    Other attributes in the entry had their values before. An update neither creates nor deletes an item.
+    """
+    asked = entry.get("updated_attributes", {}).get("M") or {}
+    logged_at, changed_at = moment(_text(entry, "timestamp")), moment(change.at)
+    return (
+        (change.event_name, "success") == ("MODIFY", _text(entry, "status"))
+        and change.change_id == _text(entry, "log_id")
+        and change.table == _text(entry, "table_name")
+        and logged_record_id(change.item_key) == _text(entry, "record_id")
+        and (logged_at is not None and changed_at is not None and abs(changed_at - logged_at) <= NEAR)
+        and all(part.name in asked and _became(part, asked[part.name]) for part in change.attributes)
+    )
+
+
+def _became(part: AttributeChange, value: Value) -> bool:
+    if part.new is None and part.new_ref is not None:
+        # The object is gone or was altered, but the record still has its hash.
+        return sha256(body_of(value)).hexdigest() == part.new_ref.sha256
+    return same_value(part.new, value)
+
+
+def not_used_before(entry: Item) -> str:
+    """Return a time before which no change can have the entry's id, since the update had not drawn it yet."""
+    logged_at = moment(_text(entry, "timestamp"))
+    return "" if logged_at is None else iso_moment(logged_at - NEAR - SLACK)
 
 
 def narrowed(change: AuditedChange, attribute: str) -> AuditedChange | None:

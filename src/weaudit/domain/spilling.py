@@ -24,13 +24,7 @@ def spill(record: Item, bucket: str) -> Spilled | None:
     compact, names sorted, UTF-8. The reference is ``{bucket, key, sha256, bytes}`` over that body: see
     docs/formats/audit-record.md.
     """
-    bodies = {
-        field: json.dumps(record[field], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(
-            "utf-8", "surrogatepass"
-        )
-        for field in ("newValue", "oldValue")
-        if field in record
-    }
+    bodies = {field: body_of(record[field]) for field in ("newValue", "oldValue") if field in record}
     if not bodies:
         return None
     field = max(bodies, key=lambda name: len(bodies[name]))
@@ -44,6 +38,12 @@ def spill(record: Item, bucket: str) -> Spilled | None:
     }
     rest = {name: value for name, value in record.items() if name != field}
     return Spilled({**rest, f"{field}Ref": {"M": reference}}, key, body)
+
+
+def body_of(value: Value) -> bytes:
+    """Return the bytes of the object that holds a value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "surrogatepass")
 
 
 def restore(body: bytes, digest: str) -> Value | None:

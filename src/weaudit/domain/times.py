@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    from datetime import datetime
+from datetime import UTC, datetime
 
 
 def iso_time(at_ms: int) -> str:
@@ -19,3 +15,12 @@ def iso_time(at_ms: int) -> str:
 def iso_moment(moment: datetime) -> str:
     """Return a time that is given as a datetime of any zone (without one: this machine's), cut to milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment(text: str) -> datetime | None:
+    """Return the moment that a text of this form, or of another of ISO 8601 with its zone, names; None of any other."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None

@@ -47,11 +47,12 @@ class Settings:
 class Caller:
     """Who asks, as far as the door knows."""
 
-    __slots__ = ("account", "identity", "user_agent")
+    __slots__ = ("identity", "owner", "user_agent")
 
-    def __init__(self, identity: str = "", account: str = "", user_agent: str = "") -> None:
+    def __init__(self, identity: str = "", owner: str = "", user_agent: str = "") -> None:
         self.identity = identity  # what the API proved: an IAM ARN, or issuer and subject of a token; else ""
-        self.account = account  # request ids of two accounts never meet
+        # Request ids of two owners never meet: an account of AWS, or the subject of a token; "" of direct calls.
+        self.owner = owner
         self.user_agent = user_agent  # of the HTTP request; one that the document states comes first
 
 

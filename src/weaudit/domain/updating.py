@@ -17,6 +17,7 @@ from weaudit.errors import (
     DatabaseError,
     InvalidInputError,
     RecordNotFoundError,
+    StoreUnavailableError,
     ValidationError,
 )
 
@@ -135,7 +136,7 @@ def _make_transaction(made: UpdatePlan, settings: Settings, caller: Caller, now_
 
 def _request_row(made: UpdatePlan, settings: Settings, caller: Caller, now_ms: int) -> dict[str, Any]:
     """Return the row that remembers a request's answer, written only where there is none, or one that expired."""
-    digest = sha256(f"{caller.account}\0{made.request.request_id}".encode()).hexdigest()
+    digest = sha256(f"{caller.owner}\0{made.request.request_id}".encode()).hexdigest()
     now = now_ms // 1000
     return {
         "Item": {
@@ -164,18 +165,30 @@ def _request_hash(request: UpdateRequest, key: Item) -> str:
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def refused(plan: UpdatePlan, reasons: list[dict[str, Any]], *, unanswered: bool = False) -> dict[str, Any]:
+def refused(
+    plan: UpdatePlan, reasons: list[dict[str, Any]], *, unanswered: bool = False, steps: tuple[str, ...] | None = None
+) -> dict[str, Any]:
     """Return the first answer where the same request succeeded before; raise what the refusal means otherwise.
 
     ``reasons`` is CancellationReasons of a transaction, or ``[{"Code": "ConditionalCheckFailed", "Item": …}]`` of an
-    UpdateItem. ``unanswered`` says that an earlier try of this very write got no answer. Raises RecordNotFoundError,
-    ConditionalCheckFailedError, ValidationError, DatabaseError, InvalidInputError (another request has its request_id).
+    UpdateItem; ``steps`` is what they are about, where it is not the plan's own write. ``unanswered`` says that an
+    earlier try of this very write got no answer. Raises RecordNotFoundError, ConditionalCheckFailedError,
+    ValidationError, DatabaseError, InvalidInputError (another request has its request_id), and StoreUnavailableError
+    where it is unknown whether the same request succeeded before.
     """
-    told = dict(zip(plan.steps, reasons, strict=False))
-    failed = {step: reason for step, reason in told.items() if reason.get("Code") == "ConditionalCheckFailed"}
+    told = dict(zip(steps or plan.steps, reasons, strict=False))
+    codes = {step: str(reason.get("Code", "None")) for step, reason in told.items()}
+    failed = {step: reason for step, reason in told.items() if codes[step] == "ConditionalCheckFailed"}
     if "request" in failed:
         return _first_answer(plan, failed["request"].get("Item") or {})
     if "update" in failed:
+        if "request" in codes and any(code != "None" for step, code in codes.items() if step != "update"):
+            # An earlier try of the same request may have succeeded, and so made its own condition untrue; the row that
+            # would show it was not read.
+            said = ", ".join(codes.values())
+            unknown = StoreUnavailableError(f"it is unknown whether this request was answered before ({said})")
+            unknown.in_doubt = unanswered
+            raise unknown
         raise _unmet(plan, failed["update"].get("Item") or {}, unanswered=unanswered)
     # The rest is about sizes: of the item with its other attributes, or of its collection.
     if any(reason.get("Code") in ("ValidationError", "ItemCollectionSizeLimitExceeded") for reason in reasons):
@@ -208,8 +221,14 @@ def _unmet(plan: UpdatePlan, item: Item, *, unanswered: bool) -> Exception:
     return ConditionalCheckFailedError("The condition did not hold; nothing was changed", details)
 
 
+DRY_RUN_STEPS = ("update",)
+
+
 def dry_run(plan: UpdatePlan) -> dict[str, Any]:
-    """Return the body of a TransactWriteItems that checks existence and condition, and writes nothing."""
+    """Return the body of a TransactWriteItems that checks existence and condition, and writes nothing.
+
+    Its one step is :data:`DRY_RUN_STEPS`, whatever those of the plan are.
+    """
     condition = plan.request.condition
     check: dict[str, Any] = {
         name: plan.update[name]

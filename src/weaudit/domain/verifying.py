@@ -5,24 +5,32 @@ What is checked of an item, in the order of its changes:
 - its records are the ones that its changes made: derived ids, none twice (else ``leftover``);
 - the hash before a change is the hash after the one before it (else ``gap``, or ``fork`` where two follow one state);
 - its records agree about the change, and with their index keys (else ``edited``);
+- its actor is one that such a change can have: of a stated one the change set the name (else ``edited``);
+- it is stamped no earlier than the changes before it, but for what clocks differ by (else ``misdated``);
 - the values of a change, applied to the item as it was, give the hash that the change states (else ``edited``);
 - a value that was too large for its record is where the record says, unaltered (else ``lost``);
 - the hash after the last change is the hash of the live item (else ``unaudited``).
+
+Hashes are over items alone. Who else made a change, and when between its neighbours, they do not tell; a change id is
+whatever a writer of the table chose.
 
 The trail of an item that was there before auditing began has no known beginning: that is told, and is no fault.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from weaudit.domain.audited_changes import AuditedChange
 from weaudit.domain.auditing import record_id
 from weaudit.domain.changes import Change, Item
+from weaudit.domain.histories import SLACK
 from weaudit.domain.images import data, image_hash, same_value
+from weaudit.domain.times import moment
 
 
 class Finding(NamedTuple):
-    """One fault of a trail. ``kind``: gap, fork, edited, leftover, lost or unaudited."""
+    """One fault of a trail. ``kind``: gap, fork, edited, misdated, leftover, lost or unaudited."""
 
     kind: str
     table: str
@@ -73,6 +81,7 @@ class _Trail:
     def __init__(self, table: str, table_arn: str, item_key: str) -> None:
         self._table, self._table_arn, self._item_key = table, table_arn, item_key
         self.findings: list[Finding] = []
+        self._latest: AuditedChange | None = None  # of those before, by their times
 
     def report(self, kind: str, change: AuditedChange | None, text: str) -> None:
         at, sequence = ("", "") if change is None else (change.at, change.sequence)
@@ -86,6 +95,9 @@ class _Trail:
                 self.report("leftover", change, text)
             if not change.coherent:
                 self.report("edited", change, "its records disagree about the change, or with their own index keys")
+            for text in _foreign_actors(change):
+                self.report("edited", change, text)
+            self._compare_time(change)
             joined = before is None or change.before_hash == before.after_hash
             if not joined:
                 self._report_break(before, change)
@@ -94,6 +106,18 @@ class _Trail:
                 self.report("lost", change, f"the large value of {part.name or 'the item'} is gone or was altered")
             image = None if lost else self._apply(change, image if joined else None)
             before = change
+
+    def _compare_time(self, change: AuditedChange) -> None:
+        at, latest = moment(change.at), self._latest
+        before = None if latest is None else moment(latest.at)
+        if at is None:
+            self.report("misdated", change, f"its time {change.at!r} is none")
+        elif latest is not None and before is not None and at < before - SLACK:
+            text = f"it is stamped earlier than the change with sequence {latest.sequence}, which was made before it"
+            self.report("misdated", change, text)
+            self._latest = change  # either of the two is wrong: the next ones are compared with this one
+        elif before is None or at > before:
+            self._latest = change
 
     def _report_break(self, before: AuditedChange | None, change: AuditedChange) -> None:
         if before is not None and change.before_hash == before.before_hash:
@@ -179,6 +203,25 @@ def _foreign_records(change: AuditedChange, table_arn: str) -> Iterator[str]:
         elif part.name in seen:
             yield f"record {found} stands there twice"
         seen.add(part.name)
+
+
+def _foreign_actors(change: AuditedChange) -> Iterator[str]:
+    """Say what no such change has: a stated actor is named by what the change set, and a service only deletes."""
+    if change.change_id and change.event_name == "REMOVE":
+        yield "it has a change id, and a deletion sets none"
+    actor = change.actor
+    if actor is None or (actor.kind == "service" and change.event_name == "REMOVE"):
+        return
+    if actor.kind != "stated":
+        yield f"its actor is of the kind {actor.kind!r}, which no record of such a change has"
+    elif not any(part.lost for part in change.attributes) and actor.name not in _texts_set_by(change):
+        yield f"its stated actor {actor.name!r} is in no attribute that it set"
+
+
+def _texts_set_by(change: AuditedChange) -> set[str]:
+    whole = (((part.new or {}).get("M") or {}).values() for part in change.attributes if part.name is None)
+    set_values = [part.new for part in change.attributes if part.name is not None and part.new is not None]
+    return {str(value[kind]) for value in chain(set_values, *whole) for kind in ("S", "N") if kind in value}
 
 
 def _how_the_end_differs(last: AuditedChange, live: Item | None) -> str:

@@ -27,10 +27,10 @@ class Request:
     """
 
     __slots__ = (
-        "account",
         "document",
         "idempotency_key",
         "identity",
+        "owner",
         "path",
         "query",
         "route",
@@ -42,7 +42,7 @@ class Request:
         document: Any,
         *,
         identity: str = "",
-        account: str = "",
+        owner: str = "",
         user_agent: str = "",
         idempotency_key: str = "",
         route: str = "",
@@ -52,7 +52,8 @@ class Request:
         self.document = document
         # The ARN of the IAM identity, or issuer and subject of the token, that API Gateway let through.
         self.identity = identity
-        self.account = account
+        # Whose request ids they are: see updating.Caller.
+        self.owner = owner
         self.user_agent = user_agent
         self.idempotency_key = idempotency_key
         self.route = route
@@ -70,11 +71,11 @@ def parse(event: Any) -> Request:
     context = _part(event, "requestContext")
     given = event.get("headers")
     headers = {str(name).lower(): str(value) for name, value in (given if isinstance(given, dict) else {}).items()}
-    identity, account = _caller(context)
+    identity, owner = _caller(context)
     return Request(
         event.get("body"),
         identity=identity,
-        account=account,
+        owner=owner,
         user_agent=str(_part(context, "http").get("userAgent") or headers.get("user-agent") or ""),
         idempotency_key=headers.get("idempotency-key", ""),
         route=_route(event),
@@ -127,16 +128,19 @@ def _query(event: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _caller(context: dict[str, Any]) -> tuple[str, str]:
+    """Return who asks, and to whom the request's id belongs."""
     authorizer = _part(context, "authorizer")
     # Payload 2.0 has the signer under authorizer.iam, 1.0 under identity.
     for signer in (_part(authorizer, "iam"), _part(context, "identity")):
         if signer.get("userArn"):
-            return str(signer["userArn"]), str(signer.get("accountId") or "")
+            arn = str(signer["userArn"])
+            # To the account: a role has another session, and another ARN, by the time it repeats a request.
+            return arn, str(signer.get("accountId") or arn)
     claims = _part(_part(authorizer, "jwt"), "claims") or _part(authorizer, "claims")
-    if claims.get("sub"):
-        issuer = str(claims.get("iss") or "")
-        return f"{issuer}#{claims['sub']}", issuer
-    return "", ""
+    issuer = str(claims.get("iss") or "")
+    # To the subject, which stays the same from token to token: those of one issuer may be strangers.
+    subject = f"{issuer}#{claims['sub']}" if claims.get("sub") else ""
+    return subject, subject or issuer
 
 
 def _part(container: dict[str, Any], name: str) -> dict[str, Any]:

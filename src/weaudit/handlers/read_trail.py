@@ -10,7 +10,6 @@ from weaudit.adapters.audit_logs import AuditLogs
 from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.domain import api_answers, api_queries, trail_documents, trail_pages
-from weaudit.domain.histories import attributed
 from weaudit.domain.state_documents import as_of_document, between_document
 from weaudit.errors import RecordNotFoundError, StoreRefusedError
 from weaudit.events import http_request
@@ -74,11 +73,16 @@ def handle(
             beyond_order=plan.beyond_order,
             page=plan.records_a_read,
         )
-        return 200, trail_pages.history_page(asked, plan, _with_callers(found, plan.most_changes, audit_logs)), {}
+        return (
+            200,
+            trail_pages.history_page(asked, plan, _with_callers(trail, found, plan.most_changes, audit_logs)),
+            {},
+        )
     if kind == "changes":
         span = trail_pages.ChangesPlan(asked, now_ms())
         found = span.left(trail.table(span.table, span.since, span.until))
-        return 200, trail_pages.changes_page(asked, span, _with_callers(found, span.limit + 1, audit_logs)), {}
+        changes = _with_callers(trail, found, span.limit + 1, audit_logs)
+        return 200, trail_pages.changes_page(asked, span, changes), {}
     if kind == "item":
         return _as_of(asked, trail)
     if kind == "diff":
@@ -112,7 +116,9 @@ def _record(asked: Asked, trail: AuditHistory) -> Answer:
     return 200, document, {"cache-control": api_answers.KEPT_FOR_EVER} if whole else {}
 
 
-def _with_callers(found: Iterable[AuditedChange], most: int, audit_logs: AuditLogs) -> Iterator[AuditedChange]:
+def _with_callers(
+    trail: AuditHistory, found: Iterable[AuditedChange], most: int, audit_logs: AuditLogs
+) -> Iterator[AuditedChange]:
     """Yield so many changes with the callers that log entries name; where the log may not be read, as they are."""
     waiting = islice(found, most)
     while some := list(islice(waiting, _LOOKED_UP)):
@@ -123,5 +129,4 @@ def _with_callers(found: Iterable[AuditedChange], most: int, audit_logs: AuditLo
                 entries = audit_logs.get(log_ids)
             except StoreRefusedError as error:
                 logs.write("WARNING", "callers of logged updates are not told", why=str(error))
-        for change in some:
-            yield attributed(change, entries.get(change.change_id or ""))
+        yield from trail.attributed(some, entries)

@@ -65,7 +65,7 @@ def handle(
     at_ms = now_ms()
     document, plan = None, None
     request = http_request.parse(event)
-    caller = updating.Caller(request.identity, request.account, request.user_agent)
+    caller = updating.Caller(request.identity, request.owner, request.user_agent)
     try:
         document = http_request.document_of(event)
         asked = updating.read_request(document, settings, request.idempotency_key)

@@ -1,0 +1,108 @@
+"""Finds changes that reuse the change id of an earlier change of their item.
+
+No index sorts by change id, so an item's changes are read backwards from the change in question, and only as far as the
+caller asks: a few minutes (histories.py).
+"""
+
+from __future__ import annotations
+
+from weaudit.adapters.table_history import Pages
+from weaudit.domain.item_keys import history_key
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Iterable
+
+    from weaudit.adapters.table_history import Begin
+    from weaudit.domain.audited_changes import AuditedChange
+
+MOST_READ = 10_000
+"""At most so many records of one item are read in one go."""
+
+# Few items change several times within minutes: one small page is mostly enough.
+_FIRST_PAGE = 25
+
+
+class FirstUses:
+    """Reads the Audit table; ``begin`` sends a Query without waiting for its answer, as in table_history."""
+
+    def __init__(self, begin: Begin, audit_table: str) -> None:
+        self._begin = begin
+        self._audit_table = audit_table
+
+    def borrowed(self, claims: Iterable[tuple[AuditedChange, str]]) -> set[str]:
+        """Return the changes whose change id an earlier change of the same item has, by the ids of their first records.
+
+        Each change comes with a time: nothing older is read. A change with more than :data:`MOST_READ` records between
+        that time and itself counts as borrowed, since its id may be in those that were not read. Raises what the pages
+        raise.
+        """
+        of_items: dict[tuple[str, str], list[tuple[AuditedChange, str]]] = {}
+        for claim in claims:
+            of_items.setdefault((claim[0].table, claim[0].item_key), []).append(claim)
+        found = set()
+        sweeps: list[_Sweep] = []
+        try:
+            # The first pages of all items are on their way together.
+            for mine in of_items.values():
+                mine.sort(key=lambda claim: claim[0].order, reverse=True)
+                # The changes of a page follow each other: they are most of what is read.
+                sweeps.append(self._sweep(mine[0][0], sum(len(change.record_ids) for change, _ in mine)))
+            for sweep, mine in list(zip(sweeps, of_items.values(), strict=True)):
+                for change, since in mine:
+                    if sweep.order > change.order:  # skip what lies between
+                        sweep.leave()
+                        sweep = self._sweep(change)
+                        sweeps.append(sweep)
+                    if sweep.finds(change, since):
+                        found.add(change.record_ids[0])
+        finally:
+            for sweep in sweeps:
+                sweep.leave()
+        return found
+
+    def _sweep(self, change: AuditedChange, expected: int = 0) -> _Sweep:
+        request = {
+            "TableName": self._audit_table,
+            "IndexName": "history",
+            "KeyConditionExpression": "historyKey = :item AND changeOrder < :order",
+            "ExpressionAttributeValues": {
+                ":item": {"S": history_key(change.table, change.item_key)},
+                ":order": {"S": change.order},
+            },
+            "ProjectionExpression": "changeOrder, modificationTime, changeId",
+            "ScanIndexForward": False,
+            "Limit": _FIRST_PAGE + expected,
+        }
+        return _Sweep(Pages(self._begin, request), change.order)
+
+
+class _Sweep:
+    """An item's records before a change, newest first, read on demand."""
+
+    def __init__(self, pages: Pages, order: str) -> None:
+        self.order = order  # of the last record that was read
+        self._pages = pages
+        self._records = iter(pages)
+        self._at = "9"
+        self._read = 0
+        self._first: dict[str, str] = {}  # change id: the earliest order that has it, so far
+
+    def finds(self, change: AuditedChange, since: str) -> bool:
+        """Return whether a record between ``since`` and a change has its id; True also if there are too many."""
+        while self._at >= since:
+            record = next(self._records, None)
+            if record is None:
+                break
+            if self._read == MOST_READ:
+                return True
+            self._read += 1
+            self.order = str(record["changeOrder"]["S"])  # a key of the index: no record is in it without
+            self._at = str(record.get("modificationTime", {}).get("S", ""))
+            if "changeId" in record:
+                self._first[str(record["changeId"].get("S", ""))] = self.order
+        return self._first.get(change.change_id or "", change.order) < change.order
+
+    def leave(self) -> None:
+        """Cancel the page that is on its way."""
+        self._pages.leave()
