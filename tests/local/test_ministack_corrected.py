@@ -1,18 +1,35 @@
 """Each correction of the engine: its fault in MiniStack as it comes, and its absence in ours."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import botocore.exceptions
+import botocore.session
 import pytest
+from botocore import xform_name
 
-from tests.local.engines import OURS, Engine, start
+from tests.e2e import commands
+from tests.local.engines import AWAY, BARE, HOME, OURS, Engine, start
+from tests.waiting import eventually
+from weaudit.local import engine as engines
 from weaudit.local import ministack_corrected, process, state
 
 pytestmark = pytest.mark.engine
+
+Item = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with start(BARE, tmp_path_factory.mktemp("bare")) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +39,285 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 # ---- writes and the stream
+
+
+def item(key: str, n: int = 2) -> Item:
+    return {"id": {"S": key}, "n": {"N": str(n)}}
+
+
+def named(table: str, key: str) -> Item:
+    return {"TableName": table, "Key": {"id": {"S": key}}}
+
+
+def put(table: str, key: str) -> Item:
+    return {"TableName": table, "Item": item(key)}
+
+
+def update(table: str, key: str) -> Item:
+    change = {"UpdateExpression": "SET n = :n", "ExpressionAttributeValues": {":n": {"N": "2"}}}
+    return {**named(table, key), **change}
+
+
+def insert_statement(table: str, key: str) -> Item:
+    return {"Statement": f"INSERT INTO \"{table}\" VALUE {{'id': '{key}', 'n': 2}}"}
+
+
+def update_statement(table: str, key: str) -> Item:
+    return {"Statement": f"UPDATE \"{table}\" SET n=2 WHERE id='{key}'"}
+
+
+def delete_statement(table: str, key: str) -> Item:
+    return {"Statement": f"DELETE FROM \"{table}\" WHERE id='{key}'"}
+
+
+Request = Callable[[str, str], Item]
+
+
+# By the operation: what makes an item (n = 2), what changes one (n = 1 to 2), what removes one (n = 1).
+WRITES: dict[str, dict[str, Request]] = {
+    "PutItem": {"INSERT": put, "MODIFY": put},
+    "UpdateItem": {"INSERT": update, "MODIFY": update},
+    "DeleteItem": {"REMOVE": named},
+    "BatchWriteItem": {
+        "INSERT": lambda table, key: {"RequestItems": {table: [{"PutRequest": {"Item": item(key)}}]}},
+        "MODIFY": lambda table, key: {"RequestItems": {table: [{"PutRequest": {"Item": item(key)}}]}},
+        "REMOVE": lambda table, key: {"RequestItems": {table: [{"DeleteRequest": {"Key": {"id": {"S": key}}}}]}},
+    },
+    "TransactWriteItems": {
+        "INSERT": lambda table, key: {"TransactItems": [{"Put": put(table, key)}]},
+        "MODIFY": lambda table, key: {"TransactItems": [{"Update": update(table, key)}]},
+        "REMOVE": lambda table, key: {"TransactItems": [{"Delete": named(table, key)}]},
+    },
+    "ExecuteStatement": {"INSERT": insert_statement, "MODIFY": update_statement, "REMOVE": delete_statement},
+    "BatchExecuteStatement": {
+        "INSERT": lambda table, key: {"Statements": [insert_statement(table, key)]},
+        "MODIFY": lambda table, key: {"Statements": [update_statement(table, key)]},
+        "REMOVE": lambda table, key: {"Statements": [delete_statement(table, key)]},
+    },
+    "ExecuteTransaction": {
+        "INSERT": lambda table, key: {"TransactStatements": [insert_statement(table, key)]},
+        "MODIFY": lambda table, key: {"TransactStatements": [update_statement(table, key)]},
+        "REMOVE": lambda table, key: {"TransactStatements": [delete_statement(table, key)]},
+    },
+    # What it does to items comes later, by the service itself: see `recorded`.
+    "UpdateTimeToLive": {},
+}
+NO_WRITES: dict[str, list[str]] = {
+    "reads": ["BatchGetItem", "Query", "Scan", "SearchVectors", "TransactGetItems"],
+    "makes or copies what is no table": ["CreateBackup", "DeleteBackup", "ExportTableToPointInTime"],
+    "makes an empty table": ["CreateTable"],
+    "takes the stream along with the items": ["DeleteTable"],
+    "fills a table that it makes itself, without a stream": [
+        "ImportTable",
+        "RestoreTableFromBackup",
+        "RestoreTableToPointInTime",
+    ],
+    "fills a replica that it makes itself; its writes are in test_replicas_hear_of_every_write": ["UpdateTable"],
+    "is of the first version of global tables, which the engine does not know": [
+        "CreateGlobalTable",
+        "UpdateGlobalTable",
+        "UpdateGlobalTableSettings",
+    ],
+    "changes settings": [
+        "DeleteResourcePolicy",
+        "DisableKinesisStreamingDestination",
+        "EnableKinesisStreamingDestination",
+        "PutResourcePolicy",
+        "TagResource",
+        "UntagResource",
+        "UpdateContinuousBackups",
+        "UpdateContributorInsights",
+        "UpdateKinesisStreamingDestination",
+        "UpdateTableReplicaAutoScaling",
+    ],
+}
+
+
+def test_every_operation_of_the_service_model_is_a_write_below_or_is_known_to_be_none() -> None:
+    model = botocore.session.get_session().get_service_model("dynamodb")
+    reading = {name for name in model.operation_names if name.startswith(("Describe", "Get", "List"))}
+    none = {name for names in NO_WRITES.values() for name in names}
+    assert set(model.operation_names) - reading == WRITES.keys() | none
+    for name in NO_WRITES["fills a table that it makes itself, without a stream"]:
+        members: Any = model.operation_model(name).input_shape.members
+        if "TableCreationParameters" in members:
+            members = members["TableCreationParameters"].members
+        assert "StreamSpecification" not in members
+
+
+def recorded(engine: Engine) -> dict[str, list[tuple[str, Item | None, Item | None]]]:
+    """Make every write once; return what the stream holds, by the key of the item, which names the write."""
+    client, table = engine.client("dynamodb"), engine.table()
+    for operation, requests in WRITES.items():
+        for kind, request in requests.items():
+            key = f"{operation} {kind}"
+            if kind != "INSERT":
+                client.put_item(TableName=table, Item=item(key, 1))
+            answer = getattr(client, xform_name(operation))(**request(table, key))
+            assert not any("Error" in response for response in answer.get("Responses", [])), answer
+    expired = {**item("UpdateTimeToLive REMOVE", 1), "until": {"N": str(int(time.time()) - 60)}}
+    client.put_item(TableName=table, Item=expired)
+    client.update_time_to_live(TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "until"})
+    eventually(lambda: "Item" not in client.get_item(**named(table, "UpdateTimeToLive REMOVE")))
+    found: dict[str, list[tuple[str, Item | None, Item | None]]] = {}
+    for record in engine.records(table):
+        change = record["dynamodb"]
+        seen = (record["eventName"], change.get("OldImage"), change.get("NewImage"))
+        found.setdefault(change["Keys"]["id"]["S"], []).append(seen)
+    return found
+
+
+def silent(found: dict[str, list[tuple[str, Item | None, Item | None]]]) -> set[str]:
+    """Return the operations of which some write has not exactly one record with the right images."""
+    lacking = set()
+    writes: dict[str, dict[str, Request]] = {**WRITES, "UpdateTimeToLive": {"REMOVE": named}}
+    for operation, requests in writes.items():
+        for kind in requests:
+            key = f"{operation} {kind}"
+            before, after = item(key, 1), item(key, 2)
+            if operation == "UpdateTimeToLive":
+                before["until"] = found[key][0][2]["until"]  # type: ignore[index]  # the put's new image
+            expected = {
+                "INSERT": [("INSERT", None, after)],
+                "MODIFY": [("INSERT", None, before), ("MODIFY", before, after)],
+                "REMOVE": [("INSERT", None, before), ("REMOVE", before, None)],
+            }[kind]
+            if found.get(key, []) != expected:
+                lacking.add(operation)
+    return lacking
+
+
+def test_every_write_makes_one_record(bare: Engine, ours: Engine) -> None:
+    partiql = {"ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction"}
+    assert silent(recorded(bare)) == partiql | {"UpdateTimeToLive"}
+    assert silent(recorded(ours)) == set()
+
+
+def test_what_changes_nothing_makes_no_record(ours: Engine) -> None:
+    client, table = ours.client("dynamodb"), ours.table()
+    client.put_item(TableName=table, Item=item("a"))
+    client.execute_statement(**update_statement(table, "a"))
+    client.execute_statement(**delete_statement(table, "nobody"))
+    with pytest.raises(client.exceptions.DuplicateItemException):
+        client.execute_statement(**insert_statement(table, "a"))
+    with pytest.raises(client.exceptions.TransactionCanceledException):
+        client.execute_transaction(
+            TransactStatements=[
+                insert_statement(table, "b"),
+                delete_statement(table, "a"),
+                update_statement(table, "nobody"),
+            ]
+        )
+    answer = client.batch_execute_statement(
+        Statements=[insert_statement(table, "a"), insert_statement(table, "c"), update_statement(table, "nobody")]
+    )
+    assert ["Error" in response for response in answer["Responses"]] == [True, False, True]
+    assert [record["dynamodb"]["Keys"]["id"]["S"] for record in ours.records(table)] == ["a", "c"]
+    assert sorted(found["id"]["S"] for found in client.scan(TableName=table)["Items"]) == ["a", "c"]
+
+
+def replicated(engine: Engine) -> tuple[list[str], list[str]]:
+    """Make a table with a replica and write; return what happened here and there."""
+    client, table = engine.client("dynamodb"), engine.table()
+    client.update_table(TableName=table, ReplicaUpdates=[{"Create": {"RegionName": AWAY}}])
+    client.put_item(TableName=table, Item=item("a", 1))
+    client.execute_statement(**update_statement(table, "a"))
+    client.put_item(TableName=table, Item={**item("b"), "until": {"N": str(int(time.time()) - 60)}})
+    client.update_time_to_live(TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "until"})
+    eventually(lambda: "Item" not in client.get_item(**named(table, "b")))
+    here, there = (
+        [
+            f"{record['dynamodb']['Keys']['id']['S']} {record['eventName']}"
+            + (" by " + record["userIdentity"]["PrincipalId"] if "userIdentity" in record else "")
+            for record in engine.records(table, region)
+        ]
+        for region in (HOME, AWAY)
+    )
+    scans = [engine.client("dynamodb", region).scan(TableName=table)["Items"] for region in (HOME, AWAY)]
+    assert (scans[0] == scans[1]) == (len(here) == len(there) == 4)
+    return here, there
+
+
+def test_replicas_hear_of_every_write(bare: Engine, ours: Engine) -> None:
+    assert replicated(bare) == (["a INSERT", "b INSERT"], ["a INSERT", "b INSERT"])
+    assert replicated(ours) == (
+        ["a INSERT", "a MODIFY", "b INSERT", "b REMOVE by dynamodb.amazonaws.com"],
+        ["a INSERT", "a MODIFY", "b INSERT", "b REMOVE"],
+    )
+
+
+def left_after_expiry(engine: Engine) -> set[str]:
+    client, table, now = engine.client("dynamodb"), engine.table(), int(time.time())
+    times = {
+        "now": {"N": str(now - 60)},
+        "as text": {"S": str(now - 60)},
+        "six years ago": {"N": str(now - 6 * 365 * 86_400)},
+        "to come": {"N": str(now + 3600)},
+    }
+    for key, until in times.items():
+        client.put_item(TableName=table, Item={**item(key), "until": until})
+    client.update_time_to_live(TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "until"})
+    eventually(lambda: "Item" not in client.get_item(**named(table, "now")))
+    return {found["id"]["S"] for found in client.scan(TableName=table)["Items"]}
+
+
+def test_only_a_time_of_the_last_five_years_expires_an_item(bare: Engine, ours: Engine) -> None:
+    assert left_after_expiry(bare) == {"to come"}
+    assert left_after_expiry(ours) == {"to come", "as text", "six years ago"}
+
+
+def test_in_the_trail_a_partiql_write_is_a_change_and_an_expiry_is_the_services(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEAUDIT_STATE_DIR", str(tmp_path))
+    with start(OURS, tmp_path) as engine:
+        assert engines.up(state_dir=tmp_path) == engine.state, "the stack is on this very engine"
+        client = engine.client("dynamodb")
+        client.put_item(TableName="Configuration", Item={"key": {"S": "a"}, "n": {"N": "1"}})
+        client.execute_statement(Statement='UPDATE "Configuration" SET n=2 WHERE "key"=\'a\'')
+        client.update_time_to_live(
+            TableName="Configuration", TimeToLiveSpecification={"Enabled": True, "AttributeName": "until"}
+        )
+        client.update_item(
+            TableName="Configuration",
+            Key={"key": {"S": "a"}},
+            UpdateExpression="SET #until = :past",
+            ExpressionAttributeNames={"#until": "until"},
+            ExpressionAttributeValues={":past": {"N": str(int(time.time()) - 60)}},
+        )
+
+        def changes() -> list[Any]:
+            return list(json.loads(commands.run("history", "a", "--json")[1]))
+
+        eventually(lambda: len(changes()) == 4)
+        assert [change["eventName"] for change in changes()] == ["INSERT", "MODIFY", "MODIFY", "REMOVE"]
+        assert changes()[-1]["actor"] == {"kind": "service", "name": "dynamodb.amazonaws.com"}
+        assert changes()[1]["attributes"][0]["newValue"] == 2
+        assert commands.verified()["whole"]
+
+
+def set_records(engine: Engine) -> list[bool]:
+    """Write values over each other; return which of them made a record."""
+    client, table = engine.client("dynamodb"), engine.table()
+    found = []
+    for value in (
+        {"SS": ["a", "b"]},
+        {"SS": ["b", "a"]},
+        {"SS": ["b", "a", "c"]},
+        {"M": {"in": {"L": [{"NS": ["1", "2"]}, {"BS": [b"x", b"y"]}]}}},
+        {"M": {"in": {"L": [{"NS": ["2.0", "1"]}, {"BS": [b"y", b"x"]}]}}},
+        {"M": {"SS": {"L": [{"S": "a"}, {"S": "b"}]}}},
+        {"M": {"SS": {"L": [{"S": "b"}, {"S": "a"}]}}},
+    ):
+        before = len(engine.records(table))
+        client.put_item(TableName=table, Item={"id": {"S": "a"}, "v": value})
+        found.append(len(engine.records(table)) > before)
+    return found
+
+
+def test_a_set_in_another_order_is_no_change(bare: Engine, ours: Engine) -> None:
+    assert set_records(bare) == [True] * 7
+    assert set_records(ours) == [True, False, True, True, False, True, True]
 
 
 # ---- what an update leaves

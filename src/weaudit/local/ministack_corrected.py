@@ -12,12 +12,34 @@ gone: remove that correction.
 import functools
 import importlib.metadata
 import os
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 VERSION = "1.5.33"
 PROCESS_HEADER = "x-weaudit-process"
 """A ready response names the process that sent it in this header."""
+
+_TTL_THREAD = "dynamodb-ttl-reaper"
+_TTL_OLDEST_SECONDS = 5 * 365 * 86_400
+_TTL_IDENTITY = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+_SETS = ("SS", "NS", "BS")
+
+_Item = dict[str, Any]
+_Write = tuple[Any, _Item | None, _Item | None]  # table, item before, item after
+
+
+class _UnderWay(threading.local):
+    """The state of what this thread is processing."""
+
+    writes: list[_Write] | None = None
+    """The writes of the current PartiQL request."""
+    expiring: str | None = None
+    """The ARN of the table whose expired item is being deleted."""
+
+
+_under_way = _UnderWay()
 
 
 def main() -> None:
@@ -32,8 +54,13 @@ def main() -> None:
             f" pip install ministack=={VERSION}"
         )
     from ministack import app
+    from ministack.core import responses
+    from ministack.services import dynamodb, dynamodb_streams
 
     _name_the_process(app)
+    _record_partiql_writes(dynamodb)
+    _record_expired_items(app, responses, dynamodb, dynamodb_streams)
+    _take_sets_as_sets(dynamodb)
     app.main()
 
 
@@ -59,6 +86,126 @@ def _name_the_process(app: Any) -> None:
         if answer is not None:
             answer[1][PROCESS_HEADER] = str(os.getpid())
         return answer
+
+
+def _record_partiql_writes(dynamodb: Any) -> None:
+    """1.5.33: PartiQL's INSERT, UPDATE and DELETE reach neither the table's stream nor its replicas.
+
+    Records are emitted after the request, because a transaction that fails puts the items back.
+    """
+
+    @_in_place_of(dynamodb, "_set_item")
+    def set_item(original: Any, table: Any, pk: Any, sk: Any, item: _Item) -> Any:
+        old = original(table, pk, sk, item)
+        if _under_way.writes is not None:
+            _under_way.writes.append((table, old, item))
+        return old
+
+    @_in_place_of(dynamodb, "_remove_item")
+    def remove_item(original: Any, table: Any, pk: Any, sk: Any) -> Any:
+        old = original(table, pk, sk)
+        if _under_way.writes is not None and old is not None:
+            _under_way.writes.append((table, old, None))
+        return old
+
+    def request(original: Any, data: Any) -> Any:
+        written: list[_Write] = []
+        _under_way.writes = written
+        undone = False
+        try:
+            answer = original(data)
+            undone = answer[0] != 200
+            return answer
+        finally:
+            _under_way.writes = None
+            for table, old, new in () if undone else written:
+                kind = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
+                dynamodb._emit_stream_event(table["TableName"], kind, old, new)
+
+    # BatchExecuteStatement calls the first of these for each of its statements.
+    _in_place_of(dynamodb, "_execute_statement")(request)
+    _in_place_of(dynamodb, "_execute_transaction")(request)
+
+
+def _record_expired_items(app: Any, responses: Any, dynamodb: Any, dynamodb_streams: Any) -> None:
+    """1.5.33: Time to Live deletes items without a stream record.
+
+    As on DynamoDB, the record names the service as the actor, but only in the region where the item expired: a replica
+    gets a plain REMOVE. DynamoDB ignores a time that is text or more than five years ago; MiniStack deletes that item.
+    """
+
+    @_in_place_of(dynamodb, "_remove_item")
+    def remove_item(original: Any, table: Any, pk: Any, sk: Any) -> Any:
+        if threading.current_thread().name != _TTL_THREAD:
+            return original(table, pk, sk)
+        # On the thread that serves requests: no write can come between the removal and its record.
+        app._MAIN_LOOP.call_soon_threadsafe(expire, table, pk, sk)
+        return None
+
+    def expire(table: Any, pk: Any, sk: Any) -> None:
+        name, (region, account) = table["TableName"], table["TableArn"].split(":")[3:5]
+        setting = dynamodb._ttl_settings.get_scoped(account, region, name) or {}
+        item = table["items"].get(pk, {}).get(sk)
+        # Check again: a request may have renewed or deleted the item in the meantime.
+        if item is None or not _expired(item.get(setting.get("AttributeName"))):
+            return
+        _under_way.expiring = table["TableArn"]
+        try:
+            with responses.request_scope(account, region):
+                dynamodb._remove_item(table, pk, sk)
+                dynamodb._emit_stream_event(name, "REMOVE", item, None)
+        finally:
+            _under_way.expiring = None
+
+    @_in_place_of(dynamodb, "_build_change_record")
+    def record(original: Any, table: Any, *change: Any) -> Any:
+        built = original(table, *change)
+        if _under_way.expiring == table["TableArn"]:
+            built["userIdentity"] = dict(_TTL_IDENTITY)
+        return built
+
+    # GetRecords spells these members Type and PrincipalId; a function's event spells them as above.
+    @_in_place_of(dynamodb_streams, "_cap_page_bytes")
+    def page(original: Any, records: list[_Item]) -> Any:
+        return original([_spelled_for_get_records(record) for record in records])
+
+
+def _expired(value: Any) -> bool:
+    if not isinstance(value, dict) or "N" not in value:
+        return False
+    return 0 <= time.time() - float(value["N"]) <= _TTL_OLDEST_SECONDS
+
+
+def _spelled_for_get_records(record: _Item) -> _Item:
+    identity = record.get("userIdentity")
+    if identity is None:
+        return record
+    return {**record, "userIdentity": {name[0].upper() + name[1:]: value for name, value in identity.items()}}
+
+
+def _take_sets_as_sets(dynamodb: Any) -> None:
+    """1.5.33: a set written in another order makes a stream record, although a set has no order."""
+
+    @_in_place_of(dynamodb, "_emit_stream_event")
+    def emit(
+        original: Any, name: str, kind: str, old: _Item | None, new: _Item | None, *rest: Any, **named: Any
+    ) -> Any:
+        same = kind == "MODIFY" and _same(old, new)
+        return original(name, kind, old, old if same else new, *rest, **named)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(
+            # Only the type SS has a list under this name; an attribute that is named SS has a value.
+            sorted(value) == sorted(other[name])
+            if name in _SETS and isinstance(value, list)
+            else _same(value, other[name])
+            for name, value in one.items()
+        )
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)
 
 
 if __name__ == "__main__":
