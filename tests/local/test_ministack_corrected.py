@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
+from tests import dynamodb_local
 from tests.e2e import commands
 from tests.local.engines import AWAY, BARE, HOME, OURS, Engine, start
 from tests.waiting import eventually
@@ -39,6 +41,15 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 # ---- writes and the stream
+
+
+def refusal(call: Callable[[], Any]) -> str:
+    """Return the code of the error that the call ends with, or "" where it succeeds."""
+    try:
+        call()
+    except botocore.exceptions.ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return ""
 
 
 def item(key: str, n: int = 2) -> Item:
@@ -321,6 +332,153 @@ def test_a_set_in_another_order_is_no_change(bare: Engine, ours: Engine) -> None
 
 
 # ---- what an update leaves
+
+
+def letters(text: str) -> Item:
+    return {"L": [{"S": letter} for letter in text]}
+
+
+def sets(*members: str) -> Item:
+    return {"L": [{"SS": list(member)} for member in members]}
+
+
+LONG, LONGER = "12345678901234567890123456789012345678", "12345678901234567890123456789012345679"
+CUT = "12345678901234567890123456790000000000"
+REFUSED = "ValidationException"
+# Before, expression, its values, what is right, what the engine makes of it as it comes.
+UPDATES: list[tuple[Item, str, Item, Item | str, Item | str]] = [
+    (letters("abcd"), "REMOVE v[1], v[2]", {}, letters("ad"), letters("ac")),
+    (letters("abcd"), "REMOVE v[2], v[9], v[1]", {}, letters("ad"), letters("ad")),
+    (
+        {"L": [letters("ab"), letters("cd")]},
+        "REMOVE v[0], v[1][0]",
+        {},
+        {"L": [letters("d")]},
+        {"L": [letters("cd")]},
+    ),
+    ({"M": {"l": letters("abc")}}, "REMOVE v.l[0], v.l[1]", {}, {"M": {"l": letters("c")}}, {"M": {"l": letters("b")}}),
+    (
+        letters("ab"),
+        "SET v[9] = :x, v[7] = :y",
+        {":x": {"S": "x"}, ":y": {"S": "y"}},
+        letters("abyx"),
+        letters("abxy"),
+    ),
+    (letters("ab"), "SET v[9] = :x REMOVE v[2]", {":x": {"S": "x"}}, letters("abx"), letters("ab")),
+    (letters("abc"), "REMOVE v[0], v[1] SET v[9] = :x", {":x": {"S": "x"}}, letters("cx"), letters("bx")),
+    (letters("abc"), "REMOVE v[0] SET v[1] = v[0]", {}, letters("ac"), letters("ac")),
+    (
+        {"L": [{"N": "1"}, {"N": "2"}, {"N": "3"}]},
+        "REMOVE v[0] ADD v[1] :n",
+        {":n": {"N": "10"}},
+        {"L": [{"N": "12"}, {"N": "3"}]},
+        {"L": [{"N": "2"}, {"N": "13"}]},
+    ),
+    (sets("a", "ab", "c"), "REMOVE v[0] DELETE v[1] :s", {":s": {"SS": ["a"]}}, sets("b", "c"), sets("ab", "c")),
+    (sets("a", "b", "c"), "REMOVE v[0] DELETE v[1] :s", {":s": {"SS": ["b"]}}, sets("c"), sets("b", "c")),
+    ({"N": LONG}, "SET v = v + :n", {":n": {"N": "1"}}, {"N": LONGER}, {"N": CUT}),
+    ({"N": LONG}, "ADD v :n", {":n": {"N": "1"}}, {"N": LONGER}, {"N": CUT}),
+    ({"N": LONG}, "ADD v :n", {":n": {"N": "0.1"}}, REFUSED, {"N": CUT}),
+    ({"N": "1E+125"}, "SET v = v - :n", {":n": {"N": "1E-130"}}, REFUSED, {"N": "1" + "0" * 125}),
+    ({"NS": ["1", "2"]}, "DELETE v :n", {":n": {"NS": ["1.0", "3"]}}, {"NS": ["2"]}, {"NS": ["1", "2"]}),
+    ({"NS": ["1", "2"]}, "ADD v :n", {":n": {"NS": ["2.0", "3"]}}, {"NS": ["1", "2", "3"]}, REFUSED),
+]
+
+
+def updated(engine: Engine, case: tuple[Any, ...]) -> Any:
+    """Return what UpdateItem makes of the value, and what a transaction does, or that it is refused."""
+    before, expression, values, *_ = case
+    client, table = engine.client("dynamodb"), engine.table()
+    change = {"UpdateExpression": expression} | ({"ExpressionAttributeValues": values} if values else {})
+    found = []
+    calls = {
+        "alone": lambda: client.update_item(**named(table, "alone"), **change),
+        "transaction": lambda: client.transact_write_items(
+            TransactItems=[{"Update": {**named(table, "transaction"), **change}}]
+        ),
+    }
+    for key, call in calls.items():
+        client.put_item(TableName=table, Item={"id": {"S": key}, "v": before})
+        refused = refusal(call).replace("TransactionCanceledException", REFUSED)
+        found.append(refused or client.get_item(**named(table, key), ConsistentRead=True)["Item"]["v"])
+    return found
+
+
+@pytest.mark.parametrize("case", UPDATES, ids=lambda case: case[1])
+def test_an_update_is_of_the_item_as_it_was(bare: Engine, ours: Engine, case: tuple[Any, ...]) -> None:
+    assert updated(bare, case)[0] == case[4]
+    assert updated(ours, case) == [case[3]] * 2
+
+
+def added(engine: Engine) -> Any:
+    client, table = engine.client("dynamodb"), engine.table()
+    client.put_item(TableName=table, Item={"id": {"S": "a"}, "v": {"N": LONG}})
+    client.update_item(**named(table, "a"), AttributeUpdates={"v": {"Action": "ADD", "Value": {"N": "1"}}})
+    return client.get_item(**named(table, "a"))["Item"]["v"]
+
+
+def test_the_older_form_of_an_update_adds_exactly(bare: Engine, ours: Engine) -> None:
+    assert (added(bare), added(ours)) == ({"N": CUT}, {"N": LONGER})
+
+
+# Before, statement with {table}, its parameters, what is right, what the engine makes of it as it comes.
+STATEMENTS: list[tuple[Item, str, list[Item], Item | str, Item | str]] = [
+    (letters("abcd"), "REMOVE v[1] REMOVE v[2]", [], letters("ad"), letters("ac")),
+    (letters("ab"), "SET v[9]='x' SET v[7]='y' REMOVE v[0]", [], letters("byx"), letters("bxy")),
+    ({"N": "1"}, f"SET v=v+{LONG}", [], {"N": LONGER}, {"N": CUT}),
+    ({"N": LONG}, "SET v=v+?", [{"N": "1"}], {"N": LONGER}, {"N": CUT}),
+    ({"N": "2"}, "SET v=?", [{"N": "1.0"}], {"N": "1"}, {"N": "1.0"}),
+    ({"N": "2"}, "SET v=?", [{"L": [{"NS": ["1.0"]}]}], {"L": [{"NS": ["1"]}]}, {"L": [{"NS": ["1.0"]}]}),
+    ({"N": "2"}, "SET v=?", [{"SS": []}], REFUSED, {"SS": []}),
+]
+
+
+def stated(engine: Engine, case: tuple[Any, ...]) -> Any:
+    before, statement, parameters, *_ = case
+    client, table = engine.client("dynamodb"), engine.table()
+    client.put_item(TableName=table, Item={"id": {"S": "a"}, "v": before})
+    text = f"UPDATE \"{table}\" {statement} WHERE id='a'"
+    options = {"Parameters": parameters} if parameters else {}
+    refused = refusal(lambda: client.execute_statement(Statement=text, **options))
+    return refused or client.get_item(**named(table, "a"), ConsistentRead=True)["Item"]["v"]
+
+
+@pytest.mark.parametrize("case", STATEMENTS, ids=lambda case: f"{case[1]} {case[2]}")
+def test_so_is_a_partiql_statement(bare: Engine, ours: Engine, case: tuple[Any, ...]) -> None:
+    assert stated(bare, case) == case[4]
+    assert stated(ours, case) == case[3]
+
+
+def by_value(found: Any) -> Any:
+    """Return this with equal numbers as equals: DynamoDB Local keeps the zeros that DynamoDB trims."""
+    if isinstance(found, list):
+        return [by_value(member) for member in found]
+    if not isinstance(found, dict):
+        return found
+    known: dict[str, Callable[[Any], Any]] = {
+        "N": Decimal,
+        "NS": lambda numbers: {Decimal(number) for number in numbers},
+    }
+    return {name: known.get(name, by_value)(value) for name, value in found.items()}
+
+
+def test_dynamodb_local_says_the_same(tmp_path: Path) -> None:
+    with dynamodb_local.running(tmp_path) as variables:
+        local = Engine(variables["AWS_ENDPOINT_URL"])
+        for case in UPDATES:
+            assert by_value(updated(local, case)) == by_value([case[3]] * 2), case[1]
+        assert added(local) == {"N": LONGER}
+        for statement in STATEMENTS:
+            assert by_value(stated(local, statement)) == by_value(statement[3]), statement[1]
+        assert set_records(local) == [True, False, True, True, False, True, True]
+
+
+def test_a_transactions_token_is_compared_with_the_request_as_it_came(ours: Engine) -> None:
+    client, table = ours.client("dynamodb"), ours.table()
+    wanted = {"Statement": f"INSERT INTO \"{table}\" VALUE {{'id': 'a', 'n': ?}}", "Parameters": [{"N": "1.0"}]}
+    for _ in range(2):
+        client.execute_transaction(TransactStatements=[wanted], ClientRequestToken="the-same")
+    assert [record["dynamodb"]["NewImage"]["n"] for record in ours.records(table)] == [{"N": "1"}]
 
 
 # ---- who may

@@ -9,8 +9,11 @@ tests/local/test_ministack_corrected.py. It also starts the engine without corre
 gone: remove that correction.
 """
 
+import copy
+import decimal
 import functools
 import importlib.metadata
+import json
 import os
 import threading
 import time
@@ -24,9 +27,12 @@ PROCESS_HEADER = "x-weaudit-process"
 _TTL_THREAD = "dynamodb-ttl-reaper"
 _TTL_OLDEST_SECONDS = 5 * 365 * 86_400
 _TTL_IDENTITY = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+# The exact sum of two numbers that DynamoDB accepts has at most 256 digits.
+_EXACT = decimal.Context(prec=300)
 _SETS = ("SS", "NS", "BS")
 
 _Item = dict[str, Any]
+_Path = tuple[str | int, ...]
 _Write = tuple[Any, _Item | None, _Item | None]  # table, item before, item after
 
 
@@ -37,6 +43,10 @@ class _UnderWay(threading.local):
     """The writes of the current PartiQL request."""
     expiring: str | None = None
     """The ARN of the table whose expired item is being deleted."""
+    before: _Item | None = None
+    """The item before the current update expression."""
+    removals: set[_Path]
+    """The paths that the current update expression removes."""
 
 
 _under_way = _UnderWay()
@@ -61,6 +71,8 @@ def main() -> None:
     _record_partiql_writes(dynamodb)
     _record_expired_items(app, responses, dynamodb, dynamodb_streams)
     _take_sets_as_sets(dynamodb)
+    _apply_updates_to_the_item_before(dynamodb)
+    _read_partiql_values(dynamodb)
     app.main()
 
 
@@ -206,6 +218,90 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_same, one, other))
     return bool(one == other)
+
+
+def _apply_updates_to_the_item_before(dynamodb: Any) -> None:
+    """1.5.33: each part of an update sees the effects of the parts before it, and sums are cut to 28 digits.
+
+    On DynamoDB an index means the list before the update: `REMOVE l[1], l[2]` of [a b c d] leaves [a d], but MiniStack
+    leaves [a c]. Elements that SET appends are ordered by their indices. Numbers have 38 digits, and in a set of
+    numbers 1.0 is 1.
+    """
+
+    @_in_place_of(dynamodb, "_apply_update_expression")
+    def apply(original: Any, item: _Item, text: str, values: Any, *rest: Any) -> Any:
+        values = {name: _canonical_set(dynamodb, value) for name, value in (values or {}).items()}
+        _under_way.before, _under_way.removals = item, set()
+        try:
+            with decimal.localcontext(_EXACT):
+                updated = original(item, text, values, *rest)
+        finally:
+            _under_way.before = None
+        changed, paths = updated
+        # From the end of each list to its beginning, so that a removal does not shift the ones that follow it.
+        for path in sorted(_under_way.removals, key=_place, reverse=True):
+            dynamodb._remove_at_path(changed, list(path))
+        # A transaction would store the result unchecked.
+        for name in {path[0] for path in paths} & changed.keys():
+            wrong = dynamodb._attribute_value_error(changed[name])
+            if wrong is not None:
+                raise ValueError(wrong)
+            dynamodb._validate_attribute_value(name, changed[name])  # makes its numbers canonical
+        return updated
+
+    @_in_place_of(dynamodb, "_remove_at_path")
+    def remove_at_path(original: Any, item: _Item, path: list[str | int]) -> None:
+        if _under_way.before is None:
+            original(item, path)
+        elif dynamodb._get_at_path(_under_way.before, path) is not None:
+            _under_way.removals.add(tuple(path))
+
+    @_in_place_of(dynamodb, "_apply_set")
+    def apply_set(original: Any, item: _Item, tokens: Any, values: Any, names: Any, updated: Any) -> None:
+        parts = dynamodb._split_by_comma(tokens)
+        parts.sort(key=lambda part: _place(dynamodb._parse_path_from_tokens(part, names)))
+        original(item, [token for part in parts for token in (*part, ("COMMA", ","))], values, names, updated)
+
+    @_in_place_of(dynamodb, "_partiql_update")
+    def partiql_update(original: Any, table: Any, parsed: Any, *rest: Any) -> Any:
+        ordered = {
+            "assignments": sorted(parsed.get("assignments") or [], key=lambda assignment: _place(assignment[0])),
+            "removes": sorted(parsed.get("removes") or [], key=_place, reverse=True),
+        }
+        return original(table, {**parsed, **ordered}, *rest)
+
+    def exactly(original: Any, *request: Any) -> Any:
+        with decimal.localcontext(_EXACT):
+            return original(*request)
+
+    # In a PartiQL statement, literal numbers are cut too.
+    for name in ("_apply_attribute_updates", "_execute_statement", "_execute_transaction"):
+        _in_place_of(dynamodb, name)(exactly)
+
+
+def _read_partiql_values(dynamodb: Any) -> None:
+    """1.5.33: parameters of a PartiQL statement are stored as they came: `1.0` instead of 1, and empty sets."""
+
+    @_in_place_of(dynamodb, "_parse_partiql")
+    def parse(original: Any, statement: str, parameters: Any) -> Any:
+        # A copy: the engine compares a repeated transaction with the request as it came.
+        parameters = copy.deepcopy(parameters or [])
+        for value in parameters:
+            refused = dynamodb._validate_attribute_value("", value)
+            if refused is not None:
+                raise ValueError(json.loads(refused[2])["message"])
+        return original(statement, parameters)
+
+
+def _place(path: Any) -> list[tuple[bool, Any]]:
+    """Return a sort key that orders the elements of a list by index."""
+    return [(isinstance(part, int), part) for part in path]
+
+
+def _canonical_set(dynamodb: Any, value: Any) -> Any:
+    if not isinstance(value, dict) or not isinstance(value.get("NS"), list):
+        return value
+    return {"NS": [dynamodb._ddb_canonicalize_number(number) or number for number in value["NS"]]}
 
 
 if __name__ == "__main__":
