@@ -15,6 +15,9 @@ import botocore.exceptions
 import botocore.session
 import pytest
 from botocore import xform_name
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from tests import dynamodb_local
 from tests.e2e import commands
@@ -37,6 +40,18 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     with start(OURS, tmp_path_factory.mktemp("ours")) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def guarded_bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with start(BARE, tmp_path_factory.mktemp("guarded-bare"), auth=True) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with start(OURS, tmp_path_factory.mktemp("guarded"), auth=True) as engine:
         yield engine
 
 
@@ -482,6 +497,91 @@ def test_a_transactions_token_is_compared_with_the_request_as_it_came(ours: Engi
 
 
 # ---- who may
+
+
+def foreign(engine: Engine) -> set[int]:
+    """Return how services answer a request with an Authorization header that is no signature."""
+    targets = ("DynamoDB_20120810.ListTables", "TrentService.ListKeys", "AmazonSQS.ListQueues")
+    return {
+        engine.send("POST", "/", b"{}", X_Amz_Target=target, Content_Type="application/x-amz-json-1.0", **header)[0]
+        for target in targets
+        for header in ({"Authorization": "Bearer abc"}, {"Authorization": "Basic eDp5"})
+    } | {engine.send("GET", "/2015-03-31/functions/", Authorization="Bearer abc")[0]}
+
+
+def test_a_header_that_is_no_signature_is_nobodys(guarded_bare: Engine, guarded: Engine) -> None:
+    assert foreign(guarded_bare) == {200}
+    assert foreign(guarded) <= {400, 401, 403}
+    assert guarded.client("dynamodb").list_tables()["TableNames"] is not None
+
+
+def routed(engine: Engine) -> dict[str, int]:
+    """Return how an HTTP API answers on a route with AWS_IAM, by who asks, and on one that is open."""
+    apis = engine.client("apigatewayv2")
+    api = apis.create_api(Name="api", ProtocolType="HTTP")["ApiId"]
+    integration = apis.create_integration(
+        ApiId=api,
+        IntegrationType="HTTP_PROXY",
+        IntegrationMethod="GET",
+        IntegrationUri=f"{engine.endpoint}/_ministack",
+        PayloadFormatVersion="1.0",
+    )["IntegrationId"]
+    for route, kind in (("GET /ready", "AWS_IAM"), ("GET /health", "NONE")):
+        apis.create_route(ApiId=api, RouteKey=route, AuthorizationType=kind, Target=f"integrations/{integration}")
+    apis.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
+    base = f"/_aws/execute-api/{api}/$default"
+    signed = AWSRequest("GET", f"{engine.endpoint}{base}/ready")
+    SigV4Auth(Credentials("test", "test"), "execute-api", HOME).add_auth(signed)
+    return {
+        "unsigned": engine.send("GET", f"{base}/ready")[0],
+        "bearer": engine.send("GET", f"{base}/ready", Authorization="Bearer abc")[0],
+        "signed": engine.send("GET", f"{base}/ready", **dict(signed.headers))[0],
+        "bearer, open": engine.send("GET", f"{base}/health", Authorization="Bearer abc")[0],
+    }
+
+
+@pytest.mark.parametrize("kind", ["open", "guarded"])
+def test_a_route_with_iam_takes_signatures_alone(request: pytest.FixtureRequest, kind: str) -> None:
+    bare = request.getfixturevalue("bare" if kind == "open" else "guarded_bare")
+    ours = request.getfixturevalue("ours" if kind == "open" else "guarded")
+    right = {"unsigned": 403, "bearer": 403, "signed": 200, "bearer, open": 200}
+    assert routed(bare) == {**right, "bearer": 200}
+    assert routed(ours) == right
+
+
+def all_of(streams: Any, arn: str) -> list[Item]:
+    [shard] = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    where = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+    return list(streams.get_records(ShardIterator=streams.get_shard_iterator(**where)["ShardIterator"])["Records"])
+
+
+def refused_readers(engine: Engine) -> dict[str, str]:
+    """Return how users are refused who may do anything with one stream, by which stream that is."""
+    table, other = engine.table(), engine.table()
+    arn, foreign_arn = (
+        engine.client("dynamodb").describe_table(TableName=name)["Table"]["LatestStreamArn"] for name in (table, other)
+    )
+    iam, found = engine.client("iam"), dict[str, str]()
+    for who, resource in {
+        "this": arn,
+        "any of the table": arn.rpartition("/")[0] + "/*",
+        "another": foreign_arn,
+    }.items():
+        user = f"{table}-{len(found)}"
+        iam.create_user(UserName=user)
+        statement = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": resource}
+        document = {"Version": "2012-10-17", "Statement": [statement]}
+        iam.put_user_policy(UserName=user, PolicyName="one", PolicyDocument=json.dumps(document))
+        key = iam.create_access_key(UserName=user)["AccessKey"]
+        streams = engine.client("dynamodbstreams", keys=(key["AccessKeyId"], key["SecretAccessKey"]))
+        found[who] = refusal(lambda: all_of(streams, arn))  # noqa: B023  (called at once)
+    return found
+
+
+def test_a_streams_reader_needs_the_permission_on_that_stream(guarded_bare: Engine, guarded: Engine) -> None:
+    denied = "AccessDeniedException"
+    assert refused_readers(guarded_bare) == dict.fromkeys(("this", "any of the table", "another"), denied)
+    assert refused_readers(guarded) == {"this": "", "any of the table": "", "another": denied}
 
 
 # ---- objects

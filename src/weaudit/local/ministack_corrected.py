@@ -64,7 +64,7 @@ def main() -> None:
             f" pip install ministack=={VERSION}"
         )
     from ministack import app
-    from ministack.core import responses
+    from ministack.core import iam_actions, iam_evaluator, responses
     from ministack.services import dynamodb, dynamodb_streams
 
     _name_the_process(app)
@@ -73,6 +73,8 @@ def main() -> None:
     _take_sets_as_sets(dynamodb)
     _apply_updates_to_the_item_before(dynamodb)
     _read_partiql_values(dynamodb)
+    _refuse_foreign_authorization(app, iam_evaluator)
+    _authorize_stream_readers(iam_actions, dynamodb_streams)
     app.main()
 
 
@@ -302,6 +304,49 @@ def _canonical_set(dynamodb: Any, value: Any) -> Any:
     if not isinstance(value, dict) or not isinstance(value.get("NS"), list):
         return value
     return {"NS": [dynamodb._ddb_canonicalize_number(number) or number for number in value["NS"]]}
+
+
+def _refuse_foreign_authorization(app: Any, iam_evaluator: Any) -> None:
+    """1.5.33: a request with an Authorization header that is not an AWS signature passes as the root user's.
+
+    With AUTH=true, `Authorization: Bearer x` may do anything in every service. A route of an HTTP API with AWS_IAM
+    lets it pass without AUTH, too.
+    """
+
+    @_in_place_of(iam_evaluator, "enforce")
+    def enforce(original: Any, access_key: str, *rest: Any, **named: Any) -> Any:
+        if not access_key and iam_evaluator._signed_request.get() is None:
+            iam_evaluator._anonymous.set(True)
+        return original(access_key, *rest, **named)
+
+    @_in_place_of(app, "_enforce_execute_api")
+    def enforce_execute_api(
+        original: Any, api: str, stage: str, method: str, path: str, headers: dict[str, str], *rest: Any, **named: Any
+    ) -> Any:
+        header = headers.get("authorization", "")
+        if header and not header.startswith("AWS4-"):
+            routes = app._get_module("apigateway")
+            if routes.route_authorization_type(api, stage, method, path) == "AWS_IAM":
+                return routes._jwt_forbidden()
+        return original(api, stage, method, path, headers, *rest, **named)
+
+
+def _authorize_stream_readers(iam_actions: Any, dynamodb_streams: Any) -> None:
+    """1.5.33: with AUTH=true, reading a stream takes a permission on `*`; one on the stream's ARN is not enough."""
+
+    @_in_place_of(iam_actions, "extract_resource_arn")
+    def resource_arn(
+        original: Any, service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any, **named: Any
+    ) -> Any:
+        if service == "dynamodbstreams":
+            try:
+                data = json.loads(body or b"{}")
+                stream = data.get("StreamArn") or dynamodb_streams._decode_iterator(data["ShardIterator"])["arn"]
+            except (ValueError, LookupError, TypeError, AttributeError):
+                stream = None
+            if isinstance(stream, str):
+                return stream
+        return original(service, method, path, headers, body, *rest, **named)
 
 
 if __name__ == "__main__":
