@@ -1,6 +1,7 @@
 """Each correction of the engine: its fault in MiniStack as it comes, and its absence in ours."""
 
 import dataclasses
+import datetime
 import json
 import os
 import subprocess
@@ -585,6 +586,49 @@ def test_a_streams_reader_needs_the_permission_on_that_stream(guarded_bare: Engi
 
 
 # ---- objects
+
+
+def posted(engine: Engine) -> list[str]:
+    s3 = engine.client("s3")
+    s3.create_bucket(Bucket="forms")
+    parts = [
+        'Content-Disposition: form-data; name="key"\r\n\r\nin/${filename}',
+        'Content-Disposition: form-data; name="file"; filename="é ü😀.jpg"\r\nContent-Type: image/jpeg\r\n\r\nx',
+    ]
+    body = "".join(f"--limit\r\n{part}\r\n" for part in parts) + "--limit--\r\n"
+    status, _ = engine.send("POST", "/forms", body.encode(), Content_Type="multipart/form-data; boundary=limit")
+    assert status == 204
+    return [found["Key"] for found in s3.list_objects_v2(Bucket="forms")["Contents"]]
+
+
+def test_a_name_in_a_form_is_utf_8(bare: Engine, ours: Engine) -> None:
+    assert posted(bare) == ["in/é ü😀.jpg".encode().decode("latin-1")]
+    assert posted(ours) == ["in/é ü😀.jpg"]
+
+
+def refused_deletions(module: str, directory: Path) -> list[str]:
+    """Put three versions, the first two locked, restart, and return how their deletions are refused."""
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+    with start(module, directory) as engine:
+        s3 = engine.client("s3")
+        s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+        compliance = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
+        locks: list[Item] = [compliance, {"ObjectLockLegalHoldStatus": "ON"}, {}]
+        versions = [
+            s3.put_object(Bucket="locked", Key=f"key {number} é", Body=b"x", **lock)["VersionId"]
+            for number, lock in enumerate(locks)
+        ]
+    with start(module, directory) as engine:
+        s3 = engine.client("s3")
+        return [
+            refusal(lambda: s3.delete_object(Bucket="locked", Key=f"key {number} é", VersionId=version))  # noqa: B023
+            for number, version in enumerate(versions)
+        ]
+
+
+def test_locks_of_objects_outlive_a_restart(tmp_path: Path) -> None:
+    assert refused_deletions(BARE, tmp_path / "bare") == ["", "", ""]
+    assert refused_deletions(OURS, tmp_path / "ours") == ["AccessDenied", "AccessDenied", ""]
 
 
 # ---- the start

@@ -65,7 +65,7 @@ def main() -> None:
         )
     from ministack import app
     from ministack.core import iam_actions, iam_evaluator, responses
-    from ministack.services import dynamodb, dynamodb_streams
+    from ministack.services import dynamodb, dynamodb_streams, s3
 
     _name_the_process(app)
     _record_partiql_writes(dynamodb)
@@ -75,6 +75,8 @@ def main() -> None:
     _read_partiql_values(dynamodb)
     _refuse_foreign_authorization(app, iam_evaluator)
     _authorize_stream_readers(iam_actions, dynamodb_streams)
+    _read_form_names_as_utf8(s3)
+    _keep_object_locks(s3)
     app.main()
 
 
@@ -347,6 +349,25 @@ def _authorize_stream_readers(iam_actions: Any, dynamodb_streams: Any) -> None:
             if isinstance(stream, str):
                 return stream
         return original(service, method, path, headers, body, *rest, **named)
+
+
+def _read_form_names_as_utf8(s3: Any) -> None:
+    """1.5.33: file names in a browser's POST are read as Latin-1: `é.jpg` is stored as `Ã©.jpg`."""
+
+    def utf8(name: str | None) -> str | None:
+        try:
+            return name and name.encode("latin-1").decode()
+        except UnicodeDecodeError:
+            return name
+
+    @_in_place_of(s3, "_parse_multipart_form")
+    def parse(original: Any, *form: Any) -> list[Any]:
+        return [(utf8(name), utf8(file), headers, value) for name, file, headers, value in original(*form)]
+
+
+def _keep_object_locks(s3: Any) -> None:
+    """1.5.33: a restart loses the retention and legal hold of each object; a locked version can then be deleted."""
+    s3._PERSISTED_BUCKET_DICTS.update(object_retention=s3._object_retention, object_legal_hold=s3._object_legal_hold)
 
 
 if __name__ == "__main__":
