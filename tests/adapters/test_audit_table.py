@@ -1,12 +1,6 @@
 """The promise of the Audit table's writer, on the policing fake and on every real store that is at hand."""
 
 import json
-import os
-import shutil
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +8,7 @@ from typing import Any, cast
 import boto3
 import pytest
 
+from tests import dynamodb_local
 from tests.adapters.moto_relay import REGION, moto_environment
 from tests.conftest import RunningEngine
 from tests.fakes import PolicingDynamoDB, PolicingS3
@@ -23,11 +18,8 @@ from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.deploy.targets import wire
 from weaudit.domain.auditing import decide
-from weaudit.local import process
 
 TABLE = "contract-of-audit-table"
-# Read here: tests run without the user's variables.
-DYNAMODB_LOCAL = os.environ.get("WEAUDIT_DYNAMODB_LOCAL", "")
 
 
 class Store:
@@ -61,30 +53,6 @@ def real_store(environment: dict[str, str]) -> Store:
     return Store(DynamoDB(Connection.from_environment("dynamodb", environment)), items)
 
 
-def dynamodb_local(folder: Path) -> Iterator[Store]:
-    """Run DynamoDB Local, whose licence forbids shipping it, where a machine has it."""
-    home = DYNAMODB_LOCAL
-    if not home or not shutil.which("java"):
-        pytest.skip("no DynamoDB Local: name its folder in WEAUDIT_DYNAMODB_LOCAL, and have java")
-    port = process.free_port()
-    command = ["java", f"-Djava.library.path={home}/DynamoDBLocal_lib", "-Xmx512m", "-jar", f"{home}/DynamoDBLocal.jar"]
-    running = subprocess.Popen([*command, "-inMemory", "-sharedDb", "-port", str(port)], cwd=folder)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(url, timeout=5)
-            except urllib.error.HTTPError:
-                break  # it answers, that is enough
-            except OSError:
-                time.sleep(0.1)
-        keys = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-        yield real_store({"AWS_ENDPOINT_URL": url, "AWS_REGION": REGION, **keys})
-    finally:
-        running.terminate()
-        running.wait(timeout=30)
-
-
 @pytest.fixture(params=["fake", "moto", pytest.param("engine", marks=pytest.mark.engine), "dynamodb_local"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Every store that claims to be DynamoDB."""
@@ -99,7 +67,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         yield real_store(engine.environment)
         engine.client("dynamodb").delete_table(TableName=TABLE)
     else:
-        yield from dynamodb_local(tmp_path)
+        with dynamodb_local.running(tmp_path) as environment:
+            yield real_store(environment)
 
 
 def records(count: int, **attributes: Any) -> list[dict[str, Any]]:

@@ -38,6 +38,8 @@ def test_every_route_answers_whom_it_may_and_nobody_else(api: Api) -> None:
             answer = api.ask(route, credentials)
             assert answer.status == 403, (route.key, answer)
             assert "success" not in answer.document, "no function was called"
+        answer = Caller(api.url, None).ask(route.method, route.path, headers={"Authorization": "Bearer abc"})
+        assert answer.status == 403, (route.key, answer)
         answer = api.ask(route, allowed)
         assert answer.status == 200, (route.key, answer)
 

@@ -55,9 +55,14 @@ def up(directory: Path, **options: Any) -> tuple[state.EngineState, list[str]]:
 
 
 def put(engine: state.EngineState, count: int, tag: str) -> None:
+    """Put items, the second and the fourth and so on by PartiQL."""
     client = Target.of(engine).client("dynamodb")
     for number in range(count):
-        client.put_item(TableName="Configuration", Item={"key": {"S": f"{tag}{number}"}, "value": {"N": "1"}})
+        if number % 2:
+            text = f"INSERT INTO \"Configuration\" VALUE {{'key': '{tag}{number}', 'value': 1}}"
+            client.execute_statement(Statement=text)
+        else:
+            client.put_item(TableName="Configuration", Item={"key": {"S": f"{tag}{number}"}, "value": {"N": "1"}})
 
 
 def audited(engine: state.EngineState) -> list[str]:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from weaudit.errors import EngineError
-from weaudit.local import state
+from weaudit.local import ministack_corrected, state
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -76,7 +76,7 @@ def spawn(engine: state.EngineState) -> int:
     (engine.directory / "tmp").mkdir(mode=0o700)
     if engine.log.exists() and engine.log.stat().st_size > _LOG_BYTES:
         engine.log.replace(engine.log.with_suffix(".log.1"))
-    command = [sys.executable, "-P", "-m", "ministack"]
+    command = [sys.executable, "-P", "-m", ministack_corrected.__name__]
     log = str(engine.log)
     return os.posix_spawn(
         "/bin/sh",
@@ -100,18 +100,19 @@ def wait_ready(engine: state.EngineState) -> bool:
     while time.monotonic() < deadline:
         if gone(engine):
             return False
-        if _answers(engine.port):
-            # Asked again: what answered may be another program that took the port before the engine could.
-            return not gone(engine)
+        if _answers(engine):
+            return True
         time.sleep(0.02)
     raise EngineError(f"the engine did not become ready in {READY_SECONDS:.0f} s\n{log_tail(engine)}")
 
 
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def _answers(engine: state.EngineState) -> bool:
+    # By its own process: where another engine has the port, that one answers, and this one is about to exit.
+    connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=5)
     try:
         connection.request("GET", "/_ministack/ready")
-        return connection.getresponse().status == 200
+        response = connection.getresponse()
+        return response.status == 200 and response.getheader(ministack_corrected.PROCESS_HEADER) == str(engine.pid)
     except (OSError, http.client.HTTPException):
         return False
     finally:
