@@ -39,9 +39,9 @@ class Account:
         """Return the administrator's client."""
         return client_of(self.target, service)
 
-    def take_on(self) -> dict[str, str]:
-        """Take on the deploy role; return the variables by which commands act as it."""
-        taken = self.client("sts").assume_role(RoleArn=self.outputs["DeployRoleArn"], RoleSessionName="pipeline")
+    def take_on(self, arn: str = "") -> dict[str, str]:
+        """Take on a role, the deploy role unless another is named; return the variables by which commands act as it."""
+        taken = self.client("sts").assume_role(RoleArn=arn or self.outputs["DeployRoleArn"], RoleSessionName="pipeline")
         keys = taken["Credentials"]
         return {
             **self.administrator,
@@ -100,6 +100,7 @@ def test_the_role_deploys_updates_rolls_back_and_removes(account: Account, deplo
     code, text = run("call", "GET", "/v1/health", "--url", url)
     assert code == 0, text
     assert run("call", "GET", "/v1/objects", "--url", url)[0] == 1
+    callers_are_named_to_the_bootstrap(account, url)
 
     dynamodb = account.client("dynamodb")
     dynamodb.put_item(TableName="ci-Configuration", Item={"key": {"S": "x"}})
@@ -112,11 +113,34 @@ def test_the_role_deploys_updates_rolls_back_and_removes(account: Account, deplo
     assert stack.describe(account.target, "weaudit-dev") is not None
 
 
+def callers_are_named_to_the_bootstrap(account: Account, url: str) -> None:
+    iam = account.client("iam")
+    statement = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "sts:AssumeRole"}
+    trust = {"Version": "2012-10-17", "Statement": [statement]}
+    role = iam.create_role(RoleName="ci-reader", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+
+    def code_as(variables: dict[str, str], *words: str) -> int:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("AWS_SESSION_TOKEN", raising=False)
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            return run(*words)[0]
+
+    call = ("call", "GET", "/v1/objects", "--url", url)
+    assert code_as(account.take_on(role), *call) == 1
+    # Now that the API has its id, a person names who may call it; the pipeline could not.
+    assert code_as(account.administrator, "bootstrap", *STAGE, "--callers", "ci-reader", "--yes") == 0
+    assert code_as(account.take_on(role), *call) == 0
+    assert code_as(account.take_on(role), "call", "GET", "/v1/health", "--url", url) == 0
+
+
 @pytest.mark.parametrize(
     ("service", "operation", "arguments"),
     [
         ("iam", "create_role", {"RoleName": "mine", "Path": "/ci-weaudit-ci/", "AssumeRolePolicyDocument": "{}"}),
         ("iam", "create_user", {"UserName": "mine"}),
+        ("iam", "create_policy", {"PolicyName": "mine", "Path": "/ci-weaudit-ci/", "PolicyDocument": "{}"}),
+        ("kms", "create_key", {"Tags": [{"TagKey": "weaudit:stack", "TagValue": "ci-weaudit-ci"}]}),
         ("iam", "create_access_key", {"UserName": "mine"}),
         ("cloudformation", "delete_stack", {"StackName": "weaudit-dev"}),
         ("cloudformation", "delete_stack", {"StackName": "ci-weaudit-bootstrap-of-ci"}),

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 from tests.infra.intrinsics import ACCOUNT, REGION, Resolver
 from tests.infra.policies import allows, listed, within
 from tests.infra.test_template import PLAIN, RESOURCES, lint
+from tests.infra.test_template import statements as written
 
 BOOTSTRAP = Path(__file__).parents[2] / "infra" / "bootstrap.yaml"
 TEMPLATE: dict[str, Any] = yaml_parse(BOOTSTRAP.read_text(encoding="utf-8"))
@@ -29,11 +30,15 @@ GIVEN: dict[str, Any] = {
     "GitHubOwnerId": "123456",
     "GitHubEnvironment": "production",
     "KmsKeyArn": KEY,
-    "CallerRoleArns": [CALLER],
+    "CallerRoleNames": ["caller"],
+    "ApiId": "a1b2c3",
     "OtherTableArns": [OTHER],
 }
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/weaudit-deployment/Boundary-abcdefghijkl"
 STACK = "{Prefix}weaudit-{EnvironmentSuffix}".format(**STAGE)
+VIA = {
+    service: f"{service}.{REGION}.amazonaws.com" for service in ("dynamodb", "lambda", "s3", "secretsmanager", "sqs")
+}
 
 
 def policies(**changed: Any) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def policies(**changed: Any) -> dict[str, Any]:
     return {
         name: resolve(row["Properties"]["PolicyDocument"])
         for name, row in TEMPLATE["Resources"].items()
-        if row["Type"] == "AWS::IAM::ManagedPolicy" and name != "Boundary"
+        if row["Properties"].get("Roles") == [{"Ref": "DeployRole"}]
     }
 
 
@@ -97,20 +102,19 @@ UNUSED = {
         "logs:DeleteResourcePolicy", "logs:PutBearerTokenAuthentication", "logs:PutDataProtectionPolicy",
         "logs:PutIndexPolicy", "logs:PutLogGroupDeletionProtection",
     ],
-    "policies attached to users, groups and, but for callers, roles; a role without its boundary": [
-        "iam:AttachGroupPolicy", "iam:AttachUserPolicy", "iam:DetachGroupPolicy", "iam:DetachUserPolicy",
-        "iam:DeleteRolePermissionsBoundary",
+    "policies attached to anybody; a role without its boundary": [
+        "iam:AttachGroupPolicy", "iam:AttachRolePolicy", "iam:AttachUserPolicy", "iam:DetachGroupPolicy",
+        "iam:DetachRolePolicy", "iam:DetachUserPolicy", "iam:DeleteRolePermissionsBoundary",
     ],
-    "a key that is taken away: the stack leaves its key behind, and the deploy role can delete none": [
-        "kms:DisableKey", "kms:DisableKeyRotation", "kms:ScheduleKeyDeletion", "kms:UntagResource",
-        "guardduty:DeleteDetector",
-    ],
+    "an account's detector that is taken away: the stack leaves it behind": ["guardduty:DeleteDetector"],
     "a topic that looks into its messages": ["sns:PutDataProtectionPolicy"],
     "no action of IAM's by that name": [
         "apigateway:TagResource", "apigateway:UntagResource", "s3:REST.PUT.OBJECT", "s3:getObject",
     ],
 }  # fmt: skip
 UNUSED_ACTIONS = set(itertools.chain.from_iterable(UNUSED.values()))
+# What a person makes: no statement about these could be told from one about somebody else's (decision 0012).
+BY_A_PERSON = {"AWS::IAM::ManagedPolicy", "AWS::KMS::Alias", "AWS::KMS::Key"}
 # What only tables and roles of other templates need of these kinds.
 NOT_FOR = {
     "AWS::DynamoDB::Table": {
@@ -120,7 +124,6 @@ NOT_FOR = {
     "AWS::ApiGatewayV2::Authorizer": {"iam:PassRole"},
     "AWS::ApiGatewayV2::Integration": {"iam:PassRole"},
     "AWS::Events::Rule": {"iam:PassRole"},
-    "AWS::IAM::Role": {"iam:AttachRolePolicy", "iam:DetachRolePolicy"},
     "AWS::S3::Bucket": {"iam:PassRole", "s3:DeleteObject"},
     "AWS::SNS::Subscription": {"iam:GetRole", "iam:PassRole"},
     "AWS::SNS::Topic": {"iam:GetRole", "iam:PassRole"},
@@ -189,23 +192,20 @@ def asked(action: str, logical: str) -> Iterator[tuple[str, str, dict[str, str]]
     """Yield what IAM is asked when CloudFormation takes this action for this resource."""
     functions = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STAGE['Prefix']}"
     service, kind = action.split(":")[0], RESOURCES[logical]["Type"]
-    own = {"aws:RequestTag/weaudit:stack": STACK, "aws:ResourceTag/weaudit:stack": STACK}
-    if kind == "AWS::KMS::Alias" and action != "kms:ListAliases":
-        yield action, f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/{STACK}-data", {}
-        yield action, KEY, own
-    elif kind in ("AWS::KMS::Key", "AWS::KMS::Alias"):
-        yield action, "*" if action in ("kms:CreateKey", "kms:ListAliases") else KEY, own
-    elif kind == "AWS::GuardDuty::Detector" and service == "iam":
+    if kind == "AWS::GuardDuty::Detector" and service == "iam":
         yield action, f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/guardduty.amazonaws.com/x", {}
+    elif action in ("kms:DescribeKey", "kms:ListAliases"):
+        yield action, KEY, {}
     elif service == "kms":
-        yield action, KEY, {"kms:GrantIsForAWSResource": "true"}
+        # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html: DynamoDB asks KMS
+        # in the name of who makes the table.
+        via = f"dynamodb.{REGION}.amazonaws.com"
+        yield action, KEY, {"kms:GrantIsForAWSResource": "true", "kms:ViaService": via}
     elif action == "iam:PassRole":
         passed_to = "chatbot.amazonaws.com" if "Chatbot" in kind else "lambda.amazonaws.com"
         yield action, f"arn:aws:iam::{ACCOUNT}:role/{STACK}/X", {"iam:PassedToService": passed_to}
     elif "Chatbot" in kind and service == "iam":
         yield action, f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/management.chatbot.amazonaws.com/x", {}
-    elif action in ("iam:AttachRolePolicy", "iam:DetachRolePolicy"):
-        yield action, CALLER, {"iam:PolicyARN": f"arn:aws:iam::{ACCOUNT}:policy/{STACK}/ApiCallers"}
     elif action in ("s3:GetObject", "s3:GetObjectVersion"):
         yield action, f"arn:aws:s3:::weaudit-artifacts-{ACCOUNT}-{REGION}/functions/health/abc.zip", {}
     elif action == "lambda:GetLayerVersion":
@@ -218,7 +218,9 @@ def asked(action: str, logical: str) -> Iterator[tuple[str, str, dict[str, str]]
             yield action, arn, {"iam:PermissionsBoundary": BOUNDARY}
 
 
-@pytest.mark.parametrize("logical", sorted(RESOURCES))
+@pytest.mark.parametrize(
+    "logical", sorted(set(RESOURCES) - {n for n, r in RESOURCES.items() if r["Type"] in BY_A_PERSON})
+)
 def test_the_role_may_do_all_that_cloudformation_does_for_a_resource(logical: str) -> None:
     kind, allowed = RESOURCES[logical]["Type"], statements()
     wanted = needed(kind) - UNUSED_ACTIONS - NOT_FOR.get(kind, set())
@@ -281,6 +283,10 @@ def test_the_role_may_do_nothing_else() -> None:
         ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin", {"iam:PassedToService": "lambda.amazonaws.com"}),
         ("iam:AttachRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/{STACK}/x", {}),
         ("iam:AttachRolePolicy", CALLER, {"iam:PolicyARN": "arn:aws:iam::aws:policy/AdministratorAccess"}),
+        ("iam:AttachRolePolicy", CALLER, {"iam:PolicyARN": f"arn:aws:iam::{ACCOUNT}:policy/{STACK}/x"}),
+        ("iam:PutRolePolicy", CALLER, {"iam:PermissionsBoundary": BOUNDARY}),
+        ("iam:CreatePolicy", f"arn:aws:iam::{ACCOUNT}:policy/{STACK}/x", {}),
+        ("iam:CreatePolicyVersion", f"arn:aws:iam::{ACCOUNT}:policy/weaudit-deployment/ApiCallers-abcdefghijkl", {}),
         ("iam:CreatePolicyVersion", BOUNDARY, {}),
         ("iam:CreateUser", f"arn:aws:iam::{ACCOUNT}:user/x", {}),
         ("sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:role/{STACK}/x", {}),
@@ -296,8 +302,11 @@ def test_the_role_may_do_nothing_else() -> None:
         ("sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:{STAGE['Prefix']}weaudit-alarms-zzzzzzzzzzzz", {}),
         ("sns:Subscribe", f"arn:aws:sns:{REGION}:{ACCOUNT}:weaudit-alarms-dev", {}),
         ("kms:CreateKey", "*", {}),
-        ("kms:PutKeyPolicy", KEY, {"aws:ResourceTag/weaudit:stack": "weaudit-dev"}),
-        ("kms:ScheduleKeyDeletion", KEY, {"aws:ResourceTag/weaudit:stack": STACK}),
+        ("kms:CreateKey", "*", {"aws:RequestTag/weaudit:stack": STACK}),
+        ("kms:Decrypt", KEY, {}),
+        ("kms:CreateGrant", KEY, {"kms:ViaService": VIA["dynamodb"], "kms:GrantIsForAWSResource": "false"}),
+        ("kms:PutKeyPolicy", KEY, {}),
+        ("kms:ScheduleKeyDeletion", KEY, {}),
         ("guardduty:DeleteDetector", f"arn:aws:guardduty:{REGION}:{ACCOUNT}:detector/1", {}),
         ("cloudformation:DeleteStack", f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/weaudit-dev/1", {}),
         ("logs:GetLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/{STAGE['Prefix']}image_x:*", {}),
@@ -305,6 +314,90 @@ def test_the_role_may_do_nothing_else() -> None:
 )  # fmt: skip
 def test_one_step_beyond_is_refused(action: str, arn: str, context: dict[str, str]) -> None:
     assert not allows(statements(), action, arn, context)
+
+
+# ---- power by tags
+
+# Every action that gives something of a key, or changes who has it.
+KEY_POWERS = (
+    "kms:CreateAlias", "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:DisableKey", "kms:Encrypt",
+    "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:GetKeyPolicy", "kms:PutKeyPolicy",
+    "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:ScheduleKeyDeletion", "kms:Sign", "kms:TagResource",
+    "kms:UntagResource", "kms:UpdateAlias",
+)  # fmt: skip
+SOMEBODYS = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/99999999-9999-9999-9999-999999999999"
+
+
+def wanted_tags(allowed: list[Any]) -> dict[str, str]:
+    """Return the tags that some statement asks for, with a value that it takes."""
+    asked_for = [
+        (key.partition("/")[2], listed(value)[0])
+        for found in allowed
+        for keys in found.get("Condition", {}).values()
+        for key, value in keys.items()
+        if "Tag/" in key
+    ]
+    return dict(asked_for)
+
+
+@pytest.mark.parametrize("options", [{}, {"KmsKeyArn": ""}, {"KmsKeyArn": "", "CreateKmsKey": "true"}], ids=str)
+@pytest.mark.parametrize("service", ["", *VIA])
+def test_nobodys_key_becomes_the_roles_by_a_tag_or_an_alias(options: dict[str, str], service: str) -> None:
+    allowed, context = statements(**options), {"kms:GrantIsForAWSResource": "true"}
+    if service:
+        context["kms:ViaService"] = VIA[service]
+    # The attack: put on somebody else's key whatever tag a statement asks for, and the stage's alias; then use it.
+    for name, value in wanted_tags(allowed).items():
+        request = {**context, f"aws:RequestTag/{name}": value, "aws:TagKeys": name}
+        if allows(allowed, "kms:TagResource", SOMEBODYS, request):
+            context[f"aws:ResourceTag/{name}"] = value
+    alias = f"alias/{STACK}-data"
+    if allows(allowed, "kms:CreateAlias", f"arn:aws:kms:{REGION}:{ACCOUNT}:{alias}", context):
+        context["kms:ResourceAliases"] = alias
+    assert not [action for action in KEY_POWERS if allows(allowed, action, SOMEBODYS, context)]
+
+
+# What conditions of a role's own statements may ask about: AWS says it, or making it true does the role no good.
+SOUND_CONDITIONS = {
+    "iam:AWSServiceName": "whose service-linked role is made; the resource's name says the same",
+    "iam:PassedToService": "IAM says it of the request",
+    "iam:PermissionsBoundary": "a boundary only takes away, and the role can take off none",
+    "kms:GrantIsForAWSResource": "KMS says it of the request",
+    "kms:ViaService": "KMS says it of the request",
+    "lambda:FunctionArn": "which function a mapping calls; only the stage's own are named",
+}
+
+
+def unsound(role_statements: Iterable[Any]) -> list[str]:
+    """Return what conditions of statements that allow ask about and must not: what the same role may set itself."""
+    return [
+        key
+        for found in role_statements
+        if found["Effect"] == "Allow" and "Principal" not in found
+        for keys in found.get("Condition", {}).values()
+        for key in keys
+        if key not in SOUND_CONDITIONS
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in BOOTSTRAP.parent.glob("*.yaml")))
+def test_no_condition_of_a_role_can_be_made_true_by_the_role_itself(name: str) -> None:
+    text = (BOOTSTRAP.parent / name).read_text(encoding="utf-8")
+    assert unsound(written(yaml_parse(text)["Resources"])) == []
+
+
+def test_nor_one_of_the_policies_that_people_are_given() -> None:
+    for path in sorted((BOOTSTRAP.parents[1] / "docs" / "policies").glob("*.json")):
+        assert unsound(written(json.loads(path.read_text(encoding="utf-8")))) == [], path.name
+
+
+@pytest.mark.parametrize("key", ["aws:RequestTag/a", "aws:ResourceTag/a", "aws:PrincipalTag/a", "kms:ResourceAliases"])
+def test_a_condition_on_what_can_be_set_is_found(key: str) -> None:
+    found = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*", "Condition": {"StringEquals": {key: "x"}}}
+    assert unsound([found]) == [key]
+
+
+# ---- data
 
 
 def test_it_can_be_kept_from_data() -> None:
@@ -326,6 +419,17 @@ def test_it_can_change_neither_itself_nor_its_boundary() -> None:
     assert not [
         (action, arn) for action in writing for arn in (own, BOUNDARY) if allows(statements(), action, arn, context)
     ]
+
+
+def test_callers_may_call_the_stages_api_and_no_more() -> None:
+    callers, theirs = TEMPLATE["Resources"]["ApiCallers"], RESOURCES["ApiCallers"]
+    assert callers["Properties"]["Roles"] == {"Ref": "CallerRoleNames"}
+    [allowed] = Resolver(TEMPLATE, GIVEN)(callers["Properties"]["PolicyDocument"])["Statement"]
+    assert allowed["Action"] == "execute-api:Invoke"
+    assert allowed["Resource"] == f"arn:aws:execute-api:{REGION}:{ACCOUNT}:a1b2c3/$default/*"
+    # The policy that the stack itself makes where a person deploys it says the same.
+    [own] = Resolver(PLAIN, {})(theirs["Properties"]["PolicyDocument"])["Statement"]
+    assert {**own, "Resource": ""} == {**allowed, "Resource": ""}
 
 
 # ---- the boundary
@@ -352,12 +456,27 @@ def test_the_boundary_leaves_the_functions_all_that_their_roles_give() -> None:
         for action in listed(found["Action"])
         for resource in listed(found["Resource"])
         if not any(
-            action in listed(outer["Action"]) and within(resource, listed(outer["Resource"])) for outer in bounded
+            action in listed(outer["Action"])
+            and within(resource, listed(outer["Resource"]))
+            and services(found) <= (services(outer) or services(found))
+            for outer in bounded
         )
     ]
     assert not beyond
-    services = {action.split(":")[0] for found in bounded for action in listed(found["Action"])}
-    assert services == {"dynamodb", "s3", "sqs", "logs", "xray", "kms", "cloudwatch"}
+    used = {action.split(":")[0] for found in bounded for action in listed(found["Action"])}
+    assert used == {"dynamodb", "s3", "sqs", "logs", "xray", "kms", "cloudwatch"}
+
+
+def services(found: Any) -> set[str]:
+    """Return the services through which alone a statement gives a key; none where it asks for no service."""
+    return set(listed(found.get("Condition", {}).get("StringEquals", {}).get("kms:ViaService", [])))
+
+
+def test_the_boundary_gives_no_function_a_key_directly() -> None:
+    bounded = Resolver(TEMPLATE, GIVEN)(TEMPLATE["Resources"]["Boundary"]["Properties"]["PolicyDocument"])["Statement"]
+    for service, expected in ((VIA["dynamodb"], True), (VIA["s3"], True), (VIA["secretsmanager"], False)):
+        assert allows(bounded, "kms:Decrypt", SOMEBODYS, {"kms:ViaService": service}) is expected
+    assert not allows(bounded, "kms:Decrypt", SOMEBODYS)
 
 
 # ---- who may take it on
@@ -399,6 +518,8 @@ def test_a_principal_may_take_it_on_where_it_is_named() -> None:
     [
         ({}, {"ArtifactBucket", "ArtifactBucketPolicy"}),
         ({"CreateArtifactBucket": "false", "CreateKmsKey": "true"}, {"Key", "KeyAlias"}),
+        ({"CreateArtifactBucket": "false", "CallerRoleNames": ["caller"]}, set()),
+        ({"CreateArtifactBucket": "false", "CallerRoleNames": ["caller"], "ApiId": "a1"}, {"ApiCallers"}),
         (
             {"CreateArtifactBucket": "false", "TrustedPrincipalArn": "arn"},
             {
