@@ -203,6 +203,7 @@ _ALLOWED_NAMES = {
     "AWS::Logs::LogGroup": ("LogGroupName", r"[.\-_/#A-Za-z0-9]{1,512}"),
     "AWS::ApiGatewayV2::Api": ("Name", r".{1,128}"),
     "AWS::IAM::Role": ("Path", r"/[\x21-\x7e]{0,510}/"),
+    "AWS::Events::Rule": ("Name", r"[.\-_A-Za-z0-9]{1,64}"),
 }
 
 
@@ -218,9 +219,9 @@ def unusable_names(template: Template) -> Iterator[str]:
             if LONGEST["Prefix"] not in text:
                 yield f"{name}: {text!r} has no prefix, and a second stack would want it too"
     stack = len("{Prefix}weaudit-{EnvironmentSuffix}".format(**LONGEST))
-    for name, _ in of_type(template, "AWS::Events::Rule"):
+    for name, properties in of_type(template, "AWS::Events::Rule"):
         # Without a name of its own it is the stack's, its own and twelve letters, each after a hyphen.
-        if stack + len(name) + 14 > 64:
+        if "Name" not in properties and stack + len(name) + 14 > 64:
             yield f"{name}: the rule's name would be longer than 64 characters"
 
 

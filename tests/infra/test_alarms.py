@@ -208,16 +208,17 @@ def test_the_filter_counts_what_the_lines_say_of_every_function_that_quarantines
 # ---- where they are sent
 
 
-def test_only_this_stacks_alarms_and_rules_may_send() -> None:
+def test_only_this_stacks_alarms_may_send_and_rules_where_findings_are_wanted() -> None:
     [policy] = [row for row in RESOURCES.values() if row["Type"] == "AWS::SNS::TopicPolicy"]
     found = {statement["Sid"]: statement for statement in RESOLVE(policy["Properties"]["PolicyDocument"])["Statement"]}
     allowed = found["AlarmsOfThisStack"]
     assert (allowed["Principal"], allowed["Action"]) == ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
     assert allowed["Condition"]["ArnLike"]["aws:SourceArn"].endswith(":alarm:p-weaudit-dev-*")
     assert all(alarm["AlarmName"].startswith("p-weaudit-dev-") for alarm in ALARMS.values())
-    assert found["RulesOfThisStack"]["Condition"]["ArnLike"]["aws:SourceArn"].endswith(":rule/p-weaudit-dev-*")
     assert found["TlsOnly"]["Effect"] == "Deny"
-    assert set(found) == {"AlarmsOfThisStack", "RulesOfThisStack", "TlsOnly"}
+    assert set(found) == {"AlarmsOfThisStack", "TlsOnly"}
+    hearing = Resolver(PLAIN, {"GuardDuty": "existing"})(policy["Properties"]["PolicyDocument"])["Statement"]
+    assert {statement["Sid"] for statement in hearing} == {*found, "Findings"}
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def arns(logical: str) -> list[str]:
         case "AWS::SQS::QueuePolicy":
             return [f"arn:aws:sqs:{REGION}:{ACCOUNT}:{arn.split(':')[-1]}" for arn in resolve(properties["Queues"])]
         case "AWS::Events::Rule":
-            return [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{STACK}-{logical}-ABCDEFGHIJKL"]
+            return [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{resolve(properties['Name'])}"]
         case "AWS::CloudWatch::Alarm":
             return [f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{resolve(properties['AlarmName'])}"]
         case "AWS::CloudWatch::Dashboard":
