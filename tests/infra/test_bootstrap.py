@@ -102,7 +102,8 @@ UNUSED = {
         "logs:DeleteResourcePolicy", "logs:PutBearerTokenAuthentication", "logs:PutDataProtectionPolicy",
         "logs:PutIndexPolicy", "logs:PutLogGroupDeletionProtection",
     ],
-    "policies attached to anybody; a role without its boundary": [
+    "policies attached to anybody; a role without its boundary, or that others may take on": [
+        "iam:UpdateAssumeRolePolicy",
         "iam:AttachGroupPolicy", "iam:AttachRolePolicy", "iam:AttachUserPolicy", "iam:DetachGroupPolicy",
         "iam:DetachRolePolicy", "iam:DetachUserPolicy", "iam:DeleteRolePermissionsBoundary",
     ],
@@ -218,9 +219,10 @@ def asked(action: str, logical: str) -> Iterator[tuple[str, str, dict[str, str]]
             yield action, arn, {"iam:PermissionsBoundary": BOUNDARY}
 
 
-@pytest.mark.parametrize(
-    "logical", sorted(set(RESOURCES) - {n for n, r in RESOURCES.items() if r["Type"] in BY_A_PERSON})
-)
+DEPLOYED = sorted(name for name, row in RESOURCES.items() if row["Type"] not in BY_A_PERSON)
+
+
+@pytest.mark.parametrize("logical", DEPLOYED)
 def test_the_role_may_do_all_that_cloudformation_does_for_a_resource(logical: str) -> None:
     kind, allowed = RESOURCES[logical]["Type"], statements()
     wanted = needed(kind) - UNUSED_ACTIONS - NOT_FOR.get(kind, set())
@@ -400,14 +402,76 @@ def test_a_condition_on_what_can_be_set_is_found(key: str) -> None:
 # ---- data
 
 
-def test_it_can_be_kept_from_data() -> None:
-    arn = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{STAGE['Prefix']}Audit"
-    bucket = "arn:aws:s3:::{Prefix}weaudit-evidence-{EnvironmentSuffix}-{ACCOUNT}/x".format(**STAGE, ACCOUNT=ACCOUNT)
-    for may in ("true", "false"):
-        allowed = statements(MayDeleteData=may)
-        assert allows(allowed, "dynamodb:UpdateTable", arn)
-        assert allows(allowed, "dynamodb:DeleteTable", arn) == (may == "true")
-        assert allows(allowed, "s3:DeleteObjectVersion", bucket) == (may == "true")
+# What takes data away, or what its copies hang on; and the stores' other actions, which deployments go on needing.
+LOSING = {
+    "dynamodb": {
+        "dynamodb:BatchWriteItem", "dynamodb:DeleteBackup", "dynamodb:DeleteItem", "dynamodb:DeleteTable",
+        "dynamodb:PutItem", "dynamodb:PutResourcePolicy", "dynamodb:UpdateContinuousBackups", "dynamodb:UpdateItem",
+        "dynamodb:UpdateTimeToLive",
+    },
+    "s3": {
+        "s3:BypassGovernanceRetention", "s3:DeleteBucketPolicy", "s3:DeleteObject", "s3:DeleteObjectVersion",
+        "s3:PutBucketAcl", "s3:PutBucketPolicy", "s3:PutBucketVersioning", "s3:PutLifecycleConfiguration",
+        "s3:PutObject", "s3:PutObjectAcl", "s3:PutReplicationConfiguration",
+    },
+    "kms": {
+        "kms:DisableKey", "kms:PutKeyPolicy", "kms:RevokeGrant", "kms:ScheduleKeyDeletion",
+    },
+    "iam": {"iam:UpdateAssumeRolePolicy"},
+}  # fmt: skip
+STORES = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::KMS::Key", "AWS::IAM::Role"}
+
+
+@pytest.mark.parametrize("logical", sorted(name for name, row in RESOURCES.items() if row["Type"] in STORES))
+def test_it_can_be_kept_from_data_and_from_what_keeps_it(logical: str) -> None:
+    [arn] = arns(logical)
+    for action in LOSING[arn.split(":")[2]]:
+        for inside in (arn, f"{arn}/x", f"{arn}/backup/1"):
+            assert not allows(statements(MayDeleteData="false"), action, inside), (action, inside)
+
+
+@pytest.mark.parametrize("logical", DEPLOYED)
+def test_kept_from_data_it_goes_on_deploying(logical: str) -> None:
+    # What a deployment needs that makes no table and no bucket, and says nothing else about how they keep their data.
+    losing, allowed = set(itertools.chain.from_iterable(LOSING.values())), statements(MayDeleteData="false")
+    wanted = needed(RESOURCES[logical]["Type"]) - UNUSED_ACTIONS - NOT_FOR.get(RESOURCES[logical]["Type"], set())
+    wanted -= losing if RESOURCES[logical]["Type"] in STORES else set()
+    refused = [one for action in sorted(wanted) for one in asked(action, logical) if not allows(allowed, *one)]
+    assert not refused
+
+
+def test_with_it_a_first_deployment_can_be_made_and_cleared_away() -> None:
+    bucket = "arn:aws:s3:::{Prefix}weaudit-evidence-{EnvironmentSuffix}-{ACCOUNT}".format(**STAGE, ACCOUNT=ACCOUNT)
+    table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{STAGE['Prefix']}Audit"
+    for action, arn in (
+        ("dynamodb:UpdateContinuousBackups", table), ("dynamodb:UpdateTimeToLive", table),
+        ("dynamodb:DeleteTable", table), ("s3:PutBucketPolicy", bucket), ("s3:PutLifecycleConfiguration", bucket),
+        ("s3:PutBucketVersioning", bucket), ("s3:DeleteObjectVersion", f"{bucket}/x"),
+    ):  # fmt: skip
+        assert allows(statements(MayDeleteData="true"), action, arn), action
+
+
+def test_what_it_deploys_can_lose_nothing_that_has_no_copy() -> None:
+    # Functions are the pipeline's code. They may write items, which recovery has; of objects, those with versions and
+    # those that are made again from others.
+    bounded = Resolver(TEMPLATE, GIVEN)(TEMPLATE["Resources"]["Boundary"]["Properties"]["PolicyDocument"])["Statement"]
+    written_to: dict[str, set[str]] = {}
+    for logical, row in RESOURCES.items():
+        if row["Type"] not in STORES or row["Type"] == "AWS::S3::BucketPolicy":
+            continue
+        [arn] = arns(logical)
+        for action in LOSING[arn.split(":")[2]]:
+            if any(allows(bounded, action, one, {"kms:ViaService": VIA["s3"]}) for one in (arn, f"{arn}/x")):
+                written_to.setdefault(logical, set()).add(action)
+    tables = {name for name in written_to if RESOURCES[name]["Type"] == "AWS::DynamoDB::Table"}
+    assert all(
+        RESOURCES[name]["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        and written_to[name] <= {"dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+        for name in tables
+    )
+    buckets = {name: written_to[name] for name in written_to.keys() - tables - {"RenditionsBucket"}}
+    assert buckets == {"EvidenceBucket": {"s3:PutObject"}}
+    assert RESOURCES["EvidenceBucket"]["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
 def test_it_can_change_neither_itself_nor_its_boundary() -> None:

@@ -56,7 +56,7 @@ def bootstrap(
         bool | None,
         typer.Option(
             "--may-delete-data/--may-not-delete-data",
-            help="Whether the deploy role may delete tables and empty buckets.",
+            help="Whether the deploy role may delete tables, empty buckets, and change what keeps their data.",
             show_default="may",
         ),
     ] = None,
