@@ -102,15 +102,18 @@ def _calls(template: Template) -> Iterator[tuple[str, str, str, str]]:
 def closed_queues(template: Template) -> Iterator[str]:
     """A queue takes events of EventBridge only where its policy says so."""
     policies = [row for _, row in of_type(template, "AWS::SQS::QueuePolicy")]
+    open_to = [
+        found
+        for row in policies
+        for found in row["PolicyDocument"]["Statement"]
+        if found["Effect"] == "Allow" and found["Principal"] == {"Service": "events.amazonaws.com"}
+    ]
     for name, rule in of_type(template, "AWS::Events::Rule"):
+        source = {"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule['Name']}"}
         for target in rule["Targets"]:
-            open_to = [
-                found for row in policies if target["Arn"].rpartition(":")[2] in row["Queues"]
-                for found in row["PolicyDocument"]["Statement"]
-                if found["Effect"] == "Allow" and found["Principal"] == {"Service": "events.amazonaws.com"}
-            ]  # fmt: skip
-            if ":sqs:" in target["Arn"] and not open_to:
-                yield f"{name}: {target['Arn']} takes nothing from EventBridge"
+            for arn in (target["Arn"], target.get("DeadLetterConfig", {}).get("Arn", "")):
+                if ":sqs:" in arn and not allows(open_to, "sqs:SendMessage", arn, source):
+                    yield f"{name}: {arn} takes nothing from EventBridge for it"
 
 
 _STREAM = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams")

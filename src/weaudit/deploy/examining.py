@@ -6,7 +6,7 @@ from weaudit.adapters.pipeline_configuration import TTL_KEY, pipeline_of, stated
 from weaudit.adapters.watch_configuration import actor_of, watch_key
 from weaudit.deploy.examining_resources import CHECKS
 from weaudit.deploy.findings import ERROR, Finding
-from weaudit.deploy.installation_facts import Facts
+from weaudit.deploy.installation_facts import GIVEN_UP, QUARANTINED, Facts
 from weaudit.domain.image_pipelines import KEY as PIPELINE_KEY
 from weaudit.errors import PipelineRefusedError
 
@@ -77,10 +77,13 @@ def _unread(facts: Facts) -> Iterator[Finding]:
 
 
 def _evidence(facts: Facts) -> Iterator[Finding]:
-    if facts.evidence:
-        what = f"records that could not be processed wait in the evidence bucket ({', '.join(sorted(facts.evidence))})"
-        bucket = facts.outputs.get("EvidenceBucketName", "the evidence bucket")
+    bucket = facts.outputs.get("EvidenceBucketName", "the evidence bucket")
+    if QUARANTINED in facts.evidence:
+        what = f"records that could not be processed wait in the evidence bucket ({QUARANTINED})"
         yield Finding("quarantine", bucket, what, "weaudit quarantine")
+    if GIVEN_UP in facts.evidence:
+        what = f"records that Lambda gave up on wait in the evidence bucket ({GIVEN_UP}) until their cause is mended"
+        yield Finding("given-up", bucket, what, "weaudit quarantine replay")
 
 
 def _backlog(facts: Facts) -> Iterator[Finding]:
