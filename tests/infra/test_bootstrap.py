@@ -12,7 +12,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.infra.intrinsics import ACCOUNT, REGION, Resolver
-from tests.infra.policies import allows, listed, within
+from tests.infra.policies import allows, listed, matches, within
 from tests.infra.test_template import PLAIN, RESOURCES, lint
 from tests.infra.test_template import statements as written
 
@@ -541,6 +541,82 @@ def test_the_boundary_gives_no_function_a_key_directly() -> None:
     for service, expected in ((VIA["dynamodb"], True), (VIA["s3"], True), (VIA["secretsmanager"], False)):
         assert allows(bounded, "kms:Decrypt", SOMEBODYS, {"kms:ViaService": service}) is expected
     assert not allows(bounded, "kms:Decrypt", SOMEBODYS)
+
+
+# ---- somebody else's names
+
+# Each as our own with a little more, and one that is none of ours: where the prefix is empty, these are in the same
+# account. (Alarms, rules and functions of the API share a name space, which begins with the stack's name or weaudit.)
+PLAINLY = {"Prefix": "", "EnvironmentSuffix": "dev"}
+NAMED = {
+    "AWS::DynamoDB::Table": ("TableName", "arn:aws:dynamodb:{at}:table/{name}"),
+    "AWS::Lambda::Function": ("FunctionName", "arn:aws:lambda:{at}:function:{name}"),
+    "AWS::Logs::LogGroup": ("LogGroupName", "arn:aws:logs:{at}:log-group:{name}"),
+    "AWS::S3::Bucket": ("BucketName", "arn:aws:s3:::{name}"),
+    "AWS::SNS::Topic": ("TopicName", "arn:aws:sns:{at}:{name}"),
+    "AWS::SQS::Queue": ("QueueName", "arn:aws:sqs:{at}:{name}"),
+}
+
+
+def arn_of(kind: str, name: str) -> str:
+    return NAMED[kind][1].format(at=f"{REGION}:{ACCOUNT}", name=name)
+
+
+def somebodys(kind: str) -> list[str]:
+    """Return names like ours of a kind that are not ours."""
+    resolve = Resolver(PLAIN, PLAINLY)
+    names = {resolve(row["Properties"][NAMED[kind][0]]) for row in RESOURCES.values() if row["Type"] == kind}
+    others = {"another", *(f"{name}2" for name in names)}
+    if kind == "AWS::Logs::LogGroup":
+        others |= {"/aws/lambda/another", "/aws/lambda/audit_producer_of_theirs", "/aws/vendedlogs/another"}
+    return sorted(name for name in others if "weaudit-api-" not in name.removeprefix("/aws/vendedlogs/"))
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_an_empty_prefix_takes_in_nobody_elses(kind: str) -> None:
+    bounded = Resolver(TEMPLATE, {**GIVEN, **PLAINLY})(
+        TEMPLATE["Resources"]["Boundary"]["Properties"]["PolicyDocument"]
+    )
+    narrow = [
+        found
+        for found in (*statements(**PLAINLY), *bounded["Statement"])
+        # Mappings, streams and log deliveries say in the template why they know no narrower name.
+        if listed(found["Resource"]) != ["*"] and found["Sid"] not in ("Streams", "MappingsOfTheRegion", "OtherTables")
+    ]
+    theirs = [
+        arn
+        for name in somebodys(kind)
+        for arn in (arn_of(kind, name), f"{arn_of(kind, name)}:*", f"{arn_of(kind, name)}/x")
+    ]
+    assert theirs
+    assert not [
+        (found["Sid"], pattern, arn)
+        for found in narrow
+        for pattern in listed(found["Resource"])
+        for arn in theirs
+        if matches(pattern, arn)
+    ]
+
+
+def test_nor_does_a_mapping_to_a_function_or_the_key_for_its_logs() -> None:
+    mapped = [found for found in statements(**PLAINLY) if found["Sid"] == "Mappings"]
+    for name in somebodys("AWS::Lambda::Function"):
+        context = {"lambda:FunctionArn": arn_of("AWS::Lambda::Function", name)}
+        assert not allows(mapped, "lambda:CreateEventSourceMapping", "*", context), name
+    for template, key in ((PLAIN, "DataKey"), (TEMPLATE, "Key")):
+        policy = Resolver(template, {**PLAINLY, "CreateKmsKey": "true"})(
+            template["Resources"][key]["Properties"]["KeyPolicy"]
+        )
+        [logs] = [found for found in policy["Statement"] if found["Sid"] == "LogsOfThisStack"]
+        for name in somebodys("AWS::Logs::LogGroup"):
+            context = {"kms:EncryptionContext:aws:logs:arn": arn_of("AWS::Logs::LogGroup", name)}
+            assert not allows([logs], "kms:GenerateDataKey", "*", context), name
+        # And each group of ours is let in, or it could not be made.
+        for row in RESOURCES.values():
+            if row["Type"] == "AWS::Logs::LogGroup":
+                name = Resolver(PLAIN, PLAINLY)(row["Properties"]["LogGroupName"])
+                context = {"kms:EncryptionContext:aws:logs:arn": arn_of("AWS::Logs::LogGroup", name)}
+                assert allows([logs], "kms:GenerateDataKey", "*", context), name
 
 
 # ---- who may take it on
