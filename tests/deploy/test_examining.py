@@ -30,7 +30,10 @@ TRUST = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amaz
 POLICY = {"Statement": [{"Effect": "Deny", "Action": "s3:*", "Resource": ["b", "b/*"]}]}
 ALLOWED = {"Statement": [{"Action": "dynamodb:GetRecords", "Resource": f"table/Configuration/stream/{UNKNOWN}"}]}
 BLOCKED = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
-WATCH = Watch("orders", "s", "Enabled", "by", "2024-01-01T00:00:00.000Z", "weaudit-watch-orders")
+WATCH = Watch(
+    "orders", "s", "Enabled", "by", "2024-01-01T00:00:00.000Z", "weaudit-watch-orders", "77aa",
+    failures="arn:aws:s3:::evidence",
+)  # fmt: skip
 
 RESOURCES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "Table": (
@@ -167,6 +170,7 @@ def healthy() -> Facts:
             "FailedEventsQueueUrl": URL,
             "UndeliveredQueueUrl": UNDELIVERED,
             "AuditProducerRoleName": "producer-role",
+            "EvidenceBucketName": "evidence",
         },
         expected={name: Expected(name, kind, physical, said) for name, (kind, physical, said, _) in parts.items()},
         found={name: found for name, (_, _, _, found) in parts.items()},
@@ -252,6 +256,7 @@ CASES: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("nothing-kept", now("Invocations", failures=""), "--qualifier live --maximum-retry-attempts 2 --destination"),
     ("nothing-kept", now("ImagesQueue", failures=""), "set-queue-attributes"),
     ("nothing-kept", now("Rule", targets={QUEUE: ""}), "put-targets --rule images"),
+    ("nothing-kept", watch(failures=""), "--uuid 77aa --destination-config"),
     ("table-unprotected", now("Table", protected=False), "--deletion-protection-enabled"),
     ("table-recovery", now("Table", recovery=False), "update-continuous-backups"),
     ("table-key", now("Table", key=""), f"KMSMasterKeyId={KEY}"),
