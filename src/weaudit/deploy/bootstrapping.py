@@ -46,8 +46,9 @@ def plan(target: Target, stage: Stage, given: Mapping[str, str], progress: Progr
     declared = stack.parameters_of(text)
     kept = {key: value for key, value in (before.parameters if before else {}).items() if key in declared}
     parameters = {**kept, **given, "Prefix": stage.prefix, "EnvironmentSuffix": stage.name}
+    # A stack that failed may have no outputs: callers keep what they have until it says otherwise, or is gone.
     deployed = describe(target, stage.stack)
-    parameters["ApiId"] = deployed.outputs.get("ApiId", "") if deployed else ""
+    parameters["ApiId"] = deployed.outputs.get("ApiId", parameters.get("ApiId", "")) if deployed else ""
     repository = parameters.get("GitHubRepository")
     if repository and not parameters.get("GitHubRepositoryId"):
         raise InvalidInputError(
