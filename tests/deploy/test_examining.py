@@ -24,11 +24,16 @@ ALIAS = ARN.format("lambda", "function:audit_producer:learn")
 STREAM = ARN.format("dynamodb", "table/Configuration/stream/2024-01-01T00:00:00.000")
 TOPIC = ARN.format("sns", "alarms")
 URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/weaudit-failed-events-prod"
+UNDELIVERED = "https://sqs.eu-west-1.amazonaws.com/123456789012/weaudit-undelivered-prod"
+QUEUE, DEAD = ARN.format("sqs", "weaudit-failed-events-prod"), ARN.format("sqs", "weaudit-undelivered-prod")
 TRUST = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}}]}
 POLICY = {"Statement": [{"Effect": "Deny", "Action": "s3:*", "Resource": ["b", "b/*"]}]}
 ALLOWED = {"Statement": [{"Action": "dynamodb:GetRecords", "Resource": f"table/Configuration/stream/{UNKNOWN}"}]}
 BLOCKED = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
-WATCH = Watch("orders", "s", "Enabled", "by", "2024-01-01T00:00:00.000Z", "weaudit-watch-orders")
+WATCH = Watch(
+    "orders", "s", "Enabled", "by", "2024-01-01T00:00:00.000Z", "weaudit-watch-orders", "77aa",
+    failures="arn:aws:s3:::evidence",
+)  # fmt: skip
 
 RESOURCES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "Table": (
@@ -69,7 +74,14 @@ RESOURCES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
         {"Bucket": "bucket", "PolicyDocument": POLICY},
         {"policy": {"Version": "2012-10-17", "Statement": [{**POLICY["Statement"][0], "Resource": ["b/*", "b"]}]}},
     ),
-    "Queue": ("AWS::SQS::Queue", URL, {}, {"messages": 0}),
+    "Queue": ("AWS::SQS::Queue", URL, {}, {"messages": 0, "failures": ""}),
+    "Undelivered": ("AWS::SQS::Queue", UNDELIVERED, {}, {"messages": 0, "failures": ""}),
+    "ImagesQueue": (
+        "AWS::SQS::Queue",
+        "https://sqs/images",
+        {"RedrivePolicy": {"deadLetterTargetArn": QUEUE, "maxReceiveCount": 10}},
+        {"messages": 3, "failures": QUEUE},
+    ),
     "QueuePolicy": (
         "AWS::SQS::QueuePolicy", "policy", {"Queues": [URL], "PolicyDocument": POLICY}, {"policy": POLICY},
     ),
@@ -100,10 +112,31 @@ RESOURCES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "Mapping": (
         "AWS::Lambda::EventSourceMapping",
         "0f3c2d7e",
-        {"FunctionName": ALIAS, "StartingPosition": "TRIM_HORIZON"},
-        {"state": "Enabled", "function": ALIAS, "source": STREAM, "lastResult": "OK"},
+        {
+            "FunctionName": ALIAS,
+            "StartingPosition": "TRIM_HORIZON",
+            "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:s3:::bucket"}},
+        },
+        {
+            "state": "Enabled", "function": ALIAS, "source": STREAM, "lastResult": "OK",
+            "failures": "arn:aws:s3:::bucket",
+        },
     ),
-    "Rule": ("AWS::Events::Rule", "images", {}, {"state": "ENABLED"}),
+    "Invocations": (
+        "AWS::Lambda::EventInvokeConfig",
+        "s3-processor|live",
+        {
+            "FunctionName": "s3-processor", "Qualifier": "live", "MaximumRetryAttempts": 2,
+            "DestinationConfig": {"OnFailure": {"Destination": QUEUE}},
+        },
+        {"failures": QUEUE},
+    ),
+    "Rule": (
+        "AWS::Events::Rule",
+        "images",
+        {"EventPattern": {"source": ["aws.s3"]}, "Targets": [{"Arn": QUEUE, "DeadLetterConfig": {"Arn": DEAD}}]},
+        {"state": "ENABLED", "pattern": {"source": ["aws.s3"]}, "targets": {QUEUE: DEAD}},
+    ),
     "Key": ("AWS::KMS::Key", "1234", {}, {"state": "Enabled"}),
     "Alarm": (
         "AWS::CloudWatch::Alarm", "errors", {"AlarmActions": [TOPIC], "Threshold": "1000", "Period": 60},
@@ -133,7 +166,12 @@ def healthy() -> Facts:
         status_reason="",
         parameters={"Retain": "true", "Release": "3+abc", "ActorAttribute": "updatedBy", "EnvironmentSuffix": "prod"},
         protected=True,
-        outputs={"FailedEventsQueueUrl": URL, "AuditProducerRoleName": "producer-role"},
+        outputs={
+            "FailedEventsQueueUrl": URL,
+            "UndeliveredQueueUrl": UNDELIVERED,
+            "AuditProducerRoleName": "producer-role",
+            "EvidenceBucketName": "evidence",
+        },
         expected={name: Expected(name, kind, physical, said) for name, (kind, physical, said, _) in parts.items()},
         found={name: found for name, (_, _, _, found) in parts.items()},
         ages_ms={"audit_producer": 900.0},
@@ -210,7 +248,15 @@ CASES: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("function-stopped", now("Function", reserved=0), "delete-function-concurrency"),
     ("function-stopped", now("Function", state="Failed", reason="no key"), "no key"),
     ("quarantine", but(evidence={"quarantine/": "quarantine/audit_producer/1.json"}), "weaudit quarantine"),
+    ("given-up", but(evidence={"aws/lambda/": "aws/lambda/0f3c/shard/1.json"}), "weaudit quarantine replay"),
     ("failed-events", now("Queue", messages=2), "2 events"),
+    ("undelivered", now("Undelivered", messages=1), "1 event"),
+    ("nothing-kept", now("Mapping", failures=""), '--destination-config \'{"OnFailure":{"Destination":"arn:aws:s3'),
+    ("nothing-kept", now("Mapping", failures="arn:aws:s3:::another"), "another"),
+    ("nothing-kept", now("Invocations", failures=""), "--qualifier live --maximum-retry-attempts 2 --destination"),
+    ("nothing-kept", now("ImagesQueue", failures=""), "set-queue-attributes"),
+    ("nothing-kept", now("Rule", targets={QUEUE: ""}), "put-targets --rule images"),
+    ("nothing-kept", watch(failures=""), "--uuid 77aa --destination-config"),
     ("table-unprotected", now("Table", protected=False), "--deletion-protection-enabled"),
     ("table-recovery", now("Table", recovery=False), "update-continuous-backups"),
     ("table-key", now("Table", key=""), f"KMSMasterKeyId={KEY}"),
@@ -230,6 +276,8 @@ CASES: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("log-retention", now("LogGroup", retention=None), "--retention-in-days 30"),
     ("log-key", now("LogGroup", key=""), "associate-kms-key"),
     ("rule-disabled", now("Rule", state="DISABLED"), "enable-rule --name images"),
+    ("rule-changed", now("Rule", targets={}), "nobody"),
+    ("rule-changed", now("Rule", pattern={"source": ["aws.ec2"]}), "put-rule --name images --event-pattern"),
     ("key-unusable", now("Key", state="PendingDeletion"), "cancel-key-deletion"),
     ("alarm-off", now("Alarm", enabled=False), "enable-alarm-actions --alarm-names errors"),
     ("alarm-off", now("Alarm", actions=[]), TOPIC),

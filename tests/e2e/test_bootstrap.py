@@ -39,9 +39,9 @@ class Account:
         """Return the administrator's client."""
         return client_of(self.target, service)
 
-    def take_on(self) -> dict[str, str]:
-        """Take on the deploy role; return the variables by which commands act as it."""
-        taken = self.client("sts").assume_role(RoleArn=self.outputs["DeployRoleArn"], RoleSessionName="pipeline")
+    def take_on(self, arn: str = "") -> dict[str, str]:
+        """Take on a role, the deploy role unless another is named; return the variables by which commands act as it."""
+        taken = self.client("sts").assume_role(RoleArn=arn or self.outputs["DeployRoleArn"], RoleSessionName="pipeline")
         keys = taken["Credentials"]
         return {
             **self.administrator,
@@ -78,7 +78,10 @@ def test_the_role_deploys_updates_rolls_back_and_removes(account: Account, deplo
     boundary = account.outputs["PermissionsBoundaryArn"]
     bounded = ("--parameters", f"PermissionsBoundaryArn={boundary}")
     assert run("deploy", *STAGE, *bounded, "--yes")[0] == 0
+    # After the first deployment it can be kept from data, and goes on deploying.
+    assert code_as(account.administrator, "bootstrap", *STAGE, "--may-not-delete-data", "--yes") == 0
     assert run("deploy", *STAGE, "--parameters", "LogLevel=DEBUG", "--yes")[0] == 0
+    it_is_kept_from_data(deployer, account.client("iam").list_roles(PathPrefix="/ci-weaudit-ci/")["Roles"][0])
     functions = account.client("lambda")
     level = functions.get_function_configuration(FunctionName="ci-audit_producer:learn")["Environment"]["Variables"]
     assert level["LOG_LEVEL"] == "DEBUG"
@@ -100,6 +103,7 @@ def test_the_role_deploys_updates_rolls_back_and_removes(account: Account, deplo
     code, text = run("call", "GET", "/v1/health", "--url", url)
     assert code == 0, text
     assert run("call", "GET", "/v1/objects", "--url", url)[0] == 1
+    callers_are_named_to_the_bootstrap(account, url)
 
     dynamodb = account.client("dynamodb")
     dynamodb.put_item(TableName="ci-Configuration", Item={"key": {"S": "x"}})
@@ -107,9 +111,57 @@ def test_the_role_deploys_updates_rolls_back_and_removes(account: Account, deplo
     for table in ("AuditTableName", "DynamoDBTableName"):
         eventually(lambda name=found.outputs[table]: dynamodb.scan(TableName=name)["Count"] == 1)  # type: ignore[misc]
 
+    assert code_as(account.administrator, "bootstrap", *STAGE, "--may-delete-data", "--yes") == 0
     assert run("destroy", *STAGE, "--yes", "--delete-data")[0] == 0
     assert stack.describe(account.target, "ci-weaudit-ci") is None
     assert stack.describe(account.target, "weaudit-dev") is not None
+
+
+def code_as(variables: dict[str, str], *words: str) -> int:
+    """Run a command as somebody else; return its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("AWS_SESSION_TOKEN", raising=False)
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        return run(*words)[0]
+
+
+def it_is_kept_from_data(deployer: Callable[[str], Any], role: dict[str, str]) -> None:
+    dynamodb, s3, iam = deployer("dynamodb"), deployer("s3"), deployer("iam")
+    evidence, everybody = "ci-weaudit-evidence-ci-000000000000", json.dumps({"Version": "2012-10-17", "Statement": []})
+    rule = {"ID": "all", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
+    attempts: list[Callable[[], Any]] = [
+        lambda: dynamodb.delete_table(TableName="ci-Audit"),
+        lambda: dynamodb.update_continuous_backups(
+            TableName="ci-Audit", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False}
+        ),
+        lambda: dynamodb.update_time_to_live(
+            TableName="ci-Audit", TimeToLiveSpecification={"Enabled": True, "AttributeName": "sequence"}
+        ),
+        lambda: s3.put_bucket_lifecycle_configuration(Bucket=evidence, LifecycleConfiguration={"Rules": [rule]}),
+        lambda: s3.put_bucket_versioning(Bucket=evidence, VersioningConfiguration={"Status": "Suspended"}),
+        lambda: s3.put_bucket_policy(Bucket=evidence, Policy=everybody),
+        lambda: s3.delete_bucket_policy(Bucket=evidence),
+        lambda: s3.delete_object(Bucket=evidence, Key="x"),
+        lambda: iam.update_assume_role_policy(RoleName=role["RoleName"], PolicyDocument=everybody),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ClientError) as refused:
+            attempt()
+        assert refused.value.response["Error"]["Code"] in REFUSED
+
+
+def callers_are_named_to_the_bootstrap(account: Account, url: str) -> None:
+    iam = account.client("iam")
+    statement = {"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "sts:AssumeRole"}
+    trust = {"Version": "2012-10-17", "Statement": [statement]}
+    role = iam.create_role(RoleName="ci-reader", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    call = ("call", "GET", "/v1/objects", "--url", url)
+    assert code_as(account.take_on(role), *call) == 1
+    # Now that the API has its id, a person names who may call it; the pipeline could not.
+    assert code_as(account.administrator, "bootstrap", *STAGE, "--callers", "ci-reader", "--yes") == 0
+    assert code_as(account.take_on(role), *call) == 0
+    assert code_as(account.take_on(role), "call", "GET", "/v1/health", "--url", url) == 0
 
 
 @pytest.mark.parametrize(
@@ -117,6 +169,8 @@ def test_the_role_deploys_updates_rolls_back_and_removes(account: Account, deplo
     [
         ("iam", "create_role", {"RoleName": "mine", "Path": "/ci-weaudit-ci/", "AssumeRolePolicyDocument": "{}"}),
         ("iam", "create_user", {"UserName": "mine"}),
+        ("iam", "create_policy", {"PolicyName": "mine", "Path": "/ci-weaudit-ci/", "PolicyDocument": "{}"}),
+        ("kms", "create_key", {"Tags": [{"TagKey": "weaudit:stack", "TagValue": "ci-weaudit-ci"}]}),
         ("iam", "create_access_key", {"UserName": "mine"}),
         ("cloudformation", "delete_stack", {"StackName": "weaudit-dev"}),
         ("cloudformation", "delete_stack", {"StackName": "ci-weaudit-bootstrap-of-ci"}),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.commands import client, run
+from tests.e2e.commands import client, eventually, run
 from weaudit.deploy.installation import Installation
 
 pytestmark = pytest.mark.engine
@@ -50,7 +50,14 @@ class Faults:
             return lambda: iam.put_role_policy(**words)
 
         health = {"FunctionName": "image_processor"}
+        failing = {"FunctionName": "s3-processor-dev", "Qualifier": "live", "MaximumRetryAttempts": 2}
+        destination = functions.get_function_event_invoke_config(FunctionName="s3-processor-dev", Qualifier="live")
+
+        def keep(where: Any) -> Step:
+            return lambda: functions.put_function_event_invoke_config(**failing, DestinationConfig=where)
+
         return [
+            ("nothing-kept", keep({}), keep(destination["DestinationConfig"])),
             ("mapping-disabled", enable(False), enable(True)),
             ("alias-elsewhere", point("$LATEST"), point(version)),
             ("role-changed", allow(stripped), allow(document)),
@@ -72,6 +79,16 @@ class Faults:
         told = s3.get_bucket_notification_configuration(**bucket)
         del told["ResponseMetadata"]
 
+        images = {"QueueUrl": sqs.get_queue_url(QueueName="weaudit-images-dev")["QueueUrl"]}
+        kept = sqs.get_queue_attributes(**images, AttributeNames=["RedrivePolicy"])["Attributes"]["RedrivePolicy"]
+        undelivered = {"QueueUrl": self.names["UndeliveredQueueUrl"]}
+
+        def empty() -> None:
+            sqs.purge_queue(**undelivered)
+
+        def redrive(policy: str) -> Step:
+            return lambda: sqs.set_queue_attributes(**images, Attributes={"RedrivePolicy": policy})
+
         def version(status: str) -> Step:
             return lambda: s3.put_bucket_versioning(
                 Bucket=self.evidence, VersioningConfiguration={"Status": status}
@@ -85,6 +102,8 @@ class Faults:
 
         return [
             ("quarantine", lambda: s3.put_object(**poison, Body=b"{}"), lambda: s3.delete_object(**poison)),
+            ("undelivered", lambda: sqs.send_message(**undelivered, MessageBody="{}"), empty),
+            ("nothing-kept", redrive(""), redrive(kept)),
             ("failed-events", lambda: sqs.send_message(**queue, MessageBody="{}"), lambda: sqs.purge_queue(**queue)),
             (
                 "policy-changed",
@@ -98,7 +117,10 @@ class Faults:
 
     def settings(self) -> list[tuple[str, Step, Step]]:
         logs, events, dynamodb = client("logs"), client("events"), client("dynamodb")
-        [rule] = [row["Name"] for row in events.list_rules()["Rules"]]
+        rule = "weaudit-dev-images"
+        [target] = events.list_targets_by_rule(Rule=rule)["Targets"]
+        careless = {name: value for name, value in target.items() if name != "DeadLetterConfig"}
+        elsewhere = {**target, "Arn": target["DeadLetterConfig"]["Arn"]}
         watch = client("cloudwatch")
         alarm = watch.describe_alarms()["MetricAlarms"][0]["AlarmName"]
         group = {"logGroupName": "/aws/lambda/audit_producer"}
@@ -107,6 +129,9 @@ class Faults:
             return lambda: dynamodb.update_continuous_backups(
                 TableName="Audit", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": on}
             )
+
+        def hand_on(to: Any) -> Step:
+            return lambda: events.put_targets(Rule=rule, Targets=[to])
 
         def put(key: str, **attributes: Any) -> Step:
             item = {"key": {"S": key}, **attributes}
@@ -128,6 +153,8 @@ class Faults:
             ),
             ("table-recovery", recover(False), recover(True)),
             ("rule-disabled", lambda: events.disable_rule(Name=rule), lambda: events.enable_rule(Name=rule)),
+            ("rule-changed", hand_on(elsewhere), hand_on(target)),
+            ("nothing-kept", hand_on(careless), hand_on(target)),
             ("configuration-item", put("IMAGE_PIPELINE", renditions={"S": "none"}), delete("IMAGE_PIPELINE")),
             ("configuration-item", put("CACHE_TTL_SEC", value={"S": "soon"}), delete("CACHE_TTL_SEC")),
             ("watch-broken", self.watch_and_break, lambda: run("unwatch", "orders", "--yes", "--force")),
@@ -158,6 +185,13 @@ def test_each_planted_fault_is_found_and_nothing_else(state_dir: Path) -> None:
         assert (code, document["healthy"]) == (1, False)
         assert all(document["findings"][0].values())
         mend()
+    assert diagnosis()[1]["findings"] == []
+    # What Lambda gave up on lands in the evidence bucket; the rule puts word of it into the queue.
+    s3, given_up = client("s3"), {"Bucket": Faults().evidence, "Key": "aws/lambda/0f3c/shardId-1/2026/01/01/x.json"}
+    s3.put_object(**given_up, Body=b"{}")
+    eventually(lambda: sorted(row["code"] for row in diagnosis()[1]["findings"]) == ["given-up", "undelivered"])
+    s3.delete_object(**given_up)
+    client("sqs").purge_queue(QueueUrl=Faults().names["UndeliveredQueueUrl"])
     assert diagnosis()[1]["findings"] == []
     # A stream that is turned off cannot be turned on again as the same one, so this is the last.
     client("dynamodb").update_table(TableName="Configuration", StreamSpecification={"StreamEnabled": False})

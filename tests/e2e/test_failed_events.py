@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import RunningEngine
-from tests.e2e.commands import client, run
+from tests.e2e.commands import client, eventually, records_of, run
 from tests.image_fakes import created
 from tests.notifications import object_record
+from tests.strategies import stream_record
 from weaudit.deploy.installation import Installation
 
 pytestmark = pytest.mark.engine
@@ -66,6 +67,58 @@ def test_what_was_given_up_is_listed_tried_again_and_removed_where_it_was_taken(
     # What nobody takes stays until somebody removes it; the engine keeps it hidden from no one else meanwhile.
     client("sqs").purge_queue(**queue)
     assert run("failed-events")[0] == 0
+
+
+def test_what_aws_could_not_deliver_is_listed_and_tried_again_as_well() -> None:
+    installation = Installation.find()
+    outputs, s3, sqs = installation.outputs, client("s3"), client("sqs")
+    queue = {"QueueUrl": outputs["UndeliveredQueueUrl"]}
+    heard = sqs.create_queue(QueueName="heard")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=heard, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns = client("sns")
+    hearing = sns.subscribe(TopicArn=outputs["AlarmsTopicArn"], Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+    # A batch that Lambda gave up on, as it keeps one: the rule puts word of it into the queue.
+    change = stream_record(None, {"key": {"S": "given-up-change"}, "value": {"N": "7"}})
+    kept = {"requestContext": {"condition": "RecordAgeExceeded"}, "payload": json.dumps({"Records": [change]})}
+    keys = [f"aws/lambda/0f3c/shardId-1/2026/01/01/{name}.json" for name in ("batch", "replayed", "broken")]
+    for key, body in zip(keys, (kept, kept, {"requestContext": {}}), strict=True):
+        s3.put_object(Bucket=outputs["EvidenceBucketName"], Key=key, Body=json.dumps(body))
+    # What EventBridge could not deliver, with its error; a finding among it, and an upload of a name like those above.
+    image = created("aws/lambda/x.png", b"", "1")
+    image["detail"]["bucket"]["name"] = outputs["BucketName"]
+    finding = {"source": "aws.guardduty", "detail": {"severity": 8, "type": "Recon:IAMUser/X", "id": "f1"}}
+    error = {"ERROR_MESSAGE": {"DataType": "String", "StringValue": "the queue's policy refuses"}}
+    for event in (image, finding):
+        sqs.send_message(**queue, MessageBody=json.dumps(event), MessageAttributes=error)
+
+    eventually(lambda: listed()[1]["left"] == 5)
+    code, found = listed()
+    assert code == 1
+    refused = "the queue's policy refuses"
+    assert sorted((event["function"], event["error"]) for event in found["events"]) == [
+        *[("audit_producer", f"Lambda gave up on the records in {key}") for key in sorted(keys)],
+        ("image_processor", refused),
+        ("the topic of alarms", refused),
+    ]
+    assert run("quarantine", "replay", keys[1])[0] == 0
+    code, found = listed("--retry")
+    # The replayed one is done, whoever replayed it; what holds no records stays.
+    assert (code, found["left"]) == (1, 1)
+    [left] = [event for event in found["events"] if "why" in event]
+    assert (left["function"], left["why"]) == (
+        "audit_producer", "this entry holds no records: Lambda kept no payload with it",
+    )  # fmt: skip
+    [record] = records_of("given-up-change")
+    assert record["newValue"]["M"]["value"] == {"N": "7"}
+    [message] = sqs.receive_message(QueueUrl=heard, WaitTimeSeconds=1)["Messages"]
+    assert "finding of severity 8" in json.loads(message["Body"])["Message"]
+    assert "f1" in json.loads(message["Body"])["Message"]
+    kept_still = s3.list_objects_v2(Bucket=outputs["EvidenceBucketName"], Prefix="aws/lambda/")["Contents"]
+    assert [row["Key"] for row in kept_still] == [keys[2]]
+    s3.delete_object(Bucket=outputs["EvidenceBucketName"], Key=keys[2])
+    assert listed("--retry")[1]["left"] == 0
+    sns.unsubscribe(SubscriptionArn=hearing)
+    sqs.delete_queue(QueueUrl=heard)
 
 
 def test_every_command_that_the_page_gives_exists() -> None:

@@ -102,15 +102,18 @@ def _calls(template: Template) -> Iterator[tuple[str, str, str, str]]:
 def closed_queues(template: Template) -> Iterator[str]:
     """A queue takes events of EventBridge only where its policy says so."""
     policies = [row for _, row in of_type(template, "AWS::SQS::QueuePolicy")]
+    open_to = [
+        found
+        for row in policies
+        for found in row["PolicyDocument"]["Statement"]
+        if found["Effect"] == "Allow" and found["Principal"] == {"Service": "events.amazonaws.com"}
+    ]
     for name, rule in of_type(template, "AWS::Events::Rule"):
+        source = {"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule['Name']}"}
         for target in rule["Targets"]:
-            open_to = [
-                found for row in policies if target["Arn"].rpartition(":")[2] in row["Queues"]
-                for found in row["PolicyDocument"]["Statement"]
-                if found["Effect"] == "Allow" and found["Principal"] == {"Service": "events.amazonaws.com"}
-            ]  # fmt: skip
-            if ":sqs:" in target["Arn"] and not open_to:
-                yield f"{name}: {target['Arn']} takes nothing from EventBridge"
+            for arn in (target["Arn"], target.get("DeadLetterConfig", {}).get("Arn", "")):
+                if ":sqs:" in arn and not allows(open_to, "sqs:SendMessage", arn, source):
+                    yield f"{name}: {arn} takes nothing from EventBridge for it"
 
 
 _STREAM = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams")
@@ -203,6 +206,7 @@ _ALLOWED_NAMES = {
     "AWS::Logs::LogGroup": ("LogGroupName", r"[.\-_/#A-Za-z0-9]{1,512}"),
     "AWS::ApiGatewayV2::Api": ("Name", r".{1,128}"),
     "AWS::IAM::Role": ("Path", r"/[\x21-\x7e]{0,510}/"),
+    "AWS::Events::Rule": ("Name", r"[.\-_A-Za-z0-9]{1,64}"),
 }
 
 
@@ -218,9 +222,9 @@ def unusable_names(template: Template) -> Iterator[str]:
             if LONGEST["Prefix"] not in text:
                 yield f"{name}: {text!r} has no prefix, and a second stack would want it too"
     stack = len("{Prefix}weaudit-{EnvironmentSuffix}".format(**LONGEST))
-    for name, _ in of_type(template, "AWS::Events::Rule"):
+    for name, properties in of_type(template, "AWS::Events::Rule"):
         # Without a name of its own it is the stack's, its own and twelve letters, each after a hyphen.
-        if stack + len(name) + 14 > 64:
+        if "Name" not in properties and stack + len(name) + 14 > 64:
             yield f"{name}: the rule's name would be longer than 64 characters"
 
 

@@ -40,7 +40,7 @@ def _holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str
             if operator in ("StringEquals", "Bool"):
                 if context[key] not in listed(wanted):
                     return False
-            elif operator in ("ArnLike", "StringLike"):
+            elif operator in ("ArnEquals", "ArnLike", "StringLike"):
                 if not any(matches(pattern, context[key]) for pattern in listed(wanted)):
                     return False
             else:

@@ -81,6 +81,22 @@ SCENARIOS: dict[str, tuple[Scenario, Scenario, Scenario]] = {
         {"ApproximateNumberOfMessagesVisible": quiet((60, None))},
         {"ApproximateNumberOfMessagesVisible": around(0, 1, 20)},
     ),
+    "undelivered": (
+        {"ApproximateNumberOfMessagesVisible": [0, None] * 30},
+        {"ApproximateNumberOfMessagesVisible": quiet((60, None))},
+        {"ApproximateNumberOfMessagesVisible": around(0, 1, 20)},
+    ),
+    # What is lost is lost: one event is no blip. Neither service sends these metrics while they are 0.
+    **{
+        name: ({metric: [None] * 120}, {metric: quiet((90, None))}, {metric: quiet((30, None), (1, 1), (100, None))})
+        for name, metric in (
+            ("audit_producer-lost", "DestinationDeliveryFailures"),
+            ("s3_processor-lost", "DestinationDeliveryFailures"),
+            ("images-rule", "FailedInvocations"),
+            ("given-up-rule", "FailedInvocations"),
+            ("findings-rule", "FailedInvocations"),
+        )
+    },
     "quarantine": (
         {"p-quarantinedRecords-dev": [0, None] * 60},
         {"p-quarantinedRecords-dev": quiet((90, None))},
@@ -124,6 +140,85 @@ def test_a_queue_that_sqs_no_longer_tells_of_stays_as_it_was() -> None:
 def test_one_quarantined_record_rings_for_an_hour() -> None:
     told = states(ALARMS["quarantine"], {"p-quarantinedRecords-dev": quiet((30, 0), (1, 1), (120, None))})
     assert told.count("ALARM") * ALARMS["quarantine"]["Period"] == 3600
+
+
+@pytest.mark.parametrize("name", ["audit_producer-lost", "s3_processor-lost", "images-rule", "findings-rule"])
+def test_so_does_one_event_that_is_lost(name: str) -> None:
+    told = states(ALARMS[name], {ALARMS[name]["MetricName"]: quiet((30, None), (1, 1), (120, None))})
+    assert told.count("ALARM") * ALARMS[name]["Period"] == 3600
+
+
+# ---- deliveries: whatever hands events on and may fail to
+
+
+def of(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: RESOLVE(row["Properties"]) for name, row in RESOURCES.items() if row["Type"] == kind}
+
+
+def alarmed(namespace: str, metric: str) -> set[str]:
+    """Return what the alarms on a metric look at, each by the value of its one dimension."""
+    alarms = [row for row in ALARMS.values() if (row.get("Namespace"), row.get("MetricName")) == (namespace, metric)]
+    return {row["Dimensions"][0]["Value"].removesuffix(".QueueName") for row in alarms}
+
+
+def test_every_function_with_a_failure_destination_is_watched_for_failing_it() -> None:
+    aliases = {
+        RESOLVE({"Ref": name}): RESOLVE(row["Properties"]["FunctionName"])
+        for name, row in RESOURCES.items()
+        if row["Type"] == "AWS::Lambda::Alias"
+    }
+    mappings, invocations = of("AWS::Lambda::EventSourceMapping"), of("AWS::Lambda::EventInvokeConfig")
+    destined = {
+        aliases.get(row["FunctionName"], row["FunctionName"])
+        for row in (*mappings.values(), *invocations.values())
+        if "OnFailure" in row.get("DestinationConfig", {})
+    }
+    assert destined == {NAMES["audit_producer"], "p-s3-processor-dev"}
+    assert alarmed("AWS/Lambda", "DestinationDeliveryFailures") == destined
+    # Without one of these Lambda gives up in silence: a stream's mapping, an asynchronous call, a queue's message.
+    assert all("DestinationConfig" in row for row in mappings.values() if "StartingPosition" in row)
+    queues = of("AWS::SQS::Queue")
+    read = {row["EventSourceArn"].rpartition(":")[2] for row in mappings.values() if "StartingPosition" not in row}
+    assert all("RedrivePolicy" in row for row in queues.values() if row["QueueName"] in read)
+
+
+def test_every_rule_is_watched_and_keeps_what_it_cannot_deliver() -> None:
+    rules = of("AWS::Events::Rule")
+    assert alarmed("AWS/Events", "FailedInvocations") == {row["Name"] for row in rules.values()}
+    queue = RESOLVE({"Fn::GetAtt": ["UndeliveredQueue", "Arn"]})
+    for row in rules.values():
+        for target in row["Targets"]:
+            # The rule whose target is that queue has nowhere else to put what the queue refuses.
+            assert queue in (target["Arn"], target.get("DeadLetterConfig", {}).get("Arn"))
+
+
+def test_every_queue_of_what_was_given_up_is_watched() -> None:
+    queues = of("AWS::SQS::Queue")
+    ends = {row["RedrivePolicy"]["deadLetterTargetArn"] for row in queues.values() if "RedrivePolicy" in row}
+    ends |= {
+        row["DestinationConfig"]["OnFailure"]["Destination"] for row in of("AWS::Lambda::EventInvokeConfig").values()
+    }
+    ends |= {
+        target["DeadLetterConfig"]["Arn"]
+        for row in of("AWS::Events::Rule").values()
+        for target in row["Targets"]
+        if "DeadLetterConfig" in target
+    }
+    assert {arn.rpartition(":")[2] for arn in ends} <= alarmed("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+    assert all(row["MessageRetentionPeriod"] == 1_209_600 for row in queues.values())
+
+
+def test_records_that_lambda_gave_up_on_are_told_of() -> None:
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html: the key is aws/lambda/<mapping>/….
+    rule = of("AWS::Events::Rule")["GivenUpRule"]
+    [target] = rule["Targets"]
+    assert target["Arn"].endswith(":p-weaudit-undelivered-dev")
+    bucket = RESOURCES["EvidenceBucket"]["Properties"]
+    assert bucket["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    assert rule["EventPattern"]["detail"] == {
+        "bucket": {"name": [RESOLVE({"Ref": "EvidenceBucket"})]},
+        "object": {"key": [{"prefix": "aws/lambda/"}]},
+    }
 
 
 def test_a_rate_is_of_calls_and_no_calls_are_no_failures() -> None:
@@ -181,6 +276,14 @@ def test_it_says_when_it_begins_and_when_it_is_over(name: str) -> None:
     assert ALARMS[name].get("ActionsEnabled", True)
 
 
+def test_what_alarms_cost_is_reckoned_with_all_of_them() -> None:
+    metrics_looked_at = sum(
+        len([row for row in alarm["Metrics"] if "MetricStat" in row]) if "Metrics" in alarm else 1
+        for alarm in ALARMS.values()
+    )
+    assert f"({metrics_looked_at} for the {len(ALARMS)} alarms)" in re.sub(r"\s+", " ", PAGE)
+
+
 def test_every_section_of_an_alarm_says_what_to_do_and_how_that_was_tried() -> None:
     anchors = {alarm["AlarmDescription"].rpartition("#")[2] for alarm in ALARMS.values()}
     for section in PAGE.split("\n## ")[1:]:
@@ -208,16 +311,17 @@ def test_the_filter_counts_what_the_lines_say_of_every_function_that_quarantines
 # ---- where they are sent
 
 
-def test_only_this_stacks_alarms_and_rules_may_send() -> None:
+def test_only_this_stacks_alarms_may_send_and_rules_where_findings_are_wanted() -> None:
     [policy] = [row for row in RESOURCES.values() if row["Type"] == "AWS::SNS::TopicPolicy"]
     found = {statement["Sid"]: statement for statement in RESOLVE(policy["Properties"]["PolicyDocument"])["Statement"]}
     allowed = found["AlarmsOfThisStack"]
     assert (allowed["Principal"], allowed["Action"]) == ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
     assert allowed["Condition"]["ArnLike"]["aws:SourceArn"].endswith(":alarm:p-weaudit-dev-*")
     assert all(alarm["AlarmName"].startswith("p-weaudit-dev-") for alarm in ALARMS.values())
-    assert found["RulesOfThisStack"]["Condition"]["ArnLike"]["aws:SourceArn"].endswith(":rule/p-weaudit-dev-*")
     assert found["TlsOnly"]["Effect"] == "Deny"
-    assert set(found) == {"AlarmsOfThisStack", "RulesOfThisStack", "TlsOnly"}
+    assert set(found) == {"AlarmsOfThisStack", "TlsOnly"}
+    hearing = Resolver(PLAIN, {"GuardDuty": "existing"})(policy["Properties"]["PolicyDocument"])["Statement"]
+    assert {statement["Sid"] for statement in hearing} == {*found, "Findings"}
 
 
 @pytest.mark.parametrize(
@@ -258,7 +362,15 @@ DIMENSIONS = {name: ("function", by) for name, by in metrics.COUNTED_BY.items()}
 )
 # What AWS names: Lambda, API Gateway (HTTP APIs) and SQS, each in its developer guide under monitoring.
 KNOWN = {
-    "AWS/Lambda": {"Invocations", "Errors", "Duration", "Throttles", "ConcurrentExecutions", "IteratorAge"},
+    "AWS/Lambda": {
+        "Invocations",
+        "Errors",
+        "Duration",
+        "Throttles",
+        "ConcurrentExecutions",
+        "IteratorAge",
+        "DestinationDeliveryFailures",
+    },
     "AWS/ApiGateway": {"Count", "4xx", "5xx", "Latency", "IntegrationLatency", "DataProcessed"},
     "AWS/SQS": {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"},
 }
@@ -278,7 +390,10 @@ def shown(namespace: str, metric: str, dimensions: dict[str, str], prefix: str =
 
 def test_the_dashboard_shows_what_there_is() -> None:
     [found] = [row["Properties"] for row in RESOURCES.values() if row["Type"] == "AWS::CloudWatch::Dashboard"]
-    resolve = Resolver(PLAIN, {"Prefix": "p-", "EnvironmentSuffix": "dev"})
+    without = json.loads(RESOLVE(found["DashboardBody"]))
+    optional = {name for name, row in ALARMS.items() if name == "findings-rule"}
+    assert len(without["widgets"][0]["properties"]["alarms"]) == len(ALARMS) - len(optional)
+    resolve = Resolver(PLAIN, {"Prefix": "p-", "EnvironmentSuffix": "dev", "GuardDuty": "existing"})
     body = json.loads(resolve(found["DashboardBody"]))
     places: set[tuple[int, int]] = set()
     named = set()

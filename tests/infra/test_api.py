@@ -93,6 +93,23 @@ def test_the_stage_is_throttled_and_logged() -> None:
     assert not [value for value in line.values() if "querystring" in value.lower() or "path" in value], "keys are data"
 
 
+# What access logs hold, and who says it: nothing that a caller words, who might write fields of his own by a quote.
+WORDED_BY_AWS = {
+    "authorizer.error", "error.message", "httpMethod", "identity.sourceIp", "identity.userArn", "identity.vpceId",
+    "integration.requestId", "integrationErrorMessage", "integrationLatency", "integrationStatus", "requestId",
+    "requestTime", "resourcePath", "responseLatency", "responseLength", "routeKey", "status",
+    "authorizer.claims.sub",  # by the issuer of the token
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["template.yaml", "private-api.yaml"])
+def test_no_field_of_an_access_log_is_worded_by_the_caller(name: str) -> None:
+    text = (Path(__file__).parents[2] / "infra" / name).read_text(encoding="utf-8")
+    fields = set(re.findall(r"\$context\.([\w.]+)", text))
+    assert fields
+    assert fields <= WORDED_BY_AWS
+
+
 def test_cors_is_off_unless_origins_are_named() -> None:
     [api] = of_type("AWS::ApiGatewayV2::Api").values()
     condition, on, off = api["CorsConfiguration"]["Fn::If"]

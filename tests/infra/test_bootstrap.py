@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.infra.intrinsics import ACCOUNT, REGION, Resolver
-from tests.infra.policies import allows, listed, within
+from tests.infra.policies import allows, listed, matches, within
 from tests.infra.test_template import PLAIN, RESOURCES, lint
+from tests.infra.test_template import statements as written
 
 BOOTSTRAP = Path(__file__).parents[2] / "infra" / "bootstrap.yaml"
 TEMPLATE: dict[str, Any] = yaml_parse(BOOTSTRAP.read_text(encoding="utf-8"))
@@ -29,11 +30,15 @@ GIVEN: dict[str, Any] = {
     "GitHubOwnerId": "123456",
     "GitHubEnvironment": "production",
     "KmsKeyArn": KEY,
-    "CallerRoleArns": [CALLER],
+    "CallerRoleNames": ["caller"],
+    "ApiId": "a1b2c3",
     "OtherTableArns": [OTHER],
 }
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/weaudit-deployment/Boundary-abcdefghijkl"
 STACK = "{Prefix}weaudit-{EnvironmentSuffix}".format(**STAGE)
+VIA = {
+    service: f"{service}.{REGION}.amazonaws.com" for service in ("dynamodb", "lambda", "s3", "secretsmanager", "sqs")
+}
 
 
 def policies(**changed: Any) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def policies(**changed: Any) -> dict[str, Any]:
     return {
         name: resolve(row["Properties"]["PolicyDocument"])
         for name, row in TEMPLATE["Resources"].items()
-        if row["Type"] == "AWS::IAM::ManagedPolicy" and name != "Boundary"
+        if row["Properties"].get("Roles") == [{"Ref": "DeployRole"}]
     }
 
 
@@ -97,20 +102,20 @@ UNUSED = {
         "logs:DeleteResourcePolicy", "logs:PutBearerTokenAuthentication", "logs:PutDataProtectionPolicy",
         "logs:PutIndexPolicy", "logs:PutLogGroupDeletionProtection",
     ],
-    "policies attached to users, groups and, but for callers, roles; a role without its boundary": [
-        "iam:AttachGroupPolicy", "iam:AttachUserPolicy", "iam:DetachGroupPolicy", "iam:DetachUserPolicy",
-        "iam:DeleteRolePermissionsBoundary",
+    "policies attached to anybody; a role without its boundary, or that others may take on": [
+        "iam:UpdateAssumeRolePolicy",
+        "iam:AttachGroupPolicy", "iam:AttachRolePolicy", "iam:AttachUserPolicy", "iam:DetachGroupPolicy",
+        "iam:DetachRolePolicy", "iam:DetachUserPolicy", "iam:DeleteRolePermissionsBoundary",
     ],
-    "a key that is taken away: the stack leaves its key behind, and the deploy role can delete none": [
-        "kms:DisableKey", "kms:DisableKeyRotation", "kms:ScheduleKeyDeletion", "kms:UntagResource",
-        "guardduty:DeleteDetector",
-    ],
+    "an account's detector that is taken away: the stack leaves it behind": ["guardduty:DeleteDetector"],
     "a topic that looks into its messages": ["sns:PutDataProtectionPolicy"],
     "no action of IAM's by that name": [
         "apigateway:TagResource", "apigateway:UntagResource", "s3:REST.PUT.OBJECT", "s3:getObject",
     ],
 }  # fmt: skip
 UNUSED_ACTIONS = set(itertools.chain.from_iterable(UNUSED.values()))
+# What a person makes: no statement about these could be told from one about somebody else's (decision 0012).
+BY_A_PERSON = {"AWS::IAM::ManagedPolicy", "AWS::KMS::Alias", "AWS::KMS::Key"}
 # What only tables and roles of other templates need of these kinds.
 NOT_FOR = {
     "AWS::DynamoDB::Table": {
@@ -120,7 +125,6 @@ NOT_FOR = {
     "AWS::ApiGatewayV2::Authorizer": {"iam:PassRole"},
     "AWS::ApiGatewayV2::Integration": {"iam:PassRole"},
     "AWS::Events::Rule": {"iam:PassRole"},
-    "AWS::IAM::Role": {"iam:AttachRolePolicy", "iam:DetachRolePolicy"},
     "AWS::S3::Bucket": {"iam:PassRole", "s3:DeleteObject"},
     "AWS::SNS::Subscription": {"iam:GetRole", "iam:PassRole"},
     "AWS::SNS::Topic": {"iam:GetRole", "iam:PassRole"},
@@ -163,7 +167,7 @@ def arns(logical: str) -> list[str]:
         case "AWS::SQS::QueuePolicy":
             return [f"arn:aws:sqs:{REGION}:{ACCOUNT}:{arn.split(':')[-1]}" for arn in resolve(properties["Queues"])]
         case "AWS::Events::Rule":
-            return [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{STACK}-{logical}-ABCDEFGHIJKL"]
+            return [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{resolve(properties['Name'])}"]
         case "AWS::CloudWatch::Alarm":
             return [f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{resolve(properties['AlarmName'])}"]
         case "AWS::CloudWatch::Dashboard":
@@ -189,23 +193,20 @@ def asked(action: str, logical: str) -> Iterator[tuple[str, str, dict[str, str]]
     """Yield what IAM is asked when CloudFormation takes this action for this resource."""
     functions = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STAGE['Prefix']}"
     service, kind = action.split(":")[0], RESOURCES[logical]["Type"]
-    own = {"aws:RequestTag/weaudit:stack": STACK, "aws:ResourceTag/weaudit:stack": STACK}
-    if kind == "AWS::KMS::Alias" and action != "kms:ListAliases":
-        yield action, f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/{STACK}-data", {}
-        yield action, KEY, own
-    elif kind in ("AWS::KMS::Key", "AWS::KMS::Alias"):
-        yield action, "*" if action in ("kms:CreateKey", "kms:ListAliases") else KEY, own
-    elif kind == "AWS::GuardDuty::Detector" and service == "iam":
+    if kind == "AWS::GuardDuty::Detector" and service == "iam":
         yield action, f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/guardduty.amazonaws.com/x", {}
+    elif action in ("kms:DescribeKey", "kms:ListAliases"):
+        yield action, KEY, {}
     elif service == "kms":
-        yield action, KEY, {"kms:GrantIsForAWSResource": "true"}
+        # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html: DynamoDB asks KMS
+        # in the name of who makes the table.
+        via = f"dynamodb.{REGION}.amazonaws.com"
+        yield action, KEY, {"kms:GrantIsForAWSResource": "true", "kms:ViaService": via}
     elif action == "iam:PassRole":
         passed_to = "chatbot.amazonaws.com" if "Chatbot" in kind else "lambda.amazonaws.com"
         yield action, f"arn:aws:iam::{ACCOUNT}:role/{STACK}/X", {"iam:PassedToService": passed_to}
     elif "Chatbot" in kind and service == "iam":
         yield action, f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/management.chatbot.amazonaws.com/x", {}
-    elif action in ("iam:AttachRolePolicy", "iam:DetachRolePolicy"):
-        yield action, CALLER, {"iam:PolicyARN": f"arn:aws:iam::{ACCOUNT}:policy/{STACK}/ApiCallers"}
     elif action in ("s3:GetObject", "s3:GetObjectVersion"):
         yield action, f"arn:aws:s3:::weaudit-artifacts-{ACCOUNT}-{REGION}/functions/health/abc.zip", {}
     elif action == "lambda:GetLayerVersion":
@@ -218,7 +219,10 @@ def asked(action: str, logical: str) -> Iterator[tuple[str, str, dict[str, str]]
             yield action, arn, {"iam:PermissionsBoundary": BOUNDARY}
 
 
-@pytest.mark.parametrize("logical", sorted(RESOURCES))
+DEPLOYED = sorted(name for name, row in RESOURCES.items() if row["Type"] not in BY_A_PERSON)
+
+
+@pytest.mark.parametrize("logical", DEPLOYED)
 def test_the_role_may_do_all_that_cloudformation_does_for_a_resource(logical: str) -> None:
     kind, allowed = RESOURCES[logical]["Type"], statements()
     wanted = needed(kind) - UNUSED_ACTIONS - NOT_FOR.get(kind, set())
@@ -281,6 +285,10 @@ def test_the_role_may_do_nothing_else() -> None:
         ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin", {"iam:PassedToService": "lambda.amazonaws.com"}),
         ("iam:AttachRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/{STACK}/x", {}),
         ("iam:AttachRolePolicy", CALLER, {"iam:PolicyARN": "arn:aws:iam::aws:policy/AdministratorAccess"}),
+        ("iam:AttachRolePolicy", CALLER, {"iam:PolicyARN": f"arn:aws:iam::{ACCOUNT}:policy/{STACK}/x"}),
+        ("iam:PutRolePolicy", CALLER, {"iam:PermissionsBoundary": BOUNDARY}),
+        ("iam:CreatePolicy", f"arn:aws:iam::{ACCOUNT}:policy/{STACK}/x", {}),
+        ("iam:CreatePolicyVersion", f"arn:aws:iam::{ACCOUNT}:policy/weaudit-deployment/ApiCallers-abcdefghijkl", {}),
         ("iam:CreatePolicyVersion", BOUNDARY, {}),
         ("iam:CreateUser", f"arn:aws:iam::{ACCOUNT}:user/x", {}),
         ("sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:role/{STACK}/x", {}),
@@ -296,8 +304,11 @@ def test_the_role_may_do_nothing_else() -> None:
         ("sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:{STAGE['Prefix']}weaudit-alarms-zzzzzzzzzzzz", {}),
         ("sns:Subscribe", f"arn:aws:sns:{REGION}:{ACCOUNT}:weaudit-alarms-dev", {}),
         ("kms:CreateKey", "*", {}),
-        ("kms:PutKeyPolicy", KEY, {"aws:ResourceTag/weaudit:stack": "weaudit-dev"}),
-        ("kms:ScheduleKeyDeletion", KEY, {"aws:ResourceTag/weaudit:stack": STACK}),
+        ("kms:CreateKey", "*", {"aws:RequestTag/weaudit:stack": STACK}),
+        ("kms:Decrypt", KEY, {}),
+        ("kms:CreateGrant", KEY, {"kms:ViaService": VIA["dynamodb"], "kms:GrantIsForAWSResource": "false"}),
+        ("kms:PutKeyPolicy", KEY, {}),
+        ("kms:ScheduleKeyDeletion", KEY, {}),
         ("guardduty:DeleteDetector", f"arn:aws:guardduty:{REGION}:{ACCOUNT}:detector/1", {}),
         ("cloudformation:DeleteStack", f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/weaudit-dev/1", {}),
         ("logs:GetLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/{STAGE['Prefix']}image_x:*", {}),
@@ -307,14 +318,160 @@ def test_one_step_beyond_is_refused(action: str, arn: str, context: dict[str, st
     assert not allows(statements(), action, arn, context)
 
 
-def test_it_can_be_kept_from_data() -> None:
-    arn = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{STAGE['Prefix']}Audit"
-    bucket = "arn:aws:s3:::{Prefix}weaudit-evidence-{EnvironmentSuffix}-{ACCOUNT}/x".format(**STAGE, ACCOUNT=ACCOUNT)
-    for may in ("true", "false"):
-        allowed = statements(MayDeleteData=may)
-        assert allows(allowed, "dynamodb:UpdateTable", arn)
-        assert allows(allowed, "dynamodb:DeleteTable", arn) == (may == "true")
-        assert allows(allowed, "s3:DeleteObjectVersion", bucket) == (may == "true")
+# ---- power by tags
+
+# Every action that gives something of a key, or changes who has it.
+KEY_POWERS = (
+    "kms:CreateAlias", "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:DisableKey", "kms:Encrypt",
+    "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:GetKeyPolicy", "kms:PutKeyPolicy",
+    "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:ScheduleKeyDeletion", "kms:Sign", "kms:TagResource",
+    "kms:UntagResource", "kms:UpdateAlias",
+)  # fmt: skip
+SOMEBODYS = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/99999999-9999-9999-9999-999999999999"
+
+
+def wanted_tags(allowed: list[Any]) -> dict[str, str]:
+    """Return the tags that some statement asks for, with a value that it takes."""
+    asked_for = [
+        (key.partition("/")[2], listed(value)[0])
+        for found in allowed
+        for keys in found.get("Condition", {}).values()
+        for key, value in keys.items()
+        if "Tag/" in key
+    ]
+    return dict(asked_for)
+
+
+@pytest.mark.parametrize("options", [{}, {"KmsKeyArn": ""}, {"KmsKeyArn": "", "CreateKmsKey": "true"}], ids=str)
+@pytest.mark.parametrize("service", ["", *VIA])
+def test_nobodys_key_becomes_the_roles_by_a_tag_or_an_alias(options: dict[str, str], service: str) -> None:
+    allowed, context = statements(**options), {"kms:GrantIsForAWSResource": "true"}
+    if service:
+        context["kms:ViaService"] = VIA[service]
+    # The attack: put on somebody else's key whatever tag a statement asks for, and the stage's alias; then use it.
+    for name, value in wanted_tags(allowed).items():
+        request = {**context, f"aws:RequestTag/{name}": value, "aws:TagKeys": name}
+        if allows(allowed, "kms:TagResource", SOMEBODYS, request):
+            context[f"aws:ResourceTag/{name}"] = value
+    alias = f"alias/{STACK}-data"
+    if allows(allowed, "kms:CreateAlias", f"arn:aws:kms:{REGION}:{ACCOUNT}:{alias}", context):
+        context["kms:ResourceAliases"] = alias
+    assert not [action for action in KEY_POWERS if allows(allowed, action, SOMEBODYS, context)]
+
+
+# What conditions of a role's own statements may ask about: AWS says it, or making it true does the role no good.
+SOUND_CONDITIONS = {
+    "iam:AWSServiceName": "whose service-linked role is made; the resource's name says the same",
+    "iam:PassedToService": "IAM says it of the request",
+    "iam:PermissionsBoundary": "a boundary only takes away, and the role can take off none",
+    "kms:GrantIsForAWSResource": "KMS says it of the request",
+    "kms:ViaService": "KMS says it of the request",
+    "lambda:FunctionArn": "which function a mapping calls; only the stage's own are named",
+}
+
+
+def unsound(role_statements: Iterable[Any]) -> list[str]:
+    """Return what conditions of statements that allow ask about and must not: what the same role may set itself."""
+    return [
+        key
+        for found in role_statements
+        if found["Effect"] == "Allow" and "Principal" not in found
+        for keys in found.get("Condition", {}).values()
+        for key in keys
+        if key not in SOUND_CONDITIONS
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in BOOTSTRAP.parent.glob("*.yaml")))
+def test_no_condition_of_a_role_can_be_made_true_by_the_role_itself(name: str) -> None:
+    text = (BOOTSTRAP.parent / name).read_text(encoding="utf-8")
+    assert unsound(written(yaml_parse(text)["Resources"])) == []
+
+
+def test_nor_one_of_the_policies_that_people_are_given() -> None:
+    for path in sorted((BOOTSTRAP.parents[1] / "docs" / "policies").glob("*.json")):
+        assert unsound(written(json.loads(path.read_text(encoding="utf-8")))) == [], path.name
+
+
+@pytest.mark.parametrize("key", ["aws:RequestTag/a", "aws:ResourceTag/a", "aws:PrincipalTag/a", "kms:ResourceAliases"])
+def test_a_condition_on_what_can_be_set_is_found(key: str) -> None:
+    found = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*", "Condition": {"StringEquals": {key: "x"}}}
+    assert unsound([found]) == [key]
+
+
+# ---- data
+
+
+# What takes data away, or what its copies hang on; and the stores' other actions, which deployments go on needing.
+LOSING = {
+    "dynamodb": {
+        "dynamodb:BatchWriteItem", "dynamodb:DeleteBackup", "dynamodb:DeleteItem", "dynamodb:DeleteTable",
+        "dynamodb:PutItem", "dynamodb:PutResourcePolicy", "dynamodb:UpdateContinuousBackups", "dynamodb:UpdateItem",
+        "dynamodb:UpdateTimeToLive",
+    },
+    "s3": {
+        "s3:BypassGovernanceRetention", "s3:DeleteBucketPolicy", "s3:DeleteObject", "s3:DeleteObjectVersion",
+        "s3:PutBucketAcl", "s3:PutBucketPolicy", "s3:PutBucketVersioning", "s3:PutLifecycleConfiguration",
+        "s3:PutObject", "s3:PutObjectAcl", "s3:PutReplicationConfiguration",
+    },
+    "kms": {
+        "kms:DisableKey", "kms:PutKeyPolicy", "kms:RevokeGrant", "kms:ScheduleKeyDeletion",
+    },
+    "iam": {"iam:UpdateAssumeRolePolicy"},
+}  # fmt: skip
+STORES = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::KMS::Key", "AWS::IAM::Role"}
+
+
+@pytest.mark.parametrize("logical", sorted(name for name, row in RESOURCES.items() if row["Type"] in STORES))
+def test_it_can_be_kept_from_data_and_from_what_keeps_it(logical: str) -> None:
+    [arn] = arns(logical)
+    for action in LOSING[arn.split(":")[2]]:
+        for inside in (arn, f"{arn}/x", f"{arn}/backup/1"):
+            assert not allows(statements(MayDeleteData="false"), action, inside), (action, inside)
+
+
+@pytest.mark.parametrize("logical", DEPLOYED)
+def test_kept_from_data_it_goes_on_deploying(logical: str) -> None:
+    # What a deployment needs that makes no table and no bucket, and says nothing else about how they keep their data.
+    losing, allowed = set(itertools.chain.from_iterable(LOSING.values())), statements(MayDeleteData="false")
+    wanted = needed(RESOURCES[logical]["Type"]) - UNUSED_ACTIONS - NOT_FOR.get(RESOURCES[logical]["Type"], set())
+    wanted -= losing if RESOURCES[logical]["Type"] in STORES else set()
+    refused = [one for action in sorted(wanted) for one in asked(action, logical) if not allows(allowed, *one)]
+    assert not refused
+
+
+def test_with_it_a_first_deployment_can_be_made_and_cleared_away() -> None:
+    bucket = "arn:aws:s3:::{Prefix}weaudit-evidence-{EnvironmentSuffix}-{ACCOUNT}".format(**STAGE, ACCOUNT=ACCOUNT)
+    table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{STAGE['Prefix']}Audit"
+    for action, arn in (
+        ("dynamodb:UpdateContinuousBackups", table), ("dynamodb:UpdateTimeToLive", table),
+        ("dynamodb:DeleteTable", table), ("s3:PutBucketPolicy", bucket), ("s3:PutLifecycleConfiguration", bucket),
+        ("s3:PutBucketVersioning", bucket), ("s3:DeleteObjectVersion", f"{bucket}/x"),
+    ):  # fmt: skip
+        assert allows(statements(MayDeleteData="true"), action, arn), action
+
+
+def test_what_it_deploys_can_lose_nothing_that_has_no_copy() -> None:
+    # Functions are the pipeline's code. They may write items, which recovery has; of objects, those with versions and
+    # those that are made again from others.
+    bounded = Resolver(TEMPLATE, GIVEN)(TEMPLATE["Resources"]["Boundary"]["Properties"]["PolicyDocument"])["Statement"]
+    written_to: dict[str, set[str]] = {}
+    for logical, row in RESOURCES.items():
+        if row["Type"] not in STORES or row["Type"] == "AWS::S3::BucketPolicy":
+            continue
+        [arn] = arns(logical)
+        for action in LOSING[arn.split(":")[2]]:
+            if any(allows(bounded, action, one, {"kms:ViaService": VIA["s3"]}) for one in (arn, f"{arn}/x")):
+                written_to.setdefault(logical, set()).add(action)
+    tables = {name for name in written_to if RESOURCES[name]["Type"] == "AWS::DynamoDB::Table"}
+    assert all(
+        RESOURCES[name]["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        and written_to[name] <= {"dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+        for name in tables
+    )
+    buckets = {name: written_to[name] for name in written_to.keys() - tables - {"RenditionsBucket"}}
+    assert buckets == {"EvidenceBucket": {"s3:PutObject"}}
+    assert RESOURCES["EvidenceBucket"]["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
 def test_it_can_change_neither_itself_nor_its_boundary() -> None:
@@ -326,6 +483,17 @@ def test_it_can_change_neither_itself_nor_its_boundary() -> None:
     assert not [
         (action, arn) for action in writing for arn in (own, BOUNDARY) if allows(statements(), action, arn, context)
     ]
+
+
+def test_callers_may_call_the_stages_api_and_no_more() -> None:
+    callers, theirs = TEMPLATE["Resources"]["ApiCallers"], RESOURCES["ApiCallers"]
+    assert callers["Properties"]["Roles"] == {"Ref": "CallerRoleNames"}
+    [allowed] = Resolver(TEMPLATE, GIVEN)(callers["Properties"]["PolicyDocument"])["Statement"]
+    assert allowed["Action"] == "execute-api:Invoke"
+    assert allowed["Resource"] == f"arn:aws:execute-api:{REGION}:{ACCOUNT}:a1b2c3/$default/*"
+    # The policy that the stack itself makes where a person deploys it says the same.
+    [own] = Resolver(PLAIN, {})(theirs["Properties"]["PolicyDocument"])["Statement"]
+    assert {**own, "Resource": ""} == {**allowed, "Resource": ""}
 
 
 # ---- the boundary
@@ -352,12 +520,103 @@ def test_the_boundary_leaves_the_functions_all_that_their_roles_give() -> None:
         for action in listed(found["Action"])
         for resource in listed(found["Resource"])
         if not any(
-            action in listed(outer["Action"]) and within(resource, listed(outer["Resource"])) for outer in bounded
+            action in listed(outer["Action"])
+            and within(resource, listed(outer["Resource"]))
+            and services(found) <= (services(outer) or services(found))
+            for outer in bounded
         )
     ]
     assert not beyond
-    services = {action.split(":")[0] for found in bounded for action in listed(found["Action"])}
-    assert services == {"dynamodb", "s3", "sqs", "logs", "xray", "kms", "cloudwatch"}
+    used = {action.split(":")[0] for found in bounded for action in listed(found["Action"])}
+    assert used == {"dynamodb", "s3", "sqs", "logs", "xray", "kms", "cloudwatch"}
+
+
+def services(found: Any) -> set[str]:
+    """Return the services through which alone a statement gives a key; none where it asks for no service."""
+    return set(listed(found.get("Condition", {}).get("StringEquals", {}).get("kms:ViaService", [])))
+
+
+def test_the_boundary_gives_no_function_a_key_directly() -> None:
+    bounded = Resolver(TEMPLATE, GIVEN)(TEMPLATE["Resources"]["Boundary"]["Properties"]["PolicyDocument"])["Statement"]
+    for service, expected in ((VIA["dynamodb"], True), (VIA["s3"], True), (VIA["secretsmanager"], False)):
+        assert allows(bounded, "kms:Decrypt", SOMEBODYS, {"kms:ViaService": service}) is expected
+    assert not allows(bounded, "kms:Decrypt", SOMEBODYS)
+
+
+# ---- somebody else's names
+
+# Each as our own with a little more, and one that is none of ours: where the prefix is empty, these are in the same
+# account. (Alarms, rules and functions of the API share a name space, which begins with the stack's name or weaudit.)
+PLAINLY = {"Prefix": "", "EnvironmentSuffix": "dev"}
+NAMED = {
+    "AWS::DynamoDB::Table": ("TableName", "arn:aws:dynamodb:{at}:table/{name}"),
+    "AWS::Lambda::Function": ("FunctionName", "arn:aws:lambda:{at}:function:{name}"),
+    "AWS::Logs::LogGroup": ("LogGroupName", "arn:aws:logs:{at}:log-group:{name}"),
+    "AWS::S3::Bucket": ("BucketName", "arn:aws:s3:::{name}"),
+    "AWS::SNS::Topic": ("TopicName", "arn:aws:sns:{at}:{name}"),
+    "AWS::SQS::Queue": ("QueueName", "arn:aws:sqs:{at}:{name}"),
+}
+
+
+def arn_of(kind: str, name: str) -> str:
+    return NAMED[kind][1].format(at=f"{REGION}:{ACCOUNT}", name=name)
+
+
+def somebodys(kind: str) -> list[str]:
+    """Return names like ours of a kind that are not ours."""
+    resolve = Resolver(PLAIN, PLAINLY)
+    names = {resolve(row["Properties"][NAMED[kind][0]]) for row in RESOURCES.values() if row["Type"] == kind}
+    others = {"another", *(f"{name}2" for name in names)}
+    if kind == "AWS::Logs::LogGroup":
+        others |= {"/aws/lambda/another", "/aws/lambda/audit_producer_of_theirs", "/aws/vendedlogs/another"}
+    return sorted(name for name in others if "weaudit-api-" not in name.removeprefix("/aws/vendedlogs/"))
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_an_empty_prefix_takes_in_nobody_elses(kind: str) -> None:
+    bounded = Resolver(TEMPLATE, {**GIVEN, **PLAINLY})(
+        TEMPLATE["Resources"]["Boundary"]["Properties"]["PolicyDocument"]
+    )
+    narrow = [
+        found
+        for found in (*statements(**PLAINLY), *bounded["Statement"])
+        # Mappings, streams and log deliveries say in the template why they know no narrower name.
+        if listed(found["Resource"]) != ["*"] and found["Sid"] not in ("Streams", "MappingsOfTheRegion", "OtherTables")
+    ]
+    theirs = [
+        arn
+        for name in somebodys(kind)
+        for arn in (arn_of(kind, name), f"{arn_of(kind, name)}:*", f"{arn_of(kind, name)}/x")
+    ]
+    assert theirs
+    assert not [
+        (found["Sid"], pattern, arn)
+        for found in narrow
+        for pattern in listed(found["Resource"])
+        for arn in theirs
+        if matches(pattern, arn)
+    ]
+
+
+def test_nor_does_a_mapping_to_a_function_or_the_key_for_its_logs() -> None:
+    mapped = [found for found in statements(**PLAINLY) if found["Sid"] == "Mappings"]
+    for name in somebodys("AWS::Lambda::Function"):
+        context = {"lambda:FunctionArn": arn_of("AWS::Lambda::Function", name)}
+        assert not allows(mapped, "lambda:CreateEventSourceMapping", "*", context), name
+    for template, key in ((PLAIN, "DataKey"), (TEMPLATE, "Key")):
+        policy = Resolver(template, {**PLAINLY, "CreateKmsKey": "true"})(
+            template["Resources"][key]["Properties"]["KeyPolicy"]
+        )
+        [logs] = [found for found in policy["Statement"] if found["Sid"] == "LogsOfThisStack"]
+        for name in somebodys("AWS::Logs::LogGroup"):
+            context = {"kms:EncryptionContext:aws:logs:arn": arn_of("AWS::Logs::LogGroup", name)}
+            assert not allows([logs], "kms:GenerateDataKey", "*", context), name
+        # And each group of ours is let in, or it could not be made.
+        for row in RESOURCES.values():
+            if row["Type"] == "AWS::Logs::LogGroup":
+                name = Resolver(PLAIN, PLAINLY)(row["Properties"]["LogGroupName"])
+                context = {"kms:EncryptionContext:aws:logs:arn": arn_of("AWS::Logs::LogGroup", name)}
+                assert allows([logs], "kms:GenerateDataKey", "*", context), name
 
 
 # ---- who may take it on
@@ -399,6 +658,8 @@ def test_a_principal_may_take_it_on_where_it_is_named() -> None:
     [
         ({}, {"ArtifactBucket", "ArtifactBucketPolicy"}),
         ({"CreateArtifactBucket": "false", "CreateKmsKey": "true"}, {"Key", "KeyAlias"}),
+        ({"CreateArtifactBucket": "false", "CallerRoleNames": ["caller"]}, set()),
+        ({"CreateArtifactBucket": "false", "CallerRoleNames": ["caller"], "ApiId": "a1"}, {"ApiCallers"}),
         (
             {"CreateArtifactBucket": "false", "TrustedPrincipalArn": "arn"},
             {

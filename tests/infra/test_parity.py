@@ -2,6 +2,8 @@
 
 import copy
 import itertools
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.infra import parity
+from tests.infra.intrinsics import ACCOUNT, REGION, Resolver
 from tests.infra.test_template import PLAIN, RESOURCES, SAM, TEMPLATE, of_type
 from weaudit.deploy import packaging
 from weaudit.deploy.destroying import Destroying
@@ -69,7 +72,9 @@ LONG = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": "arn:aws:s3::
         (parity.missing_invoke_permissions, PROPERTIES.format("S3ProcessorPermission"),
          lambda row: row.update(SourceArn="arn:aws:s3:::another"), "TriggerBucket: s3"),
         (parity.closed_queues, PROPERTIES.format("ImagesQueuePolicy"),
-         lambda row: row.update(Queues=[]), "takes nothing"),
+         lambda row: row["PolicyDocument"].update(Statement=[]), "takes nothing"),
+        (parity.closed_queues, PROPERTIES.format("UndeliveredQueuePolicy") + ".PolicyDocument.Statement.0.Condition",
+         lambda row: row.update(ArnEquals={"aws:SourceArn": {"Fn::GetAtt": ["GivenUpRule", "Arn"]}}), "FindingsRule"),
         (parity.missing_source_permissions, ROLE + ".Policies.0.PolicyDocument.Statement.0",
          lambda row: row["Action"].remove("dynamodb:GetShardIterator"), "dynamodb:GetShardIterator"),
         (parity.missing_source_permissions, IMAGES,
@@ -87,8 +92,11 @@ LONG = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": "arn:aws:s3::
          lambda row: row.update(BucketName=LONG_NAME), "is no name"),
         (parity.unusable_names, FUNCTION, lambda row: row.update(FunctionName="audit_producer"),
          "has no prefix"),
+        (parity.unusable_names, PROPERTIES.format("ImagesRule"),
+         lambda row: row.update(Name={"Fn::Sub": "${Prefix}weaudit-${EnvironmentSuffix}-" + "x" * 30}), "is no name"),
         (parity.unusable_names, "Resources",
-         lambda rows: rows.update(ARuleOfAVeryLongName=rows["ImagesRule"]), "rule's name"),
+         lambda rows: rows.update(ARuleOfAVeryLongName={"Type": "AWS::Events::Rule", "Properties": {"Targets": []}}),
+         "rule's name"),
         (parity.wrong_keys, PROPERTIES.format("AuditTable") + ".AttributeDefinitions",
          lambda rows: rows.append({"AttributeName": "actor", "AttributeType": "S"}), "actor"),
         (parity.refused_variables, PROPERTIES.format("AuditProducer") + ".Environment.Variables",
@@ -180,3 +188,27 @@ def test_a_watched_tables_mapping_waits_for_the_permission_to_read() -> None:
     allowed = set(itertools.chain(policy["Properties"]["PolicyDocument"]["Statement"][0]["Action"]))
     assert {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"} <= allowed
     assert Path(TEMPLATE.parent / "watch.yaml").stat().st_size <= 51_200
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_as_many_tables_can_be_watched_as_the_page_says(encrypted: bool) -> None:
+    page = re.sub(r"\s+", " ", (TEMPLATE.parents[1] / "docs" / "watching.md").read_text(encoding="utf-8"))
+    [texts] = re.findall(
+        r"own take up to ([\d,]+)\. A watch takes about (\d+), so that some (\d+) .* about (\d+) .*? that (\d+)", page
+    )
+    most, plain, tables, keyed, keyed_tables = (int(text.replace(",", "")) for text in texts)
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/12345678-1234-1234-1234-123456789012"
+    # With a key of the stack's, and a table's name of forty letters.
+    own = parity.resolver(PLAIN)(RESOURCES["AuditProducerRole"]["Properties"]["Policies"])
+    taken = sum(letters(policy["PolicyDocument"]) for policy in own)
+    name = "t" * 40
+    stream = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}/stream/2026-01-01T00:00:00.000"
+    given = {"TableName": name, "StreamArn": stream, "TableKeyArn": key if encrypted else ""}
+    each = letters(Resolver(WATCH, given)(WATCH["Resources"]["ReadTheStream"]["Properties"]["PolicyDocument"]))
+    assert taken <= most
+    assert abs(each - (keyed if encrypted else plain)) <= 10
+    assert abs((10_240 - taken) // each - (keyed_tables if encrypted else tables)) <= 1
+
+
+def letters(document: Any) -> int:
+    return len(re.sub(r"\s", "", json.dumps(document)))

@@ -27,20 +27,16 @@ def of(template: str, kind: str) -> dict[str, Any]:
 
 # ---- policies
 
-# Who administers a key has to be somebody, or nobody could: the account's own IAM decides.
-EVERY_ACTION = {("bootstrap.yaml", "kms:*")}
-
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_no_policy_allows_every_action_of_a_service(name: str) -> None:
-    found = {
-        (name, action)
+    assert not [
+        action
         for statement in statements(TEMPLATES[name]["Resources"])
         if statement["Effect"] == "Allow"
         for action in listed(statement["Action"])
         if isinstance(action, str) and "*" in action
-    }
-    assert found == {one for one in EVERY_ACTION if one[0] == name}
+    ]
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
@@ -104,16 +100,21 @@ def test_the_key_that_is_used_is_always_the_same() -> None:
     assert text.count('{"Ref": "KmsKeyArn"}') == text.count(json.dumps(KEY))
 
 
-def key_policy() -> list[dict[str, Any]]:
-    resolve = Resolver(PLAIN, {"CreateKmsKey": "true", "Prefix": "x-"})
-    found: list[dict[str, Any]] = resolve(RESOURCES["DataKey"]["Properties"]["KeyPolicy"])["Statement"]
+def key_policy(template: str = "template.yaml", key: str = "DataKey") -> list[dict[str, Any]]:
+    resolve = Resolver(TEMPLATES[template], {"CreateKmsKey": "true", "Prefix": "x-"})
+    found: list[dict[str, Any]] = resolve(of(template, "AWS::KMS::Key")[key]["KeyPolicy"])["Statement"]
     return found
+
+
+def test_the_key_of_a_pipelines_stage_lets_in_whom_a_stacks_own_key_lets_in() -> None:
+    assert key_policy("bootstrap.yaml", "Key") == key_policy()
 
 
 def test_the_stacks_own_key_works_through_its_services_and_for_its_logs_alone() -> None:
     root, logs = f"arn:aws:iam::{ACCOUNT}:root", f"logs.{REGION}.amazonaws.com"
     through = {"kms:CallerAccount": ACCOUNT, "kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}
     group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/"
+    topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:x-weaudit-alarms"
     cases = [
         (root, "kms:Decrypt", {}, False),
         (root, "kms:Decrypt", {**through, "kms:ViaService": f"ec2.{REGION}.amazonaws.com"}, False),
@@ -126,6 +127,10 @@ def test_the_stacks_own_key_works_through_its_services_and_for_its_logs_alone() 
         ("cloudwatch.amazonaws.com", "kms:GenerateDataKey", {"aws:SourceAccount": ACCOUNT}, True),
         ("cloudwatch.amazonaws.com", "kms:GenerateDataKey", {"aws:SourceAccount": "1"}, False),
         ("s3.amazonaws.com", "kms:Decrypt", {"aws:SourceAccount": ACCOUNT}, False),
+        ("events.amazonaws.com", "kms:Decrypt", {"aws:SourceAccount": ACCOUNT}, False),
+        # EventBridge says nothing of its source: see test_findings_are_let_through_on_every_step.
+        ("events.amazonaws.com", "kms:Decrypt", {"kms:EncryptionContext:aws:sns:topicArn": f"{topic}-dev"}, True),
+        ("events.amazonaws.com", "kms:Decrypt", {"kms:EncryptionContext:aws:sns:topicArn": f"{topic}-test"}, False),
     ]
     for principal, action, context, expected in cases:
         mine = [one for one in key_policy()
@@ -172,18 +177,62 @@ def test_an_option_makes_what_it_says(given: dict[str, str], made: set[str]) -> 
     assert resolve.holds("HasKmsKey") is bool({"CreateKmsKey", "KmsKeyArn"} & given.keys())
 
 
-def test_findings_reach_the_topic_and_name_nobody() -> None:
-    [target] = RESOURCES["FindingsRule"]["Properties"]["Targets"]
-    assert target["Arn"] == {"Ref": "AlarmsTopic"}
-    publishers = [
-        one for one in statements(RESOURCES["AlarmsTopicPolicy"])
-        if one["Effect"] == "Allow" and one["Principal"] == {"Service": "events.amazonaws.com"}
-    ]  # fmt: skip
-    assert [one["Action"] for one in publishers] == ["sns:Publish"]
-    shown = set(target["InputTransformer"]["InputPathsMap"].values())
+@pytest.mark.parametrize("options", [{}, {"CreateKmsKey": "true"}], ids=["plain topic", "own key"])
+def test_findings_are_let_through_on_every_step(options: dict[str, str]) -> None:
+    # What EventBridge says of itself to SNS and to KMS: nothing but its name, and to KMS what SNS encrypts for.
+    # eventbridge/latest/userguide/eb-use-resource-based.html, Amazon SNS permissions: no Condition in a topic's policy.
+    # sns/latest/dg/sns-key-management.html: no aws:SourceAccount, aws:SourceArn, aws:SourceOrgID in a key's policy.
+    resolve = Resolver(PLAIN, {**options, "GuardDuty": "existing", "Prefix": "x-"})
+    [target] = resolve(RESOURCES["FindingsRule"]["Properties"]["Targets"])
+    topic = target["Arn"]
+    assert topic == resolve({"Ref": "AlarmsTopic"})
+    for policy, action, context in (
+        (RESOURCES["AlarmsTopicPolicy"]["Properties"]["PolicyDocument"], "sns:Publish", {}),
+        (RESOURCES["DataKey"]["Properties"]["KeyPolicy"], "kms:GenerateDataKey",
+         {"kms:EncryptionContext:aws:sns:topicArn": topic}),
+        (RESOURCES["DataKey"]["Properties"]["KeyPolicy"], "kms:Decrypt",
+         {"kms:EncryptionContext:aws:sns:topicArn": topic}),
+    ):  # fmt: skip
+        rows = [one for one in resolve(policy)["Statement"] if one["Effect"] == "Allow"]
+        theirs = [one for one in rows if "events.amazonaws.com" in listed(one["Principal"].get("Service", []))]
+        assert allows(theirs, action, topic, context), action
+    encrypted = resolve(RESOURCES["AlarmsTopic"]["Properties"]).get("KmsMasterKeyId")
+    assert encrypted == (resolve({"Fn::GetAtt": ["DataKey", "Arn"]}) if options else None)
+
+
+def test_findings_name_nobody_and_have_the_form_that_chats_show() -> None:
+    transformer = RESOURCES["FindingsRule"]["Properties"]["Targets"][0]["InputTransformer"]
+    shown = set(transformer["InputPathsMap"].values())
     assert shown == {"$.detail.type", "$.detail.severity", "$.detail.id", "$.detail.resource.resourceType"}
-    template = target["InputTransformer"]["InputTemplate"]["Fn::Sub"]
-    assert set(re.findall(r"<(\w+)>", template)) == target["InputTransformer"]["InputPathsMap"].keys()
+    for options in ({}, {"SlackChannelId": "C1"}, {"TeamsChannelId": "19%3a"}):
+        template = Resolver(PLAIN, options)(transformer["InputTemplate"])
+        assert set(re.findall(r"<(\w+)>", template)) == transformer["InputPathsMap"].keys()
+        found = json.loads(template)
+        if not options:
+            assert isinstance(found, str)
+        else:
+            # chatbot/latest/adminguide/custom-notifs.html: these three are required.
+            assert (found["version"], found["source"]) == ("1.0", "custom")
+            assert found["content"]["description"]
+
+
+# ---- names that CloudFormation makes up
+
+# Kinds that policies and alarms know by a name, which CloudFormation would begin with the stack's, whatever that is.
+NAMED_BY = {
+    "AWS::CloudWatch::Alarm": "AlarmName", "AWS::CloudWatch::Dashboard": "DashboardName",
+    "AWS::DynamoDB::Table": "TableName", "AWS::Events::Rule": "Name", "AWS::Lambda::Function": "FunctionName",
+    "AWS::Logs::LogGroup": "LogGroupName", "AWS::Logs::MetricFilter": "FilterName", "AWS::S3::Bucket": "BucketName",
+    "AWS::SNS::Topic": "TopicName", "AWS::SQS::Queue": "QueueName",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NAMED_BY)
+def test_what_policies_know_by_name_has_a_name_of_its_own(kind: str) -> None:
+    rows = [row for name in TEMPLATES for row in of(name, kind).values()]
+    assert rows
+    for row in rows:
+        assert "AWS::StackName" not in json.dumps(row.get(NAMED_BY[kind], {"Ref": "AWS::StackName"}))
 
 
 # ---- functions

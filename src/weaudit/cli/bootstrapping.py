@@ -49,13 +49,14 @@ def bootstrap(
         str | None, typer.Option(metavar="ARN,…", help="Tables that deployments name in UpdatableTableArns.")
     ] = None,
     callers: Annotated[
-        str | None, typer.Option(metavar="ARN,…", help="Roles that deployments name in CallerRoleNames.")
+        str | None,
+        typer.Option(metavar="NAME,…", help="Roles that may call every route of the API, once there is one."),
     ] = None,
     may_delete_data: Annotated[
         bool | None,
         typer.Option(
             "--may-delete-data/--may-not-delete-data",
-            help="Whether the deploy role may delete tables and empty buckets.",
+            help="Whether the deploy role may delete tables, empty buckets, and change what keeps their data.",
             show_default="may",
         ),
     ] = None,
@@ -81,7 +82,7 @@ def bootstrap(
         "TrustedPrincipalArn": trust,
         "PermissionsBoundaryArn": boundary,
         "OtherTableArns": other_tables,
-        "CallerRoleArns": callers,
+        "CallerRoleNames": callers,
         "MayDeleteData": None if may_delete_data is None else str(may_delete_data).lower(),
         **_key(kms_key),
     }

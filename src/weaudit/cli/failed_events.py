@@ -1,4 +1,4 @@
-"""`weaudit failed-events`: events that were tried as often as they ever will be, and a second try after the fix."""
+"""`weaudit failed-events`: events that were given up or never delivered, and a second try after the fix."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,11 @@ import typer
 
 from weaudit.cli import output, panels
 from weaudit.cli.options import JsonDocumentOption
+from weaudit.cli.quarantine import UNDELIVERED, Quarantine
+from weaudit.errors import InvalidInputError, StoreRefusedError
 
+# Who a finding of GuardDuty is for.
+_TOPIC = "the topic of alarms"
 # Nobody else sees a message for so long while one is looked at, or handled: longer than any of the functions takes.
 _HIDDEN_S = 180
 _A_CALL = 10
@@ -20,15 +24,20 @@ def register(app: typer.Typer) -> None:
 
 
 class FailedEvents:
-    """The queue of failed events, and the functions that take them again."""
+    """The queues of failed and of undelivered events, and what takes each event again."""
 
     def __init__(self) -> None:
         from weaudit.deploy.installation import Installation
 
         installation = Installation.find()
         self._sqs = installation.target.client("sqs")
+        self._sns = installation.target.client("sns")
         self._lambda = installation.target.client("lambda")
-        self._queue = installation.outputs["FailedEventsQueueUrl"]
+        outputs = installation.outputs
+        # A stack of an earlier version has the first of them alone.
+        self._queues = [outputs[name] for name in ("FailedEventsQueueUrl", "UndeliveredQueueUrl") if name in outputs]
+        self._topic = outputs["AlarmsTopicArn"]
+        self._evidence = installation.evidence_bucket
         self._aliases = {
             "s3_processor": installation.outputs["LambdaFunctionAliasArn"],
             "image_processor": installation.outputs["ImageProcessorAliasArn"],
@@ -36,35 +45,74 @@ class FailedEvents:
 
     def take(self, limit: int) -> Iterator[dict[str, Any]]:
         """Yield up to ``limit`` events, which nobody else sees for three minutes: handle or give back each."""
+        for queue in self._queues:
+            for event in self._of(queue, limit):
+                yield event
+                limit -= 1
+
+    def _of(self, queue: str, limit: int) -> Iterator[dict[str, Any]]:
         for number in range(limit):
             if number % _A_CALL == 0:
                 found = self._sqs.receive_message(
-                    QueueUrl=self._queue,
+                    QueueUrl=queue,
                     MaxNumberOfMessages=min(_A_CALL, limit - number),
                     VisibilityTimeout=_HIDDEN_S,
                     WaitTimeSeconds=1,
                     MessageSystemAttributeNames=["SentTimestamp"],
+                    MessageAttributeNames=["ERROR_MESSAGE"],
                 ).get("Messages", [])
             if number % _A_CALL >= len(found):
                 return
-            yield _read(found[number % _A_CALL])
+            yield {**_read(found[number % _A_CALL], self._evidence), "queue": queue}
 
     def give_back(self, event: dict[str, Any]) -> None:
         """Let others see it again at once."""
-        self._sqs.change_message_visibility(QueueUrl=self._queue, ReceiptHandle=event["receipt"], VisibilityTimeout=0)
+        self._sqs.change_message_visibility(
+            QueueUrl=event["queue"], ReceiptHandle=event["receipt"], VisibilityTimeout=0
+        )
 
     def retry(self, event: dict[str, Any]) -> str:
-        """Hand the event to its function and remove it once it was taken; return why it was not, or "".
+        """Hand the event to whom it is for and remove it once it was taken; return why it was not, or "".
 
-        Stopped between the two, it is handed over once more: what functions write is derived, nothing doubles.
+        Stopped between the two, it is handed over once more: what functions write is derived, nothing doubles. (A
+        finding may be told twice.)
         """
-        if event["function"] not in self._aliases:
-            return "it is no event of a function of ours"
-        payload = json.dumps(event["payload"]).encode()
-        answer = self._lambda.invoke(FunctionName=self._aliases[event["function"]], Payload=payload)
-        if answer.get("FunctionError"):
-            return str(json.loads(answer["Payload"].read() or b"{}").get("errorMessage") or "it failed")
-        self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=event["receipt"])
+        payload = event["payload"]
+        if event["function"] == _TOPIC:
+            why = self._tell(payload)
+        elif event["function"] == "audit_producer":
+            why = self._replay(payload["detail"]["object"]["key"])
+        elif event["function"] in self._aliases:
+            why = self._invoke(event["function"], payload)
+        else:
+            why = "it is no event of a function of ours"
+        if not why:
+            self._sqs.delete_message(QueueUrl=event["queue"], ReceiptHandle=event["receipt"])
+        return why
+
+    def _invoke(self, function: str, payload: Any) -> str:
+        answer = self._lambda.invoke(FunctionName=self._aliases[function], Payload=json.dumps(payload).encode())
+        if not answer.get("FunctionError"):
+            return ""
+        return str(json.loads(answer["Payload"].read() or b"{}").get("errorMessage") or "it failed")
+
+    def _replay(self, key: str) -> str:
+        quarantine = Quarantine()
+        try:
+            quarantine.read(key)
+        except InvalidInputError:
+            return ""  # it is gone: `weaudit quarantine replay` came first
+        try:
+            quarantine.replay(key)
+        except (InvalidInputError, StoreRefusedError) as error:
+            return str(error).partition("\n")[0]
+        return ""
+
+    def _tell(self, payload: Any) -> str:
+        found = payload["detail"]
+        text = f"GuardDuty has a finding of severity {found.get('severity')}, told late: {found.get('type')}."
+        text += f" What to do: read finding {found.get('id')} in GuardDuty's console."
+        self._sns.publish(TopicArn=self._topic, Message=text)
         return ""
 
 
@@ -73,7 +121,7 @@ def failed_events(
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
     as_json: JsonDocumentOption = False,
 ) -> None:
-    """List events that were tried and given up, or try them again. Exit code 1 where there are any, or any is left.
+    """List events that were given up or not delivered, or try them again. Exit code 1 where any is there, or left.
 
     Example: weaudit failed-events --retry
     """
@@ -104,11 +152,12 @@ def failed_events(
     raise typer.Exit(output.EXIT_FAILED if left else output.EXIT_FINE)
 
 
-def _read(message: dict[str, Any]) -> dict[str, Any]:
+def _read(message: dict[str, Any], evidence: str) -> dict[str, Any]:
     """Return whose event a message holds, and the last error where Lambda tells it.
 
-    Lambda's failure destination wraps the event, with the answer of the last try; what came by the queue of images is
-    the event of EventBridge itself. Source: lambda/latest/dg/invocation-async-retain-records.html.
+    Lambda's failure destination wraps the event, with the answer of the last try; what came by the queue of images, or
+    from EventBridge itself, is EventBridge's event, with the error as an attribute where it could not deliver it.
+    Sources: lambda/latest/dg/invocation-async-retain-records.html and eventbridge/latest/userguide/eb-rule-dlq.html.
     """
     from weaudit.domain.times import iso_time
 
@@ -121,8 +170,13 @@ def _read(message: dict[str, Any]) -> dict[str, Any]:
         function, payload = "s3_processor", body["requestPayload"]
         told = body.get("responsePayload")
         error = str(told.get("errorMessage", "")) if isinstance(told, dict) else ""
-    elif isinstance(body, dict) and "detail" in body:
-        function = "image_processor"
+    elif isinstance(body, dict) and isinstance(body.get("detail"), dict):
+        function, (bucket, key) = "image_processor", _object(body["detail"])
+        error = message.get("MessageAttributes", {}).get("ERROR_MESSAGE", {}).get("StringValue", "")
+        if body.get("source") == "aws.guardduty":
+            function = _TOPIC
+        elif bucket == evidence and key.startswith(UNDELIVERED):
+            function, error = "audit_producer", f"Lambda gave up on the records in {key}"
     return {
         "id": message["MessageId"],
         "receipt": message["ReceiptHandle"],
@@ -131,3 +185,12 @@ def _read(message: dict[str, Any]) -> dict[str, Any]:
         "error": error or "not told: see the function's log",
         "sent_at": iso_time(int(message["Attributes"]["SentTimestamp"])),
     }
+
+
+def _object(detail: dict[str, Any]) -> tuple[str, str]:
+    """Return bucket and key of an event about an object; empty where it names none."""
+    bucket, found = detail.get("bucket"), detail.get("object")
+    return (
+        str(bucket.get("name", "")) if isinstance(bucket, dict) else "",
+        str(found.get("key", "")) if isinstance(found, dict) else "",
+    )

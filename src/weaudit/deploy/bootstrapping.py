@@ -37,13 +37,18 @@ class Plan:
 def plan(target: Target, stage: Stage, given: Mapping[str, str], progress: Progress) -> Plan:
     """Return what it takes to bootstrap ``stage``; parameters that are not given stay as they are.
 
-    What the account has already (the bucket of artefacts, GitHub's provider) is used and not made again. Raises
-    InvalidInputError for a repository without its number, DeployError with CloudFormation's reason.
+    What the account has already (the bucket of artefacts, GitHub's provider, the stage's API) is used and not made
+    again. Raises InvalidInputError for a repository without its number, DeployError with CloudFormation's reason.
     """
     name = stack_name(stage)
     before = stack.settled(target, name, progress)
-    kept = {key: value for key, value in (before.parameters if before else {}).items() if key not in given}
+    text = templates.path("bootstrap.yaml").read_text(encoding="utf-8")
+    declared = stack.parameters_of(text)
+    kept = {key: value for key, value in (before.parameters if before else {}).items() if key in declared}
     parameters = {**kept, **given, "Prefix": stage.prefix, "EnvironmentSuffix": stage.name}
+    # A stack that failed may have no outputs: callers keep what they have until it says otherwise, or is gone.
+    deployed = describe(target, stage.stack)
+    parameters["ApiId"] = deployed.outputs.get("ApiId", parameters.get("ApiId", "")) if deployed else ""
     repository = parameters.get("GitHubRepository")
     if repository and not parameters.get("GitHubRepositoryId"):
         raise InvalidInputError(
@@ -62,7 +67,8 @@ def plan(target: Target, stage: Stage, given: Mapping[str, str], progress: Progr
             notes.append(f"The account knows GitHub's tokens: {parameters['OidcProviderArn']} is used.")
     if not repository and not parameters.get("TrustedPrincipalArn"):
         notes.append("Nobody is named who may deploy (--repository, --trust): no deploy role is made.")
-    text = templates.path("bootstrap.yaml").read_text(encoding="utf-8")
+    if parameters.get("CallerRoleNames") and not parameters["ApiId"]:
+        notes.append("There is no API yet for callers to call: run this again after the first deployment.")
     change_set = change_sets.create(
         target.client("cloudformation"),
         name,

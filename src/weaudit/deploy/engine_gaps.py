@@ -11,12 +11,15 @@ from weaudit.deploy.targets import Target
 def complete(target: Target, stack: str) -> None:
     """Turn point-in-time recovery on for every table of a stack on the engine, as the template has it for each.
 
-    The template itself is not asked: to read it back takes the engine longer than all the rest of this.
+    The template itself is not asked: to read it back takes the engine longer than all the rest of this. A table that
+    has it is left alone, so that a role that may not change recovery (MayDeleteData=false) still deploys.
     """
     tables = target.client("dynamodb")
     for row in resources(target, stack):
         if row["ResourceType"] == "AWS::DynamoDB::Table":
-            tables.update_continuous_backups(
-                TableName=row["PhysicalResourceId"],
-                PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
-            )
+            name = row["PhysicalResourceId"]
+            found = tables.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+            if found.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus") != "ENABLED":
+                tables.update_continuous_backups(
+                    TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+                )

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from weaudit.adapters.pipeline_configuration import TTL_KEY, pipeline_of, stated_ttl_s
 from weaudit.adapters.watch_configuration import actor_of, watch_key
 from weaudit.deploy.examining_resources import CHECKS
-from weaudit.deploy.findings import ERROR, Finding
-from weaudit.deploy.installation_facts import Facts
+from weaudit.deploy.findings import ERROR, Finding, spelled
+from weaudit.deploy.installation_facts import GIVEN_UP, QUARANTINED, Facts
 from weaudit.domain.image_pipelines import KEY as PIPELINE_KEY
 from weaudit.errors import PipelineRefusedError
 
@@ -77,10 +77,13 @@ def _unread(facts: Facts) -> Iterator[Finding]:
 
 
 def _evidence(facts: Facts) -> Iterator[Finding]:
-    if facts.evidence:
-        what = f"records that could not be processed wait in the evidence bucket ({', '.join(sorted(facts.evidence))})"
-        bucket = facts.outputs.get("EvidenceBucketName", "the evidence bucket")
+    bucket = facts.outputs.get("EvidenceBucketName", "the evidence bucket")
+    if QUARANTINED in facts.evidence:
+        what = f"records that could not be processed wait in the evidence bucket ({QUARANTINED})"
         yield Finding("quarantine", bucket, what, "weaudit quarantine")
+    if GIVEN_UP in facts.evidence:
+        what = f"records that Lambda gave up on wait in the evidence bucket ({GIVEN_UP}) until their cause is mended"
+        yield Finding("given-up", bucket, what, "weaudit quarantine replay")
 
 
 def _backlog(facts: Facts) -> Iterator[Finding]:
@@ -91,7 +94,7 @@ def _backlog(facts: Facts) -> Iterator[Finding]:
 
 
 def _watches(facts: Facts) -> Iterator[Finding]:
-    role = facts.outputs.get("AuditProducerRoleName", "")
+    role, bucket = facts.outputs.get("AuditProducerRoleName", ""), facts.outputs.get("EvidenceBucketName", "")
     own = next((facts.found.get(row.logical) for row in facts.expected.values() if row.physical == role), None)
     for watch in facts.watches:
         do = f"weaudit watch {watch.table}"
@@ -107,6 +110,11 @@ def _watches(facts: Facts) -> Iterator[Finding]:
         elif watch.last_result.startswith(("PROBLEM", "FAILED")):
             what = f"the last batch of {watch.table} failed: {watch.last_result}"
             yield Finding("mapping-failing", watch.table, what, "weaudit logs audit_producer")
+        if watch.state == "Enabled" and watch.failures.rpartition(":")[2] != bucket:
+            what = f"what audit_producer, of {watch.table}, cannot process goes {watch.failures or 'nowhere'}"
+            to = spelled({"OnFailure": {"Destination": f"arn:{facts.place.partition}:s3:::{bucket}"}})
+            aws = f"aws lambda update-event-source-mapping --uuid {watch.mapping} --destination-config {to}"
+            yield Finding("nothing-kept", watch.table, what, aws)
         if steps := facts.outdated.get(watch.table):
             what = f"the watch of {watch.table} is out of date; `weaudit watch` would {'; '.join(steps)}"
             yield Finding("watch-outdated", watch.table, what, do)

@@ -1,6 +1,7 @@
 """Whether a resource is as the template says: one function a kind, expected and found in, findings out. Pure."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,8 @@ def _notification(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> I
         return
     document = {
         "LambdaFunctionConfigurations": [
-            {"LambdaFunctionArn": row["Function"], "Events": [row["Event"]]} for row in said["LambdaConfigurations"]
+            {"LambdaFunctionArn": row["Function"], "Events": [row["Event"]]}
+            for row in said.get("LambdaConfigurations", ())
         ],
         **({"EventBridgeConfiguration": {}} if bridge else {}),
     }
@@ -206,6 +208,24 @@ def _mapping(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterato
         what = f"the stream of {name} is a new one, and {short} reads the one before"
         do = f"aws lambda create-event-source-mapping {options}"
         yield Finding("stream-replaced", name, what, do)
+    yield from _kept(wanted, found, f"{short}, of {name},", aws)
+
+
+def _kept(wanted: Expected, found: dict[str, Any], whose: str, aws: str) -> Iterator[Finding]:
+    """Say where what a function cannot process goes nowhere, or somewhere else."""
+    to = str(wanted.properties.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination", ""))
+    if to and not same(to, found["failures"]):
+        what = f"what {whose} cannot process goes {found['failures'] or 'nowhere'}, not to {to.replace(UNKNOWN, '*')}"
+        document = spelled({"OnFailure": {"Destination": to}})
+        yield Finding("nothing-kept", whose.partition(",")[0], what, f"{aws} --destination-config {document}")
+
+
+def _invocations(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[Finding]:
+    name, alias = wanted.properties["FunctionName"], wanted.properties["Qualifier"]
+    aws = f"aws lambda put-function-event-invoke-config --function-name {name} --qualifier {shlex.quote(alias)}"
+    settings = ("MaximumRetryAttempts", "maximum-retry-attempts"), ("MaximumEventAgeInSeconds", "maximum-event-age")
+    given = "".join(f" --{word} {wanted.properties[key]}" for key, word in settings if key in wanted.properties)
+    yield from _kept(wanted, found, f"{name}:{alias}", aws + given)
 
 
 def _ours(function: str, facts: "Facts") -> str:
@@ -217,16 +237,38 @@ def _ours(function: str, facts: "Facts") -> str:
 
 
 def _queue(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[Finding]:
-    if wanted.physical == facts.outputs.get("FailedEventsQueueUrl") and found["messages"]:
-        count = found["messages"]
-        what = f"{count} event{'' if count == 1 else 's'} that Lambda gave up on wait{'s' if count == 1 else ''}"
-        yield Finding("failed-events", wanted.name, f"{what} in {wanted.name}", "weaudit failed-events")
+    count = found["messages"]
+    events = f"{count} event{'' if count == 1 else 's'}"
+    wait = f"wait{'s' if count == 1 else ''} in {wanted.name}"
+    if wanted.physical == facts.outputs.get("FailedEventsQueueUrl") and count:
+        what = f"{events} that Lambda gave up on {wait}"
+        yield Finding("failed-events", wanted.name, what, "weaudit failed-events")
+    if wanted.physical == facts.outputs.get("UndeliveredQueueUrl") and count:
+        what = f"{events} that EventBridge could not deliver, or of records that Lambda gave up on, {wait}"
+        yield Finding("undelivered", wanted.name, what, "weaudit failed-events")
+    redrive = wanted.properties.get("RedrivePolicy")
+    if redrive and not same(redrive["deadLetterTargetArn"], found["failures"]):
+        what = f"what fails again and again in {wanted.name} goes {found['failures'] or 'nowhere'}"
+        attributes = spelled({"RedrivePolicy": json.dumps(redrive, separators=(",", ":"))})
+        do = f"aws sqs set-queue-attributes --queue-url {wanted.physical} --attributes {attributes}"
+        yield Finding("nothing-kept", wanted.name, what, do)
 
 
 def _rule(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[Finding]:
-    name = wanted.physical.rpartition("|")[2]
-    if str(wanted.properties.get("State", "ENABLED")) != "DISABLED" and found["state"] == "DISABLED":
+    name, said = wanted.physical.rpartition("|")[2], wanted.properties
+    if str(said.get("State", "ENABLED")) != "DISABLED" and found["state"] == "DISABLED":
         yield Finding("rule-disabled", name, f"the rule {name} is off", f"aws events enable-rule --name {name}")
+    if not same(said["EventPattern"], found["pattern"]):
+        do = f"aws events put-rule --name {name} --event-pattern {spelled(said['EventPattern'])}"
+        yield Finding("rule-changed", name, f"the rule {name} looks for other events than the template says", do)
+    targets = {row["Arn"]: row.get("DeadLetterConfig", {}).get("Arn", "") for row in said["Targets"]}
+    do = f"aws events put-targets --rule {name} --targets {spelled(said['Targets'])}"
+    if not same(list(targets), list(found["targets"])):
+        where = ", ".join(sorted(found["targets"])) or "nobody"
+        yield Finding("rule-changed", name, f"the rule {name} hands its events on to {where}", do)
+    elif not same(targets, found["targets"]):
+        kept = ", ".join(sorted(filter(None, found["targets"].values()))) or "nowhere"
+        yield Finding("nothing-kept", name, f"what the rule {name} cannot deliver goes {kept}", do)
 
 
 def _key(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[Finding]:
@@ -243,6 +285,7 @@ CHECKS: dict[str, Check] = {
     "AWS::IAM::Role": _role,
     "AWS::KMS::Key": _key,
     "AWS::Lambda::Alias": _alias,
+    "AWS::Lambda::EventInvokeConfig": _invocations,
     "AWS::Lambda::EventSourceMapping": _mapping,
     "AWS::Lambda::Function": _function,
     "AWS::Logs::LogGroup": _log_group,

@@ -28,6 +28,8 @@ from weaudit.deploy.watching import Watching
 from weaudit.domain.image_pipelines import KEY as PIPELINE_KEY
 from weaudit.errors import WeauditError
 
+QUARANTINED, GIVEN_UP = "quarantine/", "aws/lambda/"
+"""Where the evidence bucket keeps what functions put aside, and what Lambda itself gave up on."""
 ITEMS = (PIPELINE_KEY, TTL_KEY)
 """Items of Configuration that functions go by, besides one a watched table."""
 _AT_ONCE = 8
@@ -182,7 +184,7 @@ def _ages(installation: Installation, expected: dict[str, Expected]) -> dict[str
 
 def _evidence(installation: Installation) -> dict[str, str]:
     client, found = installation.target.client("s3"), {}
-    for prefix in ("quarantine/", "aws/lambda/"):
+    for prefix in (QUARANTINED, GIVEN_UP):
         page = client.list_objects_v2(Bucket=installation.evidence_bucket, Prefix=prefix, MaxKeys=1)
         for row in page.get("Contents", ()):
             found[prefix] = row["Key"]

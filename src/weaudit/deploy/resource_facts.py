@@ -79,7 +79,11 @@ def _bucket_policy(client: Any, resource: Expected) -> dict[str, Any]:
 def _queue(client: Any, resource: Expected) -> dict[str, Any]:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     found = client.get_queue_attributes(QueueUrl=resource.physical, AttributeNames=["All"])["Attributes"]
-    return {"messages": sum(int(found.get(name, 0)) for name in names)}
+    redrive = json.loads(found.get("RedrivePolicy") or "{}")
+    return {
+        "messages": sum(int(found.get(name, 0)) for name in names),
+        "failures": redrive.get("deadLetterTargetArn", ""),
+    }
 
 
 def _queue_policy(client: Any, resource: Expected) -> dict[str, Any]:
@@ -137,11 +141,29 @@ def _mapping(client: Any, resource: Expected) -> dict[str, Any]:
         "function": found["FunctionArn"],
         "source": found["EventSourceArn"],
         "lastResult": found.get("LastProcessingResult", ""),
+        "failures": _on_failure(found),
     }
 
 
+def _on_failure(found: Any) -> str:
+    return str((found.get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination", ""))
+
+
+def _invocations(client: Any, resource: Expected) -> dict[str, Any]:
+    said = resource.properties
+    found = client.get_function_event_invoke_config(FunctionName=said["FunctionName"], Qualifier=said["Qualifier"])
+    return {"failures": _on_failure(found)}
+
+
 def _rule(client: Any, resource: Expected) -> dict[str, Any]:
-    return {"state": client.describe_rule(Name=resource.physical.rpartition("|")[2])["State"]}
+    name = resource.physical.rpartition("|")[2]
+    found = client.describe_rule(Name=name)
+    targets = client.list_targets_by_rule(Rule=name)["Targets"]
+    return {
+        "state": found["State"],
+        "pattern": json.loads(found.get("EventPattern") or "{}"),
+        "targets": {row["Arn"]: row.get("DeadLetterConfig", {}).get("Arn", "") for row in targets},
+    }
 
 
 def alarms(client: Any, resources: Sequence[Expected]) -> dict[str, dict[str, Any] | None]:
@@ -197,6 +219,7 @@ READERS: dict[str, tuple[str, Reader]] = {
     "AWS::IAM::Role": ("iam", _role),
     "AWS::KMS::Key": ("kms", _key),
     "AWS::Lambda::Alias": ("lambda", _alias),
+    "AWS::Lambda::EventInvokeConfig": ("lambda", _invocations),
     "AWS::Lambda::EventSourceMapping": ("lambda", _mapping),
     "AWS::Lambda::Function": ("lambda", _function),
     "AWS::Logs::LogGroup": ("logs", _log_group),

@@ -17,7 +17,8 @@ class Watch:
 
     ``state`` is Lambda's word for the mapping (``Enabled``, ``Disabled``, ``Creating``…), or what is wrong: ``table
     gone``, ``stream off``, ``stream replaced``, ``mapping gone``, or the stack's state while that is not complete.
-    ``since`` is when its stack was made, ISO 8601, UTC. ``table_stream`` is the stream that the table has now.
+    ``since`` is when its stack was made, ISO 8601, UTC. ``table_stream`` is the stream that the table has now,
+    ``failures`` the ARN of where the mapping puts what it gives up on.
     """
 
     table: str
@@ -31,6 +32,7 @@ class Watch:
     turned_stream_on: bool = False
     table_stream: str = ""
     digest: str = ""
+    failures: str = ""
 
 
 def watches(installation: Installation, names: Sequence[str] = ()) -> Iterator[Watch]:
@@ -87,6 +89,7 @@ def _watch(installation: Installation, found: Any, parameters: dict[str, str], m
         turned_stream_on=parameters["StreamTurnedOn"] == "true",
         table_stream=(description or {}).get("LatestStreamArn", ""),
         digest=_digest(found),
+        failures=((mapping or {}).get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination", ""),
     )
 
 
