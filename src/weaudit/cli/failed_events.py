@@ -99,7 +99,7 @@ def failed_events(
     else:
         names = ("id", "function", "error", "sent_at")
         rows = ([str(row[name]) for name in names] for row in shown)
-        output.stdout().print(output.table(("id", "function", "error", "given up at"), rows))
+        output.print_table(output.table(("id", "function", "error", "given up at"), rows))
         output.note("`weaudit failed-events --retry` tries them again, after what stopped them was mended.")
     raise typer.Exit(output.EXIT_FAILED if left else output.EXIT_FINE)
 

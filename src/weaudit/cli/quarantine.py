@@ -134,7 +134,7 @@ def list_entries(
     else:
         names = ("id", "code", "reason", "bytes", "kept_at")
         rows = ([str(entry[name]) for name in names] for entry in found)
-        output.stdout().print(output.table(("id", "code", "why", "bytes", "kept at"), rows))
+        output.print_table(output.table(("id", "code", "why", "bytes", "kept at"), rows))
         output.note("`weaudit quarantine show ID` shows one, `weaudit quarantine replay` tries them again.")
     raise typer.Exit(output.EXIT_FAILED if found else output.EXIT_FINE)
 

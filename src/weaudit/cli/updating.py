@@ -193,7 +193,7 @@ def _print_entries(entries: list[dict[str, Any]]) -> None:
         told = ", ".join(names) if isinstance(names, dict) else ""
         cells = (entry.get("timestamp", ""), entry.get("status", ""), who, told, entry.get("log_id", ""))
         rows.append([str(cell) for cell in cells])
-    output.stdout().print(output.table(("When", "Status", "Who", "Attributes", "Log id"), rows))
+    output.print_table(output.table(("When", "Status", "Who", "Attributes", "Log id"), rows))
 
 
 def _key(installation: "Installation", table: str | None, text: str) -> str:
