@@ -4,6 +4,7 @@ They are held to the real engines by the contract tests in tests/adapters.
 """
 
 import contextlib
+import io
 import json
 from collections.abc import Callable
 from typing import Any, cast
@@ -100,6 +101,21 @@ class Asked:
     def cancel(self) -> None:
         with contextlib.suppress(StoreError):
             self.result()
+
+
+class PolicingLambda:
+    """Invoke of Lambda over one handler, with its limit for what it is given."""
+
+    def __init__(self, handle: Callable[[Any], Any]) -> None:
+        self._handle = handle
+        self.payloads: list[bytes] = []
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 boto3's names
+        # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors
+        assert len(Payload) < 6_291_456, f"{FunctionName}: RequestEntityTooLargeException"
+        self.payloads.append(Payload)
+        answer = self._handle(json.loads(Payload))
+        return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(answer).encode())}
 
 
 class PolicingS3:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels
+from weaudit.cli import output, panels, payloads
 from weaudit.cli.options import JsonDocumentOption
 
 # Nobody else sees a message for so long while one is looked at, or handled: longer than any of the functions takes.
@@ -60,7 +60,7 @@ class FailedEvents:
         """
         if event["function"] not in self._aliases:
             return "it is no event of a function of ours"
-        payload = json.dumps(event["payload"]).encode()
+        payload = payloads.payload(event["payload"])
         answer = self._lambda.invoke(FunctionName=self._aliases[event["function"]], Payload=payload)
         if answer.get("FunctionError"):
             return str(json.loads(answer["Payload"].read() or b"{}").get("errorMessage") or "it failed")

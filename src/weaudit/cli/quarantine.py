@@ -2,21 +2,22 @@
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels
+from weaudit.cli import output, panels, payloads
 from weaudit.cli.options import JsonDocumentOption, JsonListOption
 from weaudit.errors import InvalidInputError, StoreRefusedError
+
+if TYPE_CHECKING:
+    from weaudit.deploy.installation import Installation
 
 QUARANTINED = "quarantine/"
 # Where Lambda itself leaves an event that it gave up on: the failure destination of the event source mapping.
 # https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
 UNDELIVERED = "aws/lambda/"
 _PREFIXES = (QUARANTINED, UNDELIVERED)
-# An invocation takes 6 MB; one record of a stream has 800 KB at most.
-_RECORDS_A_CALL = 5
 
 app = typer.Typer(
     no_args_is_help=False,
@@ -32,10 +33,7 @@ def register(commands: typer.Typer) -> None:
 class Quarantine:
     """The evidence bucket's quarantine, and the function that takes a record again."""
 
-    def __init__(self) -> None:
-        from weaudit.deploy.installation import Installation
-
-        installation = Installation.find()
+    def __init__(self, installation: "Installation") -> None:
         self._s3 = installation.target.client("s3")
         self._lambda = installation.target.client("lambda")
         self._bucket = installation.evidence_bucket
@@ -44,6 +42,13 @@ class Quarantine:
             "s3_processor": installation.outputs["LambdaFunctionAliasArn"],
             "image_processor": installation.outputs["ImageProcessorAliasArn"],
         }
+
+    @classmethod
+    def find(cls) -> "Quarantine":
+        """Return that of the installation that commands talk to."""
+        from weaudit.deploy.installation import Installation
+
+        return cls(Installation.find())
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield id, size and time of each kept object, oldest first within a prefix as S3 lists it."""
@@ -68,21 +73,26 @@ class Quarantine:
         """Hand the kept records to their function again and remove the entry; return how many are quarantined still.
 
         A record that fails again is kept under the same id, so the entry is removed only where none did. Stopped
-        between the two, the records are replayed once more: their ids are derived, nothing doubles.
+        between the two, the records are replayed once more: their ids are derived, nothing doubles. A record that no
+        call can carry stays where it is, and those beside it are replayed.
         """
         entry = self.read(entry_id)
         records = _records(entry)
         # What Lambda itself kept is a batch of a stream.
         function = str(entry.get("function", "audit_producer")) if "record" in entry else "audit_producer"
-        still = 0
-        for start in range(0, len(records), _RECORDS_A_CALL):
-            still += self._handled_again(function, records[start : start + _RECORDS_A_CALL])
-        if not still or entry_id.startswith(UNDELIVERED):
+        calls, too_large = payloads.of_records(records)
+        still = sum(self._handled_again(function, payload) for payload in calls)
+        for size in too_large:
+            most = f"{payloads.LARGEST_BYTES:,}"
+            output.note(
+                f"{entry_id}: a record takes {size:,} bytes as JSON, and a call of a function {most} at most.\n"
+                "It stays here, whole. docs/operating.md (Quarantine) says how to audit it from this machine."
+            )
+        if not too_large and (not still or entry_id.startswith(UNDELIVERED)):
             self._s3.delete_object(Bucket=self._bucket, Key=entry_id)
-        return still
+        return still + len(too_large)
 
-    def _handled_again(self, function: str, records: list[Any]) -> int:
-        payload = json.dumps({"Records": records}).encode()
+    def _handled_again(self, function: str, payload: bytes) -> int:
         if function not in self._functions:
             raise InvalidInputError(f"this entry was kept by {function!r}, which is no function that takes it again")
         answer = self._lambda.invoke(FunctionName=self._functions[function], Payload=payload)
@@ -125,7 +135,7 @@ def list_entries(
     """
     if context.invoked_subcommand is not None:
         return
-    quarantine = Quarantine()
+    quarantine = Quarantine.find()
     found = [{**entry, **_why(quarantine.read(entry["id"]))} for entry in quarantine.entries()]
     if as_json:
         output.print_json(found)
@@ -145,7 +155,7 @@ def show_entry(entry_id: Annotated[str, typer.Argument(metavar="ID", help="As th
 
     Example: [bold]weaudit quarantine show quarantine/audit_producer/0f3c….json[/bold]
     """
-    output.print_json(Quarantine().read(entry_id))
+    output.print_json(Quarantine.find().read(entry_id))
 
 
 @app.command("replay")
@@ -157,7 +167,7 @@ def replay_entries(
 
     Example: [bold]weaudit quarantine replay[/bold]
     """
-    quarantine = Quarantine()
+    quarantine = Quarantine.find()
     chosen = entry_ids or [entry["id"] for entry in quarantine.entries()]
     failed = []
     for number, entry_id in enumerate(chosen, 1):
