@@ -155,7 +155,7 @@ def _explain_json(answer: Answer) -> tuple[str, str]:
         raise UnreadableAnswerError("its checksum does not match")
     try:
         document = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         if answer.status < 300:

@@ -193,14 +193,13 @@ class HttpConnection:
 
 
 def _headers(lines: list[str]) -> dict[str, str]:
-    headers: dict[str, str] = {}
+    headers: dict[str, list[str]] = {}
     for line in lines:
         name, colon, value = line.partition(":")
         if not (colon and name and _TOKEN.issuperset(name) and _holds_lines(value, 0)):
             raise UnreadableAnswerError("a line of its head is no header")
-        name, value = name.lower(), value.strip(" \t")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
+        headers.setdefault(name.lower(), []).append(value.strip(" \t"))
+    return {name: ", ".join(values) for name, values in headers.items()}
 
 
 def _holds_lines(text: str, count: int) -> bool:

@@ -114,7 +114,7 @@ def _read(message: dict[str, Any]) -> dict[str, Any]:
 
     try:
         body = json.loads(message["Body"])
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or nested deeper than Python reads
         body = None
     function, payload, error = "?", body, ""
     if isinstance(body, dict) and "requestPayload" in body:

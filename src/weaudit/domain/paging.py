@@ -58,7 +58,7 @@ class Page:
         return True
 
     def skip(self, place: list[str]) -> None:
-        """Leave out an element: the next page begins behind it nevertheless."""
+        """Say where the next page begins: behind an element that is left out, or behind all that were taken."""
         self._place = place
 
     def cursor(self, asked: Asked) -> str | None:

@@ -107,11 +107,12 @@ def changes_page(asked: Asked, plan: ChangesPlan, changes: Iterable[AuditedChang
     filled = paging.Page(plan.limit)
     since, given = plan.since, list(plan.given)
     for change in changes:
+        if not filled.take(document(change), [], without_values):
+            break
         at, sequence = change.at, change.sequence.zfill(40)
         # A record that someone wrote by hand may say any time: the next page begins at the change before it.
         if f"{at}#{sequence}" != since and plan.is_place(at, sequence):
             since, given = f"{at}#{sequence}", []
         given.append(change.record_ids[0])
-        if not filled.take(document(change), [plan.until, since, *given], without_values):
-            break
+    filled.skip([plan.until, since, *given])
     return {"tableName": plan.table, "changes": filled.elements, "cursor": filled.cursor(asked)}
