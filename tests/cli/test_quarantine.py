@@ -50,7 +50,7 @@ class Installed:
         stores = producer_stores(self.dynamodb, self.kept, "")
         self.functions = PolicingLambda(lambda event: audit_producer.handle(event, **stores))
         installation = SimpleNamespace(
-            target=SimpleNamespace(client={"s3": self.s3, "lambda": self.functions}.__getitem__),
+            target=SimpleNamespace(client=lambda service, *_: {"s3": self.s3, "lambda": self.functions}[service]),
             evidence_bucket=BUCKET,
             audit_producer="audit_producer",
             outputs={"LambdaFunctionAliasArn": "s3", "ImageProcessorAliasArn": "images"},

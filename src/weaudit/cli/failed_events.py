@@ -27,7 +27,7 @@ class FailedEvents:
 
         installation = Installation.find()
         self._sqs = installation.target.client("sqs")
-        self._lambda = installation.target.client("lambda")
+        self._lambda = installation.target.client("lambda", payloads.LONGEST_CALL_S)
         self._queue = installation.outputs["FailedEventsQueueUrl"]
         self._aliases = {
             "s3_processor": installation.outputs["LambdaFunctionAliasArn"],

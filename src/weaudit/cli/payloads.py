@@ -7,6 +7,8 @@ from typing import Any
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 6 MB. "Request must be smaller than 6291456
 # bytes for the InvokeFunction operation", says Lambda.
 LARGEST_BYTES = 6 * 1024 * 1024 - 1
+# Longer than any of these functions takes (infra/template.yaml): who gives up earlier calls it a second time.
+LONGEST_CALL_S = 310
 # A call is filled up to here; a single record may take all of it.
 _FILLED_BYTES = 5_500_000
 _MOST_RECORDS = 100  # as many as a batch of the stream has

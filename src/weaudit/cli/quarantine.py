@@ -35,7 +35,7 @@ class Quarantine:
 
     def __init__(self, installation: "Installation") -> None:
         self._s3 = installation.target.client("s3")
-        self._lambda = installation.target.client("lambda")
+        self._lambda = installation.target.client("lambda", payloads.LONGEST_CALL_S)
         self._bucket = installation.evidence_bucket
         self._functions = {
             "audit_producer": installation.audit_producer,

@@ -127,7 +127,7 @@ def _run(installation: "Installation", wishes: list[dict[str, Any]]) -> tuple[Co
 
     counts: Counter[str] = Counter()
     failures = []
-    client = installation.target.client("lambda")
+    client = installation.target.client("lambda", payloads.LONGEST_CALL_S)
     function = installation.outputs["ImageProcessorAliasArn"]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = output.stderr()
