@@ -4,6 +4,7 @@ They are held to the real engines by the contract tests in tests/adapters.
 """
 
 import contextlib
+import io
 import json
 from collections.abc import Callable
 from typing import Any, cast
@@ -36,13 +37,15 @@ class PolicingDynamoDB:
     """BatchWriteItem of DynamoDB over one table, whose key is ``id`` or what ``key`` says.
 
     ``fault`` is asked before every call: "" lets it through, "unpersisted" fails it before and "unanswered" after the
-    write; "unprocessed" writes the first half and hands the rest back.
+    write; "unprocessed" writes the first half and hands the rest back. ``capacity`` is how many more items it takes
+    before it is throttled, None without end: then it hands items back, and refuses a call of which it can take none.
     """
 
     def __init__(self, fault: Callable[[int], str] = _no_fault, key: tuple[str, ...] = ("id",)) -> None:
         self._key = key
         self.items: dict[str, dict[str, Any]] = {}
         self.calls: list[int] = []
+        self.capacity: int | None = None
         self._fault = fault
         self.under_way: list[Asked] = []
         self.most_under_way = 0
@@ -63,6 +66,11 @@ class PolicingDynamoDB:
         if any("poison" in (item.get(name, {}).get("S") for name in ("itemKey", "objectKey")) for item in puts):
             raise RecordRejectedError("no table would take this")
         kept = puts[: len(puts) // 2] if fault == "unprocessed" else puts
+        if self.capacity is not None:
+            kept = kept[: self.capacity]
+            self.capacity -= len(kept)  # an item that is there already costs as much
+            if not kept:
+                raise StoreUnavailableError("throttled", aws_code="ProvisionedThroughputExceededException")
         self.items.update({self._key_of(item): item for item in kept})
         if fault == "unanswered":
             raise StoreUnavailableError("connection lost")
@@ -93,6 +101,21 @@ class Asked:
     def cancel(self) -> None:
         with contextlib.suppress(StoreError):
             self.result()
+
+
+class PolicingLambda:
+    """Invoke of Lambda over one handler, with its limit for what it is given."""
+
+    def __init__(self, handle: Callable[[Any], Any]) -> None:
+        self._handle = handle
+        self.payloads: list[bytes] = []
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 boto3's names
+        # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors
+        assert len(Payload) < 6_291_456, f"{FunctionName}: RequestEntityTooLargeException"
+        self.payloads.append(Payload)
+        answer = self._handle(json.loads(Payload))
+        return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(answer).encode())}
 
 
 class PolicingS3:

@@ -13,7 +13,7 @@ from weaudit.errors import StoreUnavailableError
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Take the place of sleep, and keep how long each was to be."""
     asked: list[float] = []
-    monkeypatch.setattr("weaudit.adapters.batch_writes.time.sleep", asked.append)
+    monkeypatch.setattr("weaudit.adapters.unprocessed.time.sleep", asked.append)
     return asked
 
 
@@ -42,6 +42,39 @@ def test_a_table_that_stays_throttled_is_asked_ten_times_and_the_event_comes_aga
     assert len(store.calls) == 10
     assert len(waits) == 9
     assert max(waits) <= 1.0
+
+
+@pytest.mark.parametrize("capacity", [1, 7, 25, 60, 190])
+def test_a_throttled_table_is_asked_for_as_long_as_it_takes_something(
+    capacity: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = PolicingDynamoDB()
+    store.capacity = capacity
+    rounds: list[float] = []
+
+    def wait(seconds: float) -> None:
+        rounds.append(seconds)
+        store.capacity = capacity
+
+    monkeypatch.setattr("weaudit.adapters.unprocessed.time.sleep", wait)
+    # Giving up half way would be giving up for ever: the event comes again, and begins with the same items.
+    assert written(store, items(200)) == []
+    assert len(store.items) == 200
+    assert len(rounds) == -(-200 // capacity) - 1
+    assert max(rounds) <= 1.0
+    # A round ends where the table takes nothing any more: what is left is not sent in vain.
+    assert len(store.calls) <= len(rounds) * 6 + 8 + 200 / capacity
+    assert store.under_way == []
+
+
+def test_a_table_that_takes_nothing_at_all_is_left_at_once(waits: list[float]) -> None:
+    store = PolicingDynamoDB()
+    store.capacity = 0
+    with pytest.raises(StoreUnavailableError, match="throttled"):
+        written(store, items(200))
+    # The client below has waited and tried again by then.
+    assert len(store.calls) == 4
+    assert waits == []
 
 
 def test_bad_items_are_found_and_their_neighbours_written_without_a_wait(waits: list[float]) -> None:

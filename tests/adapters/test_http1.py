@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import io
+import itertools
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -197,6 +198,22 @@ _OK = b"HTTP/1.1 200 OK\r\n"
         _OK + b"a: " + b"b" * 70_000 + b"\r\n\r\n",
         _OK + b"a: b\r\n" * 20_000 + b"\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" * 100 + _OK + b"\r\n",
+        # The head of an answer that is still to come is a head; one that changes the protocol is the end of this one.
+        *(
+            b"HTTP/1.1 100 Continue\r\n" + line + b"\r\n\r\n" + _OK + b"\r\n"
+            for line in (b"a: b\nc: d", b"a: b\rc", b"no colon", b"a : b", b"a: \0")
+        ),
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n" + _OK + b"\r\n",
+        # Half of a line break in what is passed over.
+        *(
+            _OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunk
+            for chunk in (
+                *(b"1;a\nb\r\na\r\n0\r\n\r\n", b"1;a\rb\r\na\r\n0\r\n\r\n", b"1;\0\r\na\r\n0\r\n\r\n"),
+                *(b"1\r\na\r\n0\r\na: b\nc\r\n\r\n", b"0;\n\r\n\r\n"),
+            )
+        ),
+        _OK + b"Content-Length: 268435457\r\n\r\na",
+        _OK + b"Transfer-Encoding: chunked\r\n\r\n10000001\r\na",
         _OK + b"Content-Length: 5\r\n\r\nfour",
         _OK + b"Content-Length: 5\r\n",
         b"HTTP",
@@ -205,6 +222,25 @@ _OK = b"HTTP/1.1 200 OK\r\n"
 def test_what_is_not_framed_in_one_way_is_refused(content: bytes) -> None:
     with _told(content) as connection, pytest.raises(UnreadableAnswerError):
         _read(connection)
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+def test_a_body_is_read_up_to_its_bound(framing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http1, "LARGEST_BODY_BYTES", 100)
+    for size, sizes in itertools.product((100, 101), ([1], [7, 1000], [1000])):
+        body = b"x" * size
+        chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:60], body[60:]))
+        content = {
+            "length": b"Content-Length: %d\r\n\r\n%b" % (size, body),
+            "chunked": b"Transfer-Encoding: chunked\r\n\r\n%b0\r\n\r\n" % chunks,
+            "close": b"\r\n" + body,
+        }
+        connection = HttpConnection(Trickling(_OK + content[framing], sizes))  # type: ignore[arg-type]
+        if size == 100:
+            assert _read(connection)[2] == body
+        else:
+            with pytest.raises(UnreadableAnswerError, match="more than"):
+                _read(connection)
 
 
 def test_nothing_at_all_is_a_lost_connection_and_not_an_answer() -> None:

@@ -1,11 +1,12 @@
 """When two values are the same to DynamoDB, and the hash that names an image."""
 
 import json
+import re
 from decimal import Context, Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests import strategies
@@ -35,11 +36,60 @@ def test_a_number_has_one_spelling(spelled: str, canonical: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-", ".", "x", "1x", "1e", "e5", "NaN", "Infinity", "1_0", "\N{ARABIC-INDIC DIGIT ONE}", "1e999999999", "--1"],
+    [
+        *[
+            "",
+            "-",
+            ".",
+            "x",
+            "1x",
+            "1e",
+            "e5",
+            "NaN",
+            "Infinity",
+            "1_0",
+            "\N{ARABIC-INDIC DIGIT ONE}",
+            "1e999999999",
+            "--1",
+        ],
+        # What int() takes, and DynamoDB does not.
+        *["1e1_0", "1e 5", "1e+5 ", "1e5\n", "1e+-5", "1e5e3", " 1", "1 ", "1 e5", "1e\N{ARABIC-INDIC DIGIT ONE}"],
+    ],
 )
 def test_what_is_no_number_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"number|invalid literal"):
+    with pytest.raises(ValueError, match="not a DynamoDB number"):
         canonical_number(text)
+
+
+# What a number of DynamoDB looks like: a sign, digits with or without a point among them, a whole exponent.
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+@given(
+    st.from_regex(NUMBER, fullmatch=True).filter(lambda text: len(text) < 400)
+    | st.text("019+-.eE_ \t\n\u0661\u00b2", max_size=12)
+)
+@example("1e1_0")
+@example("1e 5")
+@example("1e+5 ")
+def test_a_text_is_a_number_exactly_where_the_grammar_says_so(text: str) -> None:
+    try:
+        spelled = canonical_number(text)
+    except ValueError:
+        spelled = None
+    if NUMBER.fullmatch(text) is None:
+        assert spelled is None
+        return
+    if re.search(r"[eE][+-]?0*[0-9]{10}", text):
+        assert spelled in (None, "0")  # beyond what Decimal holds
+        return
+    exact = Context(prec=500, Emin=-(10**12), Emax=10**12).create_decimal(text)
+    if spelled is not None:
+        assert Decimal(spelled) == exact
+    else:
+        # Refused for its range alone: far beyond the exponents that DynamoDB has.
+        assert exact
+        assert not -200 < exact.adjusted() < 200
 
 
 @given(strategies.numbers)

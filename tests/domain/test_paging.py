@@ -3,15 +3,18 @@
 import base64
 import json
 import string
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from weaudit.domain import paging
+from weaudit.domain import api_queries, paging
 from weaudit.domain.api_queries import Asked, asked
 from weaudit.domain.json_texts import compact
+from weaudit.domain.times import iso_moment
+from weaudit.domain.trail_pages import ChangesPlan
 from weaudit.errors import InvalidInputError
 
 TABLE = {"table": "Configuration"}
@@ -86,6 +89,31 @@ def test_a_cursor_of_another_query_is_refused(other: Asked) -> None:
 def test_a_place_with_too_few_parts_is_refused() -> None:
     with pytest.raises(InvalidInputError):
         paging.place_of(query(cursor=paging.cursor(query(), ["place"])), 2)
+
+
+# Near each other: within the 92 days of a query, and a little beyond them.
+moments = st.integers(0, 120 * 24).map(
+    lambda hours: iso_moment(datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=hours))
+)
+ends = moments | st.sampled_from(["9999-12-31T00:00:00.000Z", "0001-01-01T00:00:00.000Z"]) | any_text
+numbered = st.tuples(ends, st.integers(0, 10**21).map("{:040}".format) | any_text).map("#".join)
+
+
+@given(st.dictionaries(st.sampled_from(["since", "until"]), moments), ends, ends | numbered)
+@example({}, "9999-12-31T00:00:00.000Z", "0001-01-01T00:00:00.000Z")
+@example({"since": "2024-01-01T00:00:00.000Z"}, "2024-02-01T00:00:00.000Z", "2024-01-05T00:00:00.000Z")
+def test_a_forged_place_asks_for_no_more_than_its_query_may(said: dict[str, str], until: str, since: str) -> None:
+    changes = "GET /v1/tables/{table}/changes"
+    text = paging.cursor(query(changes, None, **said), [until, since, "x"])
+    try:
+        plan = ChangesPlan(query(changes, None, **said, cursor=text), 0)
+    except InvalidInputError:
+        return
+    # As the query would have to say it.
+    first, last = api_queries.span(query(changes, None, since=plan.since[:24], until=plan.until), 0)
+    assert (first, last) == (plan.since[:24], plan.until)
+    assert first >= said.get("since", "")
+    assert last == said.get("until", last)
 
 
 @given(st.lists(any_text, max_size=12), st.integers(1, 6), st.integers(1, 80))

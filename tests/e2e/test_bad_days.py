@@ -2,6 +2,10 @@
 
 import io
 import json
+import os
+import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.commands import client, faults, recorded, records_of, run, verified
+from tests.strategies import stream_record
 from weaudit.deploy import packaging
 from weaudit.functions import FUNCTIONS
 
@@ -128,6 +133,58 @@ def test_poison_is_quarantined_those_behind_it_are_audited_and_a_replay_after_th
     assert run("quarantine")[0] == 0
     assert len(records_of("poison")) == 2
     assert verified()["whole"]
+
+
+def test_a_batch_of_large_records_that_lambda_gave_up_is_replayed() -> None:
+    records = [large_record(number, "\u0444" * 190_000, "\u044f" * 190_000) for number in range(3)]
+    [entry] = given_up(records)
+    assert run("quarantine", "replay", entry) == (0, "1 audited, 0 still in quarantine.\n")
+    assert [record["sequenceNumber"]["S"].lstrip("0") for record in records_of("replayed")] == ["1", "2", "3"]
+    assert run("quarantine")[0] == 0
+
+
+def test_a_record_that_no_call_carries_is_audited_as_the_page_says(tmp_path: Path) -> None:
+    # Empty texts in a list: a byte each to DynamoDB, nine in JSON.
+    images: list[Any] = [{"L": [{"S": ""}] * 380_000 + [{"S": letter}]} for letter in "ab"]
+    [entry] = given_up([large_record(0, images[0], images[1], key="beyond")])
+    code, text = run("quarantine", "replay", entry)
+    assert (code, text) == (1, "0 audited, 1 still in quarantine.\n")
+    assert records_of("beyond") == []
+
+    page = Path(__file__).parents[2] / "docs" / "operating.md"
+    (script,) = re.findall(r"^python - <<'EOF'\n(.*?)^EOF$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "entry.json").write_text(run("quarantine", "show", entry)[1], encoding="utf-8")
+    variables = json.loads(run("env", "--json")[1])
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, **variables}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "'records': 1" in done.stdout
+    assert [record["updatedAttribute"]["S"] for record in records_of("beyond")] == ["t"]
+    client("s3").delete_object(Bucket=evidence_bucket(), Key=entry)
+    assert run("quarantine")[0] == 0
+
+
+def large_record(number: int, old: Any, new: Any, key: str = "replayed") -> dict[str, Any]:
+    """Return a record of the stream of Configuration by which ``t`` becomes another value, or text."""
+    images = [
+        {"key": {"S": key}, "t": value if isinstance(value, dict) else {"S": value + str(number + step)}}
+        for step, value in enumerate((old, new))
+    ]
+    return stream_record(*images, SequenceNumber=str(number + 1))
+
+
+def evidence_bucket() -> str:
+    names = [str(found["Name"]) for found in client("s3").list_buckets()["Buckets"]]
+    return next(name for name in names if name.startswith("weaudit-evidence-"))
+
+
+def given_up(records: list[dict[str, Any]]) -> list[str]:
+    """Keep a batch as Lambda does that gave it up; return its ids in the quarantine."""
+    body = {"payload": json.dumps({"Records": records}), "requestContext": {"condition": "RetryAttemptsExhausted"}}
+    client("s3").put_object(Bucket=evidence_bucket(), Key="aws/lambda/m/shardId/2024", Body=json.dumps(body).encode())
+    return [entry["id"] for entry in json.loads(run("quarantine", "--json")[1])]
 
 
 def test_an_item_of_390_kb_is_recorded_shown_and_its_moved_value_read_back() -> None:

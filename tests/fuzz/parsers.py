@@ -10,8 +10,9 @@ from tests.api_events import first, second
 from tests.image_fakes import created, one_rendition
 from tests.notifications import object_record
 from tests.strategies import stream_record
+from weaudit.adapters.aws import Listing
 from weaudit.adapters.http1 import HttpConnection, UnreadableAnswerError
-from weaudit.domain import api_queries, image_pipelines, paging, plain_values
+from weaudit.domain import api_queries, image_pipelines, paging, plain_values, trail_pages
 from weaudit.domain.conditions import condition_of
 from weaudit.domain.update_requests import Settings, key_of, read_request
 from weaudit.errors import MalformedEventError, PipelineRefusedError, RequestError, WeauditError
@@ -39,6 +40,10 @@ def _asked(event: Any) -> Any:
     api_queries.sequence(found)
     for name in ("since", "until", "at", "from", "to"):
         api_queries.moment(found, name)
+    if request.route.endswith("/history"):
+        return trail_pages.HistoryPlan(found)
+    if request.route.endswith("/changes"):
+        return trail_pages.ChangesPlan(found, 1_704_067_200_000)
     return paging.place_of(found, 1)
 
 
@@ -116,6 +121,15 @@ PARSERS: dict[str, Parser] = {
             "HTTP/1.1 100 Continue\n\nHTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n2\n{}\n0\n\n",
         ),
         (UnreadableAnswerError, ConnectionResetError),
+        texts=True,
+    ),
+    "listings": Parser(
+        Listing,
+        (
+            "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>a%2Bb&amp;</Key><Size>1</Size></Contents>"
+            "<CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes><IsTruncated>true</IsTruncated></ListBucketResult>",
+        ),
+        (),
         texts=True,
     ),
     "json": Parser(plain_values.parse, ('{"a": [1.50, "x", null, {"b": true}]}',), (RequestError,), texts=True),

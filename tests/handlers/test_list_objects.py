@@ -11,6 +11,7 @@ from moto.s3.models import s3_backends
 
 from tests.adapters.moto_relay import moto_environment
 from tests.api_events import Api, second
+from weaudit.domain import api_queries, paging
 from weaudit.handlers import list_objects
 
 OBJECTS = "/v1/objects"
@@ -90,6 +91,28 @@ def test_a_cursor_is_refused_under_another_prefix(bucket: Bucket) -> None:
     bucket.put("a1", "a2")
     cursor = bucket.api.get(OBJECTS, prefix="a", limit="1")["cursor"]
     status, document = bucket.api.refused(OBJECTS, prefix="b", cursor=cursor)
+    assert (status, document["details"]["parameter"]) == (400, "cursor")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ["key", ""],
+        ["key", "z/1"],
+        ["key", "a/" + "x" * 1023],
+        ["key", "a/\ud800"],
+        ["key", "a/1", "more"],
+        ["file", "a/1"],
+        ["group", "a/1"],
+        ["group", "a/1/2/"],
+        ["group", "b/1/"],
+    ],
+)
+def test_a_forged_cursor_is_refused_before_anything_is_read(place: list[str]) -> None:
+    query = {"prefix": "a/", "delimiter": "/"}
+    asked = api_queries.asked(f"GET {OBJECTS}", {}, {name: [value] for name, value in query.items()}, "list_objects")
+    api = Api(list_objects, s3=None, bucket="b")
+    status, document = api.refused(OBJECTS, **query, cursor=paging.cursor(asked, place))
     assert (status, document["details"]["parameter"]) == (400, "cursor")
 
 

@@ -15,7 +15,7 @@ from tests.trails import changed, make_audit_table, one_by_one, write
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.adapters.audit_logs import AuditLogs
 from weaudit.deploy.targets import unwire, wire
-from weaudit.domain import trail_documents
+from weaudit.domain import api_queries, paging, trail_documents
 from weaudit.domain.changes import Change
 from weaudit.domain.json_texts import compact
 from weaudit.domain.update_answers import log_entry
@@ -372,6 +372,76 @@ def test_what_is_no_request_of_a_route_is_refused(stores: Stores, event: Any) ->
     found = stores.api.answer(event)
     document = found if "error" in found else json.loads(found["body"])
     assert document["error"] == "RecordNotFoundError"
+
+
+def forged(route: str, place: list[str], **query: str) -> str:
+    """Return a cursor of this place, which anybody can make: it is not signed."""
+    lists = {name: [value] for name, value in query.items()}
+    return paging.cursor(api_queries.asked(f"GET {route}", TABLE, lists, "read_trail"), place)
+
+
+T1, T2, ZEROS = "2024-01-01T00:00:00.000Z", "2024-01-02T00:00:00.000Z", "0" * 40
+IN_JANUARY = {"since": "2024-01-01", "until": "2024-01-02T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("route", "query", "place"),
+    [
+        # A hundred and twenty thousand months, sixteen queries each.
+        (CHANGES, {}, ["9999-12-31T00:00:00.000Z", f"0001-01-01T00:00:00.000Z#{ZEROS}", "x"]),
+        (CHANGES, {"since": "2024-01-01"}, ["9999-12-31T00:00:00.000Z", f"{T1}#{ZEROS}", "x"]),
+        # Beyond the range that the query says, at either end.
+        (CHANGES, IN_JANUARY, ["2024-01-03T00:00:00.000Z", f"{T1}#{ZEROS}", "x"]),
+        (CHANGES, IN_JANUARY, [T2, f"2023-12-31T23:59:59.999Z#{ZEROS}", "x"]),
+        (CHANGES, IN_JANUARY, [T2, f"2024-01-02T00:00:00.001Z#{ZEROS}", "x"]),
+        (CHANGES, {}, [T2, "2023-12-25T23:59:59.999Z", "x"]),
+        # No times, or not as records spell them; no sequence number.
+        (CHANGES, {}, ["zzzz", "aaaa", "x"]),
+        (CHANGES, {}, [T2, "2024-01-01", "x"]),
+        (CHANGES, {}, ["2024-01-02T01:00:00.000+01:00", f"{T1}#{ZEROS}", "x"]),
+        (CHANGES, {}, [T2, f"{T1}#", "x"]),
+        (CHANGES, {}, [T2, f"{T1}#{ZEROS}1", "x"]),
+        (CHANGES, {}, [T2, f"{T1}#{'x' * 40}", "x"]),
+        (CHANGES, {}, [T2, f"{T1}#{ZEROS}"]),
+        (CHANGES, {}, [T2, "", "x"]),
+        (HISTORY, {"key": "k"}, [""]),
+        # An index has no such key, and DynamoDB refuses to be asked for one.
+        (HISTORY, {"key": "k"}, ["x" * 1025]),
+        (HISTORY, {"key": "k"}, ["\ud800"]),
+        (HISTORY, {"key": "k"}, [f"2024#{ZEROS}", "more"]),
+    ],
+)
+def test_a_forged_cursor_is_refused_before_anything_is_read(
+    stores: Stores, route: str, query: dict[str, str], place: list[str]
+) -> None:
+    stores.write(*counting("k", 3))
+    status, document = stores.api.refused(route, TABLE, **query, cursor=forged(route, place, **query))
+    assert (status, document["error"]) == (400, "InvalidInputError")
+    assert stores.asked == []
+
+
+@pytest.mark.parametrize("sequence", ["x" * 2000 + "#1", "\ud800#1", f"{'x' * 984}#1"])
+def test_a_stream_that_no_index_can_name_is_refused(stores: Stores, sequence: str) -> None:
+    event = first(f"GET {ITEM}", TABLE, key="k", sequence=sequence)
+    answer = stores.api.answer(event)
+    assert answer["statusCode"] == 400
+    assert json.loads(answer["body"])["details"] == {"parameter": "sequence"}
+    assert stores.asked == []
+
+
+def test_a_record_that_someone_wrote_by_hand_ends_no_page_early(stores: Stores) -> None:
+    [*rest, last] = stores.write(*counting("k", 5))
+    # In the index between others; what the record itself says of its time and its number is another thing.
+    texts = {"modificationTime": "zzzz", "sequenceNumber": "9" * 50, "changeOrder": "y", "id": "by-hand"}
+    order = {"changesOrder": {"S": "2024-01-01T00:00:01.500Z#" + ZEROS}}
+    hand_made = {**last, **{name: {"S": text} for name, text in texts.items()}, **order}
+    stores.client.put_item(TableName="Audit", Item=unwire(hand_made))
+    for limit in ("1", "2", "4"):
+        found = list(itertools.chain(*pages(stores.api, CHANGES, limit=limit)))
+        ids = sorted(part["recordId"] for one in found for part in one["attributes"])
+        assert ids == sorted([*(record["id"]["S"] for record in [*rest, last]), "by-hand"])
+    found = list(itertools.chain(*pages(stores.api, HISTORY, key="k", limit="1")))
+    assert len(found) == 6
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_the_stack_is_as_the_template_says(engine: RunningEngine) -> None:
 
     found = engine.client("lambda").get_function_configuration(FunctionName=names["AuditProducerAliasArn"])
     assert found["Handler"] == "index.lambda_handler"
-    assert (found["Runtime"], found["MemorySize"], found["Timeout"]) == ("python3.13", 256, 60)
+    assert (found["Runtime"], found["MemorySize"], found["Timeout"]) == ("python3.13", 256, 300)
     assert found["Architectures"] == ["x86_64"]
     assert found["TracingConfig"] == {"Mode": "Active"}
     assert found["LoggingConfig"]["LogGroup"] == "/aws/lambda/audit_producer"

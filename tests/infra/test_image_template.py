@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tests.infra.test_template import KEY, RESOURCES, listed, of_type, statements
+from tests.infra.test_template import KEY, PLAIN, RESOURCES, listed, of_type, statements
+from weaudit.adapters.http1 import LARGEST_BODY_BYTES
 from weaudit.imaging.working import Limits
 
 FUNCTION: dict[str, Any] = RESOURCES["ImageProcessor"]["Properties"]
@@ -76,6 +77,10 @@ def test_the_limits_of_imaging_fit_into_the_function() -> None:
     # The child's private memory, the file in the parent and in the child, and Python with libvips, once.
     assert limits.memory_bytes + limits.bytes + 160 * mebibyte <= FUNCTION["MemorySize"] * mebibyte
     assert limits.wall_seconds + 30 <= FUNCTION["Timeout"]
+
+
+def test_a_file_of_the_largest_size_that_may_be_set_is_read() -> None:
+    assert PLAIN["Parameters"]["ImageMaxBytes"]["MaxValue"] == LARGEST_BODY_BYTES
 
 
 def test_renditions_and_uploads_are_apart() -> None:

@@ -14,6 +14,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
+from weaudit.cli import payloads
 from weaudit.deploy import packaging
 from weaudit.functions import FUNCTIONS, Function
 
@@ -337,6 +338,11 @@ def test_the_stream_invokes_the_alias_and_no_failure_is_lost(table: str) -> None
     assert mapping["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": ["EvidenceBucket", "Arn"]}}}
     # The embedded engine takes a batch with reported item failures for done, and loses them.
     assert "FunctionResponseTypes" not in mapping
+
+
+def test_commands_wait_for_the_functions_that_they_call() -> None:
+    called = ("AuditProducer", "S3Processor", "ImageProcessor")
+    assert all(RESOURCES[name]["Properties"]["Timeout"] < payloads.LONGEST_CALL_S for name in called)
 
 
 def test_an_event_of_lambda_fits_into_the_timeout() -> None:

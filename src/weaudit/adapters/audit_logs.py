@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weaudit.adapters.unprocessed import Rounds
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterator
@@ -47,13 +49,20 @@ class AuditLogs:
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def get(self, log_ids: list[str]) -> dict[str, Item]:
-        """Return the entries of these ids, by id; an id that no entry has is left out. Raises StoreError."""
+        """Return the entries of these ids, by id; an id that no entry has is left out. Raises StoreError.
+
+        What a throttled table leaves out is asked for again ten times, with growing waits.
+        """
         found: dict[str, Item] = {}
         waiting = [{"log_id": {"S": log_id}} for log_id in dict.fromkeys(log_ids)]
+        rounds = Rounds(self._name)
         while waiting:
             keys, waiting = waiting[:_BATCH_KEYS], waiting[_BATCH_KEYS:]
             answer = self._call("BatchGetItem", {"RequestItems": {self._name: {"Keys": keys}}})
             found.update({item["log_id"]["S"]: item for item in answer.get("Responses", {}).get(self._name, ())})
-            # What a throttled table left out comes with the next batch.
-            waiting += (answer.get("UnprocessedKeys") or {}).get(self._name, {}).get("Keys", [])
+            left = (answer.get("UnprocessedKeys") or {}).get(self._name, {}).get("Keys", [])
+            if left:
+                # A reader waits for this: it is told soon, however little each round reads.
+                rounds.wait(progress=False)
+                waiting += left
         return found

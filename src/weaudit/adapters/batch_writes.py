@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import time
+from collections import deque
 
 from weaudit.adapters.aws import DynamoDB
+from weaudit.adapters.aws_errors import THROTTLED
+from weaudit.adapters.unprocessed import Rounds
 from weaudit.domain.changes import Item
 from weaudit.errors import RecordRejectedError, StoreUnavailableError
 
@@ -21,9 +23,6 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 _BATCH_ITEMS = 25
 _CALLS_AT_ONCE = 4
-# Unprocessed items mean throttling; waits grow to a second, some five seconds in all, and then the event comes again.
-_ATTEMPTS = 10
-_LONGEST_WAIT_S = 1.0
 
 
 def _no_smaller(_item: Item) -> Item | None:
@@ -46,21 +45,18 @@ class BatchWrites:
 
         Twins are written once: a batch with two equal keys is refused. An item that the table refuses as it stands is
         written as ``smaller`` makes it, while that gives one. Raises StoreError where a later try may do better.
+
+        A throttled table is asked for as long as each round writes something: a call that gave up half way would begin
+        with the same items when its event comes again, and never get beyond them.
         """
         waiting = _batches(list({tuple(item[name]["S"] for name in self._key): item for item in items}.values()))
         rejected: Rejected = []
-        throttled = 0
+        rounds = Rounds(self._table)
         while waiting:
+            sent = sum(map(len, waiting))
             unprocessed, waiting = self._written(waiting, smaller, rejected)
             if unprocessed:
-                throttled += 1
-                if throttled == _ATTEMPTS:
-                    raise StoreUnavailableError(
-                        f"{self._table} left items unprocessed {_ATTEMPTS} times: it is throttled"
-                    )
-                import random  # as in connections.py
-
-                time.sleep(random.uniform(0, min(_LONGEST_WAIT_S, 0.05 * 2**throttled)))  # noqa: S311 jitter, no secret
+                rounds.wait(progress=len(unprocessed) < sent)
                 waiting += _batches(unprocessed)
         return rejected
 
@@ -90,26 +86,43 @@ class BatchWrites:
         return unprocessed, instead
 
     def _answers(self, batches: list[list[Item]]) -> Iterator[tuple[list[Item], Answer]]:
-        """Yield each batch with its answer, in turn, a few calls under way at once. Raises StoreError."""
-        under_way: list[tuple[list[Item], Pending]] = []
+        """Yield each batch with its answer, in turn, a few calls under way at once. Raises StoreError.
+
+        DynamoDB refuses a batch of which it could write nothing. Where others were written, that is no reason to give
+        up: this one and those that were not sent yet are yielded as unprocessed.
+        """
+        waiting = deque(batches)
+        under_way: deque[tuple[list[Item], Pending]] = deque()
+        written = False
         try:
-            for batch in batches:
-                body = {"RequestItems": {self._table: [{"PutRequest": {"Item": item}} for item in batch]}}
-                under_way.append((batch, self._dynamodb.begin("BatchWriteItem", body)))
-                if len(under_way) == _CALLS_AT_ONCE:
-                    yield _answered(*under_way.pop(0))
-            while under_way:
-                yield _answered(*under_way.pop(0))
+            while waiting or under_way:
+                while waiting and len(under_way) < _CALLS_AT_ONCE:
+                    batch = waiting.popleft()
+                    body = {"RequestItems": {self._table: _puts(batch)}}
+                    pending = self._dynamodb.begin("BatchWriteItem", body)
+                    under_way.append((batch, pending))
+                batch, pending = under_way.popleft()
+                try:
+                    answer: Answer = pending.result()
+                    written = True
+                except RecordRejectedError as error:
+                    answer = error
+                except StoreUnavailableError as error:
+                    if not written or error.aws_code not in THROTTLED:
+                        raise
+                    waiting.appendleft(batch)
+                    for batch in waiting:
+                        yield batch, {"UnprocessedItems": {self._table: _puts(batch)}}
+                    waiting.clear()
+                    continue
+                yield batch, answer
         finally:
             for _batch, pending in under_way:
                 pending.cancel()
 
 
-def _answered(batch: list[Item], pending: Pending) -> tuple[list[Item], Answer]:
-    try:
-        return batch, pending.result()
-    except RecordRejectedError as error:
-        return batch, error
+def _puts(batch: list[Item]) -> list[dict[str, Any]]:
+    return [{"PutRequest": {"Item": item}} for item in batch]
 
 
 def _batches(items: list[Item]) -> list[list[Item]]:

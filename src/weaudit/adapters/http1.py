@@ -17,7 +17,10 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 _PART_BYTES = 65_536
 _LONGEST_HEAD_BYTES = 65_536  # as http.client's longest line
 _LONGEST_LINE_BYTES = 8_192  # of a chunk's size, and of a trailer
+# The largest that ImageMaxBytes may be; nothing that functions read is larger. A longer body is refused unread.
+LARGEST_BODY_BYTES = 268_435_456
 _MOST_LINES = 100  # of trailers; and of heads of which each says that the answer is still to come
+_TOO_LARGE = f"its body has more than {LARGEST_BODY_BYTES:,} bytes"
 _HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 # https://www.rfc-editor.org/rfc/rfc9110#name-tokens
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -35,7 +38,7 @@ class HttpConnection:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.reusable = True
-        self._left = b""  # received and not read yet
+        self._left = bytearray()  # received and not read yet; taking from its front moves nothing
         self._wait_s = self._deadline = float("inf")
 
     def limit(self, wait_s: float, deadline: float) -> None:
@@ -72,12 +75,15 @@ class HttpConnection:
         Raises ConnectionResetError where not one byte came, UnreadableAnswerError, OSError.
         """
         for _ in range(_MOST_LINES):
-            self._left = self._left or self._received()
+            if not self._left:
+                self._left += self._received()
             if not self._left:
                 raise ConnectionResetError("closed without an answer")
             first, *lines = self._until(b"\r\n\r\n", _LONGEST_HEAD_BYTES).decode("latin-1").split("\r\n")
-            if (status := self._status(first)) >= 200:
-                headers = _headers(lines)
+            status, headers = self._status(first), _headers(lines)
+            if status == 101:
+                raise UnreadableAnswerError("it changes to another protocol, which nobody asked for")
+            if status >= 200:
                 if "close" in [word.strip() for word in headers.get("connection", "").lower().split(",")]:
                     self.reusable = False
                 return status, headers
@@ -95,6 +101,8 @@ class HttpConnection:
         elif coding is not None:
             body = self._chunks()
         elif length is not None:
+            if int(length) > LARGEST_BODY_BYTES:
+                raise UnreadableAnswerError(_TOO_LARGE)
             body = self._exactly(int(length))
         else:
             reusable, body = False, self._rest()
@@ -113,43 +121,58 @@ class HttpConnection:
     def _chunks(self) -> bytes:
         whole = BytesIO()
         while size := self._chunk_bytes():
+            if whole.tell() + size > LARGEST_BODY_BYTES:
+                raise UnreadableAnswerError(_TOO_LARGE)
             whole.write(self._exactly(size))
             if self._exactly(2) != b"\r\n":
                 raise UnreadableAnswerError("a chunk of it is longer than it says")
         for _ in range(_MOST_LINES):
-            if not self._until(b"\r\n", _LONGEST_LINE_BYTES):
+            if not self._line():
                 return whole.getvalue()
         raise UnreadableAnswerError("its trailers do not end")
 
     def _chunk_bytes(self) -> int:
-        digits = self._until(b"\r\n", _LONGEST_LINE_BYTES).partition(b";")[0].rstrip(b" \t")
+        digits = self._line().partition(b";")[0].rstrip(b" \t")
         if not 0 < len(digits) <= 15 or not _HEXADECIMAL.issuperset(digits):
             raise UnreadableAnswerError("a chunk's length is no hexadecimal number")
         return int(digits, 16)
 
+    def _line(self) -> bytes:
+        line = self._until(b"\r\n", _LONGEST_LINE_BYTES)
+        if not _holds_lines(line.decode("latin-1"), 0):
+            raise UnreadableAnswerError("a line of it holds half of a line break")
+        return line
+
     def _until(self, mark: bytes, limit: int) -> bytes:
-        while (end := self._left.find(mark, 0, limit)) < 0:
+        searched = 0
+        while (end := self._left.find(mark, searched, limit)) < 0:
             if len(self._left) >= limit:
                 raise UnreadableAnswerError("a line or a head of it does not end")
+            searched = max(0, len(self._left) - len(mark))
             self._receive_more()
-        found, self._left = self._left[:end], self._left[end + len(mark) :]
+        found = bytes(self._left[:end])
+        del self._left[: end + len(mark)]
         return found
 
     def _exactly(self, count: int) -> bytes:
         whole, missing = BytesIO(), count
         while len(self._left) < missing:
             missing -= whole.write(self._left)
-            self._left = b""
+            self._left.clear()
             self._receive_more()
         whole.write(self._left[:missing])
-        self._left = self._left[missing:]
+        del self._left[:missing]
         return whole.getvalue()  # its buffer, not a copy
 
     def _rest(self) -> bytes:
-        parts, self._left = [self._left], b""
-        while part := self._received():
-            parts.append(part)
-        return b"".join(parts)
+        whole, part = BytesIO(), bytes(self._left) or self._received()
+        self._left.clear()
+        while part:
+            if whole.tell() + len(part) > LARGEST_BODY_BYTES:
+                raise UnreadableAnswerError(_TOO_LARGE)
+            whole.write(part)
+            part = self._received()
+        return whole.getvalue()
 
     def _receive_more(self) -> None:
         received = self._received()
@@ -170,14 +193,13 @@ class HttpConnection:
 
 
 def _headers(lines: list[str]) -> dict[str, str]:
-    headers: dict[str, str] = {}
+    headers: dict[str, list[str]] = {}
     for line in lines:
         name, colon, value = line.partition(":")
         if not (colon and name and _TOKEN.issuperset(name) and _holds_lines(value, 0)):
             raise UnreadableAnswerError("a line of its head is no header")
-        name, value = name.lower(), value.strip(" \t")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
+        headers.setdefault(name.lower(), []).append(value.strip(" \t"))
+    return {name: ", ".join(values) for name, values in headers.items()}
 
 
 def _holds_lines(text: str, count: int) -> bool:

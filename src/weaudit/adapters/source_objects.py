@@ -50,7 +50,7 @@ class SourceObjects:
         total = headers.get("content-range", "").rpartition("/")[2]
         return SourceObject(
             answer.body,
-            int(total) if total.isdecimal() else len(answer.body),
+            int(total) if total.isdecimal() and len(total) < 20 else len(answer.body),
             headers.get("etag", "").strip('"'),
             headers.get("content-type", ""),
             headers.get("x-amz-version-id", ""),

@@ -27,7 +27,7 @@ def show(plan: "Plan") -> None:
             output.note(f"  {sum(change.kind == kind for change in shown):3} {kind}")
     else:
         rows = ((change.action.lower(), change.resource, change.kind, _remark(change)) for change in shown)
-        output.stderr().print(output.table(("action", "resource", "type", ""), rows))
+        output.print_table(output.table(("action", "resource", "type", ""), rows), output.stderr())
     if published := sum(change.action == "Add" for change in versions):
         output.note(f"{published} function version(s) are published; the ones before stay where they are.")
     if tagged:
@@ -53,9 +53,6 @@ def _warn(change_set: "ChangeSet") -> None:
         if change.kind not in _DATA or change.kept:
             continue
         if change.action == "Remove":
-            output.stderr().print(f"{change.physical} goes, with all that is in it.", style="bold red", markup=False)
+            output.note(f"{change.physical} goes, with all that is in it.", "bold red")
         elif change.replacement == "True":
-            output.stderr().print(
-                f"{change.physical} is replaced by an empty one; it stays outside of the stack.", style="bold red",
-                markup=False,
-            )  # fmt: skip
+            output.note(f"{change.physical} is replaced by an empty one; it stays outside of the stack.", "bold red")

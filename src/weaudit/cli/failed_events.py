@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels
+from weaudit.cli import output, panels, payloads
 from weaudit.cli.options import JsonDocumentOption
 from weaudit.cli.quarantine import UNDELIVERED, Quarantine
 from weaudit.errors import InvalidInputError, StoreRefusedError
@@ -32,7 +32,7 @@ class FailedEvents:
         installation = Installation.find()
         self._sqs = installation.target.client("sqs")
         self._sns = installation.target.client("sns")
-        self._lambda = installation.target.client("lambda")
+        self._lambda = installation.target.client("lambda", payloads.LONGEST_CALL_S)
         outputs = installation.outputs
         # A stack of an earlier version has the first of them alone.
         self._queues = [outputs[name] for name in ("FailedEventsQueueUrl", "UndeliveredQueueUrl") if name in outputs]
@@ -91,22 +91,21 @@ class FailedEvents:
         return why
 
     def _invoke(self, function: str, payload: Any) -> str:
-        answer = self._lambda.invoke(FunctionName=self._aliases[function], Payload=json.dumps(payload).encode())
+        answer = self._lambda.invoke(FunctionName=self._aliases[function], Payload=payloads.payload(payload))
         if not answer.get("FunctionError"):
             return ""
         return str(json.loads(answer["Payload"].read() or b"{}").get("errorMessage") or "it failed")
 
     def _replay(self, key: str) -> str:
-        quarantine = Quarantine()
-        try:
-            quarantine.read(key)
-        except InvalidInputError:
-            return ""  # it is gone: `weaudit quarantine replay` came first
+        quarantine = Quarantine.find()
+        # What is not there was replayed by `weaudit quarantine replay`; what stays holds a record that no call carries.
+        if not quarantine.has(key):
+            return ""
         try:
             quarantine.replay(key)
         except (InvalidInputError, StoreRefusedError) as error:
             return str(error).partition("\n")[0]
-        return ""
+        return "it holds a record that no call can carry" if quarantine.has(key) else ""
 
     def _tell(self, payload: Any) -> str:
         found = payload["detail"]
@@ -147,7 +146,7 @@ def failed_events(
     else:
         names = ("id", "function", "error", "sent_at")
         rows = ([str(row[name]) for name in names] for row in shown)
-        output.stdout().print(output.table(("id", "function", "error", "given up at"), rows))
+        output.print_table(output.table(("id", "function", "error", "given up at"), rows))
         output.note("`weaudit failed-events --retry` tries them again, after what stopped them was mended.")
     raise typer.Exit(output.EXIT_FAILED if left else output.EXIT_FINE)
 
@@ -163,7 +162,7 @@ def _read(message: dict[str, Any], evidence: str) -> dict[str, Any]:
 
     try:
         body = json.loads(message["Body"])
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or nested deeper than Python reads
         body = None
     function, payload, error = "?", body, ""
     if isinstance(body, dict) and "requestPayload" in body:

@@ -75,7 +75,7 @@ def _show(installation: "Installation", key: str, *, as_json: bool) -> None:
     request = {"TableName": installation.images_table, "Key": {"imageKey": {"S": key}}}
     row = wire(client.get_item(**request, ConsistentRead=True).get("Item"))
     if row is None:
-        output.stderr().print(f"There is no image {output.safe(key)}.", markup=False, soft_wrap=True)
+        output.note(f"There is no image {output.safe(key)}.")
         output.note("`weaudit images` lists them. An object that is no image has no row.")
         raise typer.Exit(output.EXIT_FAILED)
     if as_json:
@@ -137,4 +137,4 @@ def _print_list(shown: list[dict[str, Any]]) -> None:
         )
         for row in sorted(shown, key=lambda row: str(row["imageKey"]))
     )
-    output.stdout().print(output.table(headings, rows))
+    output.print_table(output.table(headings, rows))

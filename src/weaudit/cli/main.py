@@ -197,6 +197,9 @@ def main() -> None:
         if isinstance(gone, BrokenPipeError) and gone.__context__ is None:
             sys.exit(output.EXIT_FINE)
         raise
+    except Exception as error:  # noqa: BLE001 a bug: its text may be from outside, and is made safe as any other
+        output.print_traceback(error)
+        sys.exit(output.EXIT_FAILED)
 
 
 if __name__ == "__main__":

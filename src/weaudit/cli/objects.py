@@ -188,12 +188,7 @@ def _shown(rows: Iterator[dict[str, Any]], *, utc: bool) -> int:
     table = output.table(("key", "bytes", f"modified ({zone})", f"logged ({zone})"), cells)
     table.columns[1].justify = "right"
     if table.row_count:
-        console = output.stdout()
-        # rich fills every line up to the table's width: who pipes lines on wants no trailing blanks.
-        with console.capture() as capture:
-            console.print(table)
-        for line in capture.get().splitlines():
-            output.print_text(line.rstrip())
+        output.print_table(table)
     if any(logged == "no" for *_, logged in cells):
         output.note("An arrival is logged a moment after it: where it still says no later, see `weaudit doctor`.")
     return table.row_count

@@ -1,6 +1,7 @@
 """What the command line prints: data on stdout, everything else on stderr, one shape for errors.
 
-Every command module uses these and prints in no other way, so that `weaudit … | jq` always sees data alone.
+Every command module uses these and prints in no other way, so that `weaudit … | jq` always sees data alone, and so that
+no text from outside steers the terminal: each is made safe here, whether its command thought of it or not.
 """
 
 import codecs
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from weaudit import errors
+from weaudit.domain.json_texts import escaped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +54,7 @@ def _console(*, stderr: bool) -> "Console":
 
     # A pipe has no width: without one given, lines are cut as for a wide screen and not as for 80 columns.
     width = None if (sys.stderr if stderr else sys.stdout).isatty() or "COLUMNS" in os.environ else 140
-    return _Console(stderr=stderr, highlight=False, soft_wrap=False, width=width)
+    return _Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=False, width=width)
 
 
 def reset() -> None:
@@ -74,7 +76,7 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
 
 
 def _indented(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return escaped(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def print_json(value: Any) -> None:
@@ -97,40 +99,62 @@ def print_json_list(values: Iterable[Any], spelled: Callable[[Any], str] = _inde
 
 def print_json_line(value: Any) -> None:
     """Print one JSON document to stdout on a line of its own, for output that never ends."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(escaped(json.dumps(value, ensure_ascii=False, default=str)) + "\n")
     sys.stdout.flush()
 
 
 def safe(text: str) -> str:
-    """Return ``text`` with control characters shown as escapes, so that a stored value cannot steer the terminal."""
-    return "".join(char if char == "\t" or char.isprintable() else repr(char)[1:-1] for char in text)
+    """Return a text on one line, its control characters as escapes, so that a stored value cannot steer the terminal.
+
+    Among them are those that turn the direction of writing: what is read must be what is there.
+    """
+    if text.isprintable():
+        return text
+    return "".join([char if char == "\t" or char.isprintable() else repr(char)[1:-1] for char in text])
+
+
+def _safe_lines(text: str) -> str:
+    return "\n".join(map(safe, text.split("\n")))
 
 
 def table(headings: Iterable[str], rows: Iterable[Sequence["str | Text"]]) -> "Table":
     """Return a table that loses nothing: what is too wide for its column is folded, never cut, and no text is markup.
 
-    Texts are made :func:`safe`; a cell that is a rich Text, with a style of its own, is taken as it is.
+    Texts are made :func:`safe`; a cell may be a rich Text, with a style of its own.
     """
     from rich.table import Table
     from rich.text import Text
 
     made = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        made.add_column(Text(heading), overflow="fold")
+        made.add_column(Text(safe(heading)), overflow="fold")
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell)) for cell in row))
+        made.add_row(
+            *(cell if isinstance(cell, Text) and cell.plain.isprintable() else Text(safe(str(cell))) for cell in row)
+        )
     return made
 
 
+def print_table(made: "Table", console: "Console | None" = None) -> None:
+    """Print a table of safe texts, to stdout where no console is given.
+
+    rich fills every line up to the screen's width: whoever copies lines, or pipes them, wants no trailing blanks.
+    """
+    console = console or stdout()
+    with console.capture() as capture:
+        console.print(made)
+    console.file.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
+
+
 def print_text(text: str) -> None:
-    """Print plain text to stdout as it is: no markup, no wrapping."""
-    sys.stdout.write(text + "\n")
+    """Print lines of plain text to stdout, each :func:`safe`: no markup, no wrapping."""
+    sys.stdout.write(_safe_lines(text) + "\n")
     sys.stdout.flush()
 
 
-def note(text: str) -> None:
-    """Print one line of progress or advice to stderr; markup in ``text`` is not interpreted."""
-    stderr().print(text, markup=False, soft_wrap=True)
+def note(text: str, style: str = "") -> None:
+    """Print lines of progress or advice to stderr, each :func:`safe`; markup in ``text`` is not interpreted."""
+    stderr().print(_safe_lines(text), style=style or None, markup=False, soft_wrap=True)
 
 
 def agreed(question: str, *, yes: bool) -> bool:
@@ -143,7 +167,7 @@ def agreed(question: str, *, yes: bool) -> bool:
     import typer
 
     _check_terminal()
-    return typer.confirm(question, err=True)
+    return typer.confirm(safe(question), err=True)
 
 
 def answer(question: str) -> str:
@@ -151,7 +175,7 @@ def answer(question: str) -> str:
     import typer
 
     _check_terminal()
-    return str(typer.prompt(question, err=True))
+    return str(typer.prompt(safe(question), err=True))
 
 
 def _check_terminal() -> None:
@@ -189,10 +213,15 @@ def fail(error: BaseException) -> int:
     The error's first line is the message, the lines after it say what to do.
     """
     if debugging():
-        sys.stderr.write("".join(traceback.format_exception(error)))
+        print_traceback(error)
     message, _, advice = str(error).partition("\n")
     stderr().print("Error:", style="bold red", end=" ")
-    stderr().print(message, markup=False, soft_wrap=True)
+    note(message)
     if advice:
-        stderr().print(advice, markup=False, soft_wrap=True)
+        note(advice)
     return exit_code(error)
+
+
+def print_traceback(error: BaseException) -> None:
+    """Print an error to stderr as Python does, with where it comes from."""
+    sys.stderr.write(_safe_lines("".join(traceback.format_exception(error))))

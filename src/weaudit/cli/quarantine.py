@@ -2,21 +2,22 @@
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels
+from weaudit.cli import output, panels, payloads
 from weaudit.cli.options import JsonDocumentOption, JsonListOption
 from weaudit.errors import InvalidInputError, StoreRefusedError
+
+if TYPE_CHECKING:
+    from weaudit.deploy.installation import Installation
 
 QUARANTINED = "quarantine/"
 # Where Lambda itself leaves an event that it gave up on: the failure destination of the event source mapping.
 # https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
 UNDELIVERED = "aws/lambda/"
 _PREFIXES = (QUARANTINED, UNDELIVERED)
-# An invocation takes 6 MB; one record of a stream has 800 KB at most.
-_RECORDS_A_CALL = 5
 
 app = typer.Typer(
     no_args_is_help=False,
@@ -32,12 +33,9 @@ def register(commands: typer.Typer) -> None:
 class Quarantine:
     """The evidence bucket's quarantine, and the function that takes a record again."""
 
-    def __init__(self) -> None:
-        from weaudit.deploy.installation import Installation
-
-        installation = Installation.find()
+    def __init__(self, installation: "Installation") -> None:
         self._s3 = installation.target.client("s3")
-        self._lambda = installation.target.client("lambda")
+        self._lambda = installation.target.client("lambda", payloads.LONGEST_CALL_S)
         self._bucket = installation.evidence_bucket
         self._functions = {
             "audit_producer": installation.audit_producer,
@@ -45,12 +43,22 @@ class Quarantine:
             "image_processor": installation.outputs["ImageProcessorAliasArn"],
         }
 
+    @classmethod
+    def find(cls) -> "Quarantine":
+        """Return that of the installation that commands talk to."""
+        from weaudit.deploy.installation import Installation
+
+        return cls(Installation.find())
+
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield id, size and time of each kept object, oldest first within a prefix as S3 lists it."""
         for prefix in _PREFIXES:
-            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
-                for found in page.get("Contents", []):
-                    yield {"id": found["Key"], "bytes": found["Size"], "kept_at": found["LastModified"].isoformat()}
+            for found in self._listed(prefix):
+                yield {"id": found["Key"], "bytes": found["Size"], "kept_at": found["LastModified"].isoformat()}
+
+    def _listed(self, prefix: str) -> Iterator[dict[str, Any]]:
+        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
+            yield from page.get("Contents", [])
 
     def read(self, entry_id: str) -> dict[str, Any]:
         """Return the kept document; InvalidInputError where there is none of that id."""
@@ -64,25 +72,34 @@ class Quarantine:
             ) from error
         return dict(json.loads(body))
 
+    def has(self, entry_id: str) -> bool:
+        """Return whether there is an entry of that id."""
+        return any(found["Key"] == entry_id for found in self._listed(entry_id))
+
     def replay(self, entry_id: str) -> int:
         """Hand the kept records to their function again and remove the entry; return how many are quarantined still.
 
         A record that fails again is kept under the same id, so the entry is removed only where none did. Stopped
-        between the two, the records are replayed once more: their ids are derived, nothing doubles.
+        between the two, the records are replayed once more: their ids are derived, nothing doubles. A record that no
+        call can carry stays where it is, and those beside it are replayed.
         """
         entry = self.read(entry_id)
         records = _records(entry)
         # What Lambda itself kept is a batch of a stream.
         function = str(entry.get("function", "audit_producer")) if "record" in entry else "audit_producer"
-        still = 0
-        for start in range(0, len(records), _RECORDS_A_CALL):
-            still += self._handled_again(function, records[start : start + _RECORDS_A_CALL])
-        if not still or entry_id.startswith(UNDELIVERED):
+        calls, too_large = payloads.of_records(records)
+        still = sum(self._handled_again(function, payload) for payload in calls)
+        for size in too_large:
+            most = f"{payloads.LARGEST_BYTES:,}"
+            output.note(
+                f"{entry_id}: a record takes {size:,} bytes as JSON, and a call of a function {most} at most.\n"
+                "It stays here, whole. docs/operating.md (Quarantine) says how to audit it from this machine."
+            )
+        if not too_large and (not still or entry_id.startswith(UNDELIVERED)):
             self._s3.delete_object(Bucket=self._bucket, Key=entry_id)
-        return still
+        return still + len(too_large)
 
-    def _handled_again(self, function: str, records: list[Any]) -> int:
-        payload = json.dumps({"Records": records}).encode()
+    def _handled_again(self, function: str, payload: bytes) -> int:
         if function not in self._functions:
             raise InvalidInputError(f"this entry was kept by {function!r}, which is no function that takes it again")
         answer = self._lambda.invoke(FunctionName=self._functions[function], Payload=payload)
@@ -125,7 +142,7 @@ def list_entries(
     """
     if context.invoked_subcommand is not None:
         return
-    quarantine = Quarantine()
+    quarantine = Quarantine.find()
     found = [{**entry, **_why(quarantine.read(entry["id"]))} for entry in quarantine.entries()]
     if as_json:
         output.print_json(found)
@@ -134,7 +151,7 @@ def list_entries(
     else:
         names = ("id", "code", "reason", "bytes", "kept_at")
         rows = ([str(entry[name]) for name in names] for entry in found)
-        output.stdout().print(output.table(("id", "code", "why", "bytes", "kept at"), rows))
+        output.print_table(output.table(("id", "code", "why", "bytes", "kept at"), rows))
         output.note("`weaudit quarantine show ID` shows one, `weaudit quarantine replay` tries them again.")
     raise typer.Exit(output.EXIT_FAILED if found else output.EXIT_FINE)
 
@@ -145,7 +162,7 @@ def show_entry(entry_id: Annotated[str, typer.Argument(metavar="ID", help="As th
 
     Example: [bold]weaudit quarantine show quarantine/audit_producer/0f3c….json[/bold]
     """
-    output.print_json(Quarantine().read(entry_id))
+    output.print_json(Quarantine.find().read(entry_id))
 
 
 @app.command("replay")
@@ -157,7 +174,7 @@ def replay_entries(
 
     Example: [bold]weaudit quarantine replay[/bold]
     """
-    quarantine = Quarantine()
+    quarantine = Quarantine.find()
     chosen = entry_ids or [entry["id"] for entry in quarantine.entries()]
     failed = []
     for number, entry_id in enumerate(chosen, 1):

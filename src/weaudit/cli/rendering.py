@@ -87,11 +87,7 @@ class Rendering:
         return count
 
     def _put(self, table: "Table") -> None:
-        # rich fills every line up to the screen's width: who copies lines, or pipes them, wants no trailing blanks.
-        with self._console.capture() as capture:
-            self._console.print(table)
-        lines = (line.rstrip() for line in capture.get().splitlines())
-        self._console.file.write("\n".join(lines) + "\n")
+        output.print_table(table, self._console)
 
     def _grid(self) -> "Table":
         from rich.table import Table
@@ -112,7 +108,7 @@ class Rendering:
         from rich.text import Text
 
         table = self._grid()
-        first = [Text(times.shown(change.at, utc=self._utc)), who(change.actor)]
+        first = [Text(output.safe(times.shown(change.at, utc=self._utc))), who(change.actor)]
         if self._with_items:
             first.append(Text(self._shortened(output.safe(change.item_key))))
         for what, told in self._lines(change):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import images, output, panels
+from weaudit.cli import images, output, panels, payloads
 from weaudit.cli.options import JsonDocumentOption
 from weaudit.errors import InvalidInputError, PipelineRefusedError
 from weaudit.events.object_created import REPROCESSING
@@ -127,7 +127,7 @@ def _run(installation: "Installation", wishes: list[dict[str, Any]]) -> tuple[Co
 
     counts: Counter[str] = Counter()
     failures = []
-    client = installation.target.client("lambda")
+    client = installation.target.client("lambda", payloads.LONGEST_CALL_S)
     function = installation.outputs["ImageProcessorAliasArn"]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = output.stderr()
@@ -152,7 +152,7 @@ def _run(installation: "Installation", wishes: list[dict[str, Any]]) -> tuple[Co
 
 def _ask(client: Any, function: str, wish: dict[str, Any]) -> tuple[str, str]:
     """Return the outcome of one image, and why it failed where it is ``failed``."""
-    answer = client.invoke(FunctionName=function, Payload=json.dumps(wish))
+    answer = client.invoke(FunctionName=function, Payload=payloads.payload(wish))
     said = json.loads(answer["Payload"].read() or b"{}")
     if answer.get("FunctionError"):
         return "failed", str(said.get("errorMessage", "no reason given"))

@@ -185,7 +185,7 @@ def versions(stage: StageOption = None, prefix: PrefixOption = None, as_json: Js
     for row, older in zip(listed, [*listed[1:], None], strict=True):
         mark = Text("now" if row.number == current else "", style="bold green")
         cells.append((mark, row.label, row.at, row.by.rpartition(":")[2], _new_versions(row, older), _outcome(row)))
-    output.stdout().print(output.table(("", "release", "at", "by", "published", "outcome"), cells))
+    output.print_table(output.table(("", "release", "at", "by", "published", "outcome"), cells))
 
 
 def _new_versions(row: "Release", older: "Release | None") -> str:

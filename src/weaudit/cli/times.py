@@ -39,7 +39,7 @@ def parse(text: str, *, name: str, utc: bool = False, end: bool = False, now: da
 
 
 def shown(at: str, *, utc: bool = False) -> str:
-    """Return a time of the trail for reading, ``2024-01-01 00:00:00``; one that is none as it stands."""
+    """Return a time of the trail for reading, ``2024-01-01 00:00:00``; any other text as it is."""
     try:
         return f"{datetime.fromisoformat(at).astimezone(_zone(utc)):%Y-%m-%d %H:%M:%S}"
     except (ValueError, OverflowError, OSError):

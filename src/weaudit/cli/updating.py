@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import weaudit
-from weaudit.cli import output, panels
+from weaudit.cli import output, panels, payloads
 from weaudit.cli.options import JsonListOption, limited
-from weaudit.domain.json_texts import dumps
+from weaudit.domain.json_texts import compact, dumps
 from weaudit.domain.plain_values import parse, plain
+from weaudit.domain.routes import LARGEST_BODY_BYTES
 from weaudit.errors import DeployError, InvalidInputError, StoreRefusedError
 
 if TYPE_CHECKING:
@@ -82,9 +83,15 @@ def _ask(installation: "Installation", document: dict[str, Any]) -> dict[str, An
     if "user_agent" not in document:
         identity = installation.target.client("sts").get_caller_identity()["Arn"]
         document = {**document, "user_agent": f"weaudit/{weaudit.__version__} {identity}"}
-    event = {"version": "2.0", "requestContext": {}, "headers": {}, "body": dumps(document)}
+    event = {"version": "2.0", "requestContext": {}, "headers": {}, "body": compact(document)}
+    payload = payloads.payload(event)
+    if len(payload) > payloads.LARGEST_BYTES:
+        raise InvalidInputError(
+            f"the update takes {len(payload):,} bytes, and a call {payloads.LARGEST_BYTES:,}\n"
+            f"An item of DynamoDB has 400 KB at most, and an update's document {LARGEST_BODY_BYTES:,} bytes."
+        )
     answer = installation.target.client("lambda").invoke(
-        FunctionName=_output(installation, "TableUpdateAliasArn"), Payload=json.dumps(event).encode()
+        FunctionName=_output(installation, "TableUpdateAliasArn"), Payload=payload
     )
     payload = json.loads(answer["Payload"].read())
     if answer.get("FunctionError") or not isinstance(payload, dict) or "body" not in payload:
@@ -193,7 +200,7 @@ def _print_entries(entries: list[dict[str, Any]]) -> None:
         told = ", ".join(names) if isinstance(names, dict) else ""
         cells = (entry.get("timestamp", ""), entry.get("status", ""), who, told, entry.get("log_id", ""))
         rows.append([str(cell) for cell in cells])
-    output.stdout().print(output.table(("When", "Status", "Who", "Attributes", "Log id"), rows))
+    output.print_table(output.table(("When", "Status", "Who", "Attributes", "Log id"), rows))
 
 
 def _key(installation: "Installation", table: str | None, text: str) -> str:

@@ -154,6 +154,6 @@ def _print(reports: list[dict[str, Any]]) -> None:
         "sequence": "sequence",
         "what is wrong": "text",
     }
-    output.stdout().print(output.table(columns, ([row[name] for name in columns.values()] for row in rows)))
+    output.print_table(output.table(columns, ([row[name] for name in columns.values()] for row in rows)))
     for kind in sorted({row["kind"] for row in rows}):
         output.note(f"{kind}: {_MEANINGS[kind]}.")

@@ -127,7 +127,7 @@ def watched(as_json: JsonOption = False) -> None:
         output.print_json([_document(row) for row in rows])
         return
     cells = ((row.table, row.state, row.actor or "-", row.since, row.last_result) for row in rows)
-    output.stdout().print(output.table(("table", "state", "actor", "since", "last batch"), cells))
+    output.print_table(output.table(("table", "state", "actor", "since", "last batch"), cells))
     for row in rows:
         if row.state in _ADVICE:
             output.note(f"{row.table}: {_ADVICE[row.state].format(table=row.table)}")

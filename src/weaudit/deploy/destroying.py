@@ -129,7 +129,9 @@ class Destroying:
                     batch = [{"Key": row["Key"], "VersionId": row["VersionId"]} for row in rows[start : start + _BATCH]]
                     answer = client.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
                     if errors := answer.get("Errors"):
-                        raise DeployError(f"{bucket} could not be emptied: {errors[0]['Key']}: {errors[0]['Message']}")
+                        raise DeployError(
+                            f"{bucket} could not be emptied: {errors[0]['Key']!r}: {errors[0]['Message']}"
+                        )
                     count += len(batch)
         except client.exceptions.NoSuchBucket:
             return

@@ -142,7 +142,7 @@ def _line(event: Any, group: str, source: str) -> Line:
     text = str(event["message"]).rstrip("\n")
     try:
         fields = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or nested deeper than Python reads
         fields = {}
     return Line(int(event["timestamp"]), source, group, text, fields if isinstance(fields, dict) else {})
 

@@ -60,9 +60,10 @@ class Target:
         """Return the target that is this engine."""
         return cls(engine.region, engine.endpoint, engine.access_key, engine.secret_key, engine=True)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, read_s: int = 60) -> Any:
         """Return a new boto3 client for ``service``: standard retries, path-style S3 where there is an endpoint.
 
+        ``read_s`` is how long it waits for an answer before it asks again: longer than a function takes that it calls.
         Raises InvalidInputError where the endpoint or the region can be none.
         """
         import boto3  # 200 ms: only commands that talk pay for it
@@ -72,6 +73,7 @@ class Target:
         config = Config(
             retries={"mode": "standard", "total_max_attempts": 5},
             connect_timeout=5,
+            read_timeout=read_s,
             max_pool_connections=32,
             s3={"addressing_style": "path" if self.endpoint else "auto"},
         )

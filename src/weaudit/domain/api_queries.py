@@ -18,6 +18,8 @@ LONGEST_RANGE_DAYS, DEFAULT_RANGE_DAYS = 92, 7
 """Of a table's changes: every month of a range is sixteen queries, also where it is empty."""
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 LONGEST_OBJECT_KEY_BYTES = 1024
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: a sort key, also of an index.
+_LONGEST_ORDER_BYTES = 1024
 _LONGEST_SEQUENCE = 40
 _TABLE_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _HEX = frozenset("0123456789abcdef")
@@ -84,9 +86,25 @@ def table(found: Asked) -> str:
 def text(found: Asked, name: str, longest_bytes: int) -> str:
     """Return an optional text, "" where it is not given. Raises InvalidInputError where it is too long."""
     given = found.query.get(name, "")
-    if len(given.encode()) > longest_bytes:
+    if not fits(given, longest_bytes):
         raise _refusal(name, f"must not have more than {longest_bytes} bytes in UTF-8")
     return given
+
+
+def fits(given: str, longest_bytes: int) -> bool:
+    """Say whether a text has so many bytes in UTF-8 at most; what holds half of a surrogate pair has none."""
+    try:
+        return len(given.encode()) <= longest_bytes
+    except UnicodeEncodeError:
+        return False
+
+
+def is_order(given: str) -> bool:
+    """Say whether a text can be the place of a change in an item's history.
+
+    Of a record that someone wrote by hand it may be any text that the index holds: its page leads on as well.
+    """
+    return bool(given) and fits(given, _LONGEST_ORDER_BYTES)
 
 
 def image_key(found: Asked) -> str:
@@ -121,6 +139,8 @@ def sequence(found: Asked) -> str | None:
     label, separator, digits = text.rpartition("#")
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= _LONGEST_SEQUENCE) or separator > label:
         raise _refusal("sequence", f"must be a stream's sequence number: up to {_LONGEST_SEQUENCE} digits")
+    if not is_order(f"{label}{separator}{digits.zfill(_LONGEST_SEQUENCE)}"):
+        raise _refusal("sequence", "must not have more of a stream before its # than the label, which is a time")
     return f"{label}{separator}{digits.lstrip('0') or '0'}"
 
 
@@ -172,9 +192,39 @@ def span(found: Asked, now_ms: int) -> tuple[str, str]:
 
     ``until`` is now where it is not given (``now_ms``, since 1970), ``since`` seven days before it.
     """
+    return _span(found, datetime.fromtimestamp(now_ms / 1000, UTC))
+
+
+def is_place(found: Asked, until: str, since: str) -> bool:
+    """Say whether a page of a table's changes can end at ``until`` and lead on from ``since``.
+
+    ``until`` is the end of the range, ``since`` a time in it or the place of a change: a time, ``#`` and forty digits.
+    Raises InvalidInputError where the range is none that :func:`span` lets pass.
+    """
+    at, separator, digits = since.partition("#")
+    if not (is_moment(until) and is_moment(at)) or (separator and not is_padded(digits)):
+        return False
+    # Where the query says no end, it was "now" for the first page.
+    first, last = _span(found, _time(until))
+    return until == last and first <= at <= last
+
+
+def is_moment(given: str) -> bool:
+    """Say whether a text is a time as records spell it, ``2024-01-01T00:00:00.000Z``."""
+    try:
+        return iso_moment(datetime.fromisoformat(given)) == given
+    except (ValueError, OverflowError):
+        return False
+
+
+def is_padded(digits: str) -> bool:
+    """Say whether a text is a sequence number as records sort by it."""
+    return len(digits) == _LONGEST_SEQUENCE and digits.isascii() and digits.isdecimal()
+
+
+def _span(found: Asked, now: datetime) -> tuple[str, str]:
     since, until = moment(found, "since"), moment(found, "until", whole_day=True)
     default = timedelta(days=DEFAULT_RANGE_DAYS)
-    now = datetime.fromtimestamp(now_ms / 1000, UTC)
     try:
         last = _time(until) if until else now
         first = _time(since) if since else last - default

@@ -178,19 +178,19 @@ class Operands:
 
     def _path(self) -> Operand:
         at = self.next.at
-        text, levels = self._name(), 1
+        parts, levels = [self._name()], 1
         while self._is_symbol(".") or self._is_symbol("["):
             if self.take().text == ".":
                 if self.next.kind not in ("name", "quoted", "#", "literal"):
                     raise wrong(self._source, self.next.at, "a name is expected after the dot")
-                text += f".{self._name()}"
+                parts.append(f".{self._name()}")
             else:
-                text += f"[{self._index()}]"
+                parts.append(f"[{self._index()}]")
                 self.expect("]", "symbol", "] is")
             levels += 1
         if levels > _DEEPEST_PATH:
             raise wrong(self._source, at, f"this path has {levels} levels; {_DEEPEST_PATH} is the most")
-        return Operand(text, at, is_path=True)
+        return Operand("".join(parts), at, is_path=True)
 
     def _name(self) -> str:
         token = self.take()

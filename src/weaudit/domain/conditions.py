@@ -113,12 +113,15 @@ def _object(given: Any, field: str) -> dict[str, Any]:
 
 
 class _Reader:
-    """Reads a condition by operator precedence: texts of finished parts on one stack, open operators on the other."""
+    """Reads a condition by operator precedence: finished parts on one stack, open operators on the other.
+
+    A part is a text, or a list of parts: texts are joined once, at the end, however deep they are nested.
+    """
 
     def __init__(self, source: str, operands: Operands) -> None:
         self._source = source
         self._operands = operands
-        self._done: list[tuple[int, str]] = []  # how strongly a part binds, and its text
+        self._done: list[tuple[int, Any]] = []  # how strongly a part binds, and the part
         self._open: list[tuple[str, int]] = []  # AND, OR, NOT or "(", and where it stands
         self.operators = 0
 
@@ -139,7 +142,7 @@ class _Reader:
         self._reduce(0)
         if self._open:
             raise wrong(self._source, self._open[-1][1], "this parenthesis is never closed")
-        return self._done[0][1]
+        return _joined(self._done[0][1])
 
     def _read_condition(self) -> None:
         words = self._operands
@@ -176,10 +179,11 @@ class _Reader:
             own = _STRENGTH[operator]
             # Parentheses only where they are needed: DynamoDB refuses redundant ones.
             parts = [
-                f"({text})" if binds < own else text for binds, text in self._done[-1 if operator == "NOT" else -2 :]
+                ["(", part, ")"] if binds < own else part
+                for binds, part in self._done[-1 if operator == "NOT" else -2 :]
             ]
             del self._done[-len(parts) :]
-            self._done.append((own, f"NOT {parts[0]}" if operator == "NOT" else f" {operator} ".join(parts)))
+            self._done.append((own, ["NOT ", *parts] if operator == "NOT" else [parts[0], f" {operator} ", parts[1]]))
 
     def _close(self, at: int) -> None:
         self._reduce(0)
@@ -221,3 +225,15 @@ class _Reader:
         for operand in (first, *others):
             words.check_kind(operand, allowed, word.text)
         return text
+
+
+def _joined(part: Any) -> str:
+    texts: list[str] = []
+    left = [part]
+    while left:
+        part = left.pop()
+        if isinstance(part, str):
+            texts.append(part)
+        else:
+            left.extend(reversed(part))
+    return "".join(texts)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from weaudit.domain.plain_values import spelled_path
 from weaudit.errors import PipelineRefusedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
+    from weaudit.domain.plain_values import Path
+
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
-def plain(value: Any, path: str) -> Any:
+def plain(value: Any, path: Path) -> Any:
     """Return a value of DynamoDB JSON as plain JSON; a set or binary is refused."""
     ((kind, content),) = value.items()
     if kind == "N":
@@ -22,10 +25,10 @@ def plain(value: Any, path: str) -> Any:
     if kind == "NULL":
         return None
     if kind == "L":
-        return [plain(part, f"{path}[{place}]") for place, part in enumerate(content)]
+        return [plain(part, (path, place)) for place, part in enumerate(content)]
     if kind == "M":
-        return {name: plain(part, f"{path}.{name}") for name, part in content.items()}
-    raise PipelineRefusedError(f"{path}: must be a text, a number, true, false, null, a list or a map")
+        return {name: plain(part, (path, name)) for name, part in content.items()}
+    raise PipelineRefusedError(f"{spelled_path(path)}: must be a text, a number, true, false, null, a list or a map")
 
 
 def known(found: dict[str, Any], fields: tuple[str, ...], path: str) -> dict[str, Any]:
@@ -94,6 +97,8 @@ def colour(value: Any, path: str) -> str:
 
 def no_doubles(names: list[str], path: str, what: str) -> None:
     """Refuse a name that stands twice."""
+    seen: set[str] = set()
     for name in names:
-        if names.count(name) > 1:
+        if name in seen:
             raise PipelineRefusedError(f"{path}: two {what}s are named {name}")
+        seen.add(name)

@@ -34,13 +34,16 @@ def canonical_number(text: str) -> str:
 
 
 def _parts(text: str) -> tuple[str, str, int]:
-    mantissa, _, power = text.replace("E", "e").partition("e")
+    mantissa, mark, power = text.replace("E", "e").partition("e")
     unsigned = mantissa[1:] if mantissa[:1] in ("-", "+") else mantissa
     whole, _, fraction = unsigned.partition(".")
     digits = whole + fraction
-    if not (digits.isdecimal() and text.isascii()) or len(text) > 400:
+    # int() would also take "1_0", " 5" and "5 ", which DynamoDB refuses.
+    exponent_digits = power[1:] if power[:1] in ("-", "+") else power
+    right = digits.isdecimal() and (not mark or exponent_digits.isdecimal()) and text.isascii()
+    if not right or len(text) > 400:
         raise ValueError("not a DynamoDB number")
-    exponent = (int(power) if power or "e" in text.lower() else 0) - len(fraction)
+    exponent = int(power or "0") - len(fraction)
     significant = digits.lstrip("0")
     trimmed = significant.rstrip("0")
     exponent += len(significant) - len(trimmed)

@@ -62,8 +62,15 @@ def _written(value: Any, line: str, indent: int) -> Iterator[str]:
         yield _text(value) if isinstance(value, str) else json.dumps(value)
 
 
+def escaped(text: str) -> str:
+    """Return JSON text with everything but its line breaks escaped that a terminal might obey."""
+    return "\n".join([line if line.isprintable() else _escaped(line) for line in text.split("\n")])
+
+
 def _text(text: str) -> str:
     quoted = encode_basestring(text)
-    if quoted.isprintable():
-        return quoted
-    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in quoted)
+    return quoted if quoted.isprintable() else _escaped(quoted)
+
+
+def _escaped(line: str) -> str:
+    return "".join([char if char.isprintable() else json.dumps(char)[1:-1] for char in line])

@@ -45,8 +45,21 @@ def plan(asked: Asked) -> Plan:
     prefix, delimiter = (
         api_queries.text(asked, name, api_queries.LONGEST_OBJECT_KEY_BYTES) for name in ("prefix", "delimiter")
     )
-    kind, after = paging.place_of(asked, 2) or ("", "")
+    place = paging.place_of(asked, 2)
+    if place is not None and not _is_place(place, prefix, delimiter):
+        raise paging.refused()
+    kind, after = place or ("", "")
     return Plan(prefix, delimiter, api_queries.limit(asked), after, kind == "group")
+
+
+def _is_place(place: list[str], prefix: str, delimiter: str) -> bool:
+    """Say whether a page with this prefix and delimiter may end there: at a key, or at a group of keys."""
+    if len(place) != 2:
+        return False
+    kind, after = place
+    within = bool(after) and after.startswith(prefix) and api_queries.fits(after, api_queries.LONGEST_OBJECT_KEY_BYTES)
+    grouped = bool(delimiter) and after[len(prefix) :].partition(delimiter)[1:] == (delimiter, "")
+    return within and (kind == "key" or (kind == "group" and grouped))
 
 
 def page(asked: Asked, planned: Plan, listing: Listing) -> dict[str, Any]:

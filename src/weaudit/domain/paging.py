@@ -58,7 +58,7 @@ class Page:
         return True
 
     def skip(self, place: list[str]) -> None:
-        """Leave out an element: the next page begins behind it nevertheless."""
+        """Say where the next page begins: behind an element that is left out, or behind all that were taken."""
         self._place = place
 
     def cursor(self, asked: Asked) -> str | None:
@@ -73,43 +73,46 @@ def weight(text: str) -> int:
 
 def cursor(asked: Asked, place: list[str]) -> str:
     """Return the opaque text that leads this query, whatever its limit, on from ``place``."""
-    text = json.dumps([_VERSION, _seal(asked, place), *place], separators=(",", ":")).encode()
+    text = json.dumps([_VERSION, _digest(asked, place), *place], separators=(",", ":")).encode()
     return binascii.b2a_base64(text, newline=False).decode().rstrip("=").translate(_TO_URL)
 
 
 def place_of(asked: Asked, parts: int) -> list[str] | None:
     """Return the place that the query's cursor leads on from, None without one.
 
-    Raises InvalidInputError for a cursor that this very query did not give. ``parts`` is how many a place has at least.
+    Raises InvalidInputError for a cursor that is of another query, or damaged. ``parts`` is how many a place has at
+    least. Anybody can make a cursor: the caller checks what its place holds as strictly as the query itself.
     """
     given = asked.query.get("cursor")
     if given is None:
         return None
     try:
         raw = binascii.a2b_base64((given + "=" * (-len(given) % 4)).translate(_FROM_URL).encode("ascii"))
-        version, seal, *parts_given = json.loads(raw)
+        version, digest, *parts_given = json.loads(raw)
     except (ValueError, TypeError, RecursionError):
-        raise _refused() from None
+        raise refused() from None
     place: list[str] = [part for part in parts_given if isinstance(part, str)]
     if version != _VERSION or len(place) < parts:
-        raise _refused()
-    if seal != _seal(asked, place) or given != cursor(asked, place):
-        raise _refused()
+        raise refused()
+    if digest != _digest(asked, place) or given != cursor(asked, place):
+        raise refused()
     return place
+
+
+def refused() -> InvalidInputError:
+    """Return the error for a cursor whose place is none of its query."""
+    return InvalidInputError(
+        "cursor must be the one that the page before gave, and every other parameter but limit as it was for that page",
+        {"parameter": "cursor"},
+    )
 
 
 _TO_URL = str.maketrans("+/", "-_")
 _FROM_URL = str.maketrans("-_", "+/")
 
 
-def _seal(asked: Asked, place: list[str]) -> str:
+def _digest(asked: Asked, place: list[str]) -> str:
+    """Return what ties a place to its query, so that a cursor of another query is noticed. It is no signature."""
     query = {name: value for name, value in asked.query.items() if name not in _NOT_OF_THE_QUERY}
     text = json.dumps([asked.route.key, asked.path, query, place], sort_keys=True)
     return sha256(text.encode()).hexdigest()[:24]
-
-
-def _refused() -> InvalidInputError:
-    return InvalidInputError(
-        "cursor must be the one that the page before gave, and every other parameter but limit as it was for that page",
-        {"parameter": "cursor"},
-    )

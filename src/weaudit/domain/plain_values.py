@@ -18,6 +18,10 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 
     from weaudit.domain.changes import Value
 
+    # A text, or a path and the step that leads on from it: a name, or a place in a list. It is spelled where something
+    # is refused, and nowhere else: a name may be long, and there may be many values below it.
+    Path = str | tuple["Path", str | int]
+
 # A map of this one name looks like a typed value, so it is written as {"M": {...}}.
 _TYPED = frozenset(("B", "SS", "NS", "BS", "M"))
 
@@ -72,9 +76,11 @@ def _deeper(found: Any, levels: int) -> bool:
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidInputError(f"the name {shown(twice)} stands twice in one object")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise InvalidInputError(f"the name {shown(name)} stands twice in one object")
+            seen.add(name)
     return found
 
 
@@ -110,7 +116,7 @@ def _digits(text: str) -> str:
         return text
 
 
-def typed(found: Any, path: str, levels: int = DEEPEST_LEVEL) -> Value:
+def typed(found: Any, path: Path, levels: int = DEEPEST_LEVEL) -> Value:
     """Return plain JSON as a value of DynamoDB JSON, checked against every limit of DynamoDB but the item's size.
 
     Numbers are int, float (by its shortest digits), Decimal or Number. ``levels`` is how deep values may be nested
@@ -125,7 +131,7 @@ def typed(found: Any, path: str, levels: int = DEEPEST_LEVEL) -> Value:
     if isinstance(found, str) and not isinstance(found, Number):
         return {"S": _text(found, path)}
     if isinstance(found, list):
-        return {"L": [typed(part, f"{path}[{place}]", levels - 1) for place, part in enumerate(found)]}
+        return {"L": [typed(part, (path, place), levels - 1) for place, part in enumerate(found)]}
     if isinstance(found, dict):
         kind = next(iter(found)) if len(found) == 1 else ""
         if kind not in _TYPED:
@@ -140,15 +146,15 @@ def typed(found: Any, path: str, levels: int = DEEPEST_LEVEL) -> Value:
     return {"N": _number(found, path)}
 
 
-def _map(found: dict[Any, Any], path: str, levels: int) -> dict[str, Value]:
+def _map(found: dict[Any, Any], path: Path, levels: int) -> dict[str, Value]:
     values = {}
     for name, part in found.items():
-        inner = below(path, name)
+        inner = (path, name)
         values[check_name(name, inner)] = typed(part, inner, levels - 1)
     return values
 
 
-def check_name(name: Any, path: str) -> str:
+def check_name(name: Any, path: Path) -> str:
     """Return the name of an attribute or of a map's member. Raises ValidationError where DynamoDB has no such name."""
     if not isinstance(name, str):
         raise refusal(path, "a name must be a text")
@@ -159,7 +165,7 @@ def check_name(name: Any, path: str) -> str:
     return name
 
 
-def _text(text: str, path: str) -> str:
+def _text(text: str, path: Path) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -167,7 +173,7 @@ def _text(text: str, path: str) -> str:
     return text
 
 
-def _binary(found: Any, path: str) -> str:
+def _binary(found: Any, path: Path) -> str:
     if not isinstance(found, str) or isinstance(found, Number):
         raise refusal(path, 'binary is {"B": "base64"}')
     try:
@@ -177,25 +183,25 @@ def _binary(found: Any, path: str) -> str:
     return binascii.b2a_base64(raw, newline=False).decode()
 
 
-def _set(kind: str, found: Any, path: str) -> list[str]:
+def _set(kind: str, found: Any, path: Path) -> list[str]:
     if not isinstance(found, list):
         raise refusal(path, f'a set is {{"{kind}": [members]}}')
     if not found:
         raise refusal(path, "a set must not be empty")
-    member: Callable[[Any, str], str] = {"SS": _member, "NS": _number, "BS": _binary}[kind]
-    members = [member(part, f"{path}[{place}]") for place, part in enumerate(found)]
+    member: Callable[[Any, Path], str] = {"SS": _member, "NS": _number, "BS": _binary}[kind]
+    members = [member(part, (path, place)) for place, part in enumerate(found)]
     if len(set(members)) != len(members):
         raise refusal(path, "a set must not hold a member twice")
     return members
 
 
-def _member(found: Any, path: str) -> str:
+def _member(found: Any, path: Path) -> str:
     if not isinstance(found, str) or isinstance(found, Number):
         raise refusal(path, "a member of a string set must be a text")
     return _text(found, path)
 
 
-def _number(found: Any, path: str) -> str:
+def _number(found: Any, path: Path) -> str:
     # A set of numbers may spell them as texts, as DynamoDB does.
     if isinstance(found, bool) or not (isinstance(found, int | float | str) or hasattr(found, "as_tuple")):
         raise refusal(path, f"{type(found).__name__} is no type of JSON")
@@ -212,7 +218,7 @@ def _number(found: Any, path: str) -> str:
     return spelled
 
 
-def _out_of_range(path: str) -> ValidationError:
+def _out_of_range(path: Path) -> ValidationError:
     return refusal(
         path,
         f"not a number that DynamoDB holds: {_MOST_DIGITS} digits, of 1E-130 to 9.99E+125 or their negatives, or 0",
@@ -225,6 +231,17 @@ def below(path: str, name: object) -> str:
     return f"{path}.{shown(str(name), quoted=not name)}"
 
 
+def spelled_path(path: Path) -> str:
+    """Return a path as text: ``attributes.tags[2]``."""
+    steps = []
+    while not isinstance(path, str):
+        path, step = path
+        steps.append(step)
+    for step in reversed(steps):
+        path = f"{path}[{step}]" if isinstance(step, int) else below(path, step)
+    return path
+
+
 def shown(text: str, *, quoted: bool = True) -> str:
     """Return a text that may be printed anywhere: on one line, without control characters, cut where it is long."""
     cut = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
@@ -232,7 +249,8 @@ def shown(text: str, *, quoted: bool = True) -> str:
     return f'"{safe}"' if quoted else safe
 
 
-def refusal(path: str, reason: str, limit: int | None = None) -> ValidationError:
+def refusal(path: Path, reason: str, limit: int | None = None) -> ValidationError:
     """Return the error for a value at ``path`` that cannot be stored."""
-    details: dict[str, Any] = {"path": path} if limit is None else {"path": path, "limit": limit}
-    return ValidationError(f"{path}: {reason}", details)
+    text = spelled_path(path)
+    details: dict[str, Any] = {"path": text} if limit is None else {"path": text, "limit": limit}
+    return ValidationError(f"{text}: {reason}", details)

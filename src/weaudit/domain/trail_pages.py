@@ -33,7 +33,10 @@ class HistoryPlan:
         api_queries.check_order(self.since, self.until)
         self.newest_first = api_queries.newest_first(asked)
         self.limit = api_queries.limit(asked)
-        (self.beyond_order,) = paging.place_of(asked, 1) or ("",)
+        place = paging.place_of(asked, 1)
+        if place is not None and not (len(place) == 1 and api_queries.is_order(place[0])):
+            raise paging.refused()
+        self.beyond_order = place[0] if place else ""
 
     @property
     def records_a_read(self) -> int | None:
@@ -64,12 +67,19 @@ class ChangesPlan:
         if place is None:
             self.since, self.until = api_queries.span(asked, now_ms)
         else:
-            # Now is later for every page, and the last page would be none.
+            # Keep the first page's end: with a moving "now" the pages would never end.
             self.until, self.since, *self.given = place
+            if not api_queries.is_place(asked, self.until, self.since):
+                raise paging.refused()
 
     def left(self, changes: Iterable[AuditedChange]) -> Iterator[AuditedChange]:
         """Yield the changes without those that a page before had."""
-        return (change for change in changes if change.record_ids[0] not in self.given)
+        given = frozenset(self.given)
+        return (change for change in changes if change.record_ids[0] not in given)
+
+    def is_place(self, at: str, sequence: str) -> bool:
+        """Say whether the next page may begin at a change with this time and padded sequence number."""
+        return api_queries.is_moment(at) and self.since[:24] <= at <= self.until and api_queries.is_padded(sequence)
 
 
 def history_page(asked: Asked, plan: HistoryPlan, changes: Iterable[AuditedChange]) -> dict[str, Any]:
@@ -97,10 +107,12 @@ def changes_page(asked: Asked, plan: ChangesPlan, changes: Iterable[AuditedChang
     filled = paging.Page(plan.limit)
     since, given = plan.since, list(plan.given)
     for change in changes:
-        place = f"{change.at}#{change.sequence.zfill(40)}"
-        if place != since:
-            since, given = place, []
-        given = [*given, change.record_ids[0]]
-        if not filled.take(document(change), [plan.until, since, *given], without_values):
+        if not filled.take(document(change), [], without_values):
             break
+        at, sequence = change.at, change.sequence.zfill(40)
+        # A record that someone wrote by hand may say any time: the next page begins at the change before it.
+        if f"{at}#{sequence}" != since and plan.is_place(at, sequence):
+            since, given = f"{at}#{sequence}", []
+        given.append(change.record_ids[0])
+    filled.skip([plan.until, since, *given])
     return {"tableName": plan.table, "changes": filled.elements, "cursor": filled.cursor(asked)}

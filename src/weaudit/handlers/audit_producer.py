@@ -64,8 +64,9 @@ def handle(
     logs.add(**_change_ids(records))
     rejected = audit.put(records)
     failed += [(source_of[record_id], error) for record_id, error in rejected.items()]
-    # A change is put aside once, however many of its records were refused.
-    aside = dict(quarantining.decide(raw, why, "audit_producer") for raw, why in failed)
+    # A change is put aside once, however many of its records were refused: they may be thousands, and it is large.
+    once = {id(raw): (raw, why) for raw, why in failed}
+    aside = dict(quarantining.decide(raw, why, "audit_producer") for raw, why in once.values())
     for key, body in aside.items():
         evidence.put(key, body)
     return {

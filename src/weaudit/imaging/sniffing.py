@@ -95,14 +95,18 @@ def _is_svg(head: bytes) -> bool:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         head = head[2:].replace(b"\0", b"")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip(_BLANKS).lower()
+    at = 0
     # What may stand before the root element: a declaration, comments, a document type.
-    while text.startswith((b"<?", b"<!")):
-        end = b"-->" if text.startswith(b"<!--") else b"?>" if text.startswith(b"<?") else b">"
-        if text.startswith(b"<!doctype svg"):
+    while text.startswith((b"<?", b"<!"), at):
+        if text.startswith(b"<!doctype svg", at):
             return True
-        _, found, text = text.partition(end)
-        text = text.lstrip(_BLANKS)
-        if not found:
+        end = b"-->" if text.startswith(b"<!--", at) else b"?>" if text.startswith(b"<?", at) else b">"
+        found = text.find(end, at)
+        if found < 0:
             return False
-    name = text[1:64].replace(b"/", b" ").replace(b">", b" ").split(b" ")[0].strip(_BLANKS)
+        at = found + len(end)
+        while at < len(text) and text[at] in _BLANKS:
+            at += 1
+    text = text[at : at + 64]
+    name = text[1:].replace(b"/", b" ").replace(b">", b" ").split(b" ")[0].strip(_BLANKS)
     return text.startswith(b"<") and (name == b"svg" or name.startswith(b"svg\n") or name.endswith(b":svg"))
