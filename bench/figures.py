@@ -13,8 +13,8 @@ from typing import Any
 RESULTS = Path(__file__).with_name("results")
 
 _MORE = (
-    "above the empty handler are `socket`, `hashlib` and `urllib.parse` of the standard library, our own modules (as"
-    " byte code), and the first request"
+    "above the empty handler are `http.client` (with `email` and `ssl`), `hashlib` and `urllib.parse` of the standard"
+    " library, our own modules (as byte code), and the first request"
 )
 _HASHES = (
     "a 35th of the loop's CPU leaves some 3 ms for an event where one attribute changed. Reading the event, comparing,"

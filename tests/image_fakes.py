@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from weaudit.adapters.evidence_bucket import EvidenceBucket
-from weaudit.adapters.http_pool import Answer
 from weaudit.adapters.image_table import ImageTable
 from weaudit.adapters.pipeline_configuration import PipelineConfiguration
 from weaudit.adapters.renditions_bucket import RenditionsBucket
 from weaudit.adapters.source_objects import SourceObjects
+from weaudit.adapters.transport import Answer
 from weaudit.domain.image_pipelines import Pipeline
 from weaudit.errors import (
     ConditionNotMetError,

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 _SOURCES = Path(__file__).parents[1] / "src"
-# Top-level names of the standard library; json, socket and urllib.parse load nearly all of them.
+# Top-level names of the standard library; http.client, json and urllib.parse load nearly all of them.
 _ALLOWED = """
-array base64 binascii codecs collections copyreg datetime encodings enum errno
-functools genericpath hashlib heapq hmac io ipaddress itertools json keyword math operator os
-posixpath re reprlib select selectors socket stat string struct threading time types
+array base64 binascii bisect calendar codecs collections copyreg datetime email encodings enum errno
+functools genericpath hashlib heapq hmac http io ipaddress itertools json keyword locale math operator os
+posixpath quopri random re reprlib select selectors socket ssl stat string struct threading time types
 urllib warnings weaudit zlib
 """
 _SCRIPT = """

@@ -1,6 +1,7 @@
 """A real HTTP server on 127.0.0.1 that does, request by request, what a script says: also what no server should."""
 
 import contextlib
+import io
 import json
 import queue
 import socket
@@ -32,7 +33,7 @@ Step = Callable[[Request, socket.socket, "ScriptedServer"], bool]
 class ScriptedServer:
     """Takes the steps in turn, one a request; the last one is for ever."""
 
-    def __init__(self, steps: tuple[Step, ...], context: ssl.SSLContext | None, early: bytes) -> None:
+    def __init__(self, steps: tuple[Step, ...], context: ssl.SSLContext | None, early: bytes, sips: int) -> None:
         self.requests: list[Request] = []
         self.over = threading.Event()
         # One entry for each connection that the server has closed.
@@ -40,8 +41,11 @@ class ScriptedServer:
         self._steps = steps
         self._context = context
         self._early = early
+        self._sips = sips
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
+        if sips:  # else a client hears only now and then that some of it was taken
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         self._sockets: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
@@ -85,7 +89,7 @@ class ScriptedServer:
                 connection.recv(100)
                 connection.sendall(self._early)
                 return
-            with connection.makefile("rb") as reader:
+            with io.BufferedReader(_Sipped(connection, self._sips, self.over)) as reader:
                 while (request := _read(reader, number)) is not None:
                     with self._lock:
                         self.requests.append(request)
@@ -99,10 +103,35 @@ class ScriptedServer:
             self.closed.put(number)
 
 
+class _Sipped(io.RawIOBase):
+    """What comes on a connection, of which so many parts are taken slowly."""
+
+    def __init__(self, connection: socket.socket, sips: int, over: threading.Event) -> None:
+        self._connection = connection
+        self._sips = sips
+        self._over = over
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._sips:
+            self._sips -= 1
+            self._over.wait(0.03)
+            return self._connection.recv_into(memoryview(buffer)[:65_536])
+        return self._connection.recv_into(buffer)
+
+
 @contextlib.contextmanager
-def serving(*steps: Step, context: ssl.SSLContext | None = None, early: bytes = b"") -> Iterator[ScriptedServer]:
-    """Run a server while the block runs; ``early`` is said on every connection before its request was read."""
-    server = ScriptedServer(steps, context, early)
+def serving(
+    *steps: Step, context: ssl.SSLContext | None = None, early: bytes = b"", sips: int = 0
+) -> Iterator[ScriptedServer]:
+    """Run a server while the block runs.
+
+    ``early`` is said on every connection before its request was read. Of what comes on a connection, so many parts as
+    ``sips`` are taken slowly, and the others at once.
+    """
+    server = ScriptedServer(steps, context, early, sips)
     try:
         yield server
     finally:

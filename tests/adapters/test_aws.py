@@ -2,23 +2,18 @@
 
 import calendar
 import contextlib
-import datetime
 import hashlib
-import ipaddress
 import json
-import ssl
 import threading
 import time
 from email.utils import formatdate
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.adapters.certificates import Certificate
 from tests.adapters.scripted_server import (
     Request,
     ScriptedServer,
@@ -31,9 +26,8 @@ from tests.adapters.scripted_server import (
     serving,
     stall,
 )
-from weaudit.adapters import sockets
 from weaudit.adapters.aws import S3, Connection, DynamoDB, Pending
-from weaudit.adapters.http1 import HttpConnection
+from weaudit.adapters.transport import BoundedSocket
 from weaudit.errors import ConditionNotMetError, RecordRejectedError, StoreRefusedError, StoreUnavailableError
 
 _DONE: dict[str, Any] = {"UnprocessedItems": {}}
@@ -110,24 +104,6 @@ def test_no_attempt_begins_after_the_deadline() -> None:
     with serving(answer(500)) as server, pytest.raises(StoreUnavailableError):
         put(connect(server, Late))
     assert len(server.requests) == 1
-
-
-def test_no_attempt_waits_beyond_the_deadline_however_an_answer_trickles() -> None:
-    class Short(Hasty):
-        deadline_s = 0.3
-
-    def trickle(request: Request, connection: Any, server: ScriptedServer) -> bool:
-        del request, server
-        try:
-            for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}":
-                connection.sendall(bytes((byte,)))
-                time.sleep(0.05)
-        except OSError:  # it has gone, as it should
-            return False
-        return True
-
-    with serving(trickle) as server, pytest.raises(StoreUnavailableError, match="timed out"):
-        put(connect(server, Short))
 
 
 _NOT_MET = refusal("ConditionalCheckFailedException", "The conditional request failed")
@@ -442,11 +418,11 @@ def test_calls_that_nobody_asks_for_cost_one_wait_however_their_answers_trickle(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     waits: list[float] = []
-    limit = HttpConnection.limit
+    limit = BoundedSocket.limit
 
-    def noted(connection: HttpConnection, wait_s: float, deadline: float) -> None:
+    def noted(sock: BoundedSocket, wait_s: float, deadline: float) -> None:
         waits.append(deadline)
-        limit(connection, wait_s, deadline)
+        limit(sock, wait_s, deadline)
 
     def trickle(request: Request, connection: Any, server: ScriptedServer) -> bool:
         del request
@@ -459,7 +435,7 @@ def test_calls_that_nobody_asks_for_cost_one_wait_however_their_answers_trickle(
     with serving(trickle) as server:
         calls = begun(connect(server, Once), 3)
         written = time.monotonic()
-        monkeypatch.setattr(HttpConnection, "limit", noted)
+        monkeypatch.setattr(BoundedSocket, "limit", noted)
         for pending in calls:
             pending.cancel()
     # Head and body of the first are waited for until its time is over; the others have had theirs meanwhile.
@@ -469,15 +445,15 @@ def test_calls_that_nobody_asks_for_cost_one_wait_however_their_answers_trickle(
 
 def test_a_service_that_cannot_be_reached_is_tried_once_for_many_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
-    opened = sockets.opened
+    connected = HTTPConnection.connect
 
-    def opening(scheme: str, host: str, timeout_s: float, certificates: str | None = None) -> Any:
-        tried.append(host)
+    def connecting(connection: HTTPConnection) -> None:
+        tried.append(connection.host)
         if len(tried) == 1:
             raise TimeoutError("timed out")
-        return opened(scheme, host, timeout_s, certificates)
+        connected(connection)
 
-    monkeypatch.setattr(sockets, "opened", opening)
+    monkeypatch.setattr(HTTPConnection, "connect", connecting)
     with serving(echo) as server:
         client = connect(server)
         calls = begun(client, 32)
@@ -492,12 +468,17 @@ def test_a_service_that_cannot_be_reached_is_tried_once_for_many_calls(monkeypat
     assert {request.connection for request in server.requests} == {1, 2, 3}
 
 
-def test_credentials_that_cannot_be_renewed_leave_the_doubt_about_an_earlier_attempt() -> None:
-    keys = {"AccessKeyId": "A", "SecretAccessKey": "S", "Token": "T", "Expiration": "2099-01-01T00:00:00Z"}
-    with serving(answer(200, keys), answer(500)) as source, serving(stall, refusal("ExpiredTokenException")) as server:
-        variables = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": source.url, "AWS_ENDPOINT_URL": server.url}
-        client = DynamoDB(Hasty.from_environment("dynamodb", {"AWS_REGION": "eu-west-1", **variables}))
-        with pytest.raises(StoreUnavailableError, match="gave no credentials") as caught:
+def test_the_credentials_of_a_call_are_those_that_it_began_with() -> None:
+    environment = dict(_KEYS)
+
+    def take_away(request: Request, connection: Any, server: ScriptedServer) -> bool:
+        environment.pop("AWS_SECRET_ACCESS_KEY", None)
+        return False
+
+    with serving(take_away, _NOT_MET) as server:
+        environment["AWS_ENDPOINT_URL"] = server.url
+        client = DynamoDB(Hasty.from_environment("dynamodb", environment))
+        with pytest.raises(ConditionNotMetError) as caught:
             client.call("UpdateItem", {})
     assert caught.value.in_doubt
 
@@ -605,37 +586,6 @@ def test_an_answer_in_chunks_is_read_whole() -> None:
     assert [request.connection for request in server.requests] == [1, 1]
 
 
-def test_an_answer_behind_the_answer_is_never_that_of_the_next_request() -> None:
-    def two(request: Request, connection: Any, server: ScriptedServer) -> bool:
-        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}' * 2)
-        return True
-
-    with serving(two, dynamodb(_DONE)) as server:
-        client = connect(server, Once)
-        assert [put(client), put(client)] == [{"a": 1}, _DONE]
-    assert [request.connection for request in server.requests] == [1, 2]
-
-
-@pytest.mark.parametrize(
-    "told",
-    [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 7\r\n\r\n{}",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\nZ: z\r\n\r\n{}",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2x\r\n{}\r\n0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000,
-        b"220 smtp.example\r\n\r\n",
-    ],
-)
-def test_an_answer_that_is_no_http_is_tried_again_on_another_connection(told: bytes) -> None:
-    def step(request: Request, connection: Any, server: ScriptedServer) -> bool:
-        connection.sendall(told)
-        return True
-
-    with serving(step, dynamodb(_DONE)) as server:
-        assert put(connect(server, Patient)) == _DONE
-    assert [request.connection for request in server.requests] == [1, 2]
-
-
 def test_errors_of_s3_are_read() -> None:
     body = b"<?xml version='1.0'?><Error><Code>NoSuchBucket</Code><Message>a &lt;b&gt; &amp;amp;</Message></Error>"
     with serving(answer(404, body)) as server, pytest.raises(StoreRefusedError, match="a <b> &amp;") as raised:
@@ -643,53 +593,20 @@ def test_errors_of_s3_are_read() -> None:
     assert (raised.value.aws_code, raised.value.status) == ("NoSuchBucket", 404)
 
 
-def test_tls_is_verified(tmp_path: Path) -> None:
-    certificate, context = _certificate(tmp_path)
-    with serving(dynamodb(_DONE), context=context) as server:
-        client = connect(server, Once, AWS_CA_BUNDLE=str(certificate))
+def test_tls_is_verified(certificate: Certificate) -> None:
+    with serving(dynamodb(_DONE), context=certificate.context) as server:
+        client = connect(server, Once, AWS_CA_BUNDLE=certificate.path)
         assert put(client) == put(client) == _DONE
         with pytest.raises(StoreUnavailableError, match=r"(?i)certificate"):
             put(connect(server, Once))
     assert [request.connection for request in server.requests] == [1, 1]
 
 
-def test_a_file_of_certificates_that_is_not_there_is_told_by_the_request(tmp_path: Path) -> None:
-    _, context = _certificate(tmp_path)
-    with serving(dynamodb(_DONE), context=context) as server:
+def test_a_file_of_certificates_that_is_not_there_is_told_by_the_request(
+    certificate: Certificate, tmp_path: Path
+) -> None:
+    with serving(dynamodb(_DONE), context=certificate.context) as server:
         client = connect(server, Once, AWS_CA_BUNDLE=str(tmp_path / "nowhere.pem"))
         with pytest.raises(StoreUnavailableError, match=r"(?i)nowhere\.pem cannot be read: .*no such file"):
             put(client)
     assert server.requests == []
-
-
-@pytest.mark.parametrize(
-    ("scheme", "host", "found"),
-    [
-        ("http", "a.example", ("a.example", 80)),
-        ("https", "a.example", ("a.example", 443)),
-        ("http", "a.example:8000", ("a.example", 8000)),
-        ("https", "[::1]", ("::1", 443)),
-        ("http", "[fd00:ec2::23]:8000", ("fd00:ec2::23", 8000)),
-    ],
-)
-def test_a_host_has_a_port(scheme: str, host: str, found: tuple[str, int]) -> None:
-    assert sockets.address(scheme, host) == found
-
-
-def _certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now)
-    built = built.not_valid_after(now + datetime.timedelta(days=1)).add_extension(address, critical=False)
-    signed = built.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(
-        key, hashes.SHA256()
-    )
-    certificate, secret = directory / "certificate.pem", directory / "key.pem"
-    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    kind = serialization.PrivateFormat.PKCS8
-    secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, kind, serialization.NoEncryption()))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, secret)
-    return certificate, context

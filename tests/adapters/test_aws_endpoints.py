@@ -1,7 +1,7 @@
-"""Endpoints are those that botocore resolves, for every region that it knows and some that it does not know yet."""
+"""Endpoints are those that botocore resolves, for every region of three partitions, also for some that come later."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,11 +15,24 @@ from weaudit.errors import InvalidInputError
 
 _LOADER = botocore.session.Session().get_component("data_loader")
 _PARTITIONS = _LOADER.load_data("partitions")
-# Pseudo regions such as aws-global are where no function runs; some regions exist in the pattern only, as of today.
+_KNOWN = {"aws", "aws-cn", "aws-us-gov"}
+
+
+def _regions(partitions: Callable[[str], bool]) -> set[str]:
+    found = [partition for partition in _PARTITIONS["partitions"] if partitions(partition["id"])]
+    return {region for partition in found for region in partition["regions"]}
+
+
+# Pseudo regions such as aws-global are where no function runs; some of these exist in the pattern only, as of today.
 REGIONS = sorted(
-    {region for partition in _PARTITIONS["partitions"] for region in partition["regions"] if "global" not in region}
-    | {"eu-north-9", "cn-south-3", "us-gov-south-1", "us-iso-north-7", "us-isob-south-1", "us-isof-west-2"}
-    | {"eu-isoe-east-2", "eusc-de-west-2"}
+    {region for region in _regions(_KNOWN.__contains__) if "global" not in region}
+    | {"eu-north-9", "mx-east-1", "cn-south-3", "us-gov-south-1"}
+)
+OTHERS = sorted(
+    _regions(lambda partition: partition not in _KNOWN)
+    | {region for region in _regions(lambda _: True) if "global" in region}
+    | {"us-iso-north-7", "us-isob-south-1", "us-isof-west-2", "eu-isoe-east-2", "eusc-de-west-2"}
+    | {"us-west-2-lax-1", "local", "mars"}
 )
 BUCKETS = ["bucket", "a.b.c", "Upper", "under_score", "ends-", "-begins", "xn--abc", "a--b", "1.2.3.4", "ab", "a" * 64]
 
@@ -40,7 +53,7 @@ def test_every_region(provider: tuple[str, EndpointProvider], fips: bool, dual_s
         environment["AWS_USE_DUALSTACK_ENDPOINT"] = str(dual_stack).lower()
         parameters = {"Region": region, "UseFIPS": fips, "UseDualStack": dual_stack}
         if service == "s3":
-            parameters |= {"Bucket": "bucket", "UseGlobalEndpoint": region == "us-east-1" and not (fips or dual_stack)}
+            parameters["Bucket"] = "bucket"
         try:
             theirs = rules.resolve_endpoint(**parameters)
         except EndpointProviderError:
@@ -52,6 +65,18 @@ def test_every_region(provider: tuple[str, EndpointProvider], fips: bool, dual_s
         assert f"{ours.scheme}://{host}" == theirs.url
         signing = (theirs.properties.get("authSchemes") or [{}])[0].get("signingRegion", region)
         assert ours.region == signing
+
+
+@pytest.mark.parametrize("region", OTHERS)
+@pytest.mark.parametrize("service", ["dynamodb", "s3"])
+def test_an_address_that_is_not_known_is_never_guessed_and_may_be_given(service: str, region: str) -> None:
+    with pytest.raises(
+        InvalidInputError, match=f"{region} is not known: set AWS_ENDPOINT_URL_{service.upper()}, or AWS_"
+    ):
+        endpoints.resolve(service, {"AWS_REGION": region})
+    for name in ("AWS_ENDPOINT_URL", f"AWS_ENDPOINT_URL_{service.upper()}"):
+        given = endpoints.resolve(service, {"AWS_REGION": region, name: "https://service.example"})
+        assert (given.scheme, given.host, given.region) == ("https", "service.example", region)
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
@@ -77,14 +102,14 @@ _URL, _OTHER = "http://127.0.0.1:4566", "https://other.example:8443/base/"
         {"AWS_ENDPOINT_URL": "http://[::1]:4566"},
         {"AWS_ENDPOINT_URL": _URL, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
         {"AWS_ENDPOINT_URL": _URL, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false"},
-        {"AWS_S3_US_EAST_1_REGIONAL_ENDPOINT": "regional", "AWS_DEFAULT_REGION": "us-east-1"},
         {"AWS_DEFAULT_REGION": "us-east-1"},
     ],
 )
 def test_the_environment_is_read_as_a_botocore_client_reads_it(
     variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment = {"AWS_DEFAULT_REGION": "eu-west-1", **variables}
+    # botocore still uses S3's global endpoint for us-east-1 where it is not told otherwise.
+    environment = {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_S3_US_EAST_1_REGIONAL_ENDPOINT": "regional", **variables}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     table = endpoints.resolve("dynamodb", environment)

@@ -9,8 +9,8 @@ def test_importing_the_client_loads_only_the_allowed_modules() -> None:
     assert ours == {
         "weaudit.errors",
         "weaudit.adapters",
-        *(f"weaudit.adapters.{name}" for name in ("aws", "aws_errors", "connections", "credentials", "endpoints")),
-        *(f"weaudit.adapters.{name}" for name in ("http1", "http_pool", "signing", "sockets")),
+        *(f"weaudit.adapters.{name}" for name in ("aws", "aws_errors", "connections", "credentials")),
+        *(f"weaudit.adapters.{name}" for name in ("endpoints", "signing", "transport")),
     }
-    # Each of them costs milliseconds; TLS is loaded with the first connection to an endpoint that has it.
-    assert not {"http.client", "email", "ssl", "datetime"}.intersection(loaded)
+    # http.client loads neither of them, and each costs milliseconds.
+    assert not {"http.server", "http.cookies", "threading", "dataclasses", "typing"}.intersection(loaded)

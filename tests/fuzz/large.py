@@ -224,10 +224,6 @@ def _cursor(given: list[str]) -> str:
     return paging.cursor(asked, ["2024-01-02T00:00:00.000Z", "2024-01-01T00:00:00.000Z#" + "0" * 40, *given])
 
 
-def _answer(head: str, body: str = "") -> str:
-    return f"HTTP/1.1 200 OK\n{head}\n{body}"
-
-
 def _listing(parts: str) -> str:
     return (
         f"<ListBucketResult><EncodingType>url</EncodingType>{parts}<IsTruncated>true</IsTruncated></ListBucketResult>"
@@ -310,20 +306,6 @@ PARSED: dict[str, Shapes] = {
         "parameters of an algorithm": lambda n: {"algorithms": _rendition(1, **_named(n, {"N": "1"}))},
         "many fields": lambda n: {**one_rendition(), **_named(n, {"N": "1"})},
         **_wrapped(TYPED, lambda value: {"algorithms": _rendition(1, p=value)}, "a parameter: {}"),
-    },
-    "answers": {
-        "many headers": lambda n: _answer("".join(f"a{number}: b\n" for number in range(n))),
-        "one header many times": lambda n: _answer("a: b\n" * n),
-        "a long header": lambda n: _answer(f"a: {'b' * n}\n"),
-        "many words of a header": lambda n: _answer(f"Connection: {'a,' * n}\n"),
-        "small chunks": lambda n: _answer("Transfer-Encoding: chunked\n", "1\na\n" * n + "0\n\n"),
-        "a long extension": lambda n: _answer("Transfer-Encoding: chunked\n", f"1;{'a' * n}\na\n0\n\n"),
-        "many trailers": lambda n: _answer("Transfer-Encoding: chunked\n", "0\n" + "a: b\n" * n + "\n"),
-        "zeros before a length": lambda n: _answer("Transfer-Encoding: chunked\n", "0" * n + "1\na\n0\n\n"),
-        "a long length": lambda n: _answer(f"Content-Length: {'9' * n}\n"),
-        "a long body": lambda n: _answer("", "x" * n),
-        "announced many times": lambda n: "HTTP/1.1 100 Continue\n\n" * n,
-        "no end of a line": lambda n: "x" * n,
     },
     "keys": {
         "letters": lambda n: "a" * n,

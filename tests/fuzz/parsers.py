@@ -5,13 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.adapters.trickling import Trickling
 from tests.api_events import first, second
 from tests.image_fakes import created, one_rendition
 from tests.notifications import object_record
 from tests.strategies import stream_record
 from weaudit.adapters.aws import Listing
-from weaudit.adapters.http1 import HttpConnection, UnreadableAnswerError
 from weaudit.domain import api_queries, image_pipelines, paging, plain_values, trail_pages
 from weaudit.domain.conditions import condition_of
 from weaudit.domain.update_requests import Settings, key_of, read_request
@@ -26,7 +24,7 @@ class Parser:
 
     call: Callable[[Any], Any]
     sound: tuple[Any, ...]
-    errors: tuple[type[WeauditError] | type[UnreadableAnswerError] | type[ConnectionResetError], ...]
+    errors: tuple[type[WeauditError], ...]
     texts: bool = False
 
 
@@ -69,13 +67,6 @@ def _imaged(event: Any) -> Any:
     return [object_created.parse(record) for record in object_created.records(event)]
 
 
-def _answered(text: str) -> Any:
-    """Read an HTTP answer; a line feed of the text stands for a whole line break."""
-    content = text.replace("\n", "\r\n").encode("latin-1", "replace")
-    connection = HttpConnection(Trickling(content, [7, 1000]))  # type: ignore[arg-type]
-    return connection.body("GET", *connection.head())
-
-
 _SQS = {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(created("a.png", b"x", "0A"))}]}
 _POST = {**second("POST /v1/updates"), "body": '{"id": "k", "attributes": {"n": 1.50}}'}
 _DOCUMENT = {
@@ -112,15 +103,6 @@ PARSERS: dict[str, Parser] = {
         condition_of,
         ("a.b[2] <> 1.50 AND (NOT attribute_exists(`x-y`) OR size(t) BETWEEN -1 AND 2E2)", r"s = 'it\'s \u00e9'"),
         (RequestError,),
-        texts=True,
-    ),
-    "answers": Parser(
-        _answered,
-        (
-            "HTTP/1.1 200 OK\nContent-Length: 2\nConnection: keep-alive\n\n{}",
-            "HTTP/1.1 100 Continue\n\nHTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n2\n{}\n0\n\n",
-        ),
-        (UnreadableAnswerError, ConnectionResetError),
         texts=True,
     ),
     "listings": Parser(

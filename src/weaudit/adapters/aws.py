@@ -14,15 +14,15 @@ from urllib.parse import unquote_plus
 
 from weaudit.adapters import endpoints
 from weaudit.adapters.connections import Call, Connection
-from weaudit.adapters.http1 import UnreadableAnswerError
 from weaudit.adapters.signing import Credentials, query_text, sign
+from weaudit.adapters.transport import UnreadableAnswerError
 from weaudit.errors import RecordRejectedError, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.adapters.http_pool import Answer
+    from weaudit.adapters.transport import Answer
 
 __all__ = ["S3", "Connection", "Credentials", "DynamoDB", "sign"]
 

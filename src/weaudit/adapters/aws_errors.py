@@ -60,7 +60,6 @@ CLOCK = frozenset(
         "SignatureDoesNotMatch",
     )
 )
-EXPIRED = frozenset(("ExpiredToken", "ExpiredTokenException"))
 _REJECTED = frozenset(
     (
         "EntityTooLarge",

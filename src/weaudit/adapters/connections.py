@@ -1,54 +1,40 @@
-"""Signed, retried HTTP requests over the standard library, one at a time or several under way at once.
+"""Signed, retried requests to one AWS service, one after the other or several at once.
 
-A request is tried again after throttling, server errors and lost connections. That is only safe because every write of
-this system is idempotent: an id or key is derived from what is written, so a write that was persisted and never
-answered is written over itself. An operation without that property has to look at ``in_doubt`` of its error.
+A request is retried after throttling, server errors and lost connections. That is safe only because every write of
+this system is idempotent: an id or key is derived from what is written, so a write that was stored but never
+answered is overwritten with itself. An operation without that property must check ``in_doubt`` of its error.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
+from email.utils import mktime_tz, parsedate_tz
 from urllib.parse import quote
 
 from weaudit import __version__
-from weaudit.adapters import aws_errors, endpoints
-from weaudit.adapters.credentials import CredentialSource
-from weaudit.adapters.http1 import UnreadableAnswerError
-from weaudit.adapters.http_pool import Exchange, HttpPool
-from weaudit.adapters.signing import Credentials, presign, sign
+from weaudit.adapters import aws_errors, credentials, endpoints
+from weaudit.adapters.signing import presign, sign
+from weaudit.adapters.transport import Exchange, Pool, Request, UnreadableAnswerError
 from weaudit.errors import StoreError, StoreUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Mapping
 
-    from weaudit.adapters.http_pool import Answer
+    from weaudit.adapters.signing import Credentials
+    from weaudit.adapters.transport import Answer
 
-# Below this the server's clock and ours are one: the signature was refused for another reason.
+# A clock that is off by less is not why a signature was refused.
 _SKEW_S = 60.0
 
 
 class Call:
-    """A request, and how it goes: ``address`` is host and path, with its query.
+    """A request, and its state while it is carried out: ``address`` is the host, and the path with its query.
 
-    ``explain`` gives an answer's error code and message ("" where it is a success) and raises UnreadableAnswerError
-    where it can tell neither.
+    ``explain`` returns an answer's error code and message ("" for a success) and raises UnreadableAnswerError where
+    it finds neither.
     """
-
-    __slots__ = (
-        "address",
-        "at",
-        "body",
-        "body_hash",
-        "credentials",
-        "doubts",
-        "exchange",
-        "explain",
-        "headers",
-        "method",
-        "operation",
-    )
 
     def __init__(
         self,
@@ -67,12 +53,12 @@ class Call:
         self.body = body
         self.explain = explain
         self.body_hash = body_hash or hashlib.sha256(body).hexdigest()
-        # Why an attempt may have been carried out although nobody was told.
-        self.doubts: list[str] = []
-        # The attempt that runs: when it was signed, and with what.
+        # The service may have carried out an attempt whose answer never arrived.
+        self.in_doubt = False
+        self.credentials: Credentials | None = None
+        # The current attempt, and when it was signed.
         self.exchange: Exchange | None = None
         self.at = 0.0
-        self.credentials: Credentials | None = None
 
 
 class Connection:
@@ -83,10 +69,10 @@ class Connection:
 
     connect_s = 2.0
     read_s = 5.0
-    # No attempt begins later than this after the first, and none waits beyond it, but for a connection that it opens.
+    # No attempt begins later than this after the first, and none waits longer, except to open its connection.
     deadline_s = 20.0
     attempts = 5
-    # Waits are drawn between nothing and a bound that begins here and doubles.
+    # Each wait is a random part of a limit that starts here and doubles.
     first_wait_s = 0.05
     first_throttled_wait_s = 0.25
     longest_wait_s = 2.0
@@ -95,17 +81,15 @@ class Connection:
         self.endpoint = endpoint
         self._service = service
         self._environment = environment
-        self._credentials = CredentialSource(environment)
         self._clock_behind_s = 0.0
-        self._begin_at = 0.0  # nothing is written in advance before
-        certificates = environment.get("AWS_CA_BUNDLE") or None
-        self._pool = HttpPool(endpoint.scheme, certificates)
+        self._begin_at = 0.0  # begin() writes nothing earlier than this
+        self._pool = Pool(endpoint.scheme, environment.get("AWS_CA_BUNDLE") or None)
 
     @classmethod
     def from_environment(cls, service: str, environment: Mapping[str, str]) -> Connection:
         """Return a connection to ``dynamodb`` or ``s3``; nothing is opened yet. Raises InvalidInputError.
 
-        Keeps the mapping: Lambda changes its trace id with every invocation.
+        Keeps the mapping: Lambda changes the trace id in it with every invocation.
         """
         return cls(service, endpoints.resolve(service, environment), environment)
 
@@ -117,44 +101,43 @@ class Connection:
         self.close()
 
     def link(self, address: tuple[str, str], seconds: int) -> str:
-        """Return a URL by which anybody may GET what is at host and path, from now on for so many seconds.
+        """Return a URL by which anybody may GET what is at host and path, for this many seconds from now.
 
-        No request is made: whether there is something, and whether these credentials may read it, shows in its use.
+        No request is made: only using the URL shows whether the object exists and these credentials may read it.
         """
         host, path = address
-        at = time.time() + self._clock_behind_s
         query = presign(
             host,
             path,
-            credentials=self._credentials.get(),
+            credentials=credentials.from_environment(self._environment),
             region=self.endpoint.region,
             service=self._service,
-            at=at,
+            at=time.time() + self._clock_behind_s,
             seconds=seconds,
         )
         return f"{self.endpoint.scheme}://{host}{path}?{query}"
 
     def send(self, call: Call) -> Answer:
-        """Return the answer to a request once it is a success: :meth:`begin` and :meth:`finish` in one."""
+        """Return the answer to a request once it succeeds: :meth:`begin` and :meth:`finish` in one."""
         self.begin(call)
         return self.finish(call)
 
     def begin(self, call: Call) -> None:
-        """Write a request and wait for nothing. What goes wrong on the way is for :meth:`finish`.
+        """Write a request without waiting for its answer; :meth:`finish` raises what goes wrong on the way.
 
-        Where no connection could be opened a moment ago, it is for ``finish`` to try: else each of many calls would
-        wait for one that nobody opens. Raises StoreError where there is nothing to sign with.
+        Writes nothing where no connection could be opened a moment ago: each of many calls would wait for a connection
+        of its own in turn. ``finish`` tries then. Raises StoreError where there are no credentials.
         """
         if time.monotonic() >= self._begin_at:
             self._attempt(call, time.monotonic() + self.deadline_s)
 
     def finish(self, call: Call) -> Answer:
-        """Return the answer to a request once it is a success, tried again until it is, or can be none.
+        """Return the answer to a request once it succeeds, with as many attempts as the limits allow.
 
-        Raises StoreError, ``in_doubt`` where an attempt may have been carried out without being answered: what a
-        condition then met may be the request's own doing.
+        Raises StoreError. It is ``in_doubt`` where the service may have carried out an attempt that was not answered:
+        the request itself may then have caused what a condition met.
         """
-        # From now on: who asks late for the answer of a call that was begun early has the whole time all the same.
+        # Counted from here: a call that was begun long ago still has all of its time for retries.
         deadline = time.monotonic() + self.deadline_s
         corrected = False
         tried = 0
@@ -169,18 +152,17 @@ class Connection:
                 code, message = call.explain(answer)
                 if 200 <= answer.status < 300:
                     return answer
-                if not corrected and self._correct(code, answer, call):
+                if not corrected and code in aws_errors.CLOCK and self._correct_clock(answer, call):
                     corrected = True
                     continue
                 failed = aws_errors.failure(call.operation, answer.status, code, message, answer.document)
-                if answer.status >= 500:
-                    call.doubts.append(code)
+                call.in_doubt |= answer.status >= 500
             except (OSError, UnreadableAnswerError) as error:
                 code, cause = "", error
                 failed = StoreUnavailableError(f"{call.operation}: no answer from {call.address[0]}: {error or 'lost'}")
-                if isinstance(error, UnreadableAnswerError):
-                    call.doubts.append("unreadable")
-            failed.in_doubt = bool(call.doubts)
+                call.in_doubt |= isinstance(error, UnreadableAnswerError)
+            call.in_doubt |= exchange.in_doubt
+            failed.in_doubt = call.in_doubt
             wait = self._wait_s(tried, throttled=code in aws_errors.THROTTLED)
             over = tried >= self.attempts or time.monotonic() + wait >= deadline
             if over or not failed.passes:
@@ -188,22 +170,19 @@ class Connection:
             time.sleep(wait)
 
     def drop(self, call: Call) -> None:
-        """Read the answer of a begun request, where it comes, and do without it: its connection can be kept then."""
+        """Read and discard the answer to a request that was begun, so that its connection can be reused.
+
+        Never sends the request again. Waits only until the time is over that began when the request was written, so
+        that many dropped calls cost one wait.
+        """
         exchange, call.exchange = call.exchange, None
-        try:
-            if exchange is not None:
-                exchange.leave()
-        except (OSError, UnreadableAnswerError):
-            return
+        if exchange is not None:
+            exchange.discard()
 
     def _attempt(self, call: Call, deadline: float) -> Exchange:
-        try:
-            call.credentials = self._credentials.get()
-        except StoreError as error:  # what an earlier attempt did is not known any better by that
-            error.in_doubt = bool(call.doubts)
-            raise
+        call.credentials = call.credentials or credentials.from_environment(self._environment)
         call.at = time.time() + self._clock_behind_s
-        signed = sign(
+        headers = sign(
             call.method,
             *call.address,
             call.headers,
@@ -213,35 +192,25 @@ class Connection:
             service=self._service,
             at=call.at,
         )
-        request = (call.method, call.address, self._with_unsigned(signed), call.body)
-        call.exchange = Exchange(self._pool, request, (self.connect_s, self.read_s), deadline, call.doubts)
-        self._begin_at = 0.0 if call.exchange.opened else time.monotonic() + self.connect_s
+        headers["User-Agent"] = f"weaudit/{__version__}"
+        headers["Accept-Encoding"] = "identity"  # no compression: the body is read as it is stored
+        trace = self._environment.get("_X_AMZN_TRACE_ID")
+        if trace and self._environment.get("AWS_LAMBDA_FUNCTION_NAME"):
+            # Lambda detects loops by it: a function whose writes invoke it again is stopped.
+            headers["X-Amzn-Trace-Id"] = quote(trace, safe="-=;:+&[]{}\"',")
+        request = Request(call.method, *call.address, headers, call.body)
+        call.exchange = Exchange(self._pool, request, (self.connect_s, self.read_s), deadline)
+        self._begin_at = 0.0 if call.exchange.connected else time.monotonic() + self.connect_s
         return call.exchange
 
     def _wait_s(self, tried: int, *, throttled: bool) -> float:
-        import random  # few calls wait, and nothing else loads it: half a millisecond of a cold start
+        import random  # few calls wait, and from Python 3.13 nothing else loads it
 
         first = self.first_throttled_wait_s if throttled else self.first_wait_s
         return random.uniform(0, min(self.longest_wait_s, first * 2 ** (tried - 1)))  # noqa: S311 jitter, no secret
 
-    def _with_unsigned(self, headers: dict[str, str]) -> dict[str, str]:
-        headers["User-Agent"] = f"weaudit/{__version__}"
-        headers["Accept-Encoding"] = "identity"  # what is read is what is stored
-        trace = self._environment.get("_X_AMZN_TRACE_ID")
-        if trace and self._environment.get("AWS_LAMBDA_FUNCTION_NAME"):
-            # Lambda finds loops by it: a function whose writes call it again is stopped.
-            headers["X-Amzn-Trace-Id"] = quote(trace, safe="-=;:+&[]{}\"',")
-        return headers
-
-    def _correct(self, code: str, answer: Answer, call: Call) -> bool:
-        """Mend what the service found wrong with a signature, if it can be: the clock, or expired credentials."""
-        if code in aws_errors.EXPIRED and call.credentials is not None:
-            self._credentials.forget(call.credentials)
-            return True
-        if code not in aws_errors.CLOCK:
-            return False
-        from email.utils import mktime_tz, parsedate_tz  # a clock is seldom off, and nothing else loads it
-
+    def _correct_clock(self, answer: Answer, call: Call) -> bool:
+        """Take over the service's time, and say whether that differs enough to explain a refused signature."""
         parsed = parsedate_tz(answer.headers.get("date", ""))
         if parsed is None or abs(mktime_tz(parsed) - call.at) < _SKEW_S:
             return False

@@ -1,24 +1,23 @@
-"""Where DynamoDB and S3 are reached: from the environment, by the rules that botocore has. Pure.
+"""The addresses of AWS services, from the environment and by botocore's rules. Pure.
 
-Not followed, because no Lambda function meets them: pseudo regions (``aws-global``), account-based DynamoDB endpoints
-(an optimisation: the regional ones answer as well), access points and directory buckets of S3, configuration files.
+Known are the regions of AWS, of AWS GovCloud (US) and of AWS China. Every other address, also that of a region in
+another partition, is given by AWS_ENDPOINT_URL.
+
+Left out, because no Lambda function needs them: account-based DynamoDB endpoints (an optimisation: the regional ones
+answer as well), S3's global endpoint, access points and directory buckets, and configuration files.
 """
 
+import re
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
 from weaudit.errors import InvalidInputError
 
-# Start of a region's name -> domain, domain of dual-stack endpoints.
-_PARTITIONS = {
-    "cn-": ("amazonaws.com.cn", "api.amazonwebservices.com.cn"),
-    "eusc-": ("amazonaws.eu", "api.amazonwebservices.eu"),
-    "us-iso-": ("c2s.ic.gov", "api.aws.ic.gov"),
-    "us-isob-": ("sc2s.sgov.gov", "api.aws.scloud"),
-    "eu-isoe-": ("cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
-    "us-isof-": ("csp.hci.ic.gov", "api.aws.hci.ic.gov"),
-}
+# Domain, domain of dual-stack endpoints.
 _AWS = ("amazonaws.com", "api.aws")
+_CHINA = ("amazonaws.com.cn", "api.amazonwebservices.com.cn")
+# Such as eu-west-1, cn-north-1 and us-gov-west-1, but not us-iso-east-1 or eusc-de-east-1 of other partitions.
+_REGIONS = r"([a-z]{2}|us-gov)-[a-z]+-[0-9]+"
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _PORTS = {"http": 80, "https": 443}
 
@@ -40,7 +39,10 @@ class Endpoint:
 
 
 def resolve(service: str, environment: Mapping[str, str]) -> Endpoint:
-    """Return the endpoint of ``dynamodb`` or ``s3``. Raises InvalidInputError for no region and for a bad setting."""
+    """Return the endpoint of ``dynamodb`` or ``s3``.
+
+    Raises InvalidInputError for a missing region, a region whose addresses are not known, and a wrong setting.
+    """
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
     if not region or not _LOWER.issuperset(region):
         raise InvalidInputError(f"AWS_REGION must name a region, such as eu-west-1; it is {region!r}")
@@ -50,8 +52,7 @@ def resolve(service: str, environment: Mapping[str, str]) -> Endpoint:
     if not _is_true(environment, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
         url = environment.get(f"AWS_ENDPOINT_URL_{service.upper()}") or environment.get("AWS_ENDPOINT_URL") or ""
     if not url:
-        global_s3 = environment.get("AWS_S3_US_EAST_1_REGIONAL_ENDPOINT", "").lower() != "regional"
-        host = _aws_host(service, region, fips=fips, dual_stack=dual_stack, global_s3=global_s3)
+        host = _aws_host(service, region, fips=fips, dual_stack=dual_stack)
         return Endpoint("https", host, "", region, configured=False)
     if fips or dual_stack:
         raise InvalidInputError(
@@ -85,17 +86,20 @@ def object_address(endpoint: Endpoint, bucket: str, key: str) -> tuple[str, str]
     return f"{bucket}.{endpoint.host}", f"/{path}"
 
 
-def _aws_host(service: str, region: str, *, fips: bool, dual_stack: bool, global_s3: bool) -> str:
-    plain, dual = next((names for start, names in _PARTITIONS.items() if region.startswith(start)), _AWS)
-    if service == "dynamodb":
-        # The plain endpoints of GovCloud are FIPS endpoints.
-        suffixed = fips and (dual_stack or not region.startswith("us-gov-"))
-        return f"{'dynamodb-fips' if suffixed else 'dynamodb'}.{region}.{dual if dual_stack else plain}"
-    if fips and region.startswith("cn-"):
-        raise InvalidInputError(f"S3 has no FIPS endpoints in {region}: unset AWS_USE_FIPS_ENDPOINT")
-    if region == "us-east-1" and global_s3 and not fips and not dual_stack:
-        return f"s3.{plain}"
-    return f"{'s3-fips' if fips else 's3'}{'.dualstack' if dual_stack else ''}.{region}.{plain}"
+def _aws_host(service: str, region: str, *, fips: bool, dual_stack: bool) -> str:
+    if not re.fullmatch(_REGIONS, region):
+        raise InvalidInputError(
+            f"the address of {service} in the region {region} is not known: set AWS_ENDPOINT_URL_{service.upper()}, or "
+            "AWS_ENDPOINT_URL for all services"
+        )
+    plain, dual = _CHINA if region.startswith("cn-") else _AWS
+    if service == "s3":
+        if fips and region.startswith("cn-"):
+            raise InvalidInputError(f"S3 has no FIPS endpoints in {region}: unset AWS_USE_FIPS_ENDPOINT")
+        return f"{'s3-fips' if fips else 's3'}{'.dualstack' if dual_stack else ''}.{region}.{plain}"
+    if service == "dynamodb" and region.startswith("us-gov-") and not dual_stack:
+        fips = False  # the plain endpoints of DynamoDB in GovCloud are FIPS endpoints
+    return f"{service}{'-fips' if fips else ''}.{region}.{dual if dual_stack else plain}"
 
 
 def _may_be_in_a_host_name(bucket: str) -> bool:
