@@ -151,6 +151,7 @@ def every_kind() -> dict[str, bytes]:
         "png one bit": encoded(picture.convert("1"), "PNG"),
         "png 16 bit": deep_png(),
         "png grey 16 bit": encoded(Image.new("I;16", (50, 40), 40000), "PNG"),
+        "png animated": animation("PNG"),
         "png one pixel": encoded(picture.resize((1, 1)), "PNG"),
         "webp": encoded(picture, "WEBP"),
         "webp lossless alpha": encoded(clear, "WEBP", lossless=True),
@@ -166,6 +167,7 @@ def every_kind() -> dict[str, bytes]:
         "tiff pages": animation("TIFF"),
         "avif": encoded(picture, "AVIF", speed=10),
         "avif alpha": encoded(clear, "AVIF", speed=10),
+        "avif animated": animation("AVIF"),
     }
 
 

@@ -178,11 +178,17 @@ def test_personal_metadata_does_not_reach_renditions(kind: str) -> None:
         assert decoded(each.content).size == (67, 100)
 
 
-@pytest.mark.parametrize("kind", ["webp animated", "gif animated", "tiff pages"])
-def test_only_the_first_frame_is_shown(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        *((kind, "the first") for kind in ("webp animated", "gif animated", "png animated", "tiff pages")),
+        ("avif animated", "the primary image"),
+    ],
+)
+def test_only_the_first_frame_is_shown(kind: str, shown: str) -> None:
     worked = made(KINDS[kind], RenditionPlan("one", 120, 80, format="png"))
     assert difference(decoded(worked.renditions[0].content), scene()) < 6
-    assert worked.warnings == ["3 pages or frames: renditions are of the first"]
+    assert worked.warnings == [f"3 pages or frames: renditions are of {shown}"]
 
 
 def test_fifty_megapixels_pass_and_more_than_the_limit_do_not() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weaudit.errors import ImageRejectedError
-from weaudit.imaging import libvips
+from weaudit.imaging import frames, libvips
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -30,7 +30,8 @@ def measure(
         raise ImageRejectedError(
             "TooManyPixels", f"{width} by {height} pixels are {width * height:,}, and {pixels:,} is the limit"
         )
-    if (count := _field(image, "n-pages", 1)) > pages:
+    count, shown = frames.count(source, sniffed)
+    if (count := max(count, _field(image, "n-pages", 1))) > pages:
         raise ImageRejectedError("TooManyPages", f"{count:,} pages, and {pages:,} is the limit")
     if image.bands > _MOST_BANDS or image.format not in _DEPTHS:
         raise ImageRejectedError(
@@ -50,7 +51,7 @@ def measure(
         "has_alpha": bool(image.hasalpha()) if samples is None else samples.has_alpha,
         "bit_depth": depth,
     }
-    return found, [f"{count} pages or frames: renditions are of the first"] if count > 1 else []
+    return found, [f"{count} pages or frames: renditions are of {shown}"] if count > 1 else []
 
 
 def _field(image: Any, name: str, default: int) -> int:
