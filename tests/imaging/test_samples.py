@@ -203,6 +203,7 @@ def test_what_is_no_number_is_black_and_decides_no_range() -> None:
         (32, FLOAT, -9999.0, b"-9999\0"),
         (32, FLOAT, -3.4028234663852886e38, b"-3.40282346638529e+38\0"),
         (32, SIGNED, -(2**31), b"-2147483648\0"),
+        (32, UNSIGNED, 2**32 - 1, b"4294967295\0"),
     ],
 )
 def test_what_gdal_marks_as_not_measured_is_black_and_decides_no_range(

@@ -38,6 +38,7 @@ _TAGS: dict[int, tuple[dict[int, str], tuple[Any, ...]]] = {
     42113: (_TEXTS, ()),  # GDAL_NODATA: https://gdal.org/en/stable/drivers/raster/gtiff.html
 }
 
+_MOST_BITS = 32
 _SHORTEST_RANGE, _LONGEST_RANGE = 1e-45, 1e39  # of numbers of 32 bits
 
 _JPEG = 7
@@ -118,6 +119,8 @@ class Header:
     @property
     def whole(self) -> tuple[float, float] | None:
         """Return the least and the greatest value of the type; None for floating-point, whose ends mean nothing."""
+        if self.bits > _MOST_BITS:  # which no decoder here reads
+            return None
         if self.format == SIGNED:
             return -(2.0 ** (self.bits - 1)), 2.0 ** (self.bits - 1) - 1
         return (0.0, 2.0**self.bits - 1) if self.format == UNSIGNED else None
@@ -138,9 +141,10 @@ class Header:
         """Return the value that GDAL writes where nothing was measured, or None."""
         text = b"".join(self._of(42113)).partition(b"\0")[0]
         try:
-            # As a sample has it: the text is of a float that was rounded on its way there.
-            return float(struct.unpack("f", struct.pack("f", float(text)))[0]) if text else None
-        except (ValueError, OverflowError):
+            value = float(text)
+            # As a sample has it: the text may be of more digits, or of fewer.
+            return float(struct.unpack("f", struct.pack("f", value))[0]) if self.format == FLOAT else value
+        except (ValueError, OverflowError):  # no text among them
             return None
 
     @property
