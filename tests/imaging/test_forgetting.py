@@ -63,6 +63,7 @@ def look():
         "memory": in_memory(),
         "opened": [link for link in descriptors.values() if link in files],
         "descriptors": sorted(descriptors),
+        "status": dict(line.split(":", 1) for line in open("/proc/self/status")),
     }
 
 
@@ -119,6 +120,10 @@ def test_a_childs_memory_holds_no_credentials(found: dict[str, Any]) -> None:
 def test_a_child_has_no_file_or_socket_of_its_parent(found: dict[str, Any]) -> None:
     assert found["child"]["opened"] == []
     assert found["child"]["descriptors"] == [0, 1, 2, 3]
+
+
+def test_a_child_gains_no_rights_by_starting_a_program(found: dict[str, Any]) -> None:
+    assert found["child"]["status"]["NoNewPrivs"].strip() == "1"
 
 
 def test_a_child_cannot_look_into_its_parent(found: dict[str, Any]) -> None:

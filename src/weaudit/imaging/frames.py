@@ -32,8 +32,8 @@ def _of_png(source: bytes) -> tuple[int, str]:
         if len(kind) < 4 or kind == b"IDAT":
             break
         if kind == b"acTL":
-            told = int.from_bytes(source[at + 8 : at + 12], "big")
-            frames = told if told < 1 << 31 else 1  # the most that a PNG may state
+            stated = int.from_bytes(source[at + 8 : at + 12], "big")
+            frames = stated if stated < 1 << 31 else 1  # the most that a PNG may state
         first = first or kind == b"fcTL"
         at += 12 + int.from_bytes(source[at : at + 4], "big")
     return max(1, frames), _FIRST if first or frames <= 1 else "the still image beside them"
