@@ -100,6 +100,7 @@ class PolicingBuckets:
     def __init__(self, fault: Callable[[int, str], str] = _no_fault) -> None:
         self.objects: dict[tuple[str, str], bytes] = {}
         self.types: dict[tuple[str, str], str] = {}
+        self.encodings: dict[tuple[str, str], str] = {}
         self.reads: list[tuple[str, int]] = []
         self.writes: list[tuple[str, str]] = []
         self.fault = fault
@@ -111,6 +112,8 @@ class PolicingBuckets:
         if etag and etag != etag_of(found):
             raise StoreRefusedError("GetObject: PreconditionFailed", aws_code="PreconditionFailed", status=412)
         headers = {"etag": f'"{etag_of(found)}"', "content-type": self.types.get((bucket, key), "")}
+        if encoding := self.encodings.get((bucket, key)):
+            headers["content-encoding"] = encoding
         if span:
             first, _, last = span.partition("-")
             if int(first) >= len(found):
@@ -197,9 +200,10 @@ class Bench:
             "now_s": lambda: 0.0,
         }
 
-    def upload(self, key: str, content: bytes, content_type: str = "binary/octet-stream") -> None:
+    def upload(self, key: str, content: bytes, content_type: str = "binary/octet-stream", encoding: str = "") -> None:
         self.buckets.objects[BUCKET, key] = content
         self.buckets.types[BUCKET, key] = content_type
+        self.buckets.encodings[BUCKET, key] = encoding
 
     def configure(self, **attributes: Any) -> None:
         self.tables.configuration["IMAGE_PIPELINE"] = {"key": {"S": "IMAGE_PIPELINE"}, **attributes}

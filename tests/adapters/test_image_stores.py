@@ -1,5 +1,6 @@
 """The stores of image_processor against the real engine, which the fakes of its tests are held to."""
 
+import gzip
 import hashlib
 import uuid
 from typing import Any
@@ -83,3 +84,22 @@ def test_an_object_is_read_while_it_is_what_it_was(objects: tuple[Any, str], siz
     if size > FIRST_BYTES:
         assert begun is not None
         assert sources.complete(bucket, key, begun) is None
+
+
+@pytest.mark.parametrize("objects", ["engine", "fake"], indirect=True)
+@pytest.mark.parametrize("size", [0, 100, FIRST_BYTES + 1])
+def test_the_encoding_that_an_uploader_states_comes_with_the_bytes_as_they_are_stored(
+    objects: tuple[Any, str], size: int, engine: RunningEngine
+) -> None:
+    store, bucket = objects
+    key = f"packed/{size}.png"
+    content = gzip.compress(hashlib.shake_128(key.encode()).digest(size)) if size else b""
+    if isinstance(store, PolicingBuckets):
+        store.objects[bucket, key], store.encodings[bucket, key] = content, "gzip"
+    else:
+        engine.client("s3").put_object(Bucket=bucket, Key=key, Body=content, ContentEncoding="gzip")
+    sources = SourceObjects(store)
+    begun = sources.begin(bucket, key, hashlib.md5(content, usedforsecurity=False).hexdigest())
+    assert begun is not None
+    assert (begun.encoding, begun.bytes, begun.content) == ("gzip", len(content), content[:FIRST_BYTES])
+    assert sources.complete(bucket, key, begun) == content

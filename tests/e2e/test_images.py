@@ -1,6 +1,7 @@
 """Images through the real engine: every event twice, rows once, and each rendition led back to its pipeline."""
 
 import functools
+import gzip
 import hashlib
 import json
 from collections import Counter
@@ -162,6 +163,17 @@ def test_five_hundred_objects_of_mixed_kinds_have_their_rows_once_though_every_e
     code, text = run("images", "--json", "--limit", "1000")
     assert code == 0
     assert {row["imageKey"] for row in json.loads(text)} == set(found)
+
+
+def test_a_picture_that_is_packed_and_says_so_is_shown_and_one_that_does_not_is_told() -> None:
+    bucket, packed = Installation.find().outputs["BucketName"], gzip.compress(drawn(["jpeg"])[0])
+    for key, encoding in (("packed/said.jpg", "gzip"), ("packed/unsaid.jpg", "")):
+        client("s3").put_object(Bucket=bucket, Key=key, Body=packed, ContentEncoding=encoding)
+    eventually(lambda: len(rows("packed/")) == 2)
+    said, unsaid = rows("packed/")["packed/said.jpg"], rows("packed/")["packed/unsaid.jpg"]
+    assert (said["status"]["S"], said["format"]["S"], said["bytes"]["N"]) == ("processed", "jpeg", str(len(packed)))
+    assert (said["sha256"]["S"], said["eTag"]) == (hashlib.sha256(packed).hexdigest(), unsaid["eTag"])
+    assert "does not say so" in unsaid["rejection"]["M"]["reason"]["S"]
 
 
 def test_a_change_of_the_pipeline_is_in_the_trail_and_names_what_it_made() -> None:

@@ -1,6 +1,8 @@
 """Inputs that grow, in the shapes that have stopped parsers elsewhere, for whatever reads or works on outside input."""
 
+import gzip
 import json
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -224,6 +226,11 @@ def _cursor(given: list[str]) -> str:
     return paging.cursor(asked, ["2024-01-02T00:00:00.000Z", "2024-01-01T00:00:00.000Z#" + "0" * 40, *given])
 
 
+def _tiff(tag: int, kind: int, count: int, behind: bytes) -> str:
+    entry = struct.pack("<HHII", tag, kind, count, 26)  # its values are behind the directory
+    return (b"II*\0\x08\0\0\0\x01\0" + entry + b"\0\0\0\0" + behind).decode("latin-1")
+
+
 def _listing(parts: str) -> str:
     return (
         f"<ListBucketResult><EncodingType>url</EncodingType>{parts}<IsTruncated>true</IsTruncated></ListBucketResult>"
@@ -320,6 +327,25 @@ PARSED: dict[str, Shapes] = {
         "half comments": lambda n: "<!" * n,
         "blanks": lambda n: " " * n,
         "brands": lambda n: "\0\0\xff\xffftyp" + "mif1" * n,
+    },
+    "tiffs": {
+        "many values": lambda n: _tiff(258, 3, n, b"\x08\0" * n),  # BitsPerSample
+        "a long text": lambda n: _tiff(42113, 2, n, b"9" * n),  # GDAL_NODATA
+        "much behind it": lambda n: _tiff(259, 3, 1, b"\x01" * n),
+        "blanks": lambda n: "II*\0" + "\0" * n,
+    },
+    "frames": {
+        "chunks of a picture": lambda n: "\x89PNG\r\n\x1a\n" + "\0\0\0\0tEXt\0\0\0\0" * n,
+        "boxes side by side": lambda n: "\0\0\0\x08moov" * n,
+        "boxes in boxes": lambda n: "".join(f"\0\0\0\0{kind}" for kind in ("moov", "trak", "mdia", "minf")) + "\0" * n,
+        "tracks": lambda n: "\0\0\0\0moov" + "\0\0\0\x10trak\0\0\0\x08mdia" * n,
+    },
+    "packed": {
+        "a long member": lambda n: gzip.compress(b"a" * n, 0, mtime=0).decode("latin-1"),
+        "letters": lambda n: "A" * n,
+        "lines of base64": lambda n: "iVBO\n" * n,
+        "codings": lambda n: "br," * n,
+        "blanks": lambda n: " " * n,
     },
     "listings": {
         "many objects": lambda n: _listing("<Contents><Key>a</Key><Size>1</Size></Contents>" * n),

@@ -1,5 +1,6 @@
 """Every parser of what comes from outside: how it is called, a sound input, and the errors that it may answer with."""
 
+import gzip
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,15 +8,23 @@ from typing import Any
 
 from tests.api_events import first, second
 from tests.image_fakes import created, one_rendition
+from tests.imaging import tiffs
 from tests.notifications import object_record
 from tests.strategies import stream_record
 from weaudit.adapters.aws import Listing
 from weaudit.domain import api_queries, image_pipelines, paging, plain_values, trail_pages
 from weaudit.domain.conditions import condition_of
 from weaudit.domain.update_requests import Settings, key_of, read_request
-from weaudit.errors import MalformedEventError, PipelineRefusedError, RequestError, WeauditError
+from weaudit.errors import (
+    ImageRejectedError,
+    MalformedEventError,
+    PipelineRefusedError,
+    RequestError,
+    WeauditError,
+)
 from weaudit.events import dynamodb_stream, http_request, object_created, s3_notification
-from weaudit.imaging import sniffing
+from weaudit.imaging import frames, sniffing, tiff, unpacking
+from weaudit.imaging.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,20 @@ def _notified(event: Any) -> Any:
 
 def _imaged(event: Any) -> Any:
     return [object_created.parse(record) for record in object_created.records(event)]
+
+
+def _tiff(text: str) -> Any:
+    found = tiff.read(text.encode("latin-1", "replace"))
+    return found and (found.refusal, found.stated, found.whole, found.no_data, Samples(found).has_alpha)
+
+
+def _frames(text: str) -> Any:
+    return [frames.count(text.encode("latin-1", "replace"), kind) for kind in ("png", "avif", "heic")]
+
+
+def _packed(text: str) -> Any:
+    content = text.encode("latin-1", "replace")
+    return unpacking.instead(content, text, packed=False), unpacking.beginning(content), unpacking.unpacked(content, 99)
 
 
 _SQS = {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(created("a.png", b"x", "0A"))}]}
@@ -118,4 +141,7 @@ PARSERS: dict[str, Parser] = {
     "cursors": Parser(_cursor, (), (RequestError,), texts=True),
     "keys": Parser(s3_notification.decoded_key, ("a+b%2Bc%C3%A9.txt",), (MalformedEventError,), texts=True),
     "signatures": Parser(lambda text: sniffing.sniff(text.encode("latin-1", "replace")), ("RIFF....WEBP",), (), True),
+    "tiffs": Parser(_tiff, (tiffs.made(32, 3, 2, colours=3, alpha=2).decode("latin-1")[:400],), (), texts=True),
+    "frames": Parser(_frames, ("\0\0\0\x1cmoov\0\0\0\x14trak\0\0\0\x0cmdia....",), (), texts=True),
+    "packed": Parser(_packed, (gzip.compress(b"a", mtime=0).decode("latin-1"),), (ImageRejectedError,), texts=True),
 }

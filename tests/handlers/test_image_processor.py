@@ -1,5 +1,8 @@
 """image_processor under what at-least-once delivery and bad days bring; what it decides stands in tests/cases."""
 
+import base64
+import gzip
+import hashlib
 import json
 from typing import Any
 
@@ -7,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.image_fakes import EVIDENCE, PNG, RENDITIONS, Bench, created, one_rendition, stand_in, wish
+from tests.image_fakes import EVIDENCE, PNG, RENDITIONS, Bench, created, etag_of, one_rendition, stand_in, wish
 from weaudit.domain import images
 from weaudit.errors import StoreUnavailableError
 from weaudit.handlers import image_processor
@@ -182,6 +185,66 @@ def test_content_name_and_type_decide_whether_there_is_a_row(
     assert row["rejection"]["M"]["code"] == {"S": code}
     assert row["renditions"] == {"L": []}
     assert bench.deliver(created(key, content, sequencer(1)))[0]["outcome"] == "unchanged"
+
+
+# ---- what is packed
+
+
+def test_gzip_that_says_so_is_unpacked_and_the_row_is_of_what_is_stored() -> None:
+    worked_on: list[bytes] = []
+
+    def work(source: bytes, *words: Any) -> working.Worked:
+        worked_on.append(source)
+        return stand_in(source, *words)
+
+    # Beyond what is read at first, packed and unpacked.
+    for number, content in enumerate((PNG, PNG + hashlib.shake_128(PNG).digest(3 * 1024 * 1024))):
+        bench = Bench(work=work)
+        packed = gzip.compress(content)
+        bench.upload("a.png", packed, encoding="gzip")
+        [outcome] = bench.deliver(created("a.png", packed, sequencer(1)))
+        assert (outcome["outcome"], outcome["bytes"]) == ("processed", len(packed))
+        assert worked_on[number] == content
+        row = bench.tables.rows["a.png"]
+        assert (row["bytes"], row["format"]) == ({"N": str(len(packed))}, {"S": "png"})
+        assert row["sha256"] == {"S": hashlib.sha256(packed).hexdigest()}
+        assert row["eTag"] == {"S": etag_of(packed)}
+        assert row["renditions"]["L"][0]["M"]["key"]["S"].startswith(row["sha256"]["S"])
+        [told] = row["warnings"]["L"]
+        assert told["S"].startswith(f"gzip by its Content-Encoding, {len(content):,} bytes without it; ")
+        assert bench.deliver(created("a.png", packed, sequencer(1)))[0]["outcome"] == "unchanged"
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "code", "reason"),
+    [
+        (gzip.compress(PNG, mtime=0), "", "NotAnImage", "it is gzip, and its Content-Encoding does not say so: "),
+        (gzip.compress(gzip.compress(PNG, mtime=0), mtime=0), "gzip", "NotAnImage", "it is gzip within gzip"),
+        (
+            gzip.compress(PNG + bytes(3_000_000), mtime=0),
+            "gzip",
+            "TooManyBytes",
+            "its gzip holds more than the 2,097,152 byte",
+        ),
+        (gzip.compress(PNG, mtime=0)[:-4], "gzip", "Corrupt", "its gzip is cut short"),
+        (gzip.compress(b"<svg/>", mtime=0), "gzip", "UnsupportedFormat", "svg is not processed"),
+        (gzip.compress(b"text", mtime=0), "gzip", "NotAnImage", "its content is of no kind of image"),
+        (base64.b64encode(PNG), "", "NotAnImage", "it is the base64 text of png: upload the bytes themselves"),
+        (PNG, "gzip", None, ""),
+        (PNG, "undefined", None, ""),
+    ],
+)
+def test_what_says_gzip_or_is_text_is_rejected_as_what_it_is(
+    content: bytes, encoding: str, code: str | None, reason: str
+) -> None:
+    bench = Bench()
+    bench.limits.bytes = 2 * 1024 * 1024
+    bench.upload("a.png", content, encoding=encoding)
+    [outcome] = bench.deliver(created("a.png", content, sequencer(1)))
+    assert outcome.get("code") == code
+    if code is not None:
+        assert bench.tables.rows["a.png"]["rejection"]["M"]["reason"]["S"].startswith(reason)
+        assert bench.tables.rows["a.png"]["bytes"] == {"N": str(len(content))}
 
 
 def test_what_takes_an_images_place_takes_its_row_too() -> None:

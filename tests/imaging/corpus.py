@@ -151,6 +151,7 @@ def every_kind() -> dict[str, bytes]:
         "png one bit": encoded(picture.convert("1"), "PNG"),
         "png 16 bit": deep_png(),
         "png grey 16 bit": encoded(Image.new("I;16", (50, 40), 40000), "PNG"),
+        "png animated": animation("PNG"),
         "png one pixel": encoded(picture.resize((1, 1)), "PNG"),
         "webp": encoded(picture, "WEBP"),
         "webp lossless alpha": encoded(clear, "WEBP", lossless=True),
@@ -161,10 +162,12 @@ def every_kind() -> dict[str, bytes]:
         "tiff deflate": encoded(picture, "TIFF", compression="tiff_deflate"),
         "tiff grey 16 bit": encoded(Image.new("I;16", (50, 40), 40000), "TIFF"),
         "tiff cmyk": encoded(picture.convert("CMYK"), "TIFF"),
-        "tiff float": encoded(Image.new("F", (50, 40), 100.0), "TIFF"),
+        "tiff float": encoded(picture.convert("F").point(lambda level: level * (1 / 255) + 0), "TIFF"),
+        "tiff int": encoded(picture.convert("I").point(lambda level: level * 8421504 + 0), "TIFF"),
         "tiff pages": animation("TIFF"),
         "avif": encoded(picture, "AVIF", speed=10),
         "avif alpha": encoded(clear, "AVIF", speed=10),
+        "avif animated": animation("AVIF"),
     }
 
 

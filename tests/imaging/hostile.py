@@ -59,6 +59,8 @@ def _bombs() -> Iterator[tuple[str, bytes, set[str]]]:
     yield "png interlaced, 800 MB", bomb, {"OutOfMemory", "OutOfTime", "Corrupt"}
     yield "gif of 20 MP, zeros", encoded(Image.new("P", (5000, 4000)), "GIF"), {"processed"}
     yield "tiff of 20 MP, zeros", encoded(Image.new("L", (5000, 4000)), "TIFF", compression="tiff_lzw"), {"processed"}
+    floats = encoded(Image.new("F", (5000, 4000)), "TIFF", compression="tiff_adobe_deflate")
+    yield "tiff of 20 MP, floating-point zeros", floats, {"processed"}
     yield "webp of 20 MP, zeros", encoded(Image.new("L", (5000, 4000)), "WEBP", method=0), {"processed"}
     yield "avif of 20 MP, zeros", encoded(Image.new("L", (5000, 4000)), "AVIF", speed=10), ANY
     yield "jpeg of 20 MP, progressive", encoded(Image.new("L", (5000, 4000)), "JPEG", progressive=True), {"processed"}

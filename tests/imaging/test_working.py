@@ -20,6 +20,7 @@ from weaudit.imaging import sniffing, working
 ROOT = Path(__file__).parents[2]
 LIMITS = working.Limits()
 KINDS = corpus.every_kind()
+DEEP = ("tiff float", "tiff int")  # tests/imaging/test_samples.py looks at such
 
 
 def made(content: bytes, *plans: RenditionPlan, keep_metadata: bool = False) -> working.Worked:
@@ -47,14 +48,14 @@ def test_every_kind_gives_every_format(kind: str) -> None:
     assert (worked.format, (worked.width, worked.height)) == (kind.split()[0], picture.size)
     assert worked.pages == (3 if "animated" in kind or "pages" in kind else 1)
     assert worked.has_alpha == ("alpha" in kind) or kind == "gif animated"  # its later frames have clear pixels
-    assert worked.bit_depth == (1 if "one bit" in kind else 16 if "16 bit" in kind else 32 if "float" in kind else 8)
+    assert worked.bit_depth == (1 if "one bit" in kind else 16 if "16 bit" in kind else 32 if kind in DEEP else 8)
     assert [each.name for each in worked.renditions] == ["jpeg", "png", "webp", "avif"]
     for each in worked.renditions:
         assert sniffing.sniff(each.content) == each.format == each.name
         found = decoded(each.content)
         assert found.size == (each.width, each.height)
         assert max(found.size) <= 40
-        if "16 bit" not in kind and "float" not in kind and "profile" not in kind and "cmyk" not in kind:
+        if "16 bit" not in kind and kind not in DEEP and "profile" not in kind and "cmyk" not in kind:
             reference = Image.new("RGB", picture.size, "white")
             clear = picture.convert("RGBA")
             reference.paste(clear, mask=clear)
@@ -177,11 +178,17 @@ def test_personal_metadata_does_not_reach_renditions(kind: str) -> None:
         assert decoded(each.content).size == (67, 100)
 
 
-@pytest.mark.parametrize("kind", ["webp animated", "gif animated", "tiff pages"])
-def test_only_the_first_frame_is_shown(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        *((kind, "the first") for kind in ("webp animated", "gif animated", "png animated", "tiff pages")),
+        ("avif animated", "the primary image"),
+    ],
+)
+def test_only_the_first_frame_is_shown(kind: str, shown: str) -> None:
     worked = made(KINDS[kind], RenditionPlan("one", 120, 80, format="png"))
     assert difference(decoded(worked.renditions[0].content), scene()) < 6
-    assert worked.warnings == ["3 pages or frames: renditions are of the first"]
+    assert worked.warnings == [f"3 pages or frames: renditions are of {shown}"]
 
 
 def test_fifty_megapixels_pass_and_more_than_the_limit_do_not() -> None:
@@ -221,6 +228,33 @@ def test_a_heic_is_refused_for_want_of_a_decoder(brand: bytes) -> None:
         "this heic needs a decoder that is not here: ",
     )
     assert "HEVC" in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "why"),
+    [
+        ("jpeg", b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x0c", "Unsupported JPEG data precision 12"),
+        ("jpeg", b"\xff\xc0\0\x11\x08", b"\xff\xc3\0\x11\x08", "Unsupported color conversion request"),
+        ("jpeg", b"\xff\xc0\0\x11\x08", b"\xff\xc5\0\x11\x08", "Unsupported JPEG process: SOF type 0xc5"),
+        ("jpeg", b"\xff\xc0\0\x11\x08", b"\xff\xf7\0\x11\x08", "Unsupported marker type 0xf7"),
+        ("png", b"\r\n\x1a\n", b"\r\n\x1a\n" + corpus.chunk(b"CgBI", bytes(4)), "CgBI: unhandled critical chunk"),
+    ],
+)
+def test_a_sound_file_of_a_kind_without_a_decoder_is_not_damaged(kind: str, old: bytes, new: bytes, why: str) -> None:
+    with pytest.raises(ImageRejectedError) as caught:
+        working.work(KINDS[kind].replace(old, new, 1), built_in(), LIMITS)
+    assert caught.value.code == "UnsupportedFormat"
+    assert caught.value.reason.startswith(f"this {kind} needs a decoder that is not here: ")
+    assert why in caught.value.reason
+
+
+def test_the_reason_of_a_png_whose_header_is_damaged_is_what_is_wrong_with_it() -> None:
+    header = bytearray(KINDS["png"][16:29])
+    header[8] = 3  # bits of a sample
+    with pytest.raises(ImageRejectedError) as caught:
+        working.work(KINDS["png"][:8] + corpus.chunk(b"IHDR", bytes(header)) + KINDS["png"][33:], built_in(), LIMITS)
+    assert caught.value.code == "Corrupt"
+    assert "Invalid bit depth in IHDR" in caught.value.reason
 
 
 def test_the_reason_of_a_heic_cut_short_is_what_is_wrong_and_not_how_that_was_found_out() -> None:

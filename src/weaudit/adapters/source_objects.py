@@ -15,16 +15,20 @@ _CHANGED = frozenset(("PreconditionFailed", "NoSuchKey", "InvalidRange"))
 
 
 class SourceObject:
-    """An object, or the beginning of one: ``content`` is all of it where it has ``bytes`` bytes."""
+    """An object, or the beginning of one: ``content`` is all of it where it has ``bytes`` bytes.
 
-    __slots__ = ("bytes", "content", "content_type", "etag", "version_id")
+    ``encoding`` is its Content-Encoding: what the uploader says, which S3 keeps and does not look at.
+    """
 
-    def __init__(self, content: bytes, total: int, etag: str, content_type: str, version_id: str) -> None:
+    __slots__ = ("bytes", "content", "content_type", "encoding", "etag", "version_id")
+
+    def __init__(self, content: bytes, total: int, headers: dict[str, str]) -> None:
         self.content = content
         self.bytes = total
-        self.etag = etag
-        self.content_type = content_type
-        self.version_id = version_id
+        self.etag = headers.get("etag", "").strip('"')
+        self.content_type = headers.get("content-type", "")
+        self.encoding = headers.get("content-encoding", "")
+        self.version_id = headers.get("x-amz-version-id", "")
 
 
 class SourceObjects:
@@ -46,15 +50,9 @@ class SourceObjects:
             if error.aws_code not in _CHANGED:
                 raise
             return None
-        headers = answer.headers
-        total = headers.get("content-range", "").rpartition("/")[2]
-        return SourceObject(
-            answer.body,
-            int(total) if total.isdecimal() and len(total) < 20 else len(answer.body),
-            headers.get("etag", "").strip('"'),
-            headers.get("content-type", ""),
-            headers.get("x-amz-version-id", ""),
-        )
+        total = answer.headers.get("content-range", "").rpartition("/")[2]
+        size = int(total) if total.isdecimal() and len(total) < 20 else len(answer.body)
+        return SourceObject(answer.body, size, answer.headers)
 
     def _empty(self, bucket: str, key: str, etag: str) -> SourceObject | None:
         try:
@@ -63,9 +61,7 @@ class SourceObjects:
             if error.aws_code not in _CHANGED:
                 raise
             return None
-        headers = answer.headers
-        found = headers.get("etag", "").strip('"'), headers.get("content-type", "")
-        return SourceObject(answer.body, len(answer.body), *found, headers.get("x-amz-version-id", ""))
+        return SourceObject(answer.body, len(answer.body), answer.headers)
 
     def complete(self, bucket: str, key: str, begun: SourceObject) -> bytes | None:
         """Return the whole object that was begun, or None where it has been replaced or deleted meanwhile."""

@@ -14,7 +14,7 @@ from weaudit.adapters.source_objects import SourceObject, SourceObjects
 from weaudit.domain import image_rows, quarantining
 from weaudit.errors import ImageRejectedError, MalformedEventError, RecordRejectedError
 from weaudit.events import object_created
-from weaudit.imaging import sniffing, working
+from weaudit.imaging import sniffing, unpacking, working
 from weaudit.runtime import logs
 
 TYPE_CHECKING = False
@@ -129,7 +129,10 @@ class Processing:
         if begun is None:
             return {"outcome": "superseded"}
         source.etag, source.version_id = begun.etag or source.etag, begun.version_id or source.version_id
-        kind = sniffing.sniff(begun.content)
+        first = begun.content
+        if unpacking.is_packed(begun.encoding, first):
+            first = unpacking.beginning(first)
+        kind = sniffing.sniff(first)
         # What took an image's place has a row, or the row would go on telling of the image.
         if kind is None and row is None and not image_rows.claims(source.key, begun.content_type):
             return {"outcome": "not an image"}
@@ -141,17 +144,24 @@ class Processing:
             logs.write("WARNING", "the image pipeline is refused", inForce=version, why=in_force.refused)
         known: dict[str, Any] = {"format": kind, "bytes": begun.bytes, "warnings": warnings}
         try:
-            made = self._made(source, begun, kind, in_force.pipeline, known)
+            made = self._made(source, begun, kind, in_force.pipeline, known, first)
         except ImageRejectedError as error:
             made = image_rows.rejected(source, version, error.code, error.reason, known, self._timings)
         return {"outcome": "superseded"} if made is None else self._kept(source, made, known)
 
     def _made(
-        self, source: ImageSource, begun: SourceObject, kind: str | None, pipeline: Any, known: dict[str, Any]
+        self,
+        source: ImageSource,
+        begun: SourceObject,
+        kind: str | None,
+        pipeline: Any,
+        known: dict[str, Any],
+        first: bytes,
     ) -> Item | None:
         """Return the row of an image with its renditions kept, or None where the object is another by now."""
+        packed = unpacking.is_packed(begun.encoding, begun.content)
         if kind is None:
-            raise ImageRejectedError("NotAnImage", "its content is of no kind of image")
+            raise ImageRejectedError("NotAnImage", unpacking.instead(first, begun.encoding, packed=packed))
         if kind not in sniffing.SUPPORTED:
             raise ImageRejectedError("UnsupportedFormat", f"{kind} is not processed")
         if begun.bytes > self._limits.bytes:
@@ -160,6 +170,12 @@ class Processing:
         if content is None:
             return None
         known["sha256"] = sha256(content).hexdigest()
+        if packed:
+            content = unpacking.unpacked(content, self._limits.bytes)
+            known["warnings"].append(
+                f"gzip by its Content-Encoding, {len(content):,} bytes without it; bytes, eTag and sha256 are those of "
+                "the object as it is stored"
+            )
         worked: working.Worked = self._work(content, pipeline, self._limits)
         self._timings.update(worked.timings)
         known["peakBytes"] = worked.peak_bytes

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from weaudit.errors import ImageRejectedError
-from weaudit.imaging import libvips
+from weaudit.imaging import frames, libvips
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
+    from weaudit.imaging.samples import Samples
+
 _MOST_BANDS = 5  # CMYK and alpha
-_DEPTHS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32, "double": 64}
+_DEPTHS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32}
 _TURNED = range(5, 9)  # Exif 2.32, 4.6.4: orientations that exchange width and height
 
 
-def measure(pyvips: Any, source: bytes, sniffed: str, pixels: int, pages: int) -> dict[str, Any]:
-    """Return what the header says, as the fields of ``Worked`` by name.
+def measure(
+    pyvips: Any, source: bytes, sniffed: str, samples: Samples | None, pixels: int, pages: int
+) -> tuple[dict[str, Any], list[str]]:
+    """Return what the header says, as the fields of ``Worked`` by name, and what there is to warn of.
 
     Raises ImageRejectedError for TooManyPixels, TooManyPages and UnsupportedFormat, and pyvips.Error where there is no
     sound header. ``pixels`` is the limit of one page, ``pages`` of the file.
@@ -26,7 +30,8 @@ def measure(pyvips: Any, source: bytes, sniffed: str, pixels: int, pages: int) -
         raise ImageRejectedError(
             "TooManyPixels", f"{width} by {height} pixels are {width * height:,}, and {pixels:,} is the limit"
         )
-    if (count := _field(image, "n-pages", 1)) > pages:
+    count, shown = frames.count(source, sniffed)
+    if (count := max(count, _field(image, "n-pages", 1))) > pages:
         raise ImageRejectedError("TooManyPages", f"{count:,} pages, and {pages:,} is the limit")
     if image.bands > _MOST_BANDS or image.format not in _DEPTHS:
         raise ImageRejectedError(
@@ -36,16 +41,17 @@ def measure(pyvips: Any, source: bytes, sniffed: str, pixels: int, pages: int) -
         width, height = height, width
     # A palette's indexes may have fewer bits; its colours have eight.
     depth = 8 if image.get_typeof("palette") else _field(image, "bits-per-sample", _DEPTHS[image.format])
-    return {
+    found = {
         "format": sniffed,
         "width": width,
         "height": height,
         "pages": count,
         "bands": image.bands,
         "colour_space": image.interpretation,
-        "has_alpha": bool(image.hasalpha()),
+        "has_alpha": bool(image.hasalpha()) if samples is None else samples.has_alpha,
         "bit_depth": depth,
     }
+    return found, [f"{count} pages or frames: renditions are of {shown}"] if count > 1 else []
 
 
 def _field(image: Any, name: str, default: int) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.domain.image_pipelines import RenditionPlan
+    from weaudit.imaging.samples import Samples
 
 _ANY = 10_000_000  # libvips' VIPS_MAX_COORD: a side that does not bind
 _MOST_SHARED_PIXELS = 16_000_000  # 48 MB in memory
@@ -24,16 +25,19 @@ _LONGEST = {"jpeg": 65535, "webp": 16383, "avif": 16384, "png": _ANY}
 
 
 class Source:
-    """An image's bytes, from which scaled copies are made."""
+    """An image's bytes, from which scaled copies are made; ``samples`` says how those of a TIFF are to be taken."""
 
-    __slots__ = ("_shared", "_shared_scale", "bytes", "format", "height", "pyvips", "width")
+    __slots__ = ("_samples", "_shared", "_shared_scale", "bytes", "format", "height", "pyvips", "width")
 
-    def __init__(self, pyvips: Any, source: bytes, sniffed: str, width: int, height: int) -> None:
+    def __init__(
+        self, pyvips: Any, source: bytes, sniffed: str, width: int, height: int, samples: Samples | None
+    ) -> None:
         self.pyvips = pyvips
         self.bytes = source
         self.format = sniffed
         self.width = width  # upright
         self.height = height
+        self._samples = samples
         self._shared: Any = None
         self._shared_scale = 0.0
 
@@ -66,6 +70,8 @@ class Source:
         elif self.format == "webp" and shrink > 1:
             options["scale"] = 1 / shrink
         image = libvips.opened(self.pyvips, self.bytes, self.format, **options)
+        if self._samples is not None:
+            image = self._samples.of(image)
         # Without a profile of its own an image is sRGB already, unless its colours are inks.
         if image.get_typeof("icc-profile-data") or image.interpretation == "cmyk":
             colours = {"output_profile": "srgb", "intent": "relative"}

@@ -72,7 +72,8 @@ def sniff(first_bytes: bytes) -> str | None:
         return _by_brand(head)
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return "bmp"
-    if head[:4] in (b"\0\0\1\0", b"\0\0\2\0") and 0 < head[4] + (head[5] << 8) < 256 and head[9:10] == b"\0":
+    icons = int.from_bytes(head[4:6], "little")
+    if head[:4] in (b"\0\0\1\0", b"\0\0\2\0") and 0 < icons < 256 and head[9:10] == b"\0":
         return "ico"
     if head[:1] == b"P" and head[1:2] in b"1234567" and head[2:3] and head[2:3] in b" \t\r\n#":
         return "pnm"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from weaudit.errors import ImageRejectedError
-from weaudit.imaging import algorithms, isolation, libvips, measuring, rendering, sniffing
+from weaudit.imaging import algorithms, isolation, libvips, measuring, rendering, sniffing, tiff
+from weaudit.imaging.samples import Samples
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -20,7 +21,16 @@ _WITHOUT_CODEC = (
     "no decoding plugin",
     "unsupported feature",
     "decoder plugin",
-    "samples out of range",
+    # Of JPEG: lossless, hierarchical, JPEG-LS; 12 bits.
+    "unsupported jpeg process",
+    "unsupported jpeg data precision",
+    "unsupported color conversion",
+    "unsupported marker type 0xf7",
+    # Of PNG: what Xcode makes of it for a telephone.
+    "cgbi: unhandled critical chunk",
+    # Of TIFF, whose header was looked at before: another build of libvips has other decoders.
+    "is not configured",
+    "is not implemented",
 )
 _MEMORY_WORDS = ("out of memory", "memory allocation", "insufficient memory", "unable to allocate", "creating thread")
 _REASONS = {
@@ -151,15 +161,19 @@ def _work_here(
 ) -> None:
     """Do all of the work in this process, and send what comes of it; the order of frames is what _worked reads."""
     pyvips = libvips.loaded()
-    warnings = _hear_warnings()
+    heard = _hear_warnings()
     libvips.allow_only(pyvips, sniffed)
     began = time.perf_counter()
     try:
-        measured = measuring.measure(pyvips, source, sniffed, limits.pixels, limits.pages)
+        samples = _samples(source, sniffed)
+        measured, warnings = measuring.measure(pyvips, source, sniffed, samples, limits.pixels, limits.pages)
+        if samples is not None:
+            samples.look(libvips.opened(pyvips, source, sniffed))
+            warnings += samples.warnings
         measure_ms = _ms_since(began)
         send({"frame": "measured", "fields": measured})
         began = time.perf_counter()
-        image = rendering.Source(pyvips, source, sniffed, measured["width"], measured["height"])
+        image = rendering.Source(pyvips, source, sniffed, measured["width"], measured["height"], samples)
         scales = [rendering.scale_of(plan, image.width, image.height) for plan in pipeline.renditions]
         usable = [(step, plugin) for step, plugin in plugins if not isinstance(plugin, str)]
         image.share(scales + [rendering.analysed_scale(image.width, image.height)] * bool(usable))
@@ -171,12 +185,12 @@ def _work_here(
         began = time.perf_counter()
         analysed = rendering.analysed(image) if usable else None
     except pyvips.Error as error:
-        send({"frame": "rejected", **_refusal(str(error), sniffed)})
+        send({"frame": "rejected", **_refusal(str(error), heard, sniffed)})
         return
     except ImageRejectedError as error:
         send({"frame": "rejected", "code": error.code, "reason": error.reason})
         return
-    warnings += [plugin for _, plugin in plugins if isinstance(plugin, str)]
+    warnings = [*heard, *(plugin for _, plugin in plugins if isinstance(plugin, str)), *warnings]
     send({"frame": "rendered", "timings": {"measure": measure_ms, "render": render_ms}, "warnings": warnings})
     for step, algorithm in usable:
         send({"frame": "began", "name": step.name})
@@ -215,8 +229,6 @@ def _worked(outcome: Outcome, limits: Limits) -> Worked:
         raise ImageRejectedError(outcome.ended, _REASONS[outcome.ended].format(limits=limits))
     if outcome.ended:
         warnings.append(f"algorithm {running or 'at the end'}: {outcome.ended}; what comes after it was not run")
-    if measured["pages"] > 1:
-        warnings.append(f"{measured['pages']} pages or frames: renditions are of the first")
     return Worked(
         **measured,
         algorithms=values,
@@ -227,14 +239,27 @@ def _worked(outcome: Outcome, limits: Limits) -> Worked:
     )
 
 
-def _refusal(text: str, sniffed: str) -> dict[str, str]:
-    """Return code and reason of an error of libvips, whose texts are lines with what went wrong first or last."""
+def _samples(source: bytes, sniffed: str) -> Samples | None:
+    """Return how to take the samples of a TIFF; raises ImageRejectedError where no picture of it would be true."""
+    header = tiff.read(source) if sniffed == "tiff" else None
+    if header is None:
+        return None
+    if reason := header.refusal:
+        raise ImageRejectedError("UnsupportedFormat", f"this tiff needs a decoder that is not here: {reason}")
+    return Samples(header)
+
+
+def _refusal(text: str, heard: list[str], sniffed: str) -> dict[str, str]:
+    """Return code and reason of an error of libvips, whose texts are lines with what went wrong first or last.
+
+    Where they say nothing, as of a PNG's header, what was ``heard`` before does.
+    """
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     # How libheif finds out where the file ends, by halves: a dozen lines before the one that says what is wrong.
     told = [line for line in lines[1:] if not line.startswith("source: bad seek")]
-    reason = "; ".join(dict.fromkeys(told or lines))
+    reason = "; ".join(dict.fromkeys(told or heard or lines))
     reason = "".join(character if character.isascii() and character.isprintable() else "?" for character in reason)
-    low = text.lower()
+    low = f"{text} {reason}".lower()
     if any(words in low for words in _MEMORY_WORDS):
         code = "OutOfMemory"
     elif any(words in low for words in _WITHOUT_CODEC):
