@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.adapters.trickling import Trickling
 from tests.api_events import first, second
-from tests.image_fakes import created, one_rendition
+from tests.image_fakes import created, deleted, one_rendition
 from tests.notifications import object_record
 from tests.strategies import stream_record
 from weaudit.adapters.http1 import HttpConnection, UnreadableAnswerError
@@ -98,7 +98,9 @@ PARSERS: dict[str, Parser] = {
         (MalformedEventError,),
     ),
     "s3": Parser(_notified, ({"Records": [object_record("a b+c.txt")]},), (MalformedEventError,)),
-    "eventbridge": Parser(_imaged, (created("a.png", b"x", "0A"), _SQS), (MalformedEventError,)),
+    "eventbridge": Parser(
+        _imaged, (created("a.png", b"x", "0A"), deleted("a.png", "0B"), _SQS), (MalformedEventError,)
+    ),
     "http": Parser(http_request.document_of, (_POST, _TRAIL), (RequestError,)),
     "queries": Parser(_asked, (_TRAIL,), (RequestError,)),
     "updates": Parser(_updated, (_DOCUMENT,), (RequestError,)),
