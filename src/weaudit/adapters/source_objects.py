@@ -6,7 +6,19 @@ from weaudit.errors import ImageRejectedError, StoreRefusedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    from weaudit.adapters.aws import S3
+    from typing import Protocol
+
+    from weaudit.adapters.http_pool import Answer
+
+    class Readable(Protocol):
+        """S3 as adapters.aws has it, as far as objects are read."""
+
+        def read_object(self, bucket: str, key: str, *, etag: str = "", span: str = "") -> Answer:
+            """Return the answer to GetObject. Raises StoreError."""
+
+        def head_object(self, bucket: str, key: str) -> Answer:
+            """Return the answer to HeadObject. Raises StoreError."""
+
 
 # Whole photographs for the web, and enough to tell what kind of file a larger one is.
 FIRST_BYTES = 1024 * 1024
@@ -71,7 +83,7 @@ class SourceObject:
 class SourceObjects:
     """Reads objects in two steps, so that what is no image, or too large for one, is never read whole."""
 
-    def __init__(self, s3: S3) -> None:
+    def __init__(self, s3: Readable) -> None:
         self._s3 = s3
 
     def look(self, bucket: str, key: str) -> SourceObject | None:

@@ -12,6 +12,9 @@ from weaudit.cli.options import JsonDocumentOption
 # Nobody else sees a message for so long while one is looked at, or handled: longer than any of the functions takes.
 _HIDDEN_S = 180
 _A_CALL = 10
+# What a message has that SQS itself moved here from another queue.
+_MOVED_FROM = "DeadLetterQueueSourceArn"
+_SHOWN = ("id", "function", "error", "happened_at", "given_up_at")
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +46,7 @@ class FailedEvents:
                     MaxNumberOfMessages=min(_A_CALL, limit - number),
                     VisibilityTimeout=_HIDDEN_S,
                     WaitTimeSeconds=1,
-                    MessageSystemAttributeNames=["SentTimestamp"],
+                    MessageSystemAttributeNames=["SentTimestamp", _MOVED_FROM],
                 ).get("Messages", [])
             if number % _A_CALL >= len(found):
                 return
@@ -88,7 +91,7 @@ def failed_events(
         if retry:
             said = output.safe(f"failed again: {why}") if why else "is handled"
             output.note(f"{number} of {len(taken)}: {event['id']} {said}")
-        row = {key: event[key] for key in ("id", "function", "error", "sent_at")}
+        row = {key: event[key] for key in _SHOWN}
         shown.append({**row, "why": why} if why else row)
     if as_json:
         output.print_json({"events": shown, "left": left})
@@ -97,9 +100,8 @@ def failed_events(
     elif retry:
         output.print_text(f"{len(shown) - left} handled, {left} left in the queue.")
     else:
-        names = ("id", "function", "error", "sent_at")
-        rows = ([str(row[name]) for name in names] for row in shown)
-        output.stdout().print(output.table(("id", "function", "error", "given up at"), rows))
+        rows = ([str(row[name] or "not told") for name in _SHOWN] for row in shown)
+        output.stdout().print(output.table(("id", "function", "error", "happened at", "given up at"), rows))
         output.note("`weaudit failed-events --retry` tries them again, after what stopped them was mended.")
     raise typer.Exit(output.EXIT_FAILED if left else output.EXIT_FINE)
 
@@ -109,6 +111,10 @@ def _read(message: dict[str, Any]) -> dict[str, Any]:
 
     Lambda's failure destination wraps the event, with the answer of the last try; what came by the queue of images is
     the event of EventBridge itself. Source: lambda/latest/dg/invocation-async-retain-records.html.
+
+    A message was sent when its event was given up, but for one that SQS moved here after the last try: that keeps the
+    time of its first sending, and nothing says when it was moved
+    (AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html).
     """
     from weaudit.domain.times import iso_time
 
@@ -117,10 +123,11 @@ def _read(message: dict[str, Any]) -> dict[str, Any]:
     except ValueError:
         body = None
     function, payload, error = "?", body, ""
+    told = message["Attributes"]
     if isinstance(body, dict) and "requestPayload" in body:
         function, payload = "s3_processor", body["requestPayload"]
-        told = body.get("responsePayload")
-        error = str(told.get("errorMessage", "")) if isinstance(told, dict) else ""
+        answered = body.get("responsePayload")
+        error = str(answered.get("errorMessage", "")) if isinstance(answered, dict) else ""
     elif isinstance(body, dict) and "detail" in body:
         function = "image_processor"
     return {
@@ -129,5 +136,16 @@ def _read(message: dict[str, Any]) -> dict[str, Any]:
         "function": function,
         "payload": payload,
         "error": error or "not told: see the function's log",
-        "sent_at": iso_time(int(message["Attributes"]["SentTimestamp"])),
+        "happened_at": _time(payload),
+        "given_up_at": None if _MOVED_FROM in told else iso_time(int(told["SentTimestamp"])),
     }
+
+
+def _time(event: Any) -> str | None:
+    """Return when an event of S3 happened, as it says itself, by EventBridge or by a notification."""
+    if not isinstance(event, dict):
+        return None
+    records = event.get("Records")
+    first = records[0] if isinstance(records, list) and records and isinstance(records[0], dict) else {}
+    found = event.get("time") or first.get("eventTime")
+    return found if isinstance(found, str) else None

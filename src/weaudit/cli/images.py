@@ -60,7 +60,7 @@ def rows(installation: "Installation", *, rejected: bool = False) -> Iterator[di
     """Yield the rows of Images in DynamoDB JSON, in no order."""
     from weaudit.deploy.targets import wire
 
-    request: dict[str, Any] = {"TableName": installation.images_table}
+    request: dict[str, Any] = {"TableName": installation.images_table, "ConsistentRead": True}
     if rejected:
         request["FilterExpression"] = "#status = :rejected"
         request["ExpressionAttributeNames"] = {"#status": "status"}
