@@ -211,9 +211,13 @@ class Story:
             self.deliver(self.one_event())
 
 
-@pytest.mark.parametrize("beginning", range(0, 1000, 100))
-def test_whatever_comes_in_between_row_and_renditions_follow_the_original(beginning: int) -> None:
-    for seed in range(beginning, beginning + 100):
+# The last ones are what sixty thousand other seeds found: the version that an event names has to be the one that is
+# read, and what an interrupted try made of an uncovered version has to go.
+@pytest.mark.parametrize(
+    "seeds", [*(range(start, start + 100) for start in range(0, 1000, 100)), [3897, 24315, 29589], [9321, 22245, 24759]]
+)
+def test_whatever_comes_in_between_row_and_renditions_follow_the_original(seeds: list[int]) -> None:
+    for seed in seeds:
         story = Story(seed)
         story.live()
         check(story.uploads, f"seed {seed}")
