@@ -6,6 +6,7 @@ They are held to the real engine by tests/adapters/test_image_stores.py.
 import hashlib
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 from weaudit.adapters.evidence_bucket import EvidenceBucket
@@ -32,10 +33,16 @@ TIME = "2024-01-01T00:00:00.000Z"
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00"
 INVOCATION = Invocation("image_processor", "r-1", lambda: 90_000)
 _ITEM_BYTES = 400 * 1024
+_PAGE = 2  # of a listing: S3's has a thousand
+NOW_MS = 1_704_153_600_000  # 2024-01-02T00:00:00Z
 
 
 def _no_fault(_call: int, _operation: str) -> str:
     return ""
+
+
+def _undisturbed(_operation: str) -> None:
+    return
 
 
 class PolicingTables:
@@ -45,6 +52,8 @@ class PolicingTables:
     """
 
     def __init__(self, fault: Callable[[int, str], str] = _no_fault) -> None:
+        # Asked before every call: here another event may be handled, or the function may end.
+        self.disturb: Callable[[str], None] = _undisturbed
         self.rows: dict[str, dict[str, Any]] = {}
         self.configuration: dict[str, dict[str, Any]] = {}
         self.calls: list[str] = []
@@ -52,6 +61,7 @@ class PolicingTables:
         self.fault = fault
 
     def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        self.disturb(operation)
         self.calls.append(operation)
         if self.down:
             raise StoreUnavailableError("throttled")
@@ -78,26 +88,45 @@ class PolicingTables:
         if len(json.dumps(row)) > _ITEM_BYTES:
             raise RecordRejectedError("Item size has exceeded the maximum allowed size")
         condition = "attribute_not_exists(imageKey) OR sequencer < :sequencer"
-        again = condition + " OR (sequencer = :sequencer AND pipelineVersion <> :version)"
-        assert body["ConditionExpression"] in (condition, again)
-        assert set(values) == {name for name in (":sequencer", ":version") if name in body["ConditionExpression"]}
+        other = "pipelineVersion <> :version OR (attribute_exists(rejection) AND rejection.#code <> :code)"
+        again = f"{condition} OR (sequencer = :sequencer AND ({other}))"
+        marked = "sequencer = :before"
+        assert body["ConditionExpression"] in (condition, again, marked)
+        named = (":sequencer", ":version", ":code", ":before")
+        assert set(values) == {name for name in named if name in body["ConditionExpression"]}
+        assert (body.get("ExpressionAttributeNames") == {"#code": "code"}) == ("#code" in body["ConditionExpression"])
         there = self.rows.get(row["imageKey"]["S"])
-        holds = there is None or there["sequencer"]["S"] < values[":sequencer"]["S"]
+        if body["ConditionExpression"] == marked:
+            assert row["sequencer"]["S"] > values[":before"]["S"], "it could be put twice"
+            holds = there is not None and there["sequencer"] == values[":before"]
+        else:
+            holds = there is None or there["sequencer"]["S"] < values[":sequencer"]["S"]
         if there is not None and body["ConditionExpression"] == again:
             same = there["sequencer"] == values[":sequencer"]
-            holds = holds or (same and there["pipelineVersion"] != values[":version"])
+            rejected = "rejection" in there and there["rejection"]["M"]["code"] != values[":code"]
+            holds = holds or (same and (there["pipelineVersion"] != values[":version"] or rejected))
         if not holds:
             raise ConditionNotMetError("PutItem: ConditionalCheckFailedException")
         self.rows[row["imageKey"]["S"]] = row
         if fault == "unanswered":
             raise StoreUnavailableError("connection lost")
-        return {}
+        assert body["ReturnValues"] == "ALL_OLD"
+        return {"Attributes": there} if there else {}
 
 
 class PolicingBuckets:
-    """GetObject and PutObject of S3 over the three buckets that the function knows."""
+    """GetObject, HeadObject, PutObject, DeleteObject and ListObjectsV2 of S3 over the buckets that the function knows.
+
+    ``refusals`` are objects that S3 does not give, by the code with which it does not; ``versions`` the versions of
+    those that have some.
+    """
 
     def __init__(self, fault: Callable[[int, str], str] = _no_fault) -> None:
+        self.disturb: Callable[[str], None] = _undisturbed
+        self.refusals: dict[str, str] = {}
+        self.versions: dict[str, str] = {}
+        self.modified: dict[str, str] = {}
+        self.deletes: list[str] = []
         self.objects: dict[tuple[str, str], bytes] = {}
         self.types: dict[tuple[str, str], str] = {}
         self.encodings: dict[tuple[str, str], str] = {}
@@ -106,14 +135,17 @@ class PolicingBuckets:
         self.fault = fault
 
     def read_object(self, bucket: str, key: str, *, etag: str = "", span: str = "") -> Answer:
+        self.disturb("GetObject")
         found = self.objects.get((bucket, key))
         if found is None:
             raise StoreRefusedError("GetObject: NoSuchKey", aws_code="NoSuchKey", status=404)
+        if bucket == BUCKET and key in self.refusals:
+            code = self.refusals[key]
+            status = {"InvalidObjectState": 403, "AccessDenied": 403, "MethodNotAllowed": 405}.get(code, 400)
+            raise StoreRefusedError(f"GetObject: {code} (HTTP {status})", aws_code=code, status=status)
         if etag and etag != etag_of(found):
             raise StoreRefusedError("GetObject: PreconditionFailed", aws_code="PreconditionFailed", status=412)
-        headers = {"etag": f'"{etag_of(found)}"', "content-type": self.types.get((bucket, key), "")}
-        if encoding := self.encodings.get((bucket, key)):
-            headers["content-encoding"] = encoding
+        headers = self._headers(bucket, key)
         if span:
             first, _, last = span.partition("-")
             if int(first) >= len(found):
@@ -123,6 +155,49 @@ class PolicingBuckets:
         self.reads.append((key, len(found)))
         return Answer(206 if span else 200, headers, found)
 
+    def _headers(self, bucket: str, key: str) -> dict[str, str]:
+        content = self.objects[bucket, key]
+        headers = {"etag": f'"{etag_of(content)}"', "content-type": self.types.get((bucket, key), "")}
+        if bucket == BUCKET and key in self.versions:
+            headers["x-amz-version-id"] = self.versions[key]
+        if encoding := self.encodings.get((bucket, key)):
+            headers["content-encoding"] = encoding
+        if bucket == BUCKET and key in self.modified:
+            headers["last-modified"] = self.modified[key]
+        return headers
+
+    def head_object(self, bucket: str, key: str) -> Answer:
+        self.disturb("HeadObject")
+        if (bucket, key) not in self.objects:
+            raise StoreRefusedError("HeadObject: no error code (HTTP 404)", status=404)
+        code = self.refusals.get(key, "")
+        if code == "MethodNotAllowed":
+            raise StoreRefusedError("HeadObject: no error code (HTTP 405)", status=405)
+        if code in ("InvalidRequest", "InvalidArgument"):  # SSE-C: nothing is said without the key
+            raise StoreRefusedError("HeadObject: no error code (HTTP 400)", status=400)
+        headers = {**self._headers(bucket, key), "content-length": str(len(self.objects[bucket, key]))}
+        if code == "InvalidObjectState":
+            headers["x-amz-storage-class"] = "GLACIER"
+        return Answer(200, headers, b"")
+
+    def list_objects(self, bucket: str, *, prefix: str = "", after: str = "") -> Any:
+        assert prefix.startswith("images/"), "nothing else is ever looked for, or removed"
+        self.disturb("ListObjectsV2")
+        found = sorted(key for where, key in self.objects if where == bucket and key.startswith(prefix) and key > after)
+        return SimpleNamespace(objects=[{"Key": key} for key in found[:_PAGE]], truncated=len(found) > _PAGE)
+
+    def delete_object(self, bucket: str, key: str) -> None:
+        assert bucket == RENDITIONS, "nobody else's object is ever removed"
+        assert key.startswith("images/"), "as the role allows it"
+        self.disturb("DeleteObject")
+        fault = self.fault(len(self.writes), "DeleteObject")
+        self.deletes.append(key)
+        if fault == "unpersisted":
+            raise StoreUnavailableError("slow down")
+        self.objects.pop((bucket, key), None)
+        if fault == "unanswered":
+            raise StoreUnavailableError("connection lost")
+
     def get_object(self, bucket: str, key: str) -> bytes:
         return self.read_object(bucket, key).body
 
@@ -130,6 +205,7 @@ class PolicingBuckets:
         assert bucket in (RENDITIONS, EVIDENCE), "no output is ever an input"
         assert len(key.encode()) <= 1024, "an S3 key holds at most 1,024 bytes"
         assert content_type
+        self.disturb("PutObject")
         fault = self.fault(len(self.writes), "PutObject")
         self.writes.append((bucket, key))
         if fault == "unpersisted":
@@ -198,6 +274,7 @@ class Bench:
             "limits": self.limits,
             "work": self.work,
             "now_s": lambda: 0.0,
+            "now_ms": lambda: NOW_MS,
         }
 
     def upload(self, key: str, content: bytes, content_type: str = "binary/octet-stream", encoding: str = "") -> None:
@@ -241,6 +318,24 @@ def created(key: str, content: bytes, sequencer: str, **changes: Any) -> dict[st
             "requester": "123456789012",
             "source-ip-address": "1.2.3.4",
             "reason": "PutObject",
+        },
+    }
+
+
+def deleted(key: str, sequencer: str, **changes: Any) -> dict[str, Any]:
+    """Return the event that S3 sends by EventBridge when something of a key is deleted."""
+    event = created(key, b"", sequencer)
+    del event["detail"]["object"]["size"], event["detail"]["object"]["etag"]
+    return {
+        **event,
+        "id": "2ee9cc15-d022-99ea-1fb8-1b1bac4850f9",
+        "detail-type": "Object Deleted",
+        "time": "2024-01-01T12:00:00Z",
+        "detail": {
+            **event["detail"],
+            "reason": "DeleteObject",
+            "deletion-type": "Permanently Deleted",
+            **changes,
         },
     }
 

@@ -16,6 +16,10 @@ def outcome(events: list[Any], stores: dict[str, Any]) -> tuple[list[Any], list[
     bench = Bench()
     for key, (content, content_type) in stores.get("objects", {}).items():
         bench.upload(key, bytes.fromhex(content), content_type)
+    bench.buckets.refusals = stores.get("refusals", {})
+    bench.buckets.versions = stores.get("versions", {})
+    bench.buckets.objects.update({(RENDITIONS, key): b"made" for key in stores.get("renditions", ())})
+    bench.tables.rows = {row["imageKey"]["S"]: row for row in stores.get("rows", ())}
     bench.tables.configuration = stores.get("configuration", {})
     said = bench.deliver(*events)
     rows = [bench.tables.rows[key] for key in sorted(bench.tables.rows)]

@@ -56,7 +56,7 @@ FUNCTIONS: tuple[Function, ...] = (
         trigger="event",
         physical_name="image_processor",
         stores=("Images", "renditions bucket", "Configuration", "evidence bucket"),
-        purpose="Makes renditions and a row of metadata of each image that lands in the bucket.",
+        purpose="Makes renditions and a row of metadata of each image in the bucket; renditions go with their image.",
         requirements=("pyvips==3.2.0", "pyvips-binary==8.18.7", "cffi==2.1.1"),
     ),
     Function(

@@ -22,16 +22,18 @@ class _Relay(BaseHTTPRequestHandler):
         url = f"https://{service}.{REGION}.amazonaws.com{self.path}"
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-        answer = requests.request(self.command, url, headers=headers, data=body, timeout=30)
+        answer = requests.request(self.command, url, headers=headers, data=body, timeout=30, stream=True)
+        content = b"" if self.command == "HEAD" else answer.content  # of HEAD the length alone is told
         self.send_response(answer.status_code)
         for name, value in answer.headers.items():
             if name.lower() not in ("content-length", "transfer-encoding", "connection", "content-encoding"):
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.content)))
+        told = str(len(content)) if content else answer.headers.get("Content-Length", "0")
+        self.send_header("Content-Length", told)
         self.end_headers()
-        self.wfile.write(answer.content)
+        self.wfile.write(content)
 
-    do_POST = do_PUT = do_GET = _relay  # noqa: N815 the names are the standard library's
+    do_POST = do_PUT = do_GET = do_HEAD = do_DELETE = _relay  # noqa: N815 the names are the standard library's
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 the name is the standard library's
         pass

@@ -12,6 +12,9 @@ import pytest
 from tests.adapters.moto_relay import REGION as _REGION
 from tests.adapters.moto_relay import moto_environment
 from weaudit.adapters.aws import S3, Connection, DynamoDB
+from weaudit.adapters.evidence_bucket import EvidenceBucket
+from weaudit.adapters.renditions_bucket import RenditionsBucket
+from weaudit.adapters.source_objects import SourceObjects
 from weaudit.errors import RecordRejectedError, StoreRefusedError
 from weaudit.local import engine as engines
 from weaudit.local import process
@@ -126,6 +129,73 @@ def test_what_is_not_there_is_a_refusal(s3: S3, bucket: str, code: str) -> None:
     with pytest.raises(StoreRefusedError) as raised:
         s3.get_object(bucket, "missing")
     assert (raised.value.aws_code, raised.value.status) == (code, 404)
+
+
+@pytest.mark.parametrize("key", ["images/plain.webp", "images/a b+c%2F&ü😀(1)'*!~.webp"])
+def test_an_object_is_removed_and_removed_again(s3: S3, key: str) -> None:
+    s3.put_object(_BUCKET, key, b"made", "image/webp")
+    s3.put_object(_BUCKET, f"{key}.other", b"made", "image/webp")
+    for _ in range(2):
+        s3.delete_object(_BUCKET, key)
+    assert [found["Key"] for found in s3.list_objects(_BUCKET, prefix=key).objects] == [f"{key}.other"]
+    s3.delete_object(_BUCKET, f"{key}.other")
+
+
+def test_removing_stops_where_it_is_told_to_and_goes_over_pages(
+    s3: S3, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    keys = [f"images/i/{number:02}/x.webp" for number in range(7)]
+    for key in (*keys, "images/j/00/x.webp", "pipelines/last-good.json"):
+        s3.put_object(_BUCKET, key, b"made", "image/webp")
+    pages = S3.list_objects
+    monkeypatch.setattr(S3, "list_objects", lambda self, *words, **told: pages(self, *words, **{**told, "limit": 2}))
+    RenditionsBucket(s3, _BUCKET).remove("images/i/", before="images/i/05")
+    left = _boto3("s3", environment).list_objects_v2(Bucket=_BUCKET)["Contents"]
+    assert {found["Key"] for found in left} >= {*keys[5:], "images/j/00/x.webp", "pipelines/last-good.json"}
+    assert not {found["Key"] for found in left} & set(keys[:5])
+    RenditionsBucket(s3, _BUCKET).remove("images/")
+    assert not s3.list_objects(_BUCKET, prefix="images/").objects
+
+
+def test_what_s3_archived_is_described_and_not_given(s3: S3, environment: dict[str, str]) -> None:
+    stored = {"Bucket": _BUCKET, "ContentType": "image/png", "Body": b"content"}
+    for key in ("archived.png", "spill/archived.json"):
+        _boto3("s3", environment).put_object(**stored, Key=key, StorageClass="DEEP_ARCHIVE")
+    found = SourceObjects(s3).begin(_BUCKET, "archived.png", "")
+    assert found is not None
+    assert (found.bytes, found.content_type, found.content) == (7, "image/png", b"")
+    assert found.refusal is not None
+    assert found.refusal.code == "Archived"
+    assert "DEEP_ARCHIVE" in found.refusal.reason
+    assert SourceObjects(s3).begin(_BUCKET, "archived.png", found.etag) is not None
+    assert SourceObjects(s3).begin(_BUCKET, "archived.png", "0" * 32) is None
+    # It is there all the same: a picture must not be taken for deleted.
+    assert SourceObjects(s3).look(_BUCKET, "archived.png") is not None
+    # Whoever reads a trail, or a pipeline, is not stopped by it.
+    assert EvidenceBucket(s3, _BUCKET).get(_BUCKET, "spill/archived.json") is None
+    assert RenditionsBucket(s3, _BUCKET).get("archived.png") is None
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("environment", ["engine"], indirect=True)  # moto gives it to anybody
+def test_what_only_its_uploader_has_the_key_of_is_not_given(s3: S3, environment: dict[str, str]) -> None:
+    key = "k" * 32  # boto3 encodes it
+    _boto3("s3", environment).put_object(
+        Bucket=_BUCKET, Key="sse-c.png", Body=b"content", SSECustomerAlgorithm="AES256", SSECustomerKey=key
+    )
+    found = SourceObjects(s3).begin(_BUCKET, "sse-c.png", "")
+    assert found is not None
+    assert found.refusal is not None
+    assert found.refusal.code == "Unreadable"
+    assert SourceObjects(s3).look(_BUCKET, "sse-c.png") is not None
+
+
+def test_when_an_object_landed_is_told_by_s3(s3: S3, environment: dict[str, str]) -> None:
+    s3.put_object(_BUCKET, "landed.png", b"content", "image/png")
+    told = _boto3("s3", environment).head_object(Bucket=_BUCKET, Key="landed.png")["LastModified"]
+    found = SourceObjects(s3).look(_BUCKET, "landed.png")
+    assert found is not None
+    assert found.modified == told.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 @pytest.mark.engine

@@ -47,7 +47,7 @@ def row(key: str, sequencer: str, version: str) -> dict[str, Any]:
 def test_a_row_is_replaced_by_newer_ones_only(table: ImageTable) -> None:
     key = f"contract/{uuid.uuid4()}"
     assert table.get(key) is None
-    assert table.replace(row(key, "0A", "v1"), again=False)
+    assert table.replace(row(key, "0A", "v1"), again=False) == {}
     for sequencer, version, again, written in (
         ("0A", "v1", False, False),
         ("0A", "v2", False, False),
@@ -57,7 +57,9 @@ def test_a_row_is_replaced_by_newer_ones_only(table: ImageTable) -> None:
         ("0A01", "v1", False, True),
         ("0B", "v1", True, True),
     ):
-        assert table.replace(row(key, sequencer, version), again=again) is written, (sequencer, version, again)
+        before = table.get(key)
+        replaced = table.replace(row(key, sequencer, version), again=again)
+        assert replaced == (before if written else None), (sequencer, version, again)
     found = table.get(key)
     assert found is not None
     assert found["sequencer"] == {"S": padded("0B")}

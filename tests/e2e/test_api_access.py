@@ -132,6 +132,12 @@ def _processes_images(api: Api) -> None:
     ):
         api.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body, Metadata={"note": planted("metadata")})
         eventually(functools.partial(_image, api, key, status))
+    made = api.client("dynamodb").get_item(TableName="Images", Key={"imageKey": {"S": "by-its-role.png"}})["Item"]
+    api.client("s3").delete_object(Bucket=BUCKET, Key="by-its-role.png")
+    eventually(functools.partial(_image, api, "by-its-role.png", "deleted"))
+    kept = {found["Key"] for found in api.client("s3").list_objects_v2(Bucket=RENDITIONS).get("Contents", [])}
+    assert made["renditions"]["L"]
+    assert not kept & {part["M"]["key"]["S"] for part in made["renditions"]["L"]}
     said = _invoke(api, "image_processor:live", {"detail": planted("detail")})
     assert said["images"][0]["outcome"] == "quarantined"
 
@@ -209,6 +215,8 @@ ROLES: dict[str, Role] = {
         [
             ("s3", "put_object", {"Bucket": BUCKET, "Key": "new", "Body": b""}),
             ("s3", "delete_object", {"Bucket": RENDITIONS, "Key": "x"}),
+            ("s3", "delete_object", {"Bucket": RENDITIONS, "Key": "pipelines/last-good.json"}),
+            ("s3", "delete_object", {"Bucket": BUCKET, "Key": "by-its-role.txt"}),
             READ_QUARANTINE,
             CHANGE_SETTINGS,
             ("dynamodb", "delete_item", {"TableName": "Images", "Key": {"imageKey": {"S": "1"}}}),

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from tests.api_events import second
 from tests.e2e.commands import client, faults, recorded, records_of, run, verified
 from tests.strategies import stream_record
+from weaudit.cli import main
 from weaudit.deploy import packaging
 from weaudit.functions import FUNCTIONS
 
@@ -209,6 +212,36 @@ def test_an_item_of_390_kb_is_recorded_shown_and_its_moved_value_read_back() -> 
     assert "altered" in run("history", "large")[1]
     client("s3").delete_object(Bucket=bucket, Key=key)
     assert faults() == {("lost", "large")}
+
+
+def test_what_a_rule_has_archived_is_named_and_does_not_stop_all_else() -> None:
+    for letter in "ab":
+        put("cold", ord(letter), text={"S": letter * 380_000}, rest={"S": "r" * 9_000})
+    recorded("cold", 3)
+    moved = next(record for record in records_of("cold") if "newValueRef" in record or "oldValueRef" in record)
+    reference = (moved.get("newValueRef") or moved["oldValueRef"])["M"]
+    bucket, key = reference["bucket"]["S"], reference["key"]["S"]
+    kept = client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    client("s3").put_object(Bucket=bucket, Key=key, Body=kept, StorageClass="DEEP_ARCHIVE")
+    # A command says which object it is, and that there is something to do.
+    told = CliRunner().invoke(main.app, ["history", "cold"])
+    assert told.exit_code == 1
+    assert f"s3://{bucket}/{key} is archived" in told.stderr
+    assert "restore" in told.stderr
+    # The API shows the item's history without that value.
+    asked = second("GET /v1/tables/{table}/history", {"table": "Configuration"}, key="cold")
+    answer = client("lambda").invoke(FunctionName="weaudit-api-trail:live", Payload=json.dumps(asked))
+    assert json.loads(answer["Payload"].read())["statusCode"] == 200
+
+    entry = {"Bucket": bucket, "Key": "quarantine/audit_producer/cold.json"}
+    client("s3").put_object(**entry, Body=b"{}", StorageClass="GLACIER")
+    try:
+        code, text = run("quarantine", "--json")
+        assert (code, [found["code"] for found in json.loads(text)]) == (1, ["Archived"])
+        assert CliRunner().invoke(main.app, ["quarantine", "show", entry["Key"]]).exit_code == 1
+    finally:
+        client("s3").delete_object(**entry)
+        client("s3").put_object(Bucket=bucket, Key=key, Body=kept)
 
 
 def test_an_item_as_deep_as_dynamodb_allows_is_recorded() -> None:

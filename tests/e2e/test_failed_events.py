@@ -52,6 +52,10 @@ def test_what_was_given_up_is_listed_tried_again_and_removed_where_it_was_taken(
         ("image_processor", untold),
         ("s3_processor", "the table \x1b[31mis throttled"),
     ]
+    happened = {event["function"]: event["happened_at"] for event in found["events"]}
+    assert happened["image_processor"] == image["time"]
+    assert happened["s3_processor"] == given_up["Records"][0]["eventTime"]
+    assert happened["?"] is None
     code, text = run("failed-events")
     assert code == 1
     assert "\x1b[31m" not in text
@@ -119,6 +123,34 @@ def test_what_aws_could_not_deliver_is_listed_and_tried_again_as_well() -> None:
     assert listed("--retry")[1]["left"] == 0
     sns.unsubscribe(SubscriptionArn=hearing)
     sqs.delete_queue(QueueUrl=heard)
+
+
+def test_when_an_event_was_given_up_is_told_where_somebody_knows_it() -> None:
+    """SQS keeps the time at which a message was first sent, also where it moves it to another queue."""
+    installation, sqs = Installation.find(), client("sqs")
+    failed = {"QueueUrl": installation.outputs["FailedEventsQueueUrl"]}
+    arn = sqs.get_queue_attributes(**failed, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
+    source = {"QueueUrl": sqs.create_queue(QueueName="tried", Attributes={"RedrivePolicy": redrive})["QueueUrl"]}
+    try:
+        sqs.send_message(**source, MessageBody=json.dumps(created("moved.png", b"", "1")))
+        received: list[Any] = []
+
+        def moved() -> bool:
+            received.extend(sqs.receive_message(**source, VisibilityTimeout=0).get("Messages", []))
+            return bool(received) and listed()[1]["left"] == 1
+
+        eventually(moved)
+        wrapped = {"requestPayload": {"Records": [object_record("told.txt")]}}
+        sqs.send_message(**failed, MessageBody=json.dumps(wrapped))
+        found = {event["function"]: event["given_up_at"] for event in listed()[1]["events"]}
+        assert found["image_processor"] is None
+        assert found["s3_processor"] is not None
+        [line] = [line for line in run("failed-events")[1].splitlines() if "image_processor" in line]
+        assert line.rstrip().endswith("not told")
+    finally:
+        sqs.delete_queue(**source)
+        sqs.purge_queue(**failed)
 
 
 def test_every_command_that_the_page_gives_exists() -> None:

@@ -10,9 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import requests
 
+from tests.api_events import second
 from tests.e2e.commands import client, eventually, run
 from tests.e2e.pictures import drawn, mixed
+from tests.image_fakes import created, deleted
 from weaudit.deploy.installation import Installation
 from weaudit.local import engine, process
 
@@ -219,9 +222,7 @@ def test_a_change_of_the_pipeline_is_in_the_trail_and_names_what_it_made() -> No
 
 
 def test_late_and_repeated_events_leave_the_row_of_the_object_that_is_there() -> None:
-    from tests.image_fakes import created
-
-    first, second = drawn(["png", "webp"])
+    first, later = drawn(["png", "webp"])
     bucket = Installation.find().outputs["BucketName"]
 
     def event(content: bytes, sequencer: str) -> dict[str, Any]:
@@ -231,13 +232,13 @@ def test_late_and_repeated_events_leave_the_row_of_the_object_that_is_there() ->
 
     put("late.png", first)
     eventually(lambda: bool(rows("late.png")))
-    put("late.png", second)
+    put("late.png", later)
     eventually(lambda: rows("late.png")["late.png"]["format"] == {"S": "webp"})
     before = rows("late.png")
-    old, now = event(first, "FF"), event(second, before["late.png"]["sequencer"]["S"])
+    old, now = event(first, "FF"), event(later, before["late.png"]["sequencer"]["S"])
     assert answered(old)["outcome"] == "superseded"
     assert answered(now)["outcome"] == "unchanged"
-    assert answered(event(second, "00"))["outcome"] == "unchanged"
+    assert answered(event(later, "00"))["outcome"] == "unchanged"
     assert rows("late.png") == before
 
 
@@ -282,6 +283,125 @@ def test_an_outage_brings_the_event_again_and_at_last_to_the_queue_of_failed_eve
     eventually(lambda: rows("outage/")["outage/lost.png"]["sequencer"]["S"] != "0" * 40)
 
 
+def renditions(key: str) -> set[str]:
+    """Return the keys of all renditions of an image that are there."""
+    prefix = f"images/{hashlib.sha256(key.encode()).hexdigest()}/"
+    found = client("s3").list_objects_v2(Bucket=Installation.find().outputs["RenditionsBucketName"], Prefix=prefix)
+    return {one["Key"] for one in found.get("Contents", [])}
+
+
+def named(key: str) -> set[str]:
+    return {part["M"]["key"]["S"] for part in rows(key)[key]["renditions"]["L"]}
+
+
+def status(key: str) -> str:
+    return str(rows(key).get(key, {}).get("status", {}).get("S", ""))
+
+
+def test_a_deleted_original_takes_its_renditions_and_links_along_and_its_row_says_when() -> None:
+    key, (picture,) = "gone/a b+é.png", drawn(["png"])
+    bucket = Installation.find().outputs["BucketName"]
+    put(key, picture)
+    put("gone/twin.png", picture)
+    eventually(lambda: status(key) == status("gone/twin.png") == "processed")
+    asked = second("GET /v1/images", key=key)
+
+    def told() -> Any:
+        answer = client("lambda").invoke(FunctionName="weaudit-api-images:live", Payload=json.dumps(asked))
+        return json.loads(json.loads(answer["Payload"].read())["body"])
+
+    links = [part["url"] for part in told()["renditions"]]
+    assert {requests.get(link, timeout=10).status_code for link in links} == {200}
+    before = rows(key)[key]
+    client("s3").delete_object(Bucket=bucket, Key=key)
+    eventually(lambda: status(key) == "deleted")
+    eventually(lambda: not renditions(key))
+    assert {requests.get(link, timeout=10).status_code for link in links} == {404}
+    # One with the same content keeps its own.
+    assert renditions("gone/twin.png") == named("gone/twin.png") != set()
+    row = rows(key)[key]
+    assert row["deletion"]["M"]["reason"] == {"S": "DeleteObject"}
+    assert row["deletion"]["M"]["landed"] == before["sequencer"]
+    assert row["deletedAt"]["S"] > before["eventTime"]["S"]
+    for kept in ("sha256", "eTag", "width", "eventTime", "pipelineVersion"):
+        assert row[kept] == before[kept]
+    document = told()
+    assert (document["status"], document["renditions"], document["deletedAt"]) == ("deleted", [], row["deletedAt"]["S"])
+    assert "linksExpireAt" not in document
+    code, text = run("images", key)
+    assert code == 0
+    assert f"{row['deletedAt']['S']}: DeleteObject" in text
+    # Late and repeated events change nothing.
+    late = created(key, picture, before["sequencer"]["S"])
+    again = deleted(key, row["sequencer"]["S"])
+    again["time"] = row["deletedAt"]["S"]
+    for event in (late, again, late):
+        event["detail"]["bucket"]["name"] = bucket
+        assert answered(event)["outcome"] == "unchanged"
+    assert rows(key)[key] == row
+    # The trail has both states, and whoever uploads it again gets it again.
+    eventually(lambda: len(json.loads(run("history", key, "--table", "Images", "--json")[1])) == 2)
+    put(key, picture)
+    eventually(lambda: status(key) == "processed")
+    assert "deletedAt" not in rows(key)[key]
+    assert renditions(key) == named(key) != set()
+
+
+def test_uploads_and_deletions_in_quick_succession_leave_what_is_true_at_the_end() -> None:
+    bucket, s3 = Installation.find().outputs["BucketName"], client("s3")
+    pictures = drawn(["png", "webp", "jpeg"])
+    for number in range(12):
+        for picture in pictures:
+            s3.put_object(Bucket=bucket, Key=f"quick/{number}.png", Body=picture)
+            s3.delete_object(Bucket=bucket, Key=f"quick/{number}.png")
+        if number % 2:
+            s3.put_object(Bucket=bucket, Key=f"quick/{number}.png", Body=pictures[0])
+    eventually(lambda: waiting() == 0, seconds=120)
+    for number in range(12):
+        key = f"quick/{number}.png"
+        if number % 2:
+            assert status(key) == "processed"
+            assert rows(key)[key]["eTag"]["S"] == hashlib.md5(pictures[0], usedforsecurity=False).hexdigest()
+            assert renditions(key) == named(key) != set()
+        else:
+            assert status(key) in ("deleted", "")
+            assert not renditions(key)
+
+
+def test_what_s3_never_gives_has_its_row_at_once_and_fails_nothing() -> None:
+    (picture,) = drawn(["png"])
+    bucket, s3 = Installation.find().outputs["BucketName"], client("s3")
+    for name in ("GLACIER", "DEEP_ARCHIVE", "GLACIER_IR"):
+        s3.put_object(Bucket=bucket, Key=f"cold/{name}.png", Body=picture, StorageClass=name)
+    s3.put_object(Bucket=bucket, Key="cold/backup.tar", Body=picture, StorageClass="DEEP_ARCHIVE")
+    theirs = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+    s3.put_object(Bucket=bucket, Key="cold/sse-c.png", Body=picture, **theirs)
+    eventually(lambda: waiting() == 0 and len(rows("cold/")) == 4)
+    codes = {
+        key.removeprefix("cold/"): row["rejection"]["M"]["code"]["S"] if "rejection" in row else row["status"]["S"]
+        for key, row in rows("cold/").items()
+    }
+    assert codes == {
+        "GLACIER.png": "Archived",
+        "DEEP_ARCHIVE.png": "Archived",
+        "GLACIER_IR.png": "processed",
+        "sse-c.png": "Unreadable",
+    }
+    assert "DEEP_ARCHIVE: restore it" in run("images", "cold/DEEP_ARCHIVE.png")[1]
+    failed = Installation.find().outputs["FailedEventsQueueUrl"]
+    messages = sqs().receive_message(QueueUrl=failed, MaxNumberOfMessages=10).get("Messages", [])
+    assert not [message for message in messages if "cold/" in message["Body"]]
+    s3.restore_object(Bucket=bucket, Key="cold/GLACIER.png", RestoreRequest={"Days": 1})
+
+    def restored() -> bool:
+        found = s3.head_object(Bucket=bucket, Key="cold/GLACIER.png").get("Restore", "")
+        return 'ongoing-request="false"' in found
+
+    eventually(restored)
+    assert run("reprocess")[0] == 0
+    assert (status("cold/GLACIER.png"), status("cold/DEEP_ARCHIVE.png")) == ("processed", "rejected")
+
+
 def test_what_the_queue_brings_that_is_no_event_is_quarantined_and_can_be_tried_again() -> None:
     queue = client("sqs").get_queue_url(QueueName="weaudit-images-dev")["QueueUrl"]
     client("sqs").send_message(QueueUrl=queue, MessageBody='{"detail": "none"}')
@@ -314,3 +434,47 @@ def test_each_hostile_file_has_its_recorded_outcome_and_the_function_goes_on() -
     failed = Installation.find().outputs["FailedEventsQueueUrl"]
     messages = sqs().receive_message(QueueUrl=failed, MaxNumberOfMessages=10).get("Messages", [])
     assert not [message for message in messages if "hostile/" in message["Body"]]
+
+
+def test_versions_markers_and_what_they_uncover() -> None:
+    """The last test of this file: from here on the bucket has versions."""
+    bucket, s3, key = Installation.find().outputs["BucketName"], client("s3"), "versions/x.png"
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    png, jpeg = drawn(["png", "jpeg"])
+
+    def version(content: bytes) -> str:
+        return str(s3.put_object(Bucket=bucket, Key=key, Body=content)["VersionId"])
+
+    def shown() -> tuple[str, str]:
+        row = rows(key).get(key, {})
+        return str(row.get("status", {}).get("S", "")), str(row.get("versionId", {}).get("S", ""))
+
+    first = version(png)
+    eventually(lambda: shown() == ("processed", first))
+    current = version(jpeg)
+    eventually(lambda: shown() == ("processed", current))
+    eventually(lambda: renditions(key) == named(key) != set())
+    # An older version that is deleted changes nothing.
+    middle = version(png)
+    eventually(lambda: shown() == ("processed", middle))
+    row = rows(key)[key]
+    s3.delete_object(Bucket=bucket, Key=key, VersionId=current)
+    eventually(lambda: waiting() == 0)
+    assert rows(key)[key] == row
+    # A delete marker hides the image, and its removal brings it back.
+    marker = s3.delete_object(Bucket=bucket, Key=key)["VersionId"]
+    eventually(lambda: shown()[0] == "deleted")
+    assert rows(key)[key]["deletion"]["M"]["type"] == {"S": "Delete Marker Created"}
+    eventually(lambda: not renditions(key))
+    s3.delete_object(Bucket=bucket, Key=key, VersionId=marker)
+    eventually(lambda: shown() == ("processed", middle))
+    # The current version goes, and the one under it comes to light; then that one goes as well.
+    s3.delete_object(Bucket=bucket, Key=key, VersionId=middle)
+    eventually(lambda: shown() == ("processed", first))
+    eventually(lambda: renditions(key) == named(key) != set())
+    s3.delete_object(Bucket=bucket, Key=key, VersionId=first)
+    eventually(lambda: shown()[0] == "deleted")
+    assert rows(key)[key]["deletion"]["M"]["type"] == {"S": "Permanently Deleted"}
+    eventually(lambda: waiting() == 0 and not renditions(key))
+    code, text = run("verify", "--table", "Images", "--json")
+    assert code == 0, text

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.image_fakes import PNG, created, wish
+from tests.image_fakes import PNG, created, deleted, wish
 from weaudit.domain.image_sources import padded
 from weaudit.errors import MalformedEventError
 from weaudit.events import object_created
@@ -66,7 +66,7 @@ def test_a_wish_takes_etag_and_sequencer_of_the_row() -> None:
     ("path", "value"),
     [
         ("source", "aws.ec2"),
-        ("detail-type", "Object Deleted"),
+        ("detail-type", "Object Restore Completed"),
         ("detail", None),
         ("detail", "a text"),
         ("detail.bucket", None),
@@ -75,6 +75,9 @@ def test_a_wish_takes_etag_and_sequencer_of_the_row() -> None:
         ("detail.object.key", ""),
         ("detail.object.key", "x" * 1025),
         ("detail.object.key", None),
+        ("detail.object.key", "half \ud800 a pair"),
+        ("detail.object.etag", "\udfff"),
+        ("detail.bucket.name", "\ud800"),
         ("detail.object.etag", None),
         ("detail.object.size", None),
         ("detail.object.size", -1),
@@ -97,6 +100,44 @@ def test_a_wish_takes_etag_and_sequencer_of_the_row() -> None:
 def test_what_is_not_as_documented_is_refused(path: str, value: Any) -> None:
     with pytest.raises(MalformedEventError):
         object_created.parse(changed(path, value))
+
+
+def test_the_documented_events_of_deletions_are_read() -> None:
+    marked = deleted(
+        "a.png",
+        "617f0837b476e463",
+        **{"deletion-type": "Delete Marker Created", "requester": "123456789012"},
+    )
+    found = {"etag": "d41d8cd98f00b204e9800998ecf8427e", "version-id": "1QW9g1Z99LUNbvaaYVpW9xDlOLU.qxgF"}
+    marked["detail"]["object"].update(found)
+    source = object_created.parse(marked)
+    assert source.deletion == {
+        "reason": "DeleteObject",
+        "type": "Delete Marker Created",
+        "requester": "123456789012",
+        "versionId": "1QW9g1Z99LUNbvaaYVpW9xDlOLU.qxgF",
+    }
+    # What the event says of an object is about the delete marker.
+    assert (source.etag, source.version_id, source.bytes) == ("", "", 0)
+    assert source.sequencer == "617F0837B476E463".ljust(40, "0")
+    assert source.event_time == "2024-01-01T12:00:00.000Z"
+    # Without a request there is no address, and without versions no version.
+    changes = {"requester": "s3.amazonaws.com", "reason": "Lifecycle Expiration"}
+    expired = deleted("a.png", "617b398000000000", **changes)
+    del expired["detail"]["source-ip-address"]
+    assert object_created.parse(expired).deletion == {
+        "reason": "Lifecycle Expiration",
+        "type": "Permanently Deleted",
+        "requester": "s3.amazonaws.com",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("reason", None), ("reason", 7), ("deletion-type", 7), ("requester", ["a"])]
+)
+def test_a_deletion_that_is_not_as_documented_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(MalformedEventError):
+        object_created.parse(deleted("a.png", "0A", **{name: value}))
 
 
 @pytest.mark.parametrize("record", [None, 1, "a", [], {}, {"eventSource": "aws:sqs"}])

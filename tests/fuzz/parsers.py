@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.api_events import first, second
-from tests.image_fakes import created, one_rendition
+from tests.image_fakes import created, deleted, one_rendition
 from tests.imaging import tiffs
 from tests.notifications import object_record
 from tests.strategies import stream_record
@@ -117,7 +117,9 @@ PARSERS: dict[str, Parser] = {
         (MalformedEventError,),
     ),
     "s3": Parser(_notified, ({"Records": [object_record("a b+c.txt")]},), (MalformedEventError,)),
-    "eventbridge": Parser(_imaged, (created("a.png", b"x", "0A"), _SQS), (MalformedEventError,)),
+    "eventbridge": Parser(
+        _imaged, (created("a.png", b"x", "0A"), deleted("a.png", "0B"), _SQS), (MalformedEventError,)
+    ),
     "http": Parser(http_request.document_of, (_POST, _TRAIL), (RequestError,)),
     "queries": Parser(_asked, (_TRAIL,), (RequestError,)),
     "updates": Parser(_updated, (_DOCUMENT,), (RequestError,)),

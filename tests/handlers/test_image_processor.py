@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.image_fakes import EVIDENCE, PNG, RENDITIONS, Bench, created, etag_of, one_rendition, stand_in, wish
 from weaudit.domain import images
-from weaudit.errors import StoreUnavailableError
+from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import image_processor
 from weaudit.imaging import working
 from weaudit.runtime.event import Invocation
@@ -51,14 +52,15 @@ def test_events_in_any_order_any_number_of_times_leave_the_row_of_the_last_objec
     assert (often.state, often.buckets.writes) == before
 
 
-def test_a_redelivered_event_costs_one_read_of_the_row() -> None:
+def test_a_redelivered_event_costs_a_read_of_the_row_and_a_look_at_what_is_there() -> None:
     bench = Bench()
     processed(bench)
     bench.tables.calls.clear()
     bench.buckets.reads.clear()
     assert bench.deliver(created("a.png", PNG, sequencer(1)))[0]["outcome"] == "unchanged"
     assert bench.tables.calls == ["GetItem"]
-    assert bench.buckets.reads == []
+    # One byte: the object's headers are what counts. (A crash may have come before the first look.)
+    assert bench.buckets.reads == [("a.png", 1)]
 
 
 def test_sequencers_compare_as_s3_says_and_not_as_texts_of_other_lengths_would() -> None:
@@ -154,6 +156,95 @@ def test_what_tells_of_no_object_is_quarantined_whole_and_the_others_are_process
     assert broken in [json.loads(entry["record"]["body"]) for entry in kept]
 
 
+def test_what_no_store_can_take_is_quarantined_and_not_tried_again_and_again() -> None:
+    bench = Bench()
+    event = created("half \ud800.png", PNG, sequencer(1))
+    assert bench.deliver(event)[0]["outcome"] == "quarantined"
+    assert len(bench.buckets.kept(EVIDENCE)) == 1
+
+
+# ---- what S3 refuses
+
+_OF_THE_KEY = ("Disabled", "KMSInvalidState", "InvalidState", "NotFound", "InvalidKeyUsage")
+
+
+@pytest.mark.parametrize(
+    ("aws_code", "code", "told"),
+    [
+        ("InvalidObjectState", "Archived", "GLACIER: restore it, then run `weaudit reprocess`"),
+        ("InvalidRequest", "Unreadable", "SSE-C"),
+        ("InvalidArgument", "Unreadable", "SSE-C"),
+        ("MethodNotAllowed", "Unreadable", "upload it again"),
+        *((f"KMS.{name}Exception", "Unreadable", "enable the key") for name in _OF_THE_KEY),
+    ],
+)
+def test_what_no_later_try_can_read_is_rejected_at_once_and_says_what_to_do(
+    aws_code: str, code: str, told: str
+) -> None:
+    bench = Bench()
+    bench.upload("a.png", PNG)
+    bench.buckets.refusals["a.png"] = aws_code
+    event = created("a.png", PNG, sequencer(1))
+    [outcome] = bench.deliver(event)
+    assert (outcome["outcome"], outcome["code"]) == ("rejected", code)
+    row = bench.tables.rows["a.png"]
+    assert told in row["rejection"]["M"]["reason"]["S"]
+    assert row["bytes"] == {"N": str(len(PNG))}
+    assert bench.deliver(event)[0]["outcome"] == "unchanged"
+
+
+@pytest.mark.parametrize("aws_code", ["AccessDenied", "NoSuchBucket", "KMS.ThrottlingException", "PermanentRedirect"])
+def test_what_can_be_mended_while_the_event_waits_stays_an_outage(aws_code: str) -> None:
+    bench = Bench()
+    bench.upload("a.png", PNG)
+    bench.buckets.refusals["a.png"] = aws_code
+    with pytest.raises(StoreRefusedError):
+        bench.deliver(created("a.png", PNG, sequencer(1)))
+    assert not bench.tables.rows
+
+
+@pytest.mark.parametrize("aws_code", ["InvalidObjectState", "InvalidRequest"])
+def test_what_cannot_be_read_and_does_not_call_itself_an_image_has_no_row(aws_code: str) -> None:
+    bench = Bench()
+    bench.upload("backup.tar", PNG, "application/x-tar")
+    bench.buckets.refusals["backup.tar"] = aws_code
+    assert bench.deliver(created("backup.tar", PNG, sequencer(1)))[0]["outcome"] == "not an image"
+
+
+def test_an_object_that_is_archived_while_it_is_read_is_rejected() -> None:
+    bench = Bench()
+    large = PNG + bytes(2 * 1024 * 1024)
+    bench.upload("a.png", large)
+    read = bench.buckets.read_object
+
+    def archived_after_the_first(*words: Any, **options: Any) -> Any:
+        answer = read(*words, **options)
+        bench.buckets.refusals["a.png"] = "InvalidObjectState"
+        return answer
+
+    bench.buckets.read_object = archived_after_the_first  # type: ignore[method-assign]
+    assert bench.deliver(created("a.png", large, sequencer(1)))[0]["code"] == "Archived"
+
+
+def test_a_restored_image_is_processed_when_it_is_asked_for_again_by_the_same_pipeline() -> None:
+    bench = Bench()
+    bench.upload("a.png", PNG)
+    bench.buckets.refusals["a.png"] = "InvalidObjectState"
+    bench.deliver(created("a.png", PNG, sequencer(1)))
+    version = bench.tables.rows["a.png"]["pipelineVersion"]["S"]
+    archived = bench.state
+    assert bench.deliver(wish("a.png", version))[0] == {
+        "outcome": "rejected",
+        "code": "Archived",
+        "sequencer": sequencer(1).ljust(40, "0"),
+    }
+    assert bench.state == archived
+    del bench.buckets.refusals["a.png"]
+    assert bench.deliver(wish("a.png", version))[0]["outcome"] == "processed"
+    assert "rejection" not in bench.tables.rows["a.png"]
+    assert bench.deliver(wish("a.png", version))[0]["outcome"] == "unchanged"
+
+
 # ---- what is an image
 
 
@@ -209,7 +300,7 @@ def test_gzip_that_says_so_is_unpacked_and_the_row_is_of_what_is_stored() -> Non
         assert (row["bytes"], row["format"]) == ({"N": str(len(packed))}, {"S": "png"})
         assert row["sha256"] == {"S": hashlib.sha256(packed).hexdigest()}
         assert row["eTag"] == {"S": etag_of(packed)}
-        assert row["renditions"]["L"][0]["M"]["key"]["S"].startswith(row["sha256"]["S"])
+        assert "/{}/".format(row["sha256"]["S"]) in row["renditions"]["L"][0]["M"]["key"]["S"]
         [told] = row["warnings"]["L"]
         assert told["S"].startswith(f"gzip by its Content-Encoding, {len(content):,} bytes without it; ")
         assert bench.deliver(created("a.png", packed, sequencer(1)))[0]["outcome"] == "unchanged"
@@ -262,7 +353,7 @@ def test_a_file_over_the_limit_is_not_read_whole() -> None:
     bench.upload("a.png", content)
     [outcome] = bench.deliver(created("a.png", content, sequencer(1)))
     assert outcome["code"] == "TooManyBytes"
-    assert bench.buckets.reads == [("a.png", 1024 * 1024)]
+    assert bench.buckets.reads == [("a.png", 1024 * 1024), ("a.png", 1)]
     assert bench.tables.rows["a.png"]["bytes"] == {"N": str(len(content))}
     assert "sha256" not in bench.tables.rows["a.png"]
 
@@ -330,7 +421,9 @@ def test_the_row_names_the_configuration_change_that_made_it() -> None:
     version = images.image_hash(item)
     assert row["pipelineVersion"] == {"S": version}
     [rendition] = row["renditions"]["L"]
-    assert rendition["M"]["key"]["S"] == f"{row['sha256']['S']}/{version[:16]}/small.webp"
+    image = sha256(b"a.png").hexdigest()
+    beginning = f"images/{image}/{sequencer(1).ljust(40, '0')}/{row['sha256']['S']}"
+    assert rendition["M"]["key"]["S"] == f"{beginning}/{version[:16]}/small.webp"
     assert rendition["M"]["key"]["S"] in bench.buckets.kept(RENDITIONS)
 
 

@@ -23,6 +23,8 @@ def test_image_processor_may_do_this_and_no_more() -> None:
         "ReadObjects": (["s3:GetObject"], {"Fn::Sub": "${TriggerBucket.Arn}/*"}),
         "TellMissingFromForbidden": (["s3:ListBucket"], buckets),
         "KeepRenditions": (["s3:PutObject"], renditions),
+        # What it made, and no pipeline that was in force.
+        "RemoveRenditions": (["s3:DeleteObject"], {"Fn::Sub": "${RenditionsBucket.Arn}/images/*"}),
         "ReadTheLastGoodPipeline": (["s3:GetObject"], pipelines),
         "KeepRows": (["dynamodb:GetItem", "dynamodb:PutItem"], {"Fn::GetAtt": ["ImagesTable", "Arn"]}),
         "ReadThePipeline": (["dynamodb:BatchGetItem"], {"Fn::GetAtt": ["ConfigurationTable", "Arn"]}),
@@ -36,11 +38,21 @@ def test_image_processor_may_do_this_and_no_more() -> None:
     }
 
 
+def test_nobody_else_may_remove_a_rendition() -> None:
+    may = {
+        name
+        for name, resource in of_type("AWS::IAM::Role").items()
+        for statement in statements(resource.get("Policies", []))
+        if {"s3:DeleteObject", "s3:*", "s3:Delete*"} & set(listed(statement["Action"]))
+    }
+    assert may == {"ImageProcessorRole"}
+
+
 def test_objects_of_the_trigger_bucket_alone_come_by_eventbridge_and_the_queue() -> None:
     rule = of_type("AWS::Events::Rule")["ImagesRule"]
     assert rule["EventPattern"] == {
         "source": ["aws.s3"],
-        "detail-type": ["Object Created"],
+        "detail-type": ["Object Created", "Object Deleted"],
         "detail": {"bucket": {"name": [{"Ref": "TriggerBucket"}]}},
     }
     assert [target["Arn"] for target in rule["Targets"]] == [{"Fn::GetAtt": ["ImagesQueue", "Arn"]}]

@@ -101,6 +101,11 @@ class S3:
         address = endpoints.object_address(self._connection.endpoint, bucket, key)
         self._connection.send(Call("PutObject", "PUT", address, headers, body, _explain_xml, digest.hexdigest()))
 
+    def delete_object(self, bucket: str, key: str) -> None:
+        """Remove an object; one that is not there is removed already. Raises StoreError."""
+        address = endpoints.object_address(self._connection.endpoint, bucket, key)
+        self._connection.send(Call("DeleteObject", "DELETE", address, {}, b"", _explain_xml))
+
     def get_object(self, bucket: str, key: str) -> bytes:
         """Return an object's bytes. Raises StoreRefusedError (``NoSuchKey`` where there is none), StoreError."""
         return self.read_object(bucket, key).body
@@ -116,6 +121,14 @@ class S3:
             headers["Range"] = f"bytes={span}"
         address = endpoints.object_address(self._connection.endpoint, bucket, key)
         return self._connection.send(Call("GetObject", "GET", address, headers, b"", _explain_object))
+
+    def head_object(self, bucket: str, key: str) -> Answer:
+        """Return the answer to HeadObject: an object's headers, also of one that is archived. Raises StoreError.
+
+        A refusal has a status and no code, because HEAD has no body to hold one.
+        """
+        address = endpoints.object_address(self._connection.endpoint, bucket, key)
+        return self._connection.send(Call("HeadObject", "HEAD", address, {}, b"", _explain_xml))
 
     def list_objects(
         self, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000

@@ -27,7 +27,8 @@ class EvidenceBucket:
         try:
             return self._s3.get_object(bucket, key)
         except StoreRefusedError as error:
-            # To whom may not list the bucket, S3 says that an object is denied which is not there.
-            if error.aws_code in ("NoSuchKey", "AccessDenied"):
+            # To whom may not list the bucket, S3 says that an object is denied which is not there. One that a rule of
+            # the bucket has archived must not keep all else of a trail from who reads it.
+            if error.aws_code in ("NoSuchKey", "AccessDenied", "InvalidObjectState"):
                 return None
             raise

@@ -27,26 +27,46 @@ class ImageTable:
         request = {"TableName": self._name, "Key": {"imageKey": {"S": key}}, "ConsistentRead": True}
         return self._call("GetItem", request).get("Item")
 
-    def replace(self, row: Item, *, again: bool) -> bool:
-        """Put a row if it is the newer one; False where it is not, and nothing was written. Raises StoreError.
+    def replace(self, row: Item, *, again: bool) -> Item | None:
+        """Put a row if it is the newer one; None where it is not, and nothing was written. Raises StoreError.
+
+        Returns the row that it replaced, {} where there was none; where an earlier attempt may have put it, the row
+        itself.
 
         Newer is a row where there was none, one with a later sequencer, and, ``again``, one of the same object by
-        another pipeline. Sequencers are padded, so DynamoDB compares them as S3 orders them.
+        another pipeline, or in place of another rejection. Sequencers are padded, so DynamoDB compares them as S3
+        orders them.
         """
         condition = "attribute_not_exists(imageKey) OR sequencer < :sequencer"
         values = {":sequencer": row["sequencer"]}
+        names = {}
         if again:
-            condition += " OR (sequencer = :sequencer AND pipelineVersion <> :version)"
-            values[":version"] = row["pipelineVersion"]
+            # A comparison with an attribute that is not there holds: hence attribute_exists.
+            other = "pipelineVersion <> :version OR (attribute_exists(rejection) AND rejection.#code <> :code)"
+            condition += f" OR (sequencer = :sequencer AND ({other}))"
+            code = row["rejection"]["M"]["code"] if "rejection" in row else {"S": ""}
+            values |= {":version": row["pipelineVersion"], ":code": code}
+            names = {"ExpressionAttributeNames": {"#code": "code"}}
+        return self._put(row, condition, values, **names)
+
+    def mark(self, row: Item, before: Item) -> bool:
+        """Put a row that follows from the one that was read; False where that has changed since. Raises StoreError.
+
+        Its sequencer is a later one, so putting it again changes nothing.
+        """
+        return self._put(row, "sequencer = :before", {":before": before["sequencer"]}) is not None
+
+    def _put(self, row: Item, condition: str, values: dict[str, Any], **names: dict[str, str]) -> Item | None:
         request = {
             "TableName": self._name,
             "Item": row,
             "ConditionExpression": condition,
             "ExpressionAttributeValues": values,
+            "ReturnValues": "ALL_OLD",
+            **names,
         }
         try:
-            self._call("PutItem", request)
+            return self._call("PutItem", request).get("Attributes") or {}
         except ConditionNotMetError as error:
             # Where an earlier attempt was not answered, it may be our own row that the condition met.
-            return error.in_doubt
-        return True
+            return row if error.in_doubt else None

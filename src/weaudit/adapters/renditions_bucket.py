@@ -23,12 +23,29 @@ class RenditionsBucket:
         self._s3.put_object(self.name, key, body, content_type)
 
     def get(self, key: str) -> bytes | None:
-        """Return an object, or None where there is none. Raises StoreError."""
+        """Return an object, or None where there is none, or one that was archived. Raises StoreError."""
         if not self.name:
             return None
         try:
             return self._s3.get_object(self.name, key)
         except StoreRefusedError as error:
-            if error.aws_code != "NoSuchKey":
+            if error.aws_code not in ("NoSuchKey", "InvalidObjectState"):
                 raise
             return None
+
+    def remove(self, prefix: str, before: str = "") -> None:
+        """Remove the objects whose keys have this prefix and, where it is given, sort before ``before``.
+
+        When this returns they are gone. A crash leaves some of them, which the next call removes. Raises StoreError.
+        """
+        if not self.name:
+            return
+        after = ""
+        while True:
+            page = self._s3.list_objects(self.name, prefix=prefix, after=after)
+            keys = [found["Key"] for found in page.objects if not before or found["Key"] < before]
+            for key in keys:
+                self._s3.delete_object(self.name, key)
+            if not page.truncated or len(keys) < len(page.objects):
+                return
+            after = keys[-1]

@@ -16,6 +16,9 @@ _TOPIC = "the topic of alarms"
 # Nobody else sees a message for so long while one is looked at, or handled: longer than any of the functions takes.
 _HIDDEN_S = 180
 _A_CALL = 10
+# What a message has that SQS itself moved here from another queue.
+_MOVED_FROM = "DeadLetterQueueSourceArn"
+_SHOWN = ("id", "function", "error", "happened_at", "given_up_at")
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +61,7 @@ class FailedEvents:
                     MaxNumberOfMessages=min(_A_CALL, limit - number),
                     VisibilityTimeout=_HIDDEN_S,
                     WaitTimeSeconds=1,
-                    MessageSystemAttributeNames=["SentTimestamp"],
+                    MessageSystemAttributeNames=["SentTimestamp", _MOVED_FROM],
                     MessageAttributeNames=["ERROR_MESSAGE"],
                 ).get("Messages", [])
             if number % _A_CALL >= len(found):
@@ -135,7 +138,7 @@ def failed_events(
         if retry:
             said = output.safe(f"failed again: {why}") if why else "is handled"
             output.note(f"{number} of {len(taken)}: {event['id']} {said}")
-        row = {key: event[key] for key in ("id", "function", "error", "sent_at")}
+        row = {key: event[key] for key in _SHOWN}
         shown.append({**row, "why": why} if why else row)
     if as_json:
         output.print_json({"events": shown, "left": left})
@@ -144,9 +147,8 @@ def failed_events(
     elif retry:
         output.print_text(f"{len(shown) - left} handled, {left} left in the queue.")
     else:
-        names = ("id", "function", "error", "sent_at")
-        rows = ([str(row[name]) for name in names] for row in shown)
-        output.print_table(output.table(("id", "function", "error", "given up at"), rows))
+        rows = ([str(row[name] or "not told") for name in _SHOWN] for row in shown)
+        output.print_table(output.table(("id", "function", "error", "happened at", "given up at"), rows))
         output.note("`weaudit failed-events --retry` tries them again, after what stopped them was mended.")
     raise typer.Exit(output.EXIT_FAILED if left else output.EXIT_FINE)
 
@@ -157,6 +159,10 @@ def _read(message: dict[str, Any], evidence: str) -> dict[str, Any]:
     Lambda's failure destination wraps the event, with the answer of the last try; what came by the queue of images, or
     from EventBridge itself, is EventBridge's event, with the error as an attribute where it could not deliver it.
     Sources: lambda/latest/dg/invocation-async-retain-records.html and eventbridge/latest/userguide/eb-rule-dlq.html.
+
+    A message was sent when its event was given up, but for one that SQS moved here after the last try: that keeps the
+    time of its first sending, and nothing says when it was moved
+    (AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html).
     """
     from weaudit.domain.times import iso_time
 
@@ -165,10 +171,11 @@ def _read(message: dict[str, Any], evidence: str) -> dict[str, Any]:
     except (ValueError, RecursionError):  # no JSON, or nested deeper than Python reads
         body = None
     function, payload, error = "?", body, ""
+    told = message["Attributes"]
     if isinstance(body, dict) and "requestPayload" in body:
         function, payload = "s3_processor", body["requestPayload"]
-        told = body.get("responsePayload")
-        error = str(told.get("errorMessage", "")) if isinstance(told, dict) else ""
+        answered = body.get("responsePayload")
+        error = str(answered.get("errorMessage", "")) if isinstance(answered, dict) else ""
     elif isinstance(body, dict) and isinstance(body.get("detail"), dict):
         function, (bucket, key) = "image_processor", _object(body["detail"])
         error = message.get("MessageAttributes", {}).get("ERROR_MESSAGE", {}).get("StringValue", "")
@@ -182,7 +189,8 @@ def _read(message: dict[str, Any], evidence: str) -> dict[str, Any]:
         "function": function,
         "payload": payload,
         "error": error or "not told: see the function's log",
-        "sent_at": iso_time(int(message["Attributes"]["SentTimestamp"])),
+        "happened_at": _time(payload),
+        "given_up_at": None if _MOVED_FROM in told else iso_time(int(told["SentTimestamp"])),
     }
 
 
@@ -193,3 +201,13 @@ def _object(detail: dict[str, Any]) -> tuple[str, str]:
         str(bucket.get("name", "")) if isinstance(bucket, dict) else "",
         str(found.get("key", "")) if isinstance(found, dict) else "",
     )
+
+
+def _time(event: Any) -> str | None:
+    """Return when an event of S3 happened, as it says itself, by EventBridge or by a notification."""
+    if not isinstance(event, dict):
+        return None
+    records = event.get("Records")
+    first = records[0] if isinstance(records, list) and records and isinstance(records[0], dict) else {}
+    found = event.get("time") or first.get("eventTime")
+    return found if isinstance(found, str) else None

@@ -7,7 +7,8 @@ import typer
 
 from weaudit.cli import output, panels
 from weaudit.cli.options import limited
-from weaudit.domain.image_rows import short
+from weaudit.domain import image_rows
+from weaudit.domain.image_deletions import NOTICED
 from weaudit.domain.json_texts import dumps
 from weaudit.domain.plain_values import plain
 
@@ -28,7 +29,7 @@ def images(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
-    """List the images that were processed or rejected, or show one with its renditions.
+    """List the images that were processed, rejected or deleted, or show one with its renditions.
 
     Exit code 1 where there is no image of that key.
 
@@ -59,7 +60,7 @@ def rows(installation: "Installation", *, rejected: bool = False) -> Iterator[di
     """Yield the rows of Images in DynamoDB JSON, in no order."""
     from weaudit.deploy.targets import wire
 
-    request: dict[str, Any] = {"TableName": installation.images_table}
+    request: dict[str, Any] = {"TableName": installation.images_table, "ConsistentRead": True}
     if rejected:
         request["FilterExpression"] = "#status = :rejected"
         request["ExpressionAttributeNames"] = {"#status": "status"}
@@ -102,6 +103,8 @@ def _lines(row: dict[str, Any], bucket: str) -> Iterator[tuple[str, str]]:
     if "sha256" in row:
         yield "sha256", row["sha256"]
     yield "landed", row["eventTime"]
+    if row["status"] == image_rows.DELETED:
+        yield "deleted", _deletion(row)
     yield "pipeline", row["pipelineVersion"]
     for name, value in row.get("algorithms", {}).items():
         yield name, str(value)
@@ -114,7 +117,17 @@ def _lines(row: dict[str, Any], bucket: str) -> Iterator[tuple[str, str]]:
     yield "took", ", ".join(f"{name} {ms} ms" for name, ms in row["timings"].items())
 
 
+def _deletion(row: dict[str, Any]) -> str:
+    told = row["deletion"]
+    if told["reason"] == NOTICED:
+        return f"{row['deletedAt']} at the latest: it was looked for and not there, no event said how"
+    how = f"{told['reason']}, {told['type']}" if "type" in told else told["reason"]
+    return f"{row['deletedAt']}: {how}" + (f", by {told['requester']}" if "requester" in told else "")
+
+
 def _status(row: dict[str, Any]) -> str:
+    if row["status"] == image_rows.DELETED:
+        return str(row["status"])
     return f"rejected ({row['rejection']['code']})" if "rejection" in row else str(row["status"])
 
 
@@ -132,7 +145,7 @@ def _print_list(shown: list[dict[str, Any]]) -> None:
             _size(row),
             f"{int(row['bytes']):,}",
             str(len(row["renditions"])),
-            short(row["pipelineVersion"]),
+            image_rows.short(row["pipelineVersion"]),
             row["eventTime"],
         )
         for row in sorted(shown, key=lambda row: str(row["imageKey"]))

@@ -8,6 +8,7 @@ import typer
 
 from weaudit.cli import output, panels, payloads
 from weaudit.cli.options import JsonDocumentOption, JsonListOption
+from weaudit.cli.trail_reading import archived
 from weaudit.errors import InvalidInputError, StoreRefusedError
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Quarantine:
             raise InvalidInputError(
                 f"nothing is quarantined under {entry_id!r}\n`weaudit quarantine` lists what is."
             ) from error
+        except self._s3.exceptions.InvalidObjectState as error:
+            raise archived(self._bucket, entry_id) from error
         return dict(json.loads(body))
 
     def has(self, entry_id: str) -> bool:
@@ -143,7 +146,7 @@ def list_entries(
     if context.invoked_subcommand is not None:
         return
     quarantine = Quarantine.find()
-    found = [{**entry, **_why(quarantine.read(entry["id"]))} for entry in quarantine.entries()]
+    found = [{**entry, **_why(quarantine, entry["id"])} for entry in quarantine.entries()]
     if as_json:
         output.print_json(found)
     elif not found:
@@ -188,7 +191,13 @@ def replay_entries(
     raise typer.Exit(output.EXIT_FAILED if failed else output.EXIT_FINE)
 
 
-def _why(entry: dict[str, Any]) -> dict[str, str]:
+def _why(quarantine: Quarantine, entry_id: str) -> dict[str, str]:
+    try:
+        entry = quarantine.read(entry_id)
+    except StoreRefusedError as error:
+        if error.aws_code != "InvalidObjectState":
+            raise
+        return {"code": "Archived", "reason": str(error).partition("\n")[0]}
     if "record" in entry:
         return {"code": str(entry.get("code", "")), "reason": str(entry.get("reason", ""))}
     condition = entry.get("requestContext", {}).get("condition", "")

@@ -10,19 +10,32 @@ import typer
 
 from weaudit.cli import images, output, panels, payloads
 from weaudit.cli.options import JsonDocumentOption
+from weaudit.domain import image_rows
 from weaudit.errors import InvalidInputError, PipelineRefusedError
 from weaudit.events.object_created import REPROCESSING
+from weaudit.imaging import sniffing, unpacking
 
 if TYPE_CHECKING:
+    from weaudit.adapters.source_objects import SourceObjects
     from weaudit.deploy.installation import Installation
 
 # As many at one time: enough to keep a function busy, and far from an account's concurrency.
 _PARALLEL = 4
+_LOOKED_AT_ONCE = 16
 _MEANINGS = {
     "processed": "processed",
     "rejected": "rejected, as their rows say",
+    "deleted": "deleted, as their rows say now",
     "unchanged": "were done already",
     "superseded": "replaced or deleted meanwhile",
+    "not an image": "are no images",
+}
+_PLANNED = {
+    "processed": "would be processed",
+    "rejected": "would be rejected",
+    "deleted": "are gone, and their rows would say so",
+    "unchanged": "are done already",
+    "superseded": "have been replaced, and are left to their own events",
     "not an image": "are no images",
 }
 
@@ -34,12 +47,15 @@ def register(app: typer.Typer) -> None:
 
 def reprocess(
     every_object: Annotated[
-        bool, typer.Option("--all", help="Look at every object of the bucket, also at those that have no row.")
+        bool,
+        typer.Option(
+            "--all", help="Look at every object of the bucket, also without a row, and at every row without an object."
+        ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which images that would be.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and to which.")] = False,
     as_json: JsonDocumentOption = False,
 ) -> None:
-    """Process the images again whose pipeline is not the one that IMAGE_PIPELINE describes now.
+    """Process the images again that another pipeline made than IMAGE_PIPELINE describes now, or that S3 did not give.
 
     Stopped half way, it goes on where it was when it is run again. Exit code 1 where any image failed.
 
@@ -50,20 +66,18 @@ def reprocess(
     installation = Installation.find()
     version = current_version(installation)
     output.note(f"The pipeline in force is {version}.")
-    wishes = list(_wishes_for_objects(installation, version) if every_object else _wishes(installation, version))
+    counts: Counter[str] = Counter()
+    if every_object:
+        wishes = list(_wishes_for_objects(installation, version, counts))
+    else:
+        wishes = [_wish_for(row, version) for row in images.rows(installation) if _is_due(row, version)]
     if dry_run:
-        keys = sorted(wish["detail"]["object"]["key"] for wish in wishes)
-        if as_json:
-            output.print_json({"pipelineVersion": version, "images": keys})
-            return
-        for key in keys:
-            output.print_text(output.safe(key))
-        output.note(f"{len(keys):,} would be processed.")
+        _say_plan(installation, version, wishes, counts, as_json=as_json)
         return
-    counts, failures = _run(installation, wishes)
+    failures = _run(installation, wishes, counts)
     if as_json:
         output.print_json({"pipelineVersion": version, "counts": dict(counts), "failed": failures})
-    elif not wishes:
+    elif not counts:
         output.print_text("Every image is of the pipeline in force: there is nothing to do.")
     else:
         for name, count in counts.most_common():
@@ -73,6 +87,28 @@ def reprocess(
     if failures:
         output.note("`weaudit logs image_processor` shows more; run it again to try them again.")
     raise typer.Exit(output.EXIT_FAILED if failures else output.EXIT_FINE)
+
+
+def _say_plan(
+    installation: "Installation", version: str, wishes: "list[_Wish]", counts: Counter[str], *, as_json: bool
+) -> None:
+    """Print which images would be processed, and what would become of all others that are looked at."""
+    from weaudit.adapters.source_objects import SourceObjects
+    from weaudit.deploy.wire_calls import Objects
+
+    sources = SourceObjects(Objects(installation.target.client("s3")))
+    with ThreadPoolExecutor(_LOOKED_AT_ONCE) as pool:
+        expected = list(pool.map(lambda wish: wish.expected(sources), wishes))
+    counts.update(expected)
+    keys = sorted(wish.key for wish, outcome in zip(wishes, expected, strict=True) if outcome == "processed")
+    if as_json:
+        output.print_json({"pipelineVersion": version, "images": keys, "counts": dict(counts)})
+        return
+    for key in keys:
+        output.print_text(output.safe(key))
+    for outcome, what in _PLANNED.items():
+        if counts[outcome] or outcome == "processed":
+            output.note(f"{counts[outcome]:,} {what}.")
 
 
 def current_version(installation: "Installation") -> str:
@@ -98,34 +134,67 @@ def current_version(installation: "Installation") -> str:
         ) from error
 
 
-def _wish(version: str, bucket: str, key: str, size: int, time: str) -> dict[str, Any]:
-    found = {"key": key, "size": size}
-    detail = {"bucket": {"name": bucket}, "object": found, "pipeline-version": version}
-    source, kind = REPROCESSING
-    return {"source": source, "detail-type": kind, "time": time, "detail": detail}
+class _Wish:
+    """One image that image_processor is asked to look at, with its row as it is known, None where there is none."""
+
+    def __init__(self, version: str, bucket: str, key: str, size: int, time: str, row: dict[str, Any] | None) -> None:
+        self.key = key
+        self._bucket = bucket
+        self._row = row
+        source, kind = REPROCESSING
+        detail = {"bucket": {"name": bucket}, "object": {"key": key, "size": size}, "pipeline-version": version}
+        self.event = {"source": source, "detail-type": kind, "time": time, "detail": detail}
+
+    def expected(self, sources: "SourceObjects") -> str:
+        """Return the outcome that image_processor would come to, but for what only working on an image can tell."""
+        row = self._row
+        gone = row is not None and image_rows.is_deleted(row)
+        etag = row["eTag"]["S"] if row is not None and not gone else ""
+        begun = sources.begin(self._bucket, self.key, etag, first_bytes=sniffing.BYTES_NEEDED)
+        if begun is None:
+            there = etag and sources.look(self._bucket, self.key)
+            return "superseded" if there or row is None or gone else "deleted"
+        kind = sniffing.sniff(unpacking.inside(begun.encoding, begun.content))
+        if kind is None and (row is None or gone) and not image_rows.claims(self.key, begun.content_type):
+            return "not an image"
+        return "processed" if kind in sniffing.SUPPORTED and begun.refusal is None else "rejected"
 
 
-def _wishes(installation: "Installation", version: str) -> Iterator[dict[str, Any]]:
-    for row in images.rows(installation):
-        if row["pipelineVersion"]["S"] != version:
-            time = row["eventTime"]["S"]
-            yield _wish(version, row["bucket"]["S"], row["imageKey"]["S"], int(row["bytes"]["N"]), time)
+def _is_due(row: dict[str, Any], version: str) -> bool:
+    return not (image_rows.is_deleted(row) or image_rows.is_current(row, version))
 
 
-def _wishes_for_objects(installation: "Installation", version: str) -> Iterator[dict[str, Any]]:
+def _wish_for(row: dict[str, Any], version: str) -> _Wish:
+    key, size, time = row["imageKey"]["S"], int(row["bytes"]["N"]), row["eventTime"]["S"]
+    return _Wish(version, row["bucket"]["S"], key, size, time, row)
+
+
+def _wishes_for_objects(installation: "Installation", version: str, counts: Counter[str]) -> Iterator[_Wish]:
+    """Yield a wish for each object whose row is not as it would be made now, and for each row without its object.
+
+    The others are counted: they are done.
+    """
     from datetime import UTC
 
-    bucket = installation.outputs["BucketName"]
+    bucket = installation.trigger_bucket
+    rows = {row["imageKey"]["S"]: row for row in images.rows(installation)}
     for page in installation.target.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for found in page.get("Contents", []):
+            row = rows.pop(found["Key"], None)
+            etag = found["ETag"].strip('"')
+            if row is not None and image_rows.is_current(row, version) and row["eTag"]["S"] == etag:
+                counts["unchanged"] += 1
+                continue
             at = found["LastModified"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            yield _wish(version, bucket, found["Key"], found["Size"], at)
+            yield _Wish(version, bucket, found["Key"], found["Size"], at, row)
+    for row in rows.values():
+        if not image_rows.is_deleted(row):
+            yield _wish_for(row, version)
 
 
-def _run(installation: "Installation", wishes: list[dict[str, Any]]) -> tuple[Counter[str], list[dict[str, str]]]:
+def _run(installation: "Installation", wishes: list[_Wish], counts: Counter[str]) -> list[dict[str, str]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    counts: Counter[str] = Counter()
     failures = []
     client = installation.target.client("lambda", payloads.LONGEST_CALL_S)
     function = installation.outputs["ImageProcessorAliasArn"]
@@ -136,18 +205,18 @@ def _run(installation: "Installation", wishes: list[dict[str, Any]]) -> tuple[Co
         ThreadPoolExecutor(_PARALLEL) as pool,
     ):
         task = progress.add_task("processing", total=len(wishes))
-        asked = {pool.submit(_ask, client, function, wish): wish for wish in wishes}
+        asked = {pool.submit(_ask, client, function, wish.event): wish for wish in wishes}
         try:
             for done in as_completed(asked):
                 outcome, why = done.result()
                 counts[outcome] += 1
                 if outcome == "failed":
-                    failures.append({"key": asked[done]["detail"]["object"]["key"], "why": why})
+                    failures.append({"key": asked[done].key, "why": why})
                 progress.advance(task)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return counts, failures
+    return failures
 
 
 def _ask(client: Any, function: str, wish: dict[str, Any]) -> tuple[str, str]:

@@ -63,6 +63,8 @@ def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None)
             return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
         except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
             return None
+        except s3.exceptions.InvalidObjectState as error:
+            raise archived(bucket, key) from error
 
     pool = ReadingPool(_PAGES_AT_ONCE, "weaudit-history")
 
@@ -70,6 +72,15 @@ def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None)
         return pool.submit(query, request)
 
     return AuditHistory(query, begin, audit_table, fetch)
+
+
+def archived(bucket: str, key: str) -> StoreRefusedError:
+    """Return the error of an object that S3 does not give because of its storage class, however often it is asked."""
+    return StoreRefusedError(
+        f"s3://{bucket}/{key} is archived, and S3 does not give it\n"
+        "Restore it (`aws s3api restore-object`), and keep rules that archive away from this bucket.",
+        aws_code="InvalidObjectState",
+    )
 
 
 def keeps_back(error: "ClientError") -> bool:

@@ -1,9 +1,13 @@
-"""boto3 as the adapters of functions see DynamoDB: an operation and its DynamoDB JSON in, DynamoDB JSON out."""
+"""boto3 as the adapters of functions see DynamoDB and S3.
+
+Of DynamoDB that is an operation and its DynamoDB JSON in, DynamoDB JSON out; of S3, objects with their headers.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 from weaudit.adapters import aws_errors
+from weaudit.adapters.transport import Answer
 from weaudit.deploy.targets import unwire, wire
 
 Call = Callable[[str, dict[str, Any]], dict[str, Any]]
@@ -30,3 +34,35 @@ def calls(dynamodb: Any) -> Call:
         return answer
 
     return call
+
+
+class Objects:
+    """Reads objects by a boto3 client of S3, as adapters.aws.S3 does; raises StoreError as that does."""
+
+    def __init__(self, s3: Any) -> None:
+        self._s3 = s3
+
+    def read_object(self, bucket: str, key: str, *, etag: str = "", span: str = "") -> Answer:
+        """Return the answer to GetObject."""
+        asked = {"Bucket": bucket, "Key": key}
+        if etag:
+            asked["IfMatch"] = f'"{etag}"'
+        if span:
+            asked["Range"] = f"bytes={span}"
+        return self._answer("GetObject", self._s3.get_object, asked)
+
+    def head_object(self, bucket: str, key: str) -> Answer:
+        """Return the answer to HeadObject."""
+        return self._answer("HeadObject", self._s3.head_object, {"Bucket": bucket, "Key": key})
+
+    def _answer(self, operation: str, call: Callable[..., Any], asked: dict[str, str]) -> Answer:
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = call(**asked)
+            body = answer["Body"].read() if "Body" in answer else b""
+        except ClientError as error:
+            code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+            raise aws_errors.failure(operation, status, code, "") from error
+        told = answer["ResponseMetadata"]
+        return Answer(told["HTTPStatusCode"], told["HTTPHeaders"], body)

@@ -23,6 +23,9 @@ _EXTENSIONS = frozenset(
 )
 CONTENT_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "avif": "image/avif"}
 FILE_EXTENSIONS = {"jpeg": "jpg"}
+DELETED = "deleted"
+# Rejections whose cause lies outside of the object's bytes: an object that is asked for again may have lost it.
+MENDABLE = frozenset(("Archived", "Unreadable"))
 _MOST_WARNINGS = 50
 _LONGEST_TEXT = 500
 
@@ -39,8 +42,30 @@ def is_done(row: Item | None, source: ImageSource) -> bool:
         return False
     kept = row["sequencer"]["S"]
     if source.wanted:
-        return kept > source.sequencer or bool(row["pipelineVersion"]["S"] == source.wanted)
+        return kept > source.sequencer or is_current(row, source.wanted)
     return bool(kept >= source.sequencer)
+
+
+def is_current(row: Item, version: str) -> bool:
+    """Say whether processing the image again by this pipeline would come to the same row."""
+    if is_deleted(row):
+        return False
+    return bool(row["pipelineVersion"]["S"] == version) and rejection_code(row) not in MENDABLE
+
+
+def is_deleted(row: Item) -> bool:
+    """Say whether a row is that of an image whose original is gone."""
+    return bool(row["status"]["S"] == DELETED)
+
+
+def rejection_code(row: Item) -> str:
+    """Return the code of a rejected image's row, "" where the row has none."""
+    return str(row["rejection"]["M"]["code"]["S"]) if "rejection" in row else ""
+
+
+def says(row: Item | None, code: str, version: str) -> bool:
+    """Say whether a row has this very rejection already, by this pipeline."""
+    return row is not None and rejection_code(row) == code and bool(row["pipelineVersion"]["S"] == version)
 
 
 def short(version: str) -> str:
@@ -48,12 +73,20 @@ def short(version: str) -> str:
     return version if version.startswith("built-in-") else version[:16]
 
 
-def rendition_key(digest: str, version: str, name: str, format: str) -> str:  # noqa: A002 the row's name
-    """Return the key of a rendition: ``<source's SHA-256>/<pipeline>/<name>.<extension>``, the same for the same.
+def renditions_prefix(image_key: str) -> str:
+    """Return what the keys of all renditions of one image begin with, whichever object and pipeline they are of."""
+    return f"images/{sha256(image_key.encode()).hexdigest()}/"
 
-    The pipeline is the first 16 digits of its version, or the whole name of a built-in one.
+
+def rendition_key(source: ImageSource, digest: str, version: str, name: str, format: str) -> str:  # noqa: A002 the row's name
+    """Return the key of a rendition: ``images/<image>/<sequencer>/<content>/<pipeline>/<name>.<extension>``.
+
+    ``<image>`` is the SHA-256 of the image's key, ``<content>`` that of its bytes, ``<pipeline>`` the first 16 digits
+    of its version or the whole name of a built-in one. No two images share a rendition, so that it can be removed with
+    its own; and the renditions of an object sort before those of the next one under the same key.
     """
-    return f"{digest}/{short(version)}/{name}.{FILE_EXTENSIONS.get(format, format)}"
+    beginning = f"{renditions_prefix(source.key)}{source.sequencer}/{digest}"
+    return f"{beginning}/{short(version)}/{name}.{FILE_EXTENSIONS.get(format, format)}"
 
 
 def rendition(key: str, name: str, format: str, width: int, height: int, content: bytes) -> Item:  # noqa: A002 as above

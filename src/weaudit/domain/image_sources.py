@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Mapping
+
 # S3's sequencers are hexadecimal, of any even length, and compare as if the shorter were padded with zeros on the right
 # (https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html).
 SEQUENCER_DIGITS = 40
@@ -12,22 +16,24 @@ class ImageSource:
     """One state of an object: as an event or a wish tells it, completed by what the row and the object itself say.
 
     ``sequencer`` is padded (see :func:`padded`), so that it sorts. ``wanted`` is the pipeline version that a wish to
-    process the image again asks for; "" where an event of S3 brought it.
+    process the image again asks for; "" where an event of S3 brought it. ``deletion`` is how something of this key was
+    deleted, in the row's words; None where something landed.
     """
 
-    __slots__ = ("bucket", "bytes", "etag", "event_time", "key", "sequencer", "version_id", "wanted")
+    __slots__ = ("bucket", "bytes", "deletion", "etag", "event_time", "key", "sequencer", "version_id", "wanted")
 
     def __init__(
         self,
         *,
         bucket: str,
         key: str,
-        etag: str,  # without quotes; "" only in a wish, which takes the one of the image's row
+        etag: str,  # without quotes; "" in a wish, which takes the one of the image's row, and in a deletion
         bytes: int,  # noqa: A002 the row's name
         sequencer: str,
         event_time: str,  # ISO 8601, UTC, milliseconds
         version_id: str = "",
         wanted: str = "",
+        deletion: Mapping[str, str] | None = None,
     ) -> None:
         self.bucket = bucket
         self.key = key
@@ -37,6 +43,7 @@ class ImageSource:
         self.event_time = event_time
         self.version_id = version_id
         self.wanted = wanted
+        self.deletion = deletion
 
 
 def padded(sequencer: str) -> str:

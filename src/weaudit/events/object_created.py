@@ -1,4 +1,4 @@
-"""Events that an object was created, as EventBridge hands them to image_processor through its queue.
+"""Events that an object was created or deleted, as EventBridge hands them to image_processor through its queue.
 
 Sources: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html (the event),
 https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html (its envelope). A direct call may bring an event without an
@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 
 REPROCESSING = ("weaudit", "Image Reprocessing")
 _CREATED = ("aws.s3", "Object Created")
+_DELETED = ("aws.s3", "Object Deleted")
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 _LONGEST_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 
@@ -32,25 +33,41 @@ def parse(record: Any) -> ImageSource:
     """Return the object that a message or a bare event tells of. Raises MalformedEventError, saying what is wrong."""
     event = _unwrapped(record)
     kind = (event.get("source"), event.get("detail-type"))
-    if kind not in (_CREATED, REPROCESSING):
-        raise MalformedEventError('an event of S3 has the source "aws.s3" and the detail-type "Object Created"')
+    if kind not in (_CREATED, _DELETED, REPROCESSING):
+        raise MalformedEventError(
+            'an event of S3 has the source "aws.s3" and the detail-type "Object Created" or "Object Deleted"'
+        )
     detail = _part(event, "detail", dict)
     found = _part(detail, "object", dict)
     key = _part(found, "key", str)
-    if not 1 <= len(key.encode("utf-8", "surrogatepass")) <= _LONGEST_KEY_BYTES:
+    if not 1 <= len(key.encode()) <= _LONGEST_KEY_BYTES:
         raise MalformedEventError(f"key has not 1 to {_LONGEST_KEY_BYTES:,} bytes")
     bucket = _part(_part(detail, "bucket", dict), "name", str)
     wish = kind == REPROCESSING
+    deletion = _deletion(detail, found) if kind == _DELETED else None
     return ImageSource(
         bucket=bucket,
         key=key,
-        etag=found.get("etag") or "" if wish else _part(found, "etag", str).strip('"'),
-        bytes=_size(found),
+        # What a deletion says of an ETag or a size is about what was deleted, or about a delete marker.
+        etag=_part(found, "etag", str).strip('"') if kind == _CREATED else "",
+        bytes=0 if deletion is not None else _size(found),
         sequencer=FIRST if wish else _sequencer(_part(found, "sequencer", str)),
         event_time=_time(_part(event, "time", str)),
-        version_id=_optional(found, "version-id"),
+        version_id=_optional(found, "version-id") if deletion is None else "",
         wanted=_part(detail, "pipeline-version", str) if wish else "",
+        deletion=deletion,
     )
+
+
+def _deletion(detail: dict[str, Any], found: dict[str, Any]) -> dict[str, str]:
+    """Return how an object was deleted, in the row's words: by a request or by a lifecycle rule, for good or not."""
+    texts = {
+        "reason": _part(detail, "reason", str),
+        "type": _optional(detail, "deletion-type"),
+        "requester": _optional(detail, "requester"),
+        "versionId": _optional(found, "version-id"),
+    }
+    return {name: text for name, text in texts.items() if text}
 
 
 def _unwrapped(record: Any) -> dict[str, Any]:
@@ -69,14 +86,23 @@ def _part(container: dict[str, Any], name: str, kind: type) -> Any:
     found = container.get(name)
     if not isinstance(found, kind):
         raise MalformedEventError(f"{name} is missing or not {'an object' if kind is dict else 'a text'}")
-    return found
+    return _sound(found, name) if isinstance(found, str) else found
 
 
 def _optional(container: dict[str, Any], name: str) -> str:
     found = container.get(name)
     if found is not None and not isinstance(found, str):
         raise MalformedEventError(f"{name} is not a text")
-    return found or ""
+    return _sound(found or "", name)
+
+
+def _sound(text: str, name: str) -> str:
+    """Return a text that can be sent on: no store takes half of a surrogate pair, and trying again would not help."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise MalformedEventError(f"{name} holds half of a surrogate pair") from None
+    return text
 
 
 def _size(found: dict[str, Any]) -> int:

@@ -7,12 +7,14 @@ from hashlib import sha256
 
 from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.adapters.evidence_bucket import EvidenceBucket
+from weaudit.adapters.image_originals import ImageOriginals
 from weaudit.adapters.image_table import ImageTable
 from weaudit.adapters.pipeline_configuration import PipelineConfiguration
 from weaudit.adapters.renditions_bucket import RenditionsBucket
 from weaudit.adapters.source_objects import SourceObject, SourceObjects
-from weaudit.domain import image_rows, quarantining
-from weaudit.errors import ImageRejectedError, MalformedEventError, RecordRejectedError
+from weaudit.domain import image_deletions, image_rows, quarantining
+from weaudit.domain.times import iso_time
+from weaudit.errors import ImageRejectedError, MalformedEventError, RecordRejectedError, StoreUnavailableError
 from weaudit.events import object_created
 from weaudit.imaging import sniffing, unpacking, working
 from weaudit.runtime import logs
@@ -28,6 +30,8 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 
 # What reading, keeping and a slow store may take of the time that Lambda gives, beside the work itself.
 _RESERVE_S = 30.0
+# So often an object may change while it is worked on; then the event comes again.
+_MOST_ROUNDS = 3
 
 
 def connect(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -92,7 +96,7 @@ def _line(answers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 class Processing:
-    """The way of one image through the stores: look, read, work, keep.
+    """The way of one image through the stores: look, read, work, keep, and look whether the original is still there.
 
     The row is written last: a crash before leaves renditions that no row names, and the event comes again.
     """
@@ -107,6 +111,7 @@ class Processing:
         limits: working.Limits,
         work: Callable[..., working.Worked] = working.work,
         now_s: Callable[[], float] = time.perf_counter,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._images = images
         self._sources = sources
@@ -115,26 +120,43 @@ class Processing:
         self._limits = limits
         self._work = work
         self._now_s = now_s
+        self._originals = ImageOriginals(images, sources, renditions, lambda: iso_time(now_ms()))
         self._timings: dict[str, float] = {}
+        # The image's row, as it is known to be; None where nothing has to be true of it.
+        self._standing: Item | None = None
 
     def process(self, source: ImageSource) -> dict[str, Any]:
-        """Return the outcome: processed, rejected, unchanged, superseded, or not an image. Raises StoreError."""
+        """Return the outcome, as docs/formats/image-row.md lists them. Raises StoreError."""
+        for _ in range(_MOST_ROUNDS):
+            answer = self._once(source)
+            following = self._originals.following(self._standing) if self._standing is not None else None
+            if following is None:
+                return answer
+            source = following
+        raise StoreUnavailableError(f"the object has changed {_MOST_ROUNDS} times while it was worked on")
+
+    def _once(self, source: ImageSource) -> dict[str, Any]:
+        self._standing = None
+        if source.deletion is not None:
+            deleted = self._originals.follow(source)
+            if deleted is not None:
+                return deleted
         row = self._images.get(source.key)
         if source.wanted and row is not None:
-            source.etag, source.sequencer = row["eTag"]["S"], row["sequencer"]["S"]
-            source.event_time = row["eventTime"]["S"]
-        if image_rows.is_done(row, source):
+            image_deletions.adopt(source, row)
+        if row is not None and image_rows.is_done(row, source):
+            self._originals.tidy(row)
+            self._standing = row
             return {"outcome": "unchanged"}
         begun = self._timed("read", self._sources.begin, source.bucket, source.key, source.etag)
-        if begun is None:
-            return {"outcome": "superseded"}
+        if begun is None or source.version_id not in ("", begun.version_id or source.version_id):
+            return self._superseded(source, row)
         source.etag, source.version_id = begun.etag or source.etag, begun.version_id or source.version_id
-        first = begun.content
-        if unpacking.is_packed(begun.encoding, first):
-            first = unpacking.beginning(first)
+        first = unpacking.inside(begun.encoding, begun.content)
         kind = sniffing.sniff(first)
         # What took an image's place has a row, or the row would go on telling of the image.
-        if kind is None and row is None and not image_rows.claims(source.key, begun.content_type):
+        told = row is not None and not image_rows.is_deleted(row)
+        if kind is None and not told and not image_rows.claims(source.key, begun.content_type):
             return {"outcome": "not an image"}
         in_force = self._pipelines.current(source.wanted)
         version = in_force.pipeline.version
@@ -142,12 +164,21 @@ class Processing:
         if in_force.refused:
             warnings = [f"IMAGE_PIPELINE is refused, {image_rows.short(version)} stays in force: {in_force.refused}"]
             logs.write("WARNING", "the image pipeline is refused", inForce=version, why=in_force.refused)
-        known: dict[str, Any] = {"format": kind, "bytes": begun.bytes, "warnings": warnings}
+        known: dict[str, Any] = {"format": kind, "bytes": begun.bytes or source.bytes, "warnings": warnings}
         try:
             made = self._made(source, begun, kind, in_force.pipeline, known, first)
         except ImageRejectedError as error:
+            if source.wanted and image_rows.says(row, error.code, version):
+                return {"outcome": "rejected", "code": error.code}
             made = image_rows.rejected(source, version, error.code, error.reason, known, self._timings)
-        return {"outcome": "superseded"} if made is None else self._kept(source, made, known)
+        return self._superseded(source, row) if made is None else self._kept(source, made, known)
+
+    def _superseded(self, source: ImageSource, row: Item | None) -> dict[str, Any]:
+        """Leave an object that is another by now, or gone, to its own event; to a wish there may be none."""
+        if row is None or row["sequencer"]["S"] != source.sequencer:
+            self._originals.abandon(source)
+        self._standing = row if source.wanted else None
+        return {"outcome": "superseded"}
 
     def _made(
         self,
@@ -159,6 +190,8 @@ class Processing:
         first: bytes,
     ) -> Item | None:
         """Return the row of an image with its renditions kept, or None where the object is another by now."""
+        if begun.refusal is not None:
+            raise begun.refusal
         packed = unpacking.is_packed(begun.encoding, begun.content)
         if kind is None:
             raise ImageRejectedError("NotAnImage", unpacking.instead(first, begun.encoding, packed=packed))
@@ -181,7 +214,7 @@ class Processing:
         known["peakBytes"] = worked.peak_bytes
         rows = []
         for made in worked.renditions:
-            key = image_rows.rendition_key(known["sha256"], pipeline.version, made.name, made.format)
+            key = image_rows.rendition_key(source, known["sha256"], pipeline.version, made.name, made.format)
             self._timed("write", self._renditions.put, key, made.content, image_rows.CONTENT_TYPES[made.format])
             rows.append(image_rows.rendition(key, made.name, made.format, made.width, made.height, made.content))
         found = {
@@ -201,13 +234,16 @@ class Processing:
     def _kept(self, source: ImageSource, row: Item, known: dict[str, Any]) -> dict[str, Any]:
         again = bool(source.wanted)
         try:
-            written = self._images.replace(row, again=again)
+            replaced = self._images.replace(row, again=again)
         except RecordRejectedError as error:
             reason = f"its row cannot be kept: {error}"
             version = row["pipelineVersion"]["S"]
             row = image_rows.rejected(source, version, "RowRejected", reason, known, self._timings)
-            written = self._images.replace(row, again=again)
-        if not written:
+            replaced = self._images.replace(row, again=again)
+        self._standing = row if replaced is not None else self._images.get(source.key)
+        if replaced != {}:  # else there was nothing before it
+            self._originals.tidy(self._standing or row)
+        if replaced is None:
             return {"outcome": "unchanged"}
         answer: dict[str, Any] = {"outcome": row["status"]["S"], "pipelineVersion": row["pipelineVersion"]["S"]}
         if "rejection" in row:

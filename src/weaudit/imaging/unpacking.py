@@ -18,6 +18,11 @@ def is_packed(encoding: str, first_bytes: bytes) -> bool:
     return bool({"gzip", "x-gzip"} & set(_codings(encoding))) and first_bytes.startswith(_START)
 
 
+def inside(encoding: str, first_bytes: bytes) -> bytes:
+    """Return what an object begins with, unpacked where it is packed, as much as sniffing needs; never raises."""
+    return beginning(first_bytes) if is_packed(encoding, first_bytes) else first_bytes
+
+
 def beginning(first_bytes: bytes) -> bytes:
     """Return what a file begins as that is packed, as much as sniffing needs, or less; never raises."""
     try:
