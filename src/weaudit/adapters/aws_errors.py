@@ -148,8 +148,17 @@ def _cancelled(operation: str, status: int, code: str, document: dict[str, Any])
     return kind(f"{text}: {told[:_LONGEST_MESSAGE]}" if told else text, aws_code=code, status=status)
 
 
+def passes(status: int, code: str) -> bool:
+    """Say whether the same request may succeed later, by the answer's HTTP status and error code.
+
+    Services have names of their own for throttling, such as ``KMSThrottlingException``; and all but DynamoDB's and
+    S3's are for commands only.
+    """
+    return status in _TRANSIENT_STATUSES or code in THROTTLED or code in _TRANSIENT or "Throttl" in code
+
+
 def _kind(status: int, code: str, message: str) -> type[StoreError]:
-    if status in _TRANSIENT_STATUSES or code in THROTTLED or code in _TRANSIENT:
+    if passes(status, code):
         return StoreUnavailableError
     if status == 413 or code in _REJECTED:
         return RecordRejectedError

@@ -8,7 +8,7 @@ import typer
 
 from weaudit.cli import output, panels
 from weaudit.cli.options import JsonDocumentOption, JsonListOption
-from weaudit.errors import InvalidInputError, StoreRefusedError
+from weaudit.errors import InvalidInputError
 
 QUARANTINED = "quarantine/"
 # Where Lambda itself leaves an event that it gave up on: the failure destination of the event source mapping.
@@ -82,15 +82,18 @@ class Quarantine:
         return still
 
     def _handled_again(self, function: str, records: list[Any]) -> int:
+        from weaudit.deploy import boto_errors
+
         payload = json.dumps({"Records": records}).encode()
         if function not in self._functions:
             raise InvalidInputError(f"this entry was kept by {function!r}, which is no function that takes it again")
         answer = self._lambda.invoke(FunctionName=self._functions[function], Payload=payload)
         said = json.loads(answer["Payload"].read() or b"{}")
         if answer.get("FunctionError"):
-            raise StoreRefusedError(
+            raise boto_errors.function_failed(
+                said,
                 f"{function} could not take the records: {said.get('errorMessage', 'no reason given')}\n"
-                f"Nothing was removed. `weaudit logs {function}` shows more."
+                f"Nothing was removed. `weaudit logs {function}` shows more.",
             )
         return _quarantined(said)
 

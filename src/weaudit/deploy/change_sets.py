@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from weaudit.deploy import boto_errors
 from weaudit.errors import DeployError
 
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
@@ -52,7 +53,7 @@ def create(
     """Return the change set for a template (TemplateURL or TemplateBody); None where it would change nothing.
 
     Nothing is changed by it, but a stack that is to be created stands there in REVIEW_IN_PROGRESS until the change set
-    is executed or discarded. Raises DeployError with CloudFormation's reason.
+    is executed or discarded. Raises DeployError with CloudFormation's reason, and boto3's error where it may pass.
     """
     try:
         made = client.create_change_set(
@@ -61,6 +62,8 @@ def create(
             Tags=[{"Key": key, "Value": value} for key, value in sorted(tags.items())], **template,
         )  # fmt: skip
     except client.exceptions.ClientError as error:
+        if boto_errors.passes(error):
+            raise
         raise DeployError(f"CloudFormation refused stack {stack}: {error.response['Error']['Message']}") from error
     found = ChangeSet(made["Id"], stack, (), creates)
     try:
@@ -105,10 +108,15 @@ def _changes(client: Any, change_set: ChangeSet) -> list[Change]:
 
 
 def execute(client: Any, change_set: ChangeSet) -> None:
-    """Let CloudFormation begin. Raises DeployError where the stack was changed since the change set was made."""
+    """Let CloudFormation begin.
+
+    Raises DeployError where the stack was changed since the change set was made, and boto3's error where it may pass.
+    """
     try:
         client.execute_change_set(StackName=change_set.stack, ChangeSetName=change_set.id)
     except client.exceptions.ClientError as error:
+        if boto_errors.passes(error):
+            raise
         raise DeployError(
             f"CloudFormation refused stack {change_set.stack}: {error.response['Error']['Message']}\n"
             "Somebody else may have deployed meanwhile: look (`weaudit versions`), and try again."
@@ -127,7 +135,9 @@ def discard(client: Any, change_set: ChangeSet) -> None:
         # A stack in REVIEW_IN_PROGRESS has no resources: nothing is lost.
         try:
             [found] = client.describe_stacks(StackName=change_set.stack)["Stacks"]
-        except client.exceptions.ClientError:
+        except client.exceptions.ClientError as error:
+            if boto_errors.passes(error):
+                raise
             return
         if found["StackStatus"] == "REVIEW_IN_PROGRESS":
             client.delete_stack(StackName=found["StackId"])
