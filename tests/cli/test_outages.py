@@ -64,14 +64,14 @@ def rest(code: str, status: int) -> Step:
     return answer(status, {"message": "Rate Exceeded."}, headers={"x-amzn-ErrorType": code})
 
 
-def stack() -> Step:
-    """Answer DescribeStacks with one that has every output that commands look for."""
+def stack(status: str = "CREATE_COMPLETE", outputs: dict[str, str] = _OUTPUTS) -> Step:
+    """Answer DescribeStacks with one that has these outputs: by default, every one that commands look for."""
     rows = "".join(
         f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"
-        for key, value in _OUTPUTS.items()
+        for key, value in outputs.items()
     )
     found = (
-        f"<member><StackName>weaudit-dev</StackName><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{rows}</Outputs>"
+        f"<member><StackName>weaudit-dev</StackName><StackStatus>{status}</StackStatus><Outputs>{rows}</Outputs>"
         "<CreationTime>2024-01-01T00:00:00Z</CreationTime></member>"
     )
     text = f"<R><DescribeStacksResult><Stacks>{found}</Stacks></DescribeStacksResult></R>"
@@ -163,6 +163,15 @@ def test_finding_the_stack(words: tuple[str, ...], error: str, code: int) -> Non
     with serving(services(DescribeStacks=xml(error, 400), Query=refusal(f"{error}Exception"))) as server:
         found = run(server, *words)
     assert (found.exit_code, found.stdout) == (code, "")
+
+
+@pytest.mark.parametrize("words", [("objects",), ("images",), ("quarantine",), ("watched",), ("update", "k", "n=1")])
+@pytest.mark.parametrize("status", ["REVIEW_IN_PROGRESS", "CREATE_IN_PROGRESS", "ROLLBACK_COMPLETE"])
+def test_a_stack_that_was_never_deployed_whole_is_called_so(words: tuple[str, ...], status: str) -> None:
+    with serving(services(DescribeStacks=stack(status, {}))) as server:
+        found = run(server, *words)
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert f" is {status}: it has never been deployed whole" in found.stderr
 
 
 INVALID = {"success": False, "error": "InvalidInputError", "message": "limit", "details": {}, "timestamp": "…"}
