@@ -191,6 +191,7 @@ INVALID = {"success": False, "error": "InvalidInputError", "message": "limit", "
         (answer(400, INVALID), 2),
         (answer(400, {"message": "Bad Request"}), 2),
         (answer(400, b"<html>"), 2),
+        (answer(400, b"[" * 100_000), 2),
         (answer(400, ["ThrottlingException"]), 2),
         (answer(403, {"message": "Forbidden"}), 1),
         (answer(404, {**INVALID, "error": "RecordNotFoundError"}), 1),

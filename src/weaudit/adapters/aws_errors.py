@@ -149,10 +149,9 @@ def _cancelled(operation: str, status: int, code: str, document: dict[str, Any])
 
 
 def passes(status: int, code: str) -> bool:
-    """Say whether the same request may succeed later, by the answer's HTTP status and error code.
+    """Return whether the same request may succeed later, by the response's HTTP status and error code.
 
-    Services have names of their own for throttling, such as ``KMSThrottlingException``; and all but DynamoDB's and
-    S3's are for commands only.
+    Commands ask this for every service; several have a name of their own for throttling (``KMSThrottlingException``).
     """
     return status in _TRANSIENT_STATUSES or code in THROTTLED or code in _TRANSIENT or "Throttl" in code
 

@@ -78,13 +78,13 @@ def call(
     if answer:
         output.print_text(_shown(answer))
     if status >= 400:
-        raise typer.Exit(exit_code(status, _error_code(found, answer)))
+        raise typer.Exit(_exit_code(status, _error_code(found, answer)))
 
 
-def exit_code(status: int, code: str = "") -> int:
-    """Return the exit code for an answer of the API that is no success.
+def _exit_code(status: int, code: str) -> int:
+    """Return the exit code for an API response that is not a success.
 
-    Throttling may have the status of a wrong request: then the error code of AWS tells them apart.
+    AWS also answers throttling with status 400: only its error code distinguishes it from a wrong request.
     """
     from weaudit.adapters import aws_errors
 
@@ -94,12 +94,12 @@ def exit_code(status: int, code: str = "") -> int:
 
 
 def _error_code(headers: dict[str, str], answer: bytes) -> str:
-    """Return the error code that AWS itself gave an answer, "" where it gave none: handlers of ours give none."""
+    """Return AWS's own error code of a response, "" if it has none; our handlers' responses have none."""
     named = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), "")
     if not named:
         try:
             document = json.loads(answer)
-        except ValueError:
+        except (ValueError, RecursionError):
             return ""
         named = str(document.get("__type", "")) if isinstance(document, dict) else ""
     return named.rpartition("#")[2].partition(":")[0]

@@ -23,13 +23,13 @@ def passes(error: BaseException) -> bool:
     return isinstance(error, BotoCoreError) and not isinstance(error, ParamValidationError)
 
 
-def function_failed(said: Any, text: str) -> StoreError:
-    """Return the error for a function that raised or was ended; ``said`` is the payload beside FunctionError.
+def function_failed(payload: Any, text: str) -> StoreError:
+    """Return the error for a function that raised or was ended; ``payload`` is the document beside FunctionError.
 
-    It is StoreUnavailableError where the function met an outage of its own stores, or ran out of time.
+    It is StoreUnavailableError if the function could not reach its own stores, or ran out of time.
     """
-    told = said if isinstance(said, dict) else {}
-    kind, message = str(told.get("errorType", "")), str(told.get("errorMessage", ""))
+    document = payload if isinstance(payload, dict) else {}
+    kind, message = str(document.get("errorType", "")), str(document.get("errorMessage", ""))
     # https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html: "Task timed out after 3.00 seconds".
-    met_an_outage = kind in (StoreUnavailableError.__name__, "Sandbox.Timedout") or "Task timed out after" in message
-    return (StoreUnavailableError if met_an_outage else StoreRefusedError)(text)
+    outage = kind in (StoreUnavailableError.__name__, "Sandbox.Timedout") or "Task timed out after" in message
+    return (StoreUnavailableError if outage else StoreRefusedError)(text)
