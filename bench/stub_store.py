@@ -7,10 +7,12 @@ import argparse
 import asyncio
 import contextlib
 import re
+import ssl
 import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _ANSWERS = {b"BatchWriteItem": b'{"UnprocessedItems":{}}', b"PutItem": b"{}"}
@@ -70,9 +72,10 @@ class StubStore(asyncio.Protocol):
 
 
 @contextlib.contextmanager
-def started(latency_ms: float = 0.0) -> Iterator[str]:
-    """Run a stub store in another process and give its URL."""
+def started(latency_ms: float = 0.0, *, certificate: Path | None = None) -> Iterator[str]:
+    """Run a stub store in another process and give its URL; with TLS where there is a certificate (tls.py)."""
     command = [sys.executable, "-m", "bench.stub_store", f"--latency-ms={latency_ms}"]
+    command += [f"--certificate={certificate}"] if certificate is not None else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -81,9 +84,15 @@ def started(latency_ms: float = 0.0) -> Iterator[str]:
             process.terminate()
 
 
-async def _serve(latency_s: float) -> None:
-    server = await asyncio.get_running_loop().create_server(lambda: StubStore(latency_s), "127.0.0.1", 0)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+async def _serve(latency_s: float, certificate: str | None) -> None:
+    context = None
+    if certificate is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: StubStore(latency_s), "127.0.0.1", 0, ssl=context)
+    scheme = "http" if context is None else "https"
+    print(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     async with server:
         await server.serve_forever()
 
@@ -91,4 +100,6 @@ async def _serve(latency_s: float) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--latency-ms", type=float, default=0.0)
-    asyncio.run(_serve(parser.parse_args().latency_ms / 1000))
+    parser.add_argument("--certificate")
+    options = parser.parse_args()
+    asyncio.run(_serve(options.latency_ms / 1000, options.certificate))

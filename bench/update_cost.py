@@ -5,6 +5,7 @@ entry in a plain interpreter; the runtime client's time, the same for all, is le
 Both write the update and its log entry in one transaction. Ours reads the table's key once, and checks the values.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,13 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench import update_store
+from bench.cold_start import Store
 from bench.reports import Ratio, Report, load, spread
+from bench.tls import Certificate
 from weaudit.deploy import packaging
 from weaudit.functions import FUNCTIONS
 
@@ -49,38 +52,47 @@ out.write(json.dumps(found) + "\\n"); out.flush()
 
 
 def run(quick: bool = False) -> Report:
-    """Start both in turn, many times over; then call each warm, in turns."""
-    rounds, calls = (2, 10) if quick else (25, 400)
+    """Start both in turn, many times over, over HTTP and with TLS; then call each warm, in turns."""
+    rounds, calls, turns = (2, 10, 2) if quick else (25, 400, 5)
     before = load()
-    with tempfile.TemporaryDirectory() as folder, update_store.started() as store:
+    with tempfile.TemporaryDirectory() as folder, _stores(Path(folder)) as both:
         roots = _roots(Path(folder))
-        cold: dict[str, list[float]] = {name: [] for name in roots}
+        cold: dict[str, dict[str, list[float]]] = {end: {name: [] for name in roots} for end in both}
         warm: dict[str, list[float]] = {name: [] for name in roots}
-        for root in roots.values():
-            _measured(root, store, 0)  # reads the files from disk once
-        for _ in range(rounds):
+        for number in range(rounds + 1):
             for name, root in roots.items():
-                cold[name].append(_measured(root, store, 0)[0])
-        for _ in range(2 if quick else 5):
+                for end, store in both.items():
+                    took, _ = _measured(root, store, 0)
+                    if number:  # the first start reads the files from disk
+                        cold[end][name].append(took)
+        for _ in range(turns):
             for name, root in roots.items():
-                warm[name].append(statistics.median(_measured(root, store, calls)[1]))
-        with urllib.request.urlopen(store) as answer:  # noqa: S310 our own store
-            done = int(answer.read())
-        turns = 2 if quick else 5
+                warm[name].append(statistics.median(_measured(root, both[""], calls)[1]))
         # Who writes less than the other has not done the work that is compared.
-        assert done == len(roots) * (1 + rounds + turns * (calls + 1)), f"{done} transactions were made"
-    results = {}
+        for end, store in both.items():
+            done = store.count()
+            assert done == len(roots) * (1 + rounds + (0 if end else turns * (calls + 1))), f"{done} transactions"
+    results: dict[str, dict[str, float]] = {name: {} for name in roots}
     for name in roots:
-        median, low, high = spread(cold[name])
-        results[name] = {"coldMs": median, "lowerQuartileMs": low, "upperQuartileMs": high}
+        for end in both:
+            names = (f"coldMs{end}", f"lowerQuartileMs{end}", f"upperQuartileMs{end}")
+            results[name] |= dict(zip(names, spread(cold[end][name]), strict=True))
         results[name]["warmCpuMs"] = spread(warm[name])[0]
     ours, bare = results["ours"], results["bare boto3"]
     ratios = [
         Ratio("faster to the first answer than bare boto3", bare["coldMs"] / ours["coldMs"], 2),
+        Ratio("with TLS: faster to the first answer than bare boto3", bare["coldMsTls"] / ours["coldMsTls"], 2),
         Ratio("less CPU a warm call than bare boto3", bare["warmCpuMs"] / ours["warmCpuMs"], 1),
     ]
     settings = {"rounds": rounds, "callsARound": calls, "attributes": len(EVENT["attributes"])}
     return Report("update_cost", "a logged update, cold and warm", settings, results, ratios, before)
+
+
+@contextlib.contextmanager
+def _stores(folder: Path) -> Iterator[dict[str, Store]]:
+    certificate = Certificate(folder)
+    with update_store.started() as plain, update_store.started(certificate.server) as encrypted:
+        yield {"": Store(plain), "Tls": Store(encrypted, certificate.trusted)}
 
 
 def _roots(folder: Path) -> dict[str, Path]:
@@ -93,7 +105,7 @@ def _roots(folder: Path) -> dict[str, Path]:
     return roots
 
 
-def _measured(root: Path, store: str, calls: int) -> tuple[float, list[float]]:
+def _measured(root: Path, store: Store, calls: int) -> tuple[float, list[float]]:
     """Return milliseconds from process start to the first answer, and the CPU milliseconds of each further call."""
     # -S would hide boto3 from the reference. Nothing is written into the folder, as on Lambda.
     command = [sys.executable, "-B", "-c", _WORKER, str(root), json.dumps(EVENT), str(calls)]
@@ -105,7 +117,7 @@ def _measured(root: Path, store: str, calls: int) -> tuple[float, list[float]]:
         return took, json.loads(process.stdout.readline())
 
 
-def _environment(store: str) -> dict[str, str]:
+def _environment(store: Store) -> dict[str, str]:
     return {
         "PATH": os.environ.get("PATH", ""),
         "LANG": "en_US.UTF-8",
@@ -113,7 +125,7 @@ def _environment(store: str) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",
-        "AWS_ENDPOINT_URL": store,
+        **store.variables,
         "TABLE_NAME": "Configuration",
         "AUDIT_LOG_TABLE": "audit_logs",
     }

@@ -2,12 +2,14 @@
 
 import contextlib
 import json
+import ssl
 import subprocess
 import sys
 import threading
 import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 _TABLE = {
@@ -50,9 +52,10 @@ class _Store(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def started() -> Iterator[str]:
-    """Run the store in another process and give its URL."""
+def started(certificate: Path | None = None) -> Iterator[str]:
+    """Run the store in another process and give its URL; with TLS where there is a certificate (tls.py)."""
     command = [sys.executable, "-m", "bench.update_store"]
+    command += [str(certificate)] if certificate is not None else []
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -63,7 +66,13 @@ def started() -> Iterator[str]:
 
 if __name__ == "__main__":
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Store)
-    print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
+    scheme = "http"
+    for certificate in sys.argv[1:]:
+        scheme, context = "https", ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
+        # The thread of a connection shakes hands, when it reads first, and not the one that accepts.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    print(f"{scheme}://127.0.0.1:{server.server_address[1]}", flush=True)
 
     def end_with_the_parent() -> None:
         sys.stdin.read()

@@ -90,7 +90,7 @@ class ScriptedServer:
                 connection.sendall(self._early)
                 return
             with io.BufferedReader(_Sipped(connection, self._sips, self.over)) as reader:
-                while (request := _read(reader, number)) is not None:
+                while (request := _read(reader, connection, number)) is not None:
                     with self._lock:
                         self.requests.append(request)
                         step = self._steps[min(len(self.requests), len(self._steps)) - 1]
@@ -181,7 +181,7 @@ def stall(request: Request, connection: socket.socket, server: ScriptedServer) -
     return False
 
 
-def _read(reader: Any, number: int) -> Request | None:
+def _read(reader: Any, connection: socket.socket, number: int) -> Request | None:
     line = reader.readline().decode().split()
     if len(line) != 3:
         return None
@@ -189,4 +189,6 @@ def _read(reader: Any, number: int) -> Request | None:
     while text := reader.readline().decode("latin-1").strip():
         name, _, value = text.partition(":")
         headers[name.lower()] = value.strip()
+    if "100-continue" in headers.get("expect", ""):
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")  # botocore waits a second for it
     return Request(line[0], line[1], headers, reader.read(int(headers.get("content-length", "0"))), number)

@@ -3,15 +3,17 @@
 import importlib.util
 import json
 import math
+import urllib.error
 from pathlib import Path
 from typing import Any
 
+import botocore
 import pytest
 from bench.reports import Ratio, Report
 from bench.stream_events import modify_event
 
 from bench import __main__ as bench
-from bench import batch_handlers, figures, image_cost
+from bench import batch_handlers, cold_start, figures, image_cost
 from weaudit.domain import auditing
 from weaudit.domain.routes import BY_KEY
 from weaudit.events import dynamodb_stream
@@ -42,7 +44,10 @@ def test_cold_start_measures_every_variant(tmp_path: Path) -> None:
     if missing:
         pytest.skip(f"{', '.join(missing)}: not installed; `make bench` installs it (requirements/bench.txt)")
     found = run("cold_start", tmp_path)
-    assert found["results"].keys() == {"ours", "empty handler", "boto3.client", "boto3 + Powertools"}
+    assert found["results"].keys() == {
+        "ours", "empty handler", "one request of http.client", "boto3.client", "boto3 + Powertools",
+    }  # fmt: skip
+    assert all({"ms", "msTls"} <= row.keys() for row in found["results"].values())
 
 
 def test_invocation_cost_measures_every_variant(tmp_path: Path) -> None:
@@ -51,13 +56,23 @@ def test_invocation_cost_measures_every_variant(tmp_path: Path) -> None:
         pytest.skip(f"{', '.join(missing)}: not installed; `make bench` installs it (requirements/bench.txt)")
     found = run("invocation_cost", tmp_path)
     assert found["results"].keys() == {
-        "ours", "empty handler", "boto3.client", "boto3 + Powertools", "boto3 put loop",
+        "ours", "empty handler", "one request of http.client", "boto3.client", "boto3 + Powertools", "boto3 put loop",
     }  # fmt: skip
-    assert len(found["ratios"]) == 4
+    assert all({"coldMs", "coldMsTls"} <= row.keys() for row in found["results"].values())
+    assert len(found["ratios"]) == 6
 
 
 def test_update_cost_measures_both_functions(tmp_path: Path) -> None:
-    assert run("update_cost", tmp_path)["results"]
+    results = run("update_cost", tmp_path)["results"]
+    assert all({"coldMs", "coldMsTls"} <= row.keys() for row in results.values())
+
+
+def test_the_store_with_tls_is_trusted_by_its_own_issuer_alone(tmp_path: Path) -> None:
+    with cold_start.stores(tmp_path) as both:
+        assert [store.count() for store in both.values()] == [0, 0]
+        assert both["Tls"].url.startswith("https://")
+        with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+            cold_start.Store(both["Tls"].url, Path(botocore.__file__).with_name("cacert.pem")).count()
 
 
 @pytest.mark.engine

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.conftest import RunningEngine
+from tests.e2e.fault_proxies import FaultProxy
 from weaudit.cli.main import app
 from weaudit.deploy import change_sets, stack
 from weaudit.deploy.artifacts import ArtifactBucket
@@ -191,6 +192,31 @@ def test_what_was_looked_at_and_declined_leaves_nothing(place: Place) -> None:
     assert (change.action, change.kind) == ("Modify", "AWS::SQS::Queue")
     place.deploying.discard(plan)
     assert place.found.parameters["Level"] == "low"
+
+
+def test_a_change_set_whose_answers_are_lost_is_made_and_carried_out_once(place: Place) -> None:
+    """What CloudFormation did and did not say is asked for again by the SDK: it is nobody else's, and no refusal."""
+    target = place.deploying.target
+    assert target.endpoint is not None
+    with FaultProxy(target.endpoint) as proxy:
+        behind = dataclasses.replace(place.deploying, target=dataclasses.replace(target, endpoint=proxy.endpoint))
+        lost = [
+            {"service": "cloudformation", "operation": operation, "times": 1, "response": {"abort_bytes": 0}}
+            for operation in ("CreateChangeSet", "ExecuteChangeSet")
+        ]
+        proxy.ask("rules", lost)
+        release = dataclasses.replace(place, deploying=behind).deploy()
+        assert [rule["fired"] for rule in proxy.ask("stats")["by_rule"]] == [1, 1]
+    assert (release.number, release.outcome) == (1, "deployed")
+    assert place.found.outputs["Release"] == release.label
+    # One that cannot be carried out any more is refused still.
+    mine, theirs = place.plan(Level="mine"), place.plan(Level="theirs")
+    assert mine is not None
+    assert theirs is not None
+    client = target.client("cloudformation")
+    stack.carry_out(target, theirs.change_set, place.lines.append)
+    with pytest.raises(DeployError, match="refused stack"):
+        change_sets.execute(client, mine.change_set)
 
 
 def test_a_stack_that_never_got_beyond_its_plan_is_removed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -369,6 +369,25 @@ def test_a_global_table_is_watched_in_one_region(place: Place) -> None:
 
 
 @pytest.mark.engine
+def test_a_watch_that_was_broken_off_while_it_was_planned_is_made_by_the_next(place: Place) -> None:
+    """Stopped between the two calls of a deployment, it leaves a stack that holds nothing yet, on AWS no parameters."""
+    table = place.table("watch-broken-off")
+    name, client = watching.stack_name(table), place.target.client("cloudformation")
+    description = watched.describe_table(place.target, table)
+    parameters = place.watching._parameters(description, f"{description['TableArn']}/stream/1", turned_on=True)
+    change_sets.create(
+        client, name, creates=True, template={"TemplateBody": templates.path("watch.yaml").read_text()},
+        parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()], tags={},
+    )  # fmt: skip
+    [left] = client.describe_stacks(StackName=name)["Stacks"]
+    assert left["StackStatus"] == "REVIEW_IN_PROGRESS"
+    with pytest.raises(InvalidInputError, match="is not watched"):
+        place.watching.find(table)
+    place.watch(table)
+    assert place.watching.find(table).state == "Enabled"
+
+
+@pytest.mark.engine
 @pytest.mark.parametrize("auth", [False, True], ids=["open", "permissions enforced"])
 def test_restarts_lose_no_change_of_a_watched_table(tmp_path: Path, auth: bool) -> None:
     directory = tmp_path / "state"

@@ -184,6 +184,24 @@ def test_ci_runs_what_the_readme_gives() -> None:
     assert f"`{command}`" in README
 
 
+def test_the_first_screen_of_the_readme_names_both_commands() -> None:
+    screen = "\n".join(README.splitlines()[:24])
+    assert "`make demo`" in screen
+    assert "`make test`" in screen
+
+
+def test_make_test_is_all_that_has_to_pass() -> None:
+    def commands(target: str) -> list[str]:
+        done = subprocess.run(["make", "-n", "-s", target], cwd=ROOT, capture_output=True, text=True, check=True)
+        # Where the environment is older than the pins, it is brought up to them first.
+        return [line for line in done.stdout.splitlines() if "bin/" in line and " -m pip " not in line]
+
+    lint, tests = commands("lint"), commands("pytest")
+    assert {line.split()[0].rpartition("/")[2] for line in lint} == {"ruff", "mypy", "cfn-lint", "bandit"}
+    assert ["-m pytest" in line for line in tests] == [True]
+    assert commands("test") == [*lint, *tests]
+
+
 # ---- what is shown runs
 
 

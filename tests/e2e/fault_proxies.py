@@ -23,13 +23,13 @@ def rules(operation: str) -> list[dict[str, Any]]:
 
 
 class FaultProxy:
-    """microburst, between the functions and the engine."""
+    """microburst, between the functions and the engine; which requests it fails follows from ``seed``."""
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, seed: int = 9) -> None:
         self.endpoint = f"http://127.0.0.1:{process.free_port()}"
         self._process = subprocess.Popen(
             [
-                Path(sys.executable).with_name("microburst"),
+                *(sys.executable, "-P", Path(__file__).with_name("seeded_microburst.py"), str(seed)),
                 *("--upstream", upstream, "--host", "127.0.0.1", "--port", self.endpoint.rpartition(":")[2]),
             ],
             stdin=subprocess.DEVNULL,
@@ -52,6 +52,12 @@ class FaultProxy:
                     raise
                 time.sleep(0.1)
         raise AssertionError("not reached")
+
+    def __enter__(self) -> "FaultProxy":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         """End the proxy."""

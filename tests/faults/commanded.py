@@ -17,6 +17,7 @@ from tests.e2e.commands import client
 from tests.faults.reports import Count, Line
 from tests.faults.work import Round, compared, is_whole, scanned
 from tests.faults.world import World, try_again
+from weaudit.cli import output
 from weaudit.cli.main import app
 from weaudit.deploy.installation import Installation
 from weaudit.local import state
@@ -84,7 +85,7 @@ class Commands:
 
     def told(self, said: tuple[int, str], *words: str) -> bool:
         """Run the command until it says what it says without faults; until then it has to say that it could not."""
-        return self.until(lambda *found: found == said, *words, lies=lambda code, _: code not in _unable(words))
+        return self.until(lambda *found: found == said, *words, lies=lambda code, _: code != output.EXIT_UNREACHABLE)
 
     def tells_nothing_else(self, said: tuple[int, str], *words: str) -> int:
         """Run the command in an outage: it says the same, or that it could not. Return how often it could not."""
@@ -92,7 +93,7 @@ class Commands:
         for _ in range(_TRIES_IN_OUTAGE):
             found = self.once(*words)
             unable += found != said
-            if found != said and found[0] not in _unable(words):
+            if found != said and found[0] != output.EXIT_UNREACHABLE:
                 self.problems.append(
                     f"weaudit {' '.join(words[:2])}: exit code {found[0]}, and not so: {found[1].strip()}"[:300]
                 )
@@ -134,11 +135,6 @@ def run(world: World, pictures: list[bytes], rounds: list[Round], count: int) ->
     injected = sum(fired.values()) + sum(more_fired.values()) + sum(most_fired.values())
     problems = (*commands.problems, *one.problems)
     return Line("commands behind faults", injected, found, is_whole(), time.monotonic() - began, problems)
-
-
-def _unable(words: tuple[str, ...]) -> tuple[int, ...]:
-    """Return the exit codes that say that nothing was learned: of an API's error its status makes 1."""
-    return (3,) if words[0] != "call" else (1, 3)
 
 
 def _refuses(_code: int, text: str) -> bool:

@@ -31,7 +31,8 @@ def workers(world: World, pictures: list[bytes], rounds: list[Round], count: int
     one = Round("killed_workers", pictures, count=count)
     rounds.append(one)
     killed: list[int] = []
-    killer = threading.Thread(target=lambda: killed.append(world.kill_workers(time.monotonic() + 8, 0.35)))
+    chance = world.chance("kill -9 of workers")
+    killer = threading.Thread(target=lambda: killed.append(world.kill_workers(time.monotonic() + 8, 0.35, chance)))
     killer.start()
     one.work()
     killer.join()
@@ -42,17 +43,17 @@ def workers(world: World, pictures: list[bytes], rounds: list[Round], count: int
 class Killed:
     """Commands that are killed after some of their time, and then run to their end."""
 
-    def __init__(self) -> None:
+    def __init__(self, chance: random.Random) -> None:
         self.kills = 0
         self.problems: list[str] = []
-        self._random = random.Random(9)  # noqa: S311 the same each time, no secret
+        self._chance = chance
 
     def run(self, *words: str, after: tuple[float, ...] = (0.45, 0.8, 1.2)) -> None:
         """Start the command and kill it, once after each of these seconds; then let it finish."""
         for seconds in after:
             started = subprocess.Popen([*_COMMAND, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
-                started.wait(seconds * self._random.uniform(0.8, 1.2))
+                started.wait(seconds * self._chance.uniform(0.8, 1.2))
             except subprocess.TimeoutExpired:
                 started.kill()
                 started.wait()
@@ -67,7 +68,7 @@ def commands(world: World, pictures: list[bytes], rounds: list[Round], count: in
     began = time.monotonic()
     one = Round("killed_commands", pictures, count=count)
     rounds.append(one)
-    killed = Killed()
+    killed = Killed(world.chance("kill -9 of commands"))
     working = threading.Thread(target=one.work)
     working.start()
     found = _updates(killed) + _uploads(killed)

@@ -72,10 +72,10 @@ def _spaced(row: Iterable[str], widths: list[int]) -> str:
     return "  ".join(cells).rstrip()
 
 
-def document(lines: Iterable[Line]) -> str:
-    """Return the lines and their sum as one JSON document."""
+def document(lines: Iterable[Line], seed: int) -> str:
+    """Return the lines and their sum as one JSON document, with the seed of what was left to chance."""
     lines = list(lines)
     total = sum((line.count for line in lines if not line.again), Count())
     shown = [{**dataclasses.asdict(line), "good": line.good} for line in lines]
-    found = {"good": all(line.good for line in lines), "injected": sum(line.injected for line in lines)}
+    found = {"seed": seed, "good": all(line.good for line in lines), "injected": sum(line.injected for line in lines)}
     return json.dumps({**found, "count": dataclasses.asdict(total), "faults": shown}, indent=2)

@@ -1,15 +1,23 @@
 """What counts faults finds each kind of loss itself, and one whole round of them runs."""
 
 import errno
+import http.client
 import os
+import shlex
 from collections import Counter
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from typer.testing import CliRunner
 
+import tests.faults.__main__ as faults
+from tests.adapters.scripted_server import dynamodb, serving
 from tests.e2e.commands import client, eventually
+from tests.e2e.fault_proxies import FaultProxy
 from tests.e2e.pictures import drawn
+from tests.e2e.seeded_microburst import Draws
 from tests.faults import reports, soak, store_faults
 from tests.faults.work import Expected, Round, compared, differences
 from tests.faults.world import World
@@ -44,7 +52,43 @@ def test_a_line_is_good_where_the_fault_happened_and_nothing_is_wrong(
     line = reports.Line("reset", injected, count, whole, 1.0, problems)
     assert line.good == good
     assert ("1 bad" in reports.table([line])) != good
-    assert f'"good": {str(good).lower()}' in reports.document([line])
+    assert f'"good": {str(good).lower()}' in reports.document([line], 5)
+
+
+@pytest.mark.parametrize("kinds", [[], ["clock off (the client alone)", "each write done, unanswered"]])
+@pytest.mark.parametrize("count", [24, 6])
+def test_the_command_that_repeats_a_run_asks_for_the_same(kinds: list[str], count: int) -> None:
+    words = shlex.split(shlex.split(faults.command(1234, count, kinds))[-1].removeprefix("ARGS="))
+    options = faults.parser().parse_args(words)
+    assert (options.seed, options.count, options.kinds) == (1234, count, kinds)
+
+
+def drawn_by(seed: str, operations: list[str], rules: list[dict[str, Any]]) -> list[bool]:
+    """Return which of these requests, one after another, a rule fails whose probability is a half."""
+    draws = Draws(seed)
+    draws.begin(rules)
+    return [draws.draw("dynamodb", operation) < 0.5 for operation in operations]
+
+
+def test_a_seed_says_which_request_of_an_operation_fails_whatever_comes_in_between() -> None:
+    rules = [{"service": "dynamodb", "probability": 0.5, "reset": True}]
+    one = drawn_by("7", ["PutItem"] * 24, rules)
+    assert set(one) == {True, False}
+    assert drawn_by("7", ["PutItem", "Query"] * 24, rules)[::2] == one
+    assert drawn_by("8", ["PutItem"] * 24, rules) != one
+    assert drawn_by("7", ["PutItem"] * 24, [*rules, *rules]) != one
+    found = []
+    with serving(dynamodb({})) as server, FaultProxy(server.url, 7) as proxy:
+        proxy.ask("rules", rules)
+        for _ in one:
+            connection = http.client.HTTPConnection(urlsplit(proxy.endpoint).netloc, timeout=120)
+            connection.request("POST", "/", b"{}", {"X-Amz-Target": "DynamoDB_20120810.PutItem"})
+            try:
+                found.append(connection.getresponse().status != 200)
+            except ConnectionError:
+                found.append(True)
+            connection.close()
+    assert found == one
 
 
 def test_memory_that_grows_is_told_from_memory_that_does_not() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -20,10 +21,14 @@ _IMAGES_QUEUE = "weaudit-images-dev"
 
 
 class World:
-    """One engine of its own in ``folder``; commands of this process and of its children find it."""
+    """One engine of its own in ``folder``; commands of this process and of its children find it.
 
-    def __init__(self, folder: Path, *, proxied: bool = True) -> None:
+    Every choice that is left to chance follows from ``seed``.
+    """
+
+    def __init__(self, folder: Path, *, seed: int = 9, proxied: bool = True) -> None:
         self.folder = folder
+        self.seed = seed
         self.proxy: FaultProxy | None = None
         self._proxied = proxied
         self._hidden = {
@@ -35,7 +40,7 @@ class World:
     def __enter__(self) -> "World":
         self.up(port=process.free_port())
         if self._proxied:
-            self.proxy = FaultProxy(self.state.endpoint)
+            self.proxy = FaultProxy(self.state.endpoint, self.seed)
             self.point_at(self.proxy.endpoint)
         return self
 
@@ -59,6 +64,10 @@ class World:
         queues = client("sqs")
         url = queues.get_queue_url(QueueName=_IMAGES_QUEUE)["QueueUrl"]
         queues.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(_IMAGES_SEEN_AGAIN_S)})
+
+    def chance(self, kind: str) -> random.Random:
+        """Return what chooses for a kind of fault: the same choices with the same seed, whatever ran before."""
+        return random.Random(f"{self.seed} {kind}")  # noqa: S311 no secret
 
     def point_at(self, endpoint: str) -> None:
         """Give every function's alias a version that reaches its stores there."""
@@ -102,15 +111,17 @@ class World:
                 found[int(path.name)] = names[0]
         return found
 
-    def kill_workers(self, until: float, every_s: float) -> int:
-        """Kill one function's process after another until then (time.monotonic); return how many."""
+    def kill_workers(self, until: float, every_s: float, chance: random.Random) -> int:
+        """Kill a process of one function or another until then (time.monotonic), about so often; return how many."""
         killed = 0
         while time.monotonic() < until:
-            for pid in list(self.workers())[killed % 3 :: 3][:1]:
+            workers = self.workers()
+            if workers:
+                chosen = chance.choice(sorted(set(workers.values())))
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(next(pid for pid, function in workers.items() if function == chosen), signal.SIGKILL)
                     killed += 1
-            time.sleep(every_s)
+            time.sleep(every_s * chance.uniform(0.5, 1.5))
         return killed
 
 

@@ -154,8 +154,16 @@ def _cancelled(operation: str, status: int, code: str, document: dict[str, Any])
     return kind(f"{text}: {told[:_LONGEST_MESSAGE]}" if told else text, aws_code=code, status=status)
 
 
+def passes(status: int, code: str) -> bool:
+    """Return whether the same request may succeed later, by the response's HTTP status and error code.
+
+    Commands ask this for every service; several have a name of their own for throttling (``KMSThrottlingException``).
+    """
+    return status in _TRANSIENT_STATUSES or code in THROTTLED or code in _TRANSIENT or "Throttl" in code
+
+
 def _kind(status: int, code: str, message: str) -> type[StoreError]:
-    if status in _TRANSIENT_STATUSES or code in THROTTLED or code in _TRANSIENT:
+    if passes(status, code):
         return StoreUnavailableError
     if status == 413 or code in _REJECTED:
         return RecordRejectedError

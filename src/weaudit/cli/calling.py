@@ -1,6 +1,7 @@
 """`weaudit call`: one request of the API, signed, to try a role or to look at an answer."""
 
 import dataclasses
+import json
 import os
 import sys
 from itertools import pairwise
@@ -57,7 +58,7 @@ def call(
     """Call the API, signed as who you are, and show what it answers.
 
     The body goes to stdout; status and headers go to stderr. Exit code 0 where the status is below 400, 2 where the
-    request was wrong (400), 3 where nothing answered, else 1.
+    request was wrong (400), 3 where nothing answered, or the answer may be another one later (throttled, 5xx), else 1.
 
     Example: weaudit call GET /v1/tables/Configuration/history --query key=CACHE_TTL_SEC
     """
@@ -77,7 +78,31 @@ def call(
     if answer:
         output.print_text(_shown(answer))
     if status >= 400:
-        raise typer.Exit(output.EXIT_USAGE if status == 400 else output.EXIT_FAILED)
+        raise typer.Exit(_exit_code(status, _error_code(found, answer)))
+
+
+def _exit_code(status: int, code: str) -> int:
+    """Return the exit code for an API response that is not a success.
+
+    AWS also answers throttling with status 400: only its error code distinguishes it from a wrong request.
+    """
+    from weaudit.adapters import aws_errors
+
+    if aws_errors.passes(status, code):
+        return output.EXIT_UNREACHABLE
+    return output.EXIT_USAGE if status == 400 else output.EXIT_FAILED
+
+
+def _error_code(headers: dict[str, str], answer: bytes) -> str:
+    """Return AWS's own error code of a response, "" if it has none; our handlers' responses have none."""
+    named = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), "")
+    if not named:
+        try:
+            document = json.loads(answer)
+        except (ValueError, RecursionError):
+            return ""
+        named = str(document.get("__type", "")) if isinstance(document, dict) else ""
+    return named.rpartition("#")[2].partition(":")[0]
 
 
 def address(path: str, query: list[str] | None = None) -> str:
@@ -147,7 +172,7 @@ def _signer(profile: str | None, *, needs_stack: bool) -> "tuple[Any, Target | N
 def _base_url(target: "Target | None") -> str:
     from botocore.exceptions import ClientError
 
-    from weaudit.deploy import stack
+    from weaudit.deploy import boto_errors, stack
     from weaudit.deploy.stages import Stage
 
     assert target is not None  # noqa: S101 a stack is looked for where no address was given
@@ -156,6 +181,8 @@ def _base_url(target: "Target | None") -> str:
     try:
         found = stack.describe(target, name)
     except ClientError as error:
+        if boto_errors.passes(error):
+            raise
         code = error.response["Error"]["Code"]
         raise StoreRefusedError(f"the stack {name} cannot be asked where its API is ({code})\n{advice}") from error
     if found is None or "ApiUrl" not in found.outputs:

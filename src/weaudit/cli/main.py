@@ -111,6 +111,9 @@ _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
 # A path that was given, or the state directory, which this user may not use or which is of the wrong kind.
 _NO_ENTRY = frozenset((errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST))
 
+# Errors of botocore about what the user gave, or wrote into the AWS configuration.
+_NOT_SENT = ("ParamValidationError", "ProfileNotFound", "ConfigParseError", "InvalidConfigError", "NoRegionError")
+
 
 def _explained(error: Exception) -> errors.WeauditError | None:
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
@@ -126,11 +129,11 @@ def _explained(error: Exception) -> errors.WeauditError | None:
         return None
     hint = "\n`weaudit status` shows the engine; `aws sts get-caller-identity` shows who you are on AWS."
     if isinstance(error, botocore.ClientError):
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        unavailable = "Throttl" in code or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
-        kind = errors.StoreUnavailableError if unavailable else errors.StoreRefusedError
-        return kind(str(error) + hint, aws_code=code)
-    if isinstance(error, botocore.ParamValidationError):
+        from weaudit.deploy import boto_errors
+
+        kind = errors.StoreUnavailableError if boto_errors.passes(error) else errors.StoreRefusedError
+        return kind(str(error) + hint, aws_code=str(error.response.get("Error", {}).get("Code", "")))
+    if isinstance(error, tuple(getattr(botocore, name) for name in _NOT_SENT)):
         # Nothing was sent: the SDK itself refuses what was given.
         return errors.InvalidInputError(" ".join(str(error).split()))
     if isinstance(error, botocore.BotoCoreError):

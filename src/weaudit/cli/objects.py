@@ -32,7 +32,7 @@ def put(
     """Upload files into the bucket: each is logged, and processed where it is an image.
 
     A folder's files keep its name and their place in it. What fails stops nothing else; exit code 1 says that there was
-    something.
+    something, 3 that it was nothing but S3, which may take it later.
 
     Example: weaudit put photos report.pdf --prefix 2024/
     """
@@ -62,7 +62,9 @@ def put(
     else:
         text = f"{_counted(len(done))} in {bucket}"
         output.print_text(f"{text}, {len(failed)} failed." if failed else f"{text}.")
-    raise typer.Exit(output.EXIT_FAILED if failed else output.EXIT_FINE)
+    if failed:
+        raise typer.Exit(output.EXIT_UNREACHABLE if all(one.passes for one in failed) else output.EXIT_FAILED)
+    raise typer.Exit(output.EXIT_FINE)
 
 
 def _counted(count: int) -> str:

@@ -103,14 +103,17 @@ class Quarantine:
         return still + len(too_large)
 
     def _handled_again(self, function: str, payload: bytes) -> int:
+        from weaudit.deploy import boto_errors
+
         if function not in self._functions:
             raise InvalidInputError(f"this entry was kept by {function!r}, which is no function that takes it again")
         answer = self._lambda.invoke(FunctionName=self._functions[function], Payload=payload)
         said = json.loads(answer["Payload"].read() or b"{}")
         if answer.get("FunctionError"):
-            raise StoreRefusedError(
+            raise boto_errors.function_failed(
+                said,
                 f"{function} could not take the records: {said.get('errorMessage', 'no reason given')}\n"
-                f"Nothing was removed. `weaudit logs {function}` shows more."
+                f"Nothing was removed. `weaudit logs {function}` shows more.",
             )
         return _quarantined(said)
 

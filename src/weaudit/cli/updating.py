@@ -15,12 +15,19 @@ from weaudit.cli.options import JsonListOption, limited
 from weaudit.domain.json_texts import compact, dumps
 from weaudit.domain.plain_values import parse, plain
 from weaudit.domain.routes import LARGEST_BODY_BYTES
-from weaudit.errors import DeployError, InvalidInputError, StoreRefusedError
+from weaudit.errors import DatabaseError, DeployError, InvalidInputError, ValidationError
 
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
     from weaudit.domain.changes import Item
     from weaudit.domain.updating import UpdatePlan
+
+# As `weaudit call` ends for the same answers, whose statuses are 400 and 500.
+_EXIT_CODES = {
+    InvalidInputError.code: output.EXIT_USAGE,
+    ValidationError.code: output.EXIT_USAGE,
+    DatabaseError.code: output.EXIT_UNREACHABLE,
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +65,8 @@ def update(
 ) -> None:
     """Change attributes of one record: all or none, and never of a record that is not there.
 
-    Prints the answer as JSON. Exit code 0 where the record was changed, 2 where the request was wrong, else 1.
+    Prints the answer as JSON. Exit code 0 where the record was changed, 2 where the request was wrong, 3 where the
+    database did not do it (DatabaseError), else 1.
 
     Example: weaudit update CACHE_TTL_SEC value=900 --if "value > 900" --log
     """
@@ -74,12 +82,13 @@ def update(
     answer = _dry_run(installation, document) if dry_run else _ask(installation, document)
     output.print_text(dumps(answer))
     if not answer.get("success"):
-        wrong_request = answer.get("error") in ("InvalidInputError", "ValidationError")
-        raise typer.Exit(output.EXIT_USAGE if wrong_request else output.EXIT_FAILED)
+        raise typer.Exit(_EXIT_CODES.get(str(answer.get("error")), output.EXIT_FAILED))
 
 
 def _ask(installation: "Installation", document: dict[str, Any]) -> dict[str, Any]:
     """Call the function, with the document as an HTTP body: a bare one would have its numbers made floats by Lambda."""
+    from weaudit.deploy import boto_errors
+
     if "user_agent" not in document:
         identity = installation.target.client("sts").get_caller_identity()["Arn"]
         document = {**document, "user_agent": f"weaudit/{weaudit.__version__} {identity}"}
@@ -96,9 +105,10 @@ def _ask(installation: "Installation", document: dict[str, Any]) -> dict[str, An
     payload = json.loads(answer["Payload"].read())
     if answer.get("FunctionError") or not isinstance(payload, dict) or "body" not in payload:
         why = payload.get("errorMessage", "") if isinstance(payload, dict) else ""
-        raise StoreRefusedError(
+        raise boto_errors.function_failed(
+            payload,
             f"the function did not answer: {output.safe(str(why))}\n"
-            "`weaudit logs table-update-function` shows why. With --request-id the same command may be given again."
+            "`weaudit logs table-update-function` shows why. With --request-id the same command may be given again.",
         )
     found: dict[str, Any] = parse(payload["body"])
     return found
@@ -106,7 +116,7 @@ def _ask(installation: "Installation", document: dict[str, Any]) -> dict[str, An
 
 def _dry_run(installation: "Installation", document: dict[str, Any]) -> dict[str, Any]:
     from weaudit.domain import updating
-    from weaudit.errors import ConditionNotMetError, WeauditError
+    from weaudit.errors import ConditionNotMetError, StoreUnavailableError, WeauditError
     from weaudit.handlers.table_update import settings_of
 
     found = installation.target.client("lambda").get_function_configuration(
@@ -123,6 +133,8 @@ def _dry_run(installation: "Installation", document: dict[str, Any]) -> dict[str
         except ConditionNotMetError as error:
             return updating.refused(plan, error.reasons, steps=updating.DRY_RUN_STEPS)
     except WeauditError as error:
+        if isinstance(error, StoreUnavailableError):
+            raise
         return updating.failure(error, now_ms)[1]
     read = call("GetItem", {"TableName": request.table, "Key": plan.key, "ConsistentRead": True})
     _show(plan, read.get("Item") or {})

@@ -30,10 +30,11 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A file that is not in the bucket, and why."""
+    """A file that is not in the bucket, and why; ``passes`` where the same upload may succeed later."""
 
     path: Path
     why: str
+    passes: bool = False
 
 
 def plan(paths: Sequence[Path], prefix: str) -> tuple[list[Upload], list[Failed]]:
@@ -109,6 +110,8 @@ def transfer(
     from boto3.s3.transfer import TransferConfig
     from botocore.exceptions import BotoCoreError
 
+    from weaudit.deploy import boto_errors
+
     config = TransferConfig(max_concurrency=_PARTS_AT_A_TIME)
 
     def one(upload: Upload) -> Upload | Failed:
@@ -117,10 +120,10 @@ def transfer(
                 str(upload.path), bucket, upload.key, Callback=advance, Config=config,
                 ExtraArgs={"ContentType": content_type(upload.path)},
             )  # fmt: skip
+        except (Boto3Error, BotoCoreError) as error:  # before OSError: a timeout of botocore's is one, too
+            return Failed(upload.path, str(error), boto_errors.passes(error))
         except OSError as error:
             return Failed(upload.path, error.strerror or str(error))
-        except (Boto3Error, BotoCoreError) as error:
-            return Failed(upload.path, str(error))
         return upload
 
     pool = ThreadPoolExecutor(_FILES_AT_A_TIME)

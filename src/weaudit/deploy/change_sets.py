@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from weaudit.deploy import boto_errors
 from weaudit.errors import DeployError
 
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
@@ -52,24 +53,30 @@ def create(
     """Return the change set for a template (TemplateURL or TemplateBody); None where it would change nothing.
 
     Nothing is changed by it, but a stack that is to be created stands there in REVIEW_IN_PROGRESS until the change set
-    is executed or discarded. Raises DeployError with CloudFormation's reason.
+    is executed or discarded. Raises DeployError with CloudFormation's reason, and boto3's error where it may pass.
     """
+    name = f"weaudit-{uuid.uuid4().hex}"
     try:
-        made = client.create_change_set(
-            StackName=stack, ChangeSetName=f"weaudit-{uuid.uuid4().hex}",
+        identifier = client.create_change_set(
+            StackName=stack, ChangeSetName=name, ClientToken=name,
             ChangeSetType="CREATE" if creates else "UPDATE", Capabilities=CAPABILITIES, Parameters=list(parameters),
             Tags=[{"Key": key, "Value": value} for key, value in sorted(tags.items())], **template,
-        )  # fmt: skip
+        )["Id"]  # fmt: skip
+    except client.exceptions.AlreadyExistsException:
+        # The name is nobody else's: the SDK asked again, because the answer to its first request was lost.
+        identifier = client.describe_change_set(StackName=stack, ChangeSetName=name)["ChangeSetId"]
     except client.exceptions.ClientError as error:
+        if boto_errors.passes(error):
+            raise
         raise DeployError(f"CloudFormation refused stack {stack}: {error.response['Error']['Message']}") from error
-    found = ChangeSet(made["Id"], stack, (), creates)
+    found = ChangeSet(identifier, stack, (), creates)
     try:
         described = _described(client, found)
     except BaseException:
         discard(client, found)
         raise
     if described["Status"] == "CREATE_COMPLETE":
-        return ChangeSet(made["Id"], stack, tuple(_changes(client, found)), creates)
+        return ChangeSet(identifier, stack, tuple(_changes(client, found)), creates)
     discard(client, found)
     reason = described.get("StatusReason", "")
     if any(words in reason for words in _NOTHING):
@@ -105,14 +112,28 @@ def _changes(client: Any, change_set: ChangeSet) -> list[Change]:
 
 
 def execute(client: Any, change_set: ChangeSet) -> None:
-    """Let CloudFormation begin. Raises DeployError where the stack was changed since the change set was made."""
+    """Let CloudFormation begin.
+
+    Raises DeployError where the stack was changed since the change set was made, and boto3's error where it may pass.
+    """
+    token = change_set.id.rpartition("/")[2]
     try:
-        client.execute_change_set(StackName=change_set.stack, ChangeSetName=change_set.id)
+        client.execute_change_set(StackName=change_set.stack, ChangeSetName=change_set.id, ClientRequestToken=token)
     except client.exceptions.ClientError as error:
+        if boto_errors.passes(error):
+            raise
+        if isinstance(error, client.exceptions.InvalidChangeSetStatusException) and _is_begun(client, change_set):
+            # The SDK asked again, because the answer to its first request was lost.
+            return
         raise DeployError(
             f"CloudFormation refused stack {change_set.stack}: {error.response['Error']['Message']}\n"
             "Somebody else may have deployed meanwhile: look (`weaudit versions`), and try again."
         ) from error
+
+
+def _is_begun(client: Any, change_set: ChangeSet) -> bool:
+    found = client.describe_change_set(StackName=change_set.stack, ChangeSetName=change_set.id)
+    return str(found["ExecutionStatus"]).startswith("EXECUTE_")
 
 
 def discard(client: Any, change_set: ChangeSet) -> None:
@@ -127,7 +148,9 @@ def discard(client: Any, change_set: ChangeSet) -> None:
         # A stack in REVIEW_IN_PROGRESS has no resources: nothing is lost.
         try:
             [found] = client.describe_stacks(StackName=change_set.stack)["Stacks"]
-        except client.exceptions.ClientError:
+        except client.exceptions.ClientError as error:
+            if boto_errors.passes(error):
+                raise
             return
         if found["StackStatus"] == "REVIEW_IN_PROGRESS":
             client.delete_stack(StackName=found["StackId"])

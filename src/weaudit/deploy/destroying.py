@@ -6,15 +6,17 @@ Every step can be done again: whoever was interrupted runs the same command once
 from dataclasses import dataclass
 from typing import Any
 
-from weaudit.deploy import change_sets, stack
+from weaudit.deploy import boto_errors, change_sets, stack
 from weaudit.deploy.stack_events import Progress, StackState, when_quiet
 from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
-from weaudit.errors import DeployError, InvalidInputError
+from weaudit.errors import DeployError, InvalidInputError, StoreUnavailableError
 
 # What is still written while a bucket is emptied keeps it from being deleted; then it is emptied again.
 _ATTEMPTS = 3
 _BATCH = 1000  # the most that DeleteObjects takes
+# An error of one object among them has a code, and no status of its own.
+_OF_S3_ITSELF = ("InternalError", "ServiceUnavailable", "SlowDown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +131,8 @@ class Destroying:
                     batch = [{"Key": row["Key"], "VersionId": row["VersionId"]} for row in rows[start : start + _BATCH]]
                     answer = client.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
                     if errors := answer.get("Errors"):
-                        raise DeployError(
-                            f"{bucket} could not be emptied: {errors[0]['Key']!r}: {errors[0]['Message']}"
-                        )
+                        kind = StoreUnavailableError if errors[0]["Code"] in _OF_S3_ITSELF else DeployError
+                        raise kind(f"{bucket} could not be emptied: {errors[0]['Key']!r}: {errors[0]['Message']}")
                     count += len(batch)
         except client.exceptions.NoSuchBucket:
             return
@@ -142,7 +143,9 @@ class Destroying:
         client = self.target.client("s3")
         try:
             page = client.list_object_versions(Bucket=bucket, MaxKeys=1)
-        except client.exceptions.ClientError:
+        except client.exceptions.ClientError as error:
+            if boto_errors.passes(error):
+                raise
             return False
         return bool(page.get("Versions") or page.get("DeleteMarkers"))
 

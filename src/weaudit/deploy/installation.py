@@ -21,7 +21,7 @@ class Installation:
     def find(cls, state_dir: Path | None = None, stage: Stage | None = None) -> "Installation":
         """Return the installation that commands go to: of ``stage``, or of WEAUDIT_STAGE and WEAUDIT_PREFIX.
 
-        Raises DeployError where its stack is not there.
+        Raises DeployError where its stack is not there, or not yet.
         """
         stage = stage or Stage.of()
         target = Target.resolve(state_dir=state_dir)
@@ -30,6 +30,11 @@ class Installation:
             raise DeployError(
                 f"there is no stack {stage.stack} on {target.describe()}\nDeploy it first: `weaudit up` does on the "
                 f"embedded engine, `weaudit deploy {stage.options}` on AWS. Another stage is named by WEAUDIT_STAGE."
+            )
+        if not found.outputs:
+            raise DeployError(
+                f"the stack {stage.stack} on {target.describe()} is {found.status}: it has never been deployed whole\n"
+                f"Wait for who deploys it, or do it yourself: `weaudit deploy {stage.options}`."
             )
         return cls(target, found.outputs, stage)
 

@@ -15,7 +15,7 @@ from typing import Any
 import weaudit
 from weaudit.adapters.pipeline_configuration import TTL_KEY
 from weaudit.adapters.watch_configuration import watch_key
-from weaudit.deploy import releases, resource_facts
+from weaudit.deploy import boto_errors, releases, resource_facts
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.installation import Installation
 from weaudit.deploy.reading_pool import ReadingPool
@@ -119,12 +119,14 @@ def gather(installation: Installation, progress: Callable[[str], None] = lambda 
 
 
 def _asked(unread: dict[str, str], what: str, question: Callable[[], Any], default: Any) -> Any:
-    """Return the answer; ``default`` where we may not ask, which is noted."""
+    """Return the answer; ``default`` where we may not ask, which is noted. Raises boto3's error where it may pass."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         return question()
     except ClientError as error:
+        if boto_errors.passes(error):
+            raise
         unread[what] = str(error.response["Error"]["Code"])
     except (BotoCoreError, WeauditError) as error:
         unread[what] = type(error).__name__

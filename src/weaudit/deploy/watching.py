@@ -128,7 +128,9 @@ class Watching:
         return {row["PhysicalResourceId"] for row in rows if row["ResourceType"] == "AWS::DynamoDB::Table"}
 
     def _existing(self, name: str, table: str) -> Watch | None:
-        if stack.describe(self.installation.target, name) is None:
+        found = stack.describe(self.installation.target, name)
+        # A watch that was broken off while it was planned leaves an empty stack, which the next deployment removes.
+        if found is None or found.status == "REVIEW_IN_PROGRESS":
             return None
         for watch in watches(self.installation, [name]):
             if watch.table == table:

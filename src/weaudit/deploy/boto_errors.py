@@ -1,0 +1,35 @@
+"""What an AWS error means to a command: whether the same request may succeed later."""
+
+from typing import Any
+
+from weaudit.adapters import aws_errors
+from weaudit.errors import StoreError, StoreRefusedError, StoreUnavailableError
+
+
+def passes(error: BaseException) -> bool:
+    """Say whether the same request may succeed later: throttled, a failing service, or no answer at all.
+
+    An error of boto3's transfers means what the error that ended the transfer means.
+    """
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return aws_errors.passes(int(status), str(error.response.get("Error", {}).get("Code", "")))
+    if isinstance(error, Boto3Error):
+        behind = error.__cause__ or error.__context__
+        return behind is not None and passes(behind)
+    return isinstance(error, BotoCoreError) and not isinstance(error, ParamValidationError)
+
+
+def function_failed(payload: Any, text: str) -> StoreError:
+    """Return the error for a function that raised or was ended; ``payload`` is the document beside FunctionError.
+
+    It is StoreUnavailableError if the function could not reach its own stores, or ran out of time.
+    """
+    document = payload if isinstance(payload, dict) else {}
+    kind, message = str(document.get("errorType", "")), str(document.get("errorMessage", ""))
+    # https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html: "Task timed out after 3.00 seconds".
+    outage = kind in (StoreUnavailableError.__name__, "Sandbox.Timedout") or "Task timed out after" in message
+    return (StoreUnavailableError if outage else StoreRefusedError)(text)
