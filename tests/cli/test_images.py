@@ -110,7 +110,7 @@ def test_a_dry_run_says_what_the_run_then_does(
     s3.put_object(Bucket=bucket, Key=f"{name}/archived.png", Body=picture, StorageClass="DEEP_ARCHIVE")
     archived = {"TableName": "Images", "Key": {"imageKey": {"S": f"{name}/archived.png"}}}
     eventually(lambda: dynamodb.get_item(**archived).get("Item"))
-    [rule] = [found["Name"] for found in events.list_rules()["Rules"] if "ImagesRule" in found["Name"]]
+    [rule] = [found["Name"] for found in events.list_rules()["Rules"] if found["Name"].endswith("-images")]
     events.disable_rule(Name=rule)
     try:
         for key, body in (("unseen.jpg", other), ("text.txt", b"hello"), ("lying.png", b"hello")):

@@ -77,7 +77,7 @@ def answered(event: dict[str, Any]) -> dict[str, Any]:
 def deliver_twice() -> None:
     """Add a second rule, and a second notification: every event is delivered by both."""
     events, s3, names = client("events"), client("s3"), Installation.find().outputs
-    [rule] = events.list_rules()["Rules"]
+    [rule] = [found for found in events.list_rules()["Rules"] if found["Name"].endswith("-images")]
     [target] = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
     events.put_rule(Name="again", EventPattern=rule["EventPattern"])
     events.put_targets(Rule="again", Targets=[{"Id": "again", "Arn": target["Arn"]}])
