@@ -340,7 +340,7 @@ def test_objects_that_s3_could_not_delete(code: str, kind: type[Exception]) -> N
     left = answer(200, f"<DeleteResult>{error}</DeleteResult>".encode())
     with serving(listed, left) as server:
         destroying = Destroying(Target("eu-west-1", server.url), Stage(), lambda _: None)
-        with pytest.raises(kind, match="b could not be emptied: k: said"):
+        with pytest.raises(kind, match="b could not be emptied: 'k': said"):
             destroying._empty("b")
 
 

@@ -35,7 +35,14 @@ def test_what_is_not_there_is_none(code: str) -> None:
     assert resource_facts.read(failing(code), Client, RESOURCE) is None
 
 
-@pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException", "InternalFailure"])
+def test_what_may_be_read_a_moment_later_is_no_fact() -> None:
+    unread: dict[str, str] = {}
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        _asked(unread, "Configuration", lambda: resource_facts.read(failing("ThrottlingException"), Client, RESOURCE), "")
+    assert unread == {}
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "InternalFailure"])
 def test_what_may_not_be_read_is_noted_and_all_else_goes_on(code: str) -> None:
     unread: dict[str, str] = {}
     found = _asked(unread, "Configuration", lambda: resource_facts.read(failing(code), Client, RESOURCE), "default")
