@@ -38,7 +38,9 @@ def test_what_is_not_there_is_none(code: str) -> None:
 def test_what_may_be_read_a_moment_later_is_no_fact() -> None:
     unread: dict[str, str] = {}
     with pytest.raises(ClientError, match="ThrottlingException"):
-        _asked(unread, "Configuration", lambda: resource_facts.read(failing("ThrottlingException"), Client, RESOURCE), "")
+        _asked(
+            unread, "Configuration", lambda: resource_facts.read(failing("ThrottlingException"), Client, RESOURCE), ""
+        )
     assert unread == {}
 
 

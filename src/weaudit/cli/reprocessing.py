@@ -4,14 +4,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from weaudit.cli import images, output, panels, payloads
 from weaudit.cli.options import JsonDocumentOption
 from weaudit.domain import image_rows
-from weaudit.errors import InvalidInputError, PipelineRefusedError
+from weaudit.errors import InvalidInputError, PipelineRefusedError, StoreRefusedError
 from weaudit.events.object_created import REPROCESSING
 from weaudit.imaging import sniffing, unpacking
 
@@ -37,6 +37,7 @@ _PLANNED = {
     "unchanged": "are done already",
     "superseded": "have been replaced, and are left to their own events",
     "not an image": "are no images",
+    "failed": "cannot be looked at",
 }
 
 
@@ -57,7 +58,8 @@ def reprocess(
 ) -> None:
     """Process the images again that another pipeline made than IMAGE_PIPELINE describes now, or that S3 did not give.
 
-    Stopped half way, it goes on where it was when it is run again. Exit code 1 where any image failed.
+    Stopped half way, it goes on where it was when it is run again. Exit code 1 where any image failed, or cannot be
+    looked at.
 
     Example: weaudit reprocess --dry-run
     """
@@ -73,7 +75,6 @@ def reprocess(
         wishes = [_wish_for(row, version) for row in images.rows(installation) if _is_due(row, version)]
     if dry_run:
         _say_plan(installation, version, wishes, counts, as_json=as_json)
-        return
     failures = _run(installation, wishes, counts)
     if as_json:
         output.print_json({"pipelineVersion": version, "counts": dict(counts), "failed": failures})
@@ -82,33 +83,50 @@ def reprocess(
     else:
         for name, count in counts.most_common():
             output.print_text(f"{count:,} {_MEANINGS.get(name, name)}")
-    for failure in failures[:20]:
-        output.note(output.safe(f"{failure['key']}: {failure['why']}"))
+    _note(failures)
     if failures:
         output.note("`weaudit logs image_processor` shows more; run it again to try them again.")
     raise typer.Exit(output.EXIT_FAILED if failures else output.EXIT_FINE)
 
 
+def _note(failures: list[dict[str, str]]) -> None:
+    for failure in failures[:20]:
+        output.note(output.safe(f"{failure['key']}: {failure['why']}"))
+
+
 def _say_plan(
     installation: "Installation", version: str, wishes: "list[_Wish]", counts: Counter[str], *, as_json: bool
-) -> None:
+) -> NoReturn:
     """Print which images would be processed, and what would become of all others that are looked at."""
     from weaudit.adapters.source_objects import SourceObjects
     from weaudit.deploy.wire_calls import Objects
 
     sources = SourceObjects(Objects(installation.target.client("s3")))
     with ThreadPoolExecutor(_LOOKED_AT_ONCE) as pool:
-        expected = list(pool.map(lambda wish: wish.expected(sources), wishes))
-    counts.update(expected)
-    keys = sorted(wish.key for wish, outcome in zip(wishes, expected, strict=True) if outcome == "processed")
+        expected = list(pool.map(lambda wish: _look(wish, sources), wishes))
+    counts.update(outcome for outcome, _ in expected)
+    told = list(zip(wishes, expected, strict=True))
+    keys = sorted(wish.key for wish, (outcome, _) in told if outcome == "processed")
+    failures = [{"key": wish.key, "why": why} for wish, (outcome, why) in told if outcome == "failed"]
     if as_json:
-        output.print_json({"pipelineVersion": version, "images": keys, "counts": dict(counts)})
-        return
-    for key in keys:
-        output.print_text(output.safe(key))
-    for outcome, what in _PLANNED.items():
-        if counts[outcome] or outcome == "processed":
-            output.note(f"{counts[outcome]:,} {what}.")
+        document = {"pipelineVersion": version, "images": keys, "counts": dict(counts), "failed": failures}
+        output.print_json(document)
+    else:
+        for key in keys:
+            output.print_text(output.safe(key))
+        for outcome, what in _PLANNED.items():
+            if counts[outcome] or outcome == "processed":
+                output.note(f"{counts[outcome]:,} {what}.")
+    _note(failures)
+    raise typer.Exit(output.EXIT_FAILED if failures else output.EXIT_FINE)
+
+
+def _look(wish: "_Wish", sources: "SourceObjects") -> tuple[str, str]:
+    """Return the outcome to be expected of one image, and why S3 refused to tell where it is ``failed``."""
+    try:
+        return wish.expected(sources), ""
+    except StoreRefusedError as error:
+        return "failed", str(error)
 
 
 def current_version(installation: "Installation") -> str:

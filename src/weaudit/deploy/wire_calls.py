@@ -62,7 +62,7 @@ class Objects:
             answer = call(**asked)
             body = answer["Body"].read() if "Body" in answer else b""
         except ClientError as error:
-            code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
-            raise aws_errors.failure(operation, status, code, "") from error
-        told = answer["ResponseMetadata"]
-        return Answer(told["HTTPStatusCode"], told["HTTPHeaders"], body)
+            told, status = error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+            raise aws_errors.failure(operation, status, told["Code"], told.get("Message", "")) from error
+        answered = answer["ResponseMetadata"]
+        return Answer(answered["HTTPStatusCode"], answered["HTTPHeaders"], body)
