@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from tests import waiting
 from tests.canaries import Scan
+from tests.sizes import sized
 from weaudit.deploy.targets import Target
 from weaudit.errors import EngineError
 from weaudit.local import engine as engines
@@ -23,8 +24,10 @@ from weaudit.local import process, state
 from weaudit.local.state import EngineState
 
 # How fast an example is made and run says how busy the machine is, with several workers above all.
-hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("untimed")
+hypothesis.settings.register_profile(
+    "sized", max_examples=sized(50), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("sized")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.scripted_server import answer, dynamodb, serving
+from tests.sizes import sized
 from tests.strategies import texts
 from weaudit.adapters import endpoints
 from weaudit.adapters.aws import S3, Connection, Credentials, DynamoDB, sign
@@ -39,7 +40,7 @@ hosts = st.sampled_from(
 )
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=sized(500))
 @given(st.data(), st.sampled_from(["dynamodb", "s3"]), headers, times, st.binary(max_size=40), printable, printable)
 def test_signs_as_botocore_does(
     data: st.DataObject, service: str, given_headers: dict[str, str], at: int, body: bytes, secret: str, token: str
@@ -74,7 +75,7 @@ def test_signs_as_botocore_does(
 query_names = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF), min_size=1, max_size=8)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=sized(150))
 @given(st.dictionaries(query_names, texts, max_size=6), times, printable)
 def test_signs_a_query_as_botocore_does(query: dict[str, str], at: int, token: str) -> None:
     host, path = "bucket.s3.eu-west-1.amazonaws.com", f"/?{query_text(query)}"
@@ -93,7 +94,7 @@ def test_signs_a_query_as_botocore_does(query: dict[str, str], at: int, token: s
     assert ours["Authorization"] == theirs["authorization"]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=sized(150))
 @given(keys, times, st.integers(1, 604_800), printable, printable)
 def test_links_are_botocores(key: str, at: int, seconds: int, secret: str, token: str) -> None:
     endpoint = endpoints.resolve("s3", {"AWS_REGION": "eu-west-1"})

@@ -1,10 +1,14 @@
 """Where commands go, and the two forms of binary values."""
 
 import base64
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ProfileNotFound
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +38,28 @@ def test_an_engine_that_is_up_wins_over_credentials_but_not_over_an_endpoint(eng
     assert "Configuration" in target.client("dynamodb").list_tables()["TableNames"]
     elsewhere = Target.resolve({**credentials, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, state_dir=engine.directory)
     assert elsewhere == Target("eu-west-1", "http://127.0.0.1:1")
+
+
+def test_a_profile_is_asked_for_its_credentials_once_however_many_clients_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profile that runs a program, or assumes a role, may ask its user for a code each time."""
+    keys = json.dumps({"Version": 1, "AccessKeyId": "AKIDPROGRAM", "SecretAccessKey": "secret"})
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\necho '{keys}'\n")
+    program.chmod(0o700)
+    configuration = tmp_path / "config"
+    configuration.write_text(f"[profile corporate]\nregion = eu-west-1\ncredential_process = {program}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(configuration))
+    for services in (("dynamodb", "s3", "dynamodb"), ("sts",)):
+        with ThreadPoolExecutor(4) as pool:
+            clients = list(pool.map(Target(None, profile="corporate").client, services))
+        assert {client.meta.region_name for client in clients} == {"eu-west-1"}
+        assert {client._get_credentials().access_key for client in clients} == {"AKIDPROGRAM"}
+    assert (tmp_path / "asked").read_text() == "asked\n"
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    with pytest.raises(ProfileNotFound):
+        Target(None, profile="corporate").client("s3")
 
 
 _names = st.text(max_size=3)

@@ -8,12 +8,13 @@ import pytest
 
 from tests.e2e.commands import client, verified
 from tests.e2e.writers import Writers, audited
+from tests.sizes import sized
 from weaudit.deploy.installation import Installation
 from weaudit.deploy.watching import Watching
 from weaudit.local import engine
 
 pytestmark = pytest.mark.engine
-CHANGES = 5_000
+CHANGES = sized(1_200)
 
 
 def deliver_twice() -> list[str]:

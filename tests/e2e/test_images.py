@@ -16,11 +16,12 @@ from tests.api_events import second
 from tests.e2e.commands import client, eventually, run
 from tests.e2e.pictures import drawn, mixed
 from tests.image_fakes import created, deleted
+from tests.sizes import sized
 from weaudit.deploy.installation import Installation
 from weaudit.local import engine, process
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("stack")]
-OBJECTS = 500
+OBJECTS = sized(130)
 PIPELINE = {
     "renditions": [
         {"name": "small", "width": 48, "format": "webp"},
@@ -104,7 +105,7 @@ def waiting() -> int:
     return sum(map(int, found.values()))
 
 
-def test_five_hundred_objects_of_mixed_kinds_have_their_rows_once_though_every_event_comes_twice() -> None:
+def test_objects_of_mixed_kinds_have_their_rows_once_though_every_event_comes_twice() -> None:
     configure("IMAGE_PIPELINE", PIPELINE)
     deliver_twice()
     objects = mixed(OBJECTS)

@@ -17,6 +17,7 @@ from tests.adapters import scripted_server
 from tests.adapters.scripted_server import Request, ScriptedServer, serving
 from tests.e2e.commands import client, eventually, run, verified
 from tests.e2e.doors import CALLER, DOORS, direct, http, http_event, invoke
+from tests.sizes import SIZE
 from weaudit.adapters.aws import Connection, DynamoDB
 from weaudit.domain.times import iso_moment
 from weaudit.handlers import table_update
@@ -253,9 +254,8 @@ class Fuzz:
         return (f"({one} AND {two})", left and right) if kind == 4 else (f"({one} or ({two}))", left or right)
 
 
-# Ten thousand, in two halves that may run side by side.
-@pytest.mark.parametrize("seed", [4, 5])
-def test_five_thousand_random_conditions_never_fail_and_never_change_what_they_should_not(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(4, 4 + SIZE))
+def test_random_conditions_never_fail_and_never_change_what_they_should_not(seed: int) -> None:
     fuzz, stores = Fuzz(seed), table_update.connect(engine_environment())
     dynamodb = DynamoDB(Connection.from_environment("dynamodb", engine_environment()))
     base = {"key": {"S": "fuzzed"}, "size": {"N": "3"}, "status": {"S": "x"}, "m": {"M": {"a": {"N": "1"}}}}
@@ -264,7 +264,7 @@ def test_five_thousand_random_conditions_never_fail_and_never_change_what_they_s
     for item in (base, other):
         dynamodb.call("PutItem", {"TableName": "Configuration", "Item": item})
     statuses: dict[int, int] = {}
-    for number in range(1, 5_001):
+    for number in range(1, 2_001):
         condition, truth = fuzz.known() if number % 2 else (fuzz.soup(), None)
         document = {"id": "fuzzed", "attributes": {"n": number}, "condition_expression": condition}
         status, answer = table_update.handle(document, **stores)
@@ -279,7 +279,7 @@ def test_five_thousand_random_conditions_never_fail_and_never_change_what_they_s
         assert now == base, condition
     key["Key"] = {"key": {"S": "untouched"}}
     assert dynamodb.call("GetItem", key)["Item"] == other
-    assert min(statuses.get(status, 0) for status in (200, 400, 412)) > 250, statuses
+    assert min(statuses.get(status, 0) for status in (200, 400, 412)) > 100, statuses
 
 
 # ---- 3. request ids

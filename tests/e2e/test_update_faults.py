@@ -12,10 +12,11 @@ import pytest
 from tests.e2e.commands import client, eventually, verified
 from tests.e2e.doors import FUNCTION
 from tests.e2e.fault_proxies import FaultProxy, point_function_at, rules
+from tests.sizes import sized
 from weaudit.local import engine
 
 pytestmark = pytest.mark.engine
-UPDATES, ITEMS, THREADS = 1_000, 48, 16
+UPDATES, ITEMS, THREADS = sized(300), 48, 16
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def records() -> list[dict[str, Any]]:
     return [record for page in pages for record in page["Items"]]
 
 
-def test_a_thousand_updates_behind_a_store_that_fails_are_each_applied_and_logged_once(proxy: FaultProxy) -> None:
+def test_updates_behind_a_store_that_fails_are_each_applied_and_logged_once(proxy: FaultProxy) -> None:
     dynamodb = client("dynamodb")
     for item in range(ITEMS):
         dynamodb.put_item(TableName="Configuration", Item={"key": {"S": f"item-{item}"}, "n": {"N": "-1"}})

@@ -5,7 +5,6 @@
 
 import copy
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,14 @@ from hypothesis import strategies as st
 from tests import strategies
 from tests.fuzz.parsers import PARSERS, Parser
 from tests.imaging.corpus import every_kind
+from tests.sizes import sized
 from weaudit.domain import image_pipelines
 from weaudit.errors import ImageRejectedError
 from weaudit.imaging import working
 
 CORPUS = Path(__file__).with_name("corpus")
-# More by the environment, for a night: FUZZ_EXAMPLES=100000 pytest tests/fuzz
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
+# More by the environment, for a night: WEAUDIT_TEST_SIZE=1000 pytest tests/fuzz
+EXAMPLES = sized(60)
 
 scalars = st.one_of(
     st.none(),

@@ -5,11 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.imaging import hostile
 from tests.imaging.corpus import every_kind
+from tests.sizes import sized
 from weaudit.domain.image_pipelines import Pipeline, RenditionPlan
 from weaudit.errors import ImageRejectedError
 from weaudit.imaging import working
@@ -43,7 +44,7 @@ def test_every_hostile_file_is_rejected_or_harmless_in_bounded_memory(tmp_path: 
     assert all(one["reason"].isprintable() for one in found["files"].values() if "reason" in one)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=sized(60))
 @given(st.sampled_from(sorted(SOUND)), st.data())
 def test_flipped_bits_are_rejected_or_harmless(kind: str, data: st.DataObject) -> None:
     content = bytearray(SOUND[kind])

@@ -13,7 +13,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from tests.infra.intrinsics import ACCOUNT, REGION, Resolver
 from tests.infra.policies import allows, listed, matches, within
-from tests.infra.test_template import PLAIN, RESOURCES, lint
+from tests.infra.test_template import PLAIN, RESOURCES
 from tests.infra.test_template import statements as written
 
 BOOTSTRAP = Path(__file__).parents[2] / "infra" / "bootstrap.yaml"
@@ -723,7 +723,3 @@ def test_policies_are_as_short_as_iam_wants_them() -> None:
 def test_it_is_sent_along_with_the_request() -> None:
     # There is no bucket for it yet: 51,200 bytes are what a request takes.
     assert len(BOOTSTRAP.read_bytes()) <= 51_200
-
-
-def test_cfn_lint_is_clean_on_it() -> None:
-    assert lint(BOOTSTRAP) == ""

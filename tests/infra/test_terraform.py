@@ -110,8 +110,6 @@ def test_the_infrastructure(tmp_path: Path, eventually: Callable[..., Any]) -> N
         parameters = {"LogRetentionDays": "7", "CacheTtlSeconds": "1"}
         variables = {"stage": "test", "prefix": "tf-", "retain": "false", "parameters": json.dumps(parameters)}
         terraform = Terraform(tmp_path, "infrastructure", engine, variables)
-        terraform.run("validate")
-
         planned = terraform.run("plan", "-out=planned", "-detailed-exitcode", code=2)
         assert f"Plan: {len(FUNCTIONS) + 2} to add, 0 to change, 0 to destroy." in planned
         assert "CodeUri" not in planned, "a plan that shows the whole template is not read by anybody"
@@ -170,7 +168,6 @@ def test_the_bootstrap(engine: RunningEngine, tmp_path: Path) -> None:
     variables = {"stage": "test", "prefix": "tf-", "create_artifact_bucket": "false", "oidc_provider_arn": provider}
     variables |= {"github_repository": "acme/audit", "github_repository_id": "42"}
     terraform = Terraform(tmp_path, "bootstrap", engine, variables)
-    terraform.run("validate")
     terraform.run("apply", "-auto-approve")
 
     outputs = terraform.outputs()

@@ -3,6 +3,7 @@
 import base64
 import functools
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,9 +67,7 @@ class Target:
         ``read_s`` is how long it waits for an answer before it asks again: longer than a function takes that it calls.
         Raises InvalidInputError where the endpoint or the region can be none.
         """
-        import boto3  # 200 ms: only commands that talk pay for it
-        import botocore.session
-        from botocore.config import Config
+        from botocore.config import Config  # with boto3 200 ms: only commands that talk pay for it
 
         config = Config(
             retries={"mode": "standard", "total_max_attempts": 5},
@@ -77,16 +76,9 @@ class Target:
             max_pool_connections=32,
             s3={"addressing_style": "path" if self.endpoint else "auto"},
         )
-        core = botocore.session.Session(profile=self.profile)
-        core.register_component("data_loader", _service_models())
-        session = boto3.session.Session(
-            region_name=self.region,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            botocore_session=core,
-        )
         try:
-            made = session.client(service, endpoint_url=self.endpoint, config=config)
+            with _ONE_AFTER_THE_OTHER:
+                made = _session(self, _environment()).client(service, endpoint_url=self.endpoint, config=config)
             _ = urlsplit(made.meta.endpoint_url).port  # which the SDK looks at when it sends
         except ValueError as error:  # an endpoint or a region that is none, whoever named it
             raise InvalidInputError(
@@ -103,9 +95,37 @@ class Target:
         return f"AWS ({self.region or 'the region of your profile'})"
 
 
+# A session may be used by one thread at a time while it makes clients.
+# https://boto3.amazonaws.com/v1/documentation/api/latest/guide/session.html#multithreading-or-multiprocessing-with-sessions
+_ONE_AFTER_THE_OTHER = threading.Lock()
+
+
+def _environment() -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+
+
+@functools.lru_cache(maxsize=8)
+def _session(target: Target, _read: tuple[tuple[str, str], ...]) -> Any:
+    """Return the one session of a target: another one would resolve the profile again, which may ask for a code.
+
+    Setting one up takes 35 ms as well. ``_read`` is what a session reads of the environment.
+    """
+    import boto3
+    import botocore.session
+
+    core = botocore.session.Session(profile=target.profile)
+    core.register_component("data_loader", _service_models())
+    return boto3.session.Session(
+        region_name=target.region,
+        aws_access_key_id=target.access_key,
+        aws_secret_access_key=target.secret_key,
+        botocore_session=core,
+    )
+
+
 @functools.cache
 def _service_models() -> Any:
-    # One for all clients: a session that reads its own parses every service's model again, 60 to 140 ms a client.
+    # One for all sessions: one that reads its own parses every service's model again, 60 to 140 ms a client.
     import botocore.session
 
     return botocore.session.get_session().get_component("data_loader")
