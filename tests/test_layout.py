@@ -1,4 +1,4 @@
-"""Imports run one way, and a function's zip needs nothing but the standard library (docs/architecture.md)."""
+"""The house has rooms by subject, and imports run one way between them (docs/architecture.md)."""
 
 import ast
 import sys
@@ -14,23 +14,39 @@ from weaudit.functions import FUNCTIONS, Function
 SOURCES = Path(weaudit.__file__).parent
 FILES = sorted(SOURCES.rglob("*.py"))
 
-# What each part may import of ours, besides itself. Parts that are not here (local, cli, console, deploy) see all.
-MAY_IMPORT: dict[str, set[str]] = {
-    "__init__": set(),
-    "errors": set(),
-    "functions": set(),
-    "ledger": {"errors"},
-    "domain": {"ledger", "errors"},
-    "events": {"domain", "errors"},
-    "imaging": {"domain", "errors"},
-    "adapters": {"domain", "ledger", "errors"},
-    "runtime": {"domain", "errors"},
-    "handlers": {"events", "domain", "imaging", "ledger", "adapters", "runtime", "errors"},
+# What each room may import of ours, besides itself and the errors; what is first in the list is furthest below.
+BELOW_SUBJECTS = ["items", "aws", "api", "evidence", "capture"]
+MAY_IMPORT: dict[str, list[str]] = {
+    "__init__": [],
+    "errors": [],
+    "functions": [],
+    "items": [],
+    "aws": ["items"],
+    "api": ["items"],
+    "evidence": ["items", "aws"],
+    "capture": ["items", "aws", "evidence"],
+    "trail": BELOW_SUBJECTS,
+    "updates": BELOW_SUBJECTS,
+    "objects": BELOW_SUBJECTS,
+    "images": BELOW_SUBJECTS,
+    "runtime": ["items", "api"],
+    "handlers": [*BELOW_SUBJECTS, "trail", "updates", "objects", "images", "runtime"],
 }
-OUTER = {"cli", "console", "deploy", "local"}
+# What runs on the machine of its user: it may import every room of the functions, but not how Lambda calls them.
+OUTSIDE = {"installation", "deploy", "watch", "doctor", "local", "cli", "demo"}
+# Layers whose files go to the rooms above, one room after the other; until then they are under no rule.
+LAYERS = {"domain", "adapters", "events", "imaging"}
+# Too full until rooms have come out of them.
+FULL = {"cli", "deploy"}
+# These alone speak to a store, so that everything else in a subject is pure: values in, values out.
+SPEAK_TO_STORES = ("store*.py", "reader.py", "configuration.py", "evidence.py")
+# Two rooms may have a file of the same name where it is the same part of each.
+ROLES = {"__init__", "answers", "conditions", "configuration", "documents", "errors", "plan", "requests", "store"}
+MOST_FILES = 20
+HEAVY = {"boto3", "botocore", "typer", "rich", "ministack", "starlette", "uvicorn", "duckdb"}
 
 
-def part_of(path: Path) -> str:
+def room_of(path: Path) -> str:
     return path.relative_to(SOURCES).with_suffix("").parts[0]
 
 
@@ -43,26 +59,68 @@ def imports(path: Path) -> Iterator[tuple[str, ...]]:
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) + 1 - node.level] if node.level else ()
             module = (*base, *(node.module or "").split(".")) if node.module else base
-            if module == ("weaudit",):
-                yield from ((*module, alias.name) for alias in node.names)
+            yield from ((*module, alias.name) for alias in node.names)
+
+
+def ours(path: Path) -> set[Path]:
+    """Return the files of ours that a file imports."""
+    found = set()
+    for name in imports(path):
+        if name[0] != "weaudit":
+            continue
+        for parts in (name[1:], name[1:-1]):
+            for file in (SOURCES.joinpath(*parts).with_suffix(".py"), SOURCES.joinpath(*parts, "__init__.py")):
+                if parts and file.is_file():
+                    found.add(file)
+                    break
             else:
-                yield module
+                continue
+            break
+    return found - {path}
 
 
-def ours(path: Path) -> set[str]:
-    return {name[1] for name in imports(path) if name[0] == "weaudit" and len(name) > 1} - {"__version__"}
-
-
-def test_every_part_is_known() -> None:
-    assert {part_of(path) for path in FILES} <= MAY_IMPORT.keys() | OUTER
+def test_every_room_is_known() -> None:
+    assert {room_of(path) for path in FILES} <= MAY_IMPORT.keys() | OUTSIDE | LAYERS
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCES)))
 def test_imports_run_one_way(path: Path) -> None:
-    part = part_of(path)
-    if part in OUTER:
-        return
-    assert ours(path) - {part} <= MAY_IMPORT[part]
+    room, imported = room_of(path), {room_of(file) for file in ours(path)}
+    if room in OUTSIDE:
+        assert "runtime" not in imported
+    elif room not in LAYERS:
+        assert imported - {room, "errors"} - LAYERS <= set(MAY_IMPORT[room])
+
+
+@pytest.mark.parametrize("room", ["api", "capture", "trail", "updates", "objects", "images"])
+def test_only_stores_readers_and_configurations_speak_to_aws(room: str) -> None:
+    speakers = {path for path in FILES if room_of(path) == room and "aws" in {room_of(file) for file in ours(path)}}
+    assert [path.name for path in speakers if not any(map(path.match, SPEAK_TO_STORES))] == []
+
+
+def test_heavy_libraries_stay_outside_of_the_functions() -> None:
+    heavy = {path for path in FILES if {name[0] for name in imports(path)} & HEAVY}
+    assert heavy
+    assert {room_of(path) for path in heavy} <= OUTSIDE
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in FILES}), ids=lambda folder: str(folder.relative_to(SOURCES.parent))
+)
+def test_a_folder_can_be_taken_in_at_a_glance(folder: Path) -> None:
+    names = sorted(path.stem for path in folder.glob("*.py"))
+    assert len(names) <= MOST_FILES or folder.name in LAYERS | FULL
+    room = folder.name.removesuffix("s")
+    assert [name for name in names if name.startswith(f"{room}_")] == [], "the folder says so already"
+
+
+def test_a_name_says_one_thing() -> None:
+    seen: dict[str, Path] = {}
+    for path in FILES:
+        if room_of(path) in {"cli", "handlers"} | LAYERS:  # doors, named as what they open
+            continue
+        other = seen.setdefault(path.stem, path)
+        assert path.stem in ROLES or other == path, f"{path} and {other}"
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
@@ -77,16 +135,15 @@ def test_a_function_imports_the_standard_library_only(function: Function) -> Non
     assert SOURCES / "functions.py" not in closure
 
 
-def test_one_file_speaks_to_aws() -> None:
-    network = {"http", "urllib", "socket", "ssl", "boto3", "botocore"}
+def test_one_room_speaks_to_the_network() -> None:
+    network = {"http", "urllib", "socket", "ssl"}
     speakers = {
-        path.relative_to(SOURCES).as_posix()
+        room_of(path)
         for path in FILES
-        if part_of(path) in MAY_IMPORT
+        if room_of(path) not in OUTSIDE
         and any(name[0] in network and name[:2] != ("urllib", "parse") for name in imports(path))
     }
-    assert speakers
-    assert all(name.startswith("adapters/") for name in speakers)
+    assert speakers <= {"aws"} | LAYERS
 
 
 @pytest.mark.parametrize("path", sorted((SOURCES / "handlers").glob("[!_]*.py")), ids=lambda path: path.stem)
