@@ -29,7 +29,8 @@ from weaudit.adapters.signing import Credentials, sign
 from weaudit.deploy import packaging
 from weaudit.deploy.targets import Target, unwire
 from weaudit.domain.auditing import decide
-from weaudit.domain.changes import Change, Item
+from weaudit.domain.changes import Change
+from weaudit.domain.images import Item
 from weaudit.domain.routes import BY_KEY
 from weaudit.functions import FUNCTIONS
 from weaudit.local import engine, process

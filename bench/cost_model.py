@@ -16,7 +16,8 @@ from bench import batch_cost
 from bench.reports import Report, load
 from bench.stream_events import item, modify_event
 from weaudit.domain import auditing
-from weaudit.domain.changes import Change, Item
+from weaudit.domain.changes import Change
+from weaudit.domain.images import Item
 from weaudit.domain.item_sizes import item_bytes
 from weaudit.events import dynamodb_stream
 

@@ -23,14 +23,14 @@ def _no_fault(_call: int) -> str:
 
 def producer_stores(dynamodb: "PolicingDynamoDB", s3: "PolicingS3", actor_attribute: str) -> dict[str, Any]:
     """Return the stores of audit_producer over these fakes, every table with the one actor attribute."""
-    evidence = EvidenceBucket(cast(Any, s3), "evidence")
-    audit = AuditTable(cast(Any, dynamodb), "Audit", evidence)
+    evidence = EvidenceBucket(cast("Any", s3), "evidence")
+    audit = AuditTable(cast("Any", dynamodb), "Audit", evidence)
     return {"audit": audit, "evidence": evidence, "actor_attribute": lambda _table: actor_attribute}
 
 
 def processor_stores(dynamodb: "PolicingDynamoDB", s3: "PolicingS3") -> dict[str, Any]:
     """Return the stores of s3_processor over these fakes."""
-    return {"log": InvocationLog(cast(Any, dynamodb), "log"), "evidence": EvidenceBucket(cast(Any, s3), "evidence")}
+    return {"log": InvocationLog(cast("Any", dynamodb), "log"), "evidence": EvidenceBucket(cast("Any", s3), "evidence")}
 
 
 class PolicingDynamoDB:

@@ -256,7 +256,7 @@ class Bench:
         self.environment()
 
     def environment(self) -> None:
-        s3 = cast(Any, self.buckets)
+        s3 = cast("Any", self.buckets)
         renditions = RenditionsBucket(s3, RENDITIONS)
         self.stores = {
             "images": ImageTable(self.tables.call, "Images"),
@@ -288,7 +288,7 @@ class Bench:
     def deliver(self, *events: Any) -> list[dict[str, Any]]:
         """Deliver events in one batch, each in the envelope of the queue; return what the function says of each."""
         records = [{"eventSource": "aws:sqs", "messageId": "m", "body": json.dumps(event)} for event in events]
-        answer, _fields = image_processor.handle({"Records": records}, INVOCATION, **cast(Any, self.stores))
+        answer, _fields = image_processor.handle({"Records": records}, INVOCATION, **cast("Any", self.stores))
         return list(answer["images"])
 
     @property

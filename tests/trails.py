@@ -8,7 +8,8 @@ from tests.fakes import Asked
 from tests.strategies import change
 from weaudit.deploy.targets import unwire
 from weaudit.domain.auditing import decide
-from weaudit.domain.changes import Change, Item
+from weaudit.domain.changes import Change
+from weaudit.domain.images import Item
 
 
 def make_audit_table(client: Any, name: str = "Audit") -> None:

@@ -27,7 +27,7 @@ class Store:
 
     def __init__(self, dynamodb: Any, items: Callable[[], list[dict[str, Any]]]) -> None:
         self.s3 = PolicingS3()
-        self.table = AuditTable(dynamodb, TABLE, EvidenceBucket(cast(S3, self.s3), "evidence"))
+        self.table = AuditTable(dynamodb, TABLE, EvidenceBucket(cast("S3", self.s3), "evidence"))
         self.items = items
 
 

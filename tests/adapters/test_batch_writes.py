@@ -22,7 +22,7 @@ def items(count: int) -> list[dict[str, Any]]:
 
 
 def written(store: PolicingDynamoDB, puts: list[dict[str, Any]], **options: Any) -> list[str]:
-    rejected = BatchWrites(cast(Any, store), "Audit", ("id",)).put(puts, **options)
+    rejected = BatchWrites(cast("Any", store), "Audit", ("id",)).put(puts, **options)
     return [item["id"]["S"] for item, _error in rejected]
 
 

@@ -20,7 +20,7 @@ class Cached:
         self.pipelines = PipelineConfiguration(
             self.tables.call,
             "Configuration",
-            RenditionsBucket(cast(Any, self.buckets), RENDITIONS),
+            RenditionsBucket(cast("Any", self.buckets), RENDITIONS),
             actor_attribute="updatedBy",
             ttl_s=60.0,
             clock=lambda: self.now,
@@ -87,7 +87,7 @@ def test_keys_that_were_left_unprocessed_are_an_outage() -> None:
     unread = PipelineConfiguration(
         lambda _operation, body: {"Responses": {}, "UnprocessedKeys": body["RequestItems"]},
         "Configuration",
-        RenditionsBucket(cast(Any, PolicingBuckets()), RENDITIONS),
+        RenditionsBucket(cast("Any", PolicingBuckets()), RENDITIONS),
     )
     with pytest.raises(StoreUnavailableError):
         unread.current()

@@ -23,7 +23,7 @@ from weaudit.cli.main import app
 from weaudit.deploy.targets import Target
 from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange
 from weaudit.domain.auditing import decide
-from weaudit.domain.changes import Item
+from weaudit.domain.images import Item
 from weaudit.domain.invocations import ObjectEvent
 from weaudit.domain.invocations import decide as decide_arrival
 

@@ -55,7 +55,7 @@ class Installed:
             audit_producer="audit_producer",
             outputs={"LambdaFunctionAliasArn": "s3", "ImageProcessorAliasArn": "images"},
         )
-        self.quarantine = Quarantine(cast(Any, installation))
+        self.quarantine = Quarantine(cast("Any", installation))
 
     def given_up(self, *records: Any) -> str:
         """Keep a batch as Lambda does that gave it up."""

@@ -17,7 +17,7 @@ def ask(document: dict[str, Any]) -> bytes:
     installation = SimpleNamespace(
         target=SimpleNamespace(client=lambda _service: function), outputs={"TableUpdateAliasArn": "update"}
     )
-    updating._ask(cast(Any, installation), {"user_agent": "me", **document})
+    updating._ask(cast("Any", installation), {"user_agent": "me", **document})
     return function.payloads[0]
 
 

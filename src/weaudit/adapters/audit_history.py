@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 
     from weaudit.adapters.table_history import Begin
     from weaudit.domain.audited_changes import AuditedChange, ValueReference
-    from weaudit.domain.changes import Item, Value
+    from weaudit.domain.images import Item, Value
 
     # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]

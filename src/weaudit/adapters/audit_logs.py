@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from weaudit.domain.changes import Item
+    from weaudit.domain.images import Item
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 _BATCH_KEYS = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 from weaudit.adapters.aws import DynamoDB
 from weaudit.adapters.batch_writes import BatchWrites
 from weaudit.adapters.evidence_bucket import EvidenceBucket
-from weaudit.domain.changes import Item
+from weaudit.domain.images import Item
 from weaudit.domain.spilling import spill
 from weaudit.errors import RecordRejectedError
 

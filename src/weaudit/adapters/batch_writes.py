@@ -7,7 +7,7 @@ from collections import deque
 from weaudit.adapters.aws import DynamoDB
 from weaudit.adapters.aws_errors import THROTTLED
 from weaudit.adapters.unprocessed import Rounds
-from weaudit.domain.changes import Item
+from weaudit.domain.images import Item
 from weaudit.errors import RecordRejectedError, StoreUnavailableError
 
 TYPE_CHECKING = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weaudit.adapters.aws import DynamoDB
 from weaudit.adapters.batch_writes import BatchWrites
-from weaudit.domain.changes import Item
+from weaudit.domain.images import Item
 from weaudit.errors import RecordRejectedError
 
 TYPE_CHECKING = False

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.domain.audited_changes import AuditedChange
-    from weaudit.domain.changes import Item
+    from weaudit.domain.images import Item
 
     # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]

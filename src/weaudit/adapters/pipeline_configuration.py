@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.adapters.renditions_bucket import RenditionsBucket
-    from weaudit.domain.changes import Item
+    from weaudit.domain.images import Item
 
 TTL_KEY = "CACHE_TTL_SEC"
 LAST_GOOD = "pipelines/last-good.json"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any, Protocol
 
     from weaudit.domain.audited_changes import AuditedChange
-    from weaudit.domain.changes import Item
+    from weaudit.domain.images import Item
 
     class Page(Protocol):
         """A page on its way: an answer of Query, in DynamoDB JSON with binary as base64 text."""

@@ -12,8 +12,7 @@ from weaudit.cli.item_keys import item_keys
 from weaudit.deploy.reading_pool import ReadingPool
 from weaudit.deploy.targets import unwire, wire
 from weaudit.domain.audited_changes import AuditedChange
-from weaudit.domain.changes import Item
-from weaudit.domain.images import image_hash
+from weaudit.domain.images import Item, image_hash
 from weaudit.domain.item_keys import item_key, key_types
 from weaudit.domain.verifying import Verdict, verify_item
 from weaudit.errors import InvalidInputError

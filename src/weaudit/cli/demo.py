@@ -15,7 +15,7 @@ from weaudit.cli.demo_checking import Step
 from weaudit.cli.demo_tour import Tour, awaited
 from weaudit.cli.options import PortOption, ShownUtcOption, StateOption
 from weaudit.domain.audited_changes import AuditedChange
-from weaudit.domain.changes import Item
+from weaudit.domain.images import Item
 from weaudit.errors import WeauditError
 
 TABLE, AUDIT_TABLE, KEY = "Configuration", "Audit", "CACHE_TTL_SEC"

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from weaudit.domain.changes import Value
+from weaudit.domain.images import Value
 from weaudit.domain.item_keys import item_key
 from weaudit.errors import InvalidInputError
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from weaudit.cli import output, times
 from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange, ValueReference
-from weaudit.domain.changes import Item, Value
 from weaudit.domain.differences import Difference, differences
+from weaudit.domain.images import Item, Value
 from weaudit.domain.json_texts import dumps
 from weaudit.domain.plain_values import plain
 

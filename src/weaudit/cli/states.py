@@ -18,7 +18,7 @@ from weaudit.errors import DeployError, InvalidInputError
 if TYPE_CHECKING:
     from weaudit.adapters.audit_history import AuditHistory
     from weaudit.deploy.targets import Target
-    from weaudit.domain.changes import Item
+    from weaudit.domain.images import Item
     from weaudit.domain.states import AsOf, Between
 
 Found = TypeVar("Found", "AsOf", "Between")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
     from weaudit.deploy.log_tracing import Traced
     from weaudit.domain.audited_changes import AuditedChange
-    from weaudit.domain.changes import Item
+    from weaudit.domain.images import Item
 
 # An item's changes about the time of the update, of which one is looked for.
 _CHANGES = 1000

@@ -19,7 +19,7 @@ from weaudit.errors import DatabaseError, DeployError, InvalidInputError, Valida
 
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
-    from weaudit.domain.changes import Item
+    from weaudit.domain.images import Item
     from weaudit.domain.updating import UpdatePlan
 
 # As `weaudit call` ends for the same answers, whose statuses are 400 and 500.

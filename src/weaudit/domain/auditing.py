@@ -2,8 +2,8 @@
 
 from hashlib import sha256
 
-from weaudit.domain.changes import Change, Item, Value
-from weaudit.domain.images import MARKER, data, same_value, sorted_spellings, spellings_hash
+from weaudit.domain.changes import Change
+from weaudit.domain.images import MARKER, Item, Value, data, same_value, sorted_spellings, spellings_hash
 from weaudit.domain.item_keys import history_key, item_key
 from weaudit.domain.times import iso_time
 

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    from typing import Any
-
-# DynamoDB JSON: {"S": "text"}, {"N": "1"}, {"M": {...}} ...
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html
-Value = dict[str, "Any"]
-Item = dict[str, Value]
+    from weaudit.domain.images import Item
 
 
 class Change:

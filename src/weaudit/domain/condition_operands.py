@@ -10,7 +10,7 @@ from weaudit.errors import ValidationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    from weaudit.domain.changes import Value
+    from weaudit.domain.images import Value
 
 # How many operands each function takes. All but size make a condition; size makes a number.
 FUNCTIONS = {

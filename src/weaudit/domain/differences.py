@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Iterator
 
-    from weaudit.domain.changes import Value
+    from weaudit.domain.images import Value
 
 _SETS = {"SS": "S", "NS": "N", "BS": "B"}
 

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Iterable, Iterator
 
-    from weaudit.domain.changes import Item, Value
+    from weaudit.domain.images import Item, Value
 
 SLACK = timedelta(minutes=1)
 """By so much the times of one item's changes may be out of order."""

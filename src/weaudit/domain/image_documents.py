@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable
     from typing import Any
 
-    from weaudit.domain.changes import Item
+    from weaudit.domain.images import Item
 
 
 def document(row: Item, link: Callable[[str], str], expires_at: str) -> dict[str, Any]:

@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.domain.changes import Item
     from weaudit.domain.image_filters import Parameter
+    from weaudit.domain.images import Item
 
 KEY = "IMAGE_PIPELINE"
 FITS = ("inside", "cover", "contain", "fill")

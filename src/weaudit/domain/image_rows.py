@@ -11,8 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.domain.changes import Item
     from weaudit.domain.image_sources import ImageSource
+    from weaudit.domain.images import Item
 
 # Names that say "this is an image"; what the content says goes before.
 _EXTENSIONS = frozenset(

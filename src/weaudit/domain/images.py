@@ -3,11 +3,20 @@
 Two values are the same where DynamoDB would say so: numbers by value (``1.0`` is ``1``), sets without order.
 """
 
+from __future__ import annotations
+
 import json
 from hashlib import sha256
 from json.encoder import encode_basestring as _quoted
 
-from weaudit.domain.changes import Item, Value
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from typing import Any
+
+# DynamoDB JSON: {"S": "text"}, {"N": "1"}, {"M": {...}} ...
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html
+Value = dict[str, "Any"]
+Item = dict[str, Value]
 
 # The marker that a logged update leaves on an item (docs/formats/audit-record.md): bookkeeping, not data.
 MARKER = "_weaudit"

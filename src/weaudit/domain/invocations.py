@@ -2,7 +2,7 @@
 
 from hashlib import sha256
 
-from weaudit.domain.changes import Item
+from weaudit.domain.images import Item
 
 
 class ObjectEvent:

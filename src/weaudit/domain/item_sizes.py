@@ -9,7 +9,7 @@ from weaudit.domain.images import canonical_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    from weaudit.domain.changes import Item, Value
+    from weaudit.domain.images import Item, Value
 
 LARGEST_ITEM_BYTES = 400 * 1024
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable
     from typing import Any
 
-    from weaudit.domain.changes import Value
+    from weaudit.domain.images import Value
 
     # A text, or a path and the step that leads on from it: a name, or a place in a list. It is spelled where something
     # is refused, and nowhere else: a name may be long, and there may be many values below it.

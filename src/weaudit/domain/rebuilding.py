@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterable, Iterator
 
     from weaudit.domain.audited_changes import AttributeChange, AuditedChange, ValueReference
-    from weaudit.domain.changes import Item, Value
+    from weaudit.domain.images import Item, Value
 
     Follow = Callable[[ValueReference], Value | None]
 

@@ -3,7 +3,7 @@
 import json
 from hashlib import sha256
 
-from weaudit.domain.changes import Item, Value
+from weaudit.domain.images import Item, Value
 
 
 class Spilled:

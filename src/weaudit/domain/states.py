@@ -7,8 +7,8 @@ from weaudit.domain.differences import differences
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from weaudit.domain.audited_changes import AuditedChange
-    from weaudit.domain.changes import Item
     from weaudit.domain.differences import Difference
+    from weaudit.domain.images import Item
 
 
 class Problem:

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.domain.changes import Item, Value
+    from weaudit.domain.images import Item, Value
     from weaudit.domain.updating import UpdatePlan
 
 _USER_AGENT = "lambda-function"

@@ -11,8 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.domain.changes import Item, Value
     from weaudit.domain.conditions import Condition
+    from weaudit.domain.images import Item, Value
 
 _TEXTS = ("table_name", "request_id", "condition_expression", "user_agent")
 _FIELDS = ("id", "attributes", "enable_logging", *_TEXTS, "condition_values", "condition_names")

@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.domain.changes import Item, Value
+    from weaudit.domain.images import Item, Value
 
 __all__ = [
     "Caller",

@@ -23,9 +23,9 @@ from typing import NamedTuple
 
 from weaudit.domain.audited_changes import AuditedChange
 from weaudit.domain.auditing import record_id
-from weaudit.domain.changes import Change, Item
+from weaudit.domain.changes import Change
 from weaudit.domain.histories import SLACK
-from weaudit.domain.images import data, image_hash, same_value
+from weaudit.domain.images import Item, data, image_hash, same_value
 from weaudit.domain.times import moment
 
 

@@ -7,7 +7,7 @@ from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.adapters.watch_configuration import WatchConfiguration
 from weaudit.domain import auditing, quarantining
-from weaudit.domain.changes import Item
+from weaudit.domain.images import Item
 from weaudit.errors import StoreError
 from weaudit.events import dynamodb_stream
 from weaudit.runtime import logs

@@ -24,8 +24,8 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from weaudit.domain.changes import Item
     from weaudit.domain.image_sources import ImageSource
+    from weaudit.domain.images import Item
     from weaudit.runtime.event import Invocation
 
 # What reading, keeping and a slow store may take of the time that Lambda gives, beside the work itself.

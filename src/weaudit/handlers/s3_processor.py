@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.adapters.invocation_log import Key
-    from weaudit.domain.changes import Item
+    from weaudit.domain.images import Item
     from weaudit.runtime.event import Invocation
 
 
