@@ -25,14 +25,14 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from bench.reports import Ratio, Report, load, spread
-from weaudit.adapters.signing import Credentials, sign
+from weaudit.aws.sigv4 import Credentials, sign
 from weaudit.deploy import packaging
 from weaudit.deploy.targets import Target, unwire
 from weaudit.domain.auditing import decide
 from weaudit.domain.changes import Change
-from weaudit.domain.images import Item
 from weaudit.domain.routes import BY_KEY
 from weaudit.functions import FUNCTIONS
+from weaudit.items.values import Item
 from weaudit.local import engine, process
 from weaudit.local.state import EngineState
 

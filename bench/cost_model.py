@@ -17,9 +17,9 @@ from bench.reports import Report, load
 from bench.stream_events import item, modify_event
 from weaudit.domain import auditing
 from weaudit.domain.changes import Change
-from weaudit.domain.images import Item
-from weaudit.domain.item_sizes import item_bytes
 from weaudit.events import dynamodb_stream
+from weaudit.items.sizes import item_bytes
+from weaudit.items.values import Item
 
 REGION, PRICES_OF = "us-east-1", "2026-11"
 # Dollars, on demand, without free tiers and discounts.

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.reports import Ratio, Report, load
 from weaudit.deploy.targets import Target
-from weaudit.domain.item_keys import history_key
+from weaudit.items.keys import history_key
 from weaudit.local import engine, process
 
 _WRITERS = 4

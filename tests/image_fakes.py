@@ -14,7 +14,7 @@ from weaudit.adapters.image_table import ImageTable
 from weaudit.adapters.pipeline_configuration import PipelineConfiguration
 from weaudit.adapters.renditions_bucket import RenditionsBucket
 from weaudit.adapters.source_objects import SourceObjects
-from weaudit.adapters.transport import Answer
+from weaudit.aws.transport import Answer
 from weaudit.domain.image_pipelines import Pipeline
 from weaudit.errors import (
     ConditionNotMetError,

@@ -8,10 +8,10 @@ from typing import Any
 from tests.api_events import Api
 from tests.case_files import CaseFile, every_case_of
 from tests.trails import one_by_one
-from weaudit.adapters import aws_errors
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.adapters.audit_logs import AuditLogs
 from weaudit.adapters.image_table import ImageTable
+from weaudit.aws import errors
 from weaudit.handlers import health, list_objects, read_images, read_trail
 
 AT_MS = 1_704_677_672_343
@@ -33,7 +33,7 @@ class Store:
         told = self._answers[operation]
         answer: dict[str, Any] = told.pop(0) if isinstance(told, list) else told
         if "__type" in answer:
-            raise aws_errors.failure(operation, 400, answer["__type"], "", answer)
+            raise errors.failure(operation, 400, answer["__type"], "", answer)
         return answer
 
     def list_objects(self, bucket: str, **asked: Any) -> Any:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.case_files import CaseFile, every_case_of
-from weaudit.adapters import aws_errors
 from weaudit.adapters.audit_logs import AuditLogs
 from weaudit.adapters.updated_tables import UpdatedTables
+from weaudit.aws import errors
 from weaudit.handlers import table_update
 
 AT_MS = 1_704_677_672_343
@@ -30,7 +30,7 @@ def outcome(event: Any, store: Any, environment: dict[str, str]) -> tuple[list[A
             return SCHEMA
         writes.append({operation: body})
         if store and operation != "PutItem":
-            raise aws_errors.failure(operation, 400, store["__type"], store.get("message", ""), store)
+            raise errors.failure(operation, 400, store["__type"], store.get("message", ""), store)
         return {}
 
     ids = iter(LOG_IDS)

@@ -9,7 +9,7 @@ from tests.strategies import change
 from weaudit.deploy.targets import unwire
 from weaudit.domain.auditing import decide
 from weaudit.domain.changes import Change
-from weaudit.domain.images import Item
+from weaudit.items.values import Item
 
 
 def make_audit_table(client: Any, name: str = "Audit") -> None:

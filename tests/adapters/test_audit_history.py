@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.adapters.moto_relay import moto_environment
+from tests.aws.moto_relay import moto_environment
 from tests.strategies import change
 from tests.trails import changed, make_audit_table, one_by_one, write
 from weaudit.adapters.audit_history import AuditHistory
@@ -18,9 +18,9 @@ from weaudit.cli.trail_reading import open_trail
 from weaudit.deploy.targets import Target, unwire, wire
 from weaudit.domain.audited_changes import AuditedChange
 from weaudit.domain.changes import Change
-from weaudit.domain.times import iso_time
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import read_trail
+from weaudit.items.times import iso_time
 
 START_MS = 1_711_922_395_000  # 2024-03-31T21:59:55Z: five seconds before UTC's 22:00
 MONTH_END_MS = 1_711_929_595_000  # 2024-03-31T23:59:55Z

@@ -12,7 +12,7 @@ from weaudit.errors import StoreUnavailableError
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Take the place of sleep, and keep how long each was to be."""
     asked: list[float] = []
-    monkeypatch.setattr("weaudit.adapters.unprocessed.time.sleep", asked.append)
+    monkeypatch.setattr("weaudit.aws.unprocessed.time.sleep", asked.append)
     return asked
 
 

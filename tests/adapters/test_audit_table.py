@@ -9,13 +9,13 @@ import boto3
 import pytest
 
 from tests import dynamodb_local
-from tests.adapters.moto_relay import REGION, moto_environment
+from tests.aws.moto_relay import REGION, moto_environment
 from tests.conftest import RunningEngine
 from tests.fakes import PolicingDynamoDB, PolicingS3
 from tests.strategies import change
 from weaudit.adapters.audit_table import AuditTable
-from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.adapters.evidence_bucket import EvidenceBucket
+from weaudit.aws.client import S3, Connection, DynamoDB
 from weaudit.deploy.targets import wire
 from weaudit.domain.auditing import decide
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.conftest import RunningEngine
 from tests.image_fakes import PNG, PolicingBuckets, PolicingTables
-from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.adapters.image_table import ImageTable
 from weaudit.adapters.source_objects import FIRST_BYTES, SourceObjects
+from weaudit.aws.client import S3, Connection, DynamoDB
 from weaudit.domain import image_rows
 from weaudit.domain.image_sources import ImageSource, padded
 

@@ -16,10 +16,10 @@ from weaudit.adapters.item_history import ItemHistory
 from weaudit.domain import spilling
 from weaudit.domain.auditing import decide
 from weaudit.domain.histories import changes
-from weaudit.domain.images import image_hash
 from weaudit.domain.states import AsOf
-from weaudit.domain.times import iso_time
 from weaudit.errors import InvalidInputError
+from weaudit.items.times import iso_time
+from weaudit.items.values import image_hash
 
 START_MS = 1_711_922_395_000
 TABLE = "Configuration"

@@ -7,8 +7,9 @@ import pytest
 from tests.image_fakes import RENDITIONS, PolicingBuckets, PolicingTables, one_rendition
 from weaudit.adapters.pipeline_configuration import LAST_GOOD, PipelineConfiguration, kept
 from weaudit.adapters.renditions_bucket import RenditionsBucket
-from weaudit.domain import image_pipelines, images
+from weaudit.domain import image_pipelines
 from weaudit.errors import StoreUnavailableError
+from weaudit.items import values
 
 
 class Cached:
@@ -29,7 +30,7 @@ class Cached:
     def configure(self, **attributes: Any) -> str:
         item = {"key": {"S": "IMAGE_PIPELINE"}, **attributes}
         self.tables.configuration["IMAGE_PIPELINE"] = item
-        return images.image_hash(item)
+        return values.image_hash(item)
 
     @property
     def version(self) -> str:

@@ -13,7 +13,7 @@ from weaudit.cli.checking import AuditedTable, Checker
 from weaudit.cli.trail_reading import open_trail
 from weaudit.deploy.targets import Target
 from weaudit.domain.changes import Change
-from weaudit.domain.times import iso_time
+from weaudit.items.times import iso_time
 
 START_MS = 1_711_922_395_000
 ARN = "arn:aws:dynamodb:eu-west-1:111122223333:table/Configuration"

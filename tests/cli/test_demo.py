@@ -23,9 +23,9 @@ from weaudit.cli.main import app
 from weaudit.deploy.targets import Target
 from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange
 from weaudit.domain.auditing import decide
-from weaudit.domain.images import Item
 from weaudit.domain.invocations import ObjectEvent
 from weaudit.domain.invocations import decide as decide_arrival
+from weaudit.items.values import Item
 
 AT_MS = 1_704_067_200_000
 SOURCES = str(Path(__file__).parents[2] / "src")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.scripted_server import Request, ScriptedServer, serving, stall
+from tests.aws.scripted_server import Request, ScriptedServer, serving, stall
 from weaudit.cli import output
 
 PRINTING = """

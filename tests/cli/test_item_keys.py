@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from weaudit.cli.item_keys import item_keys
-from weaudit.domain import item_keys as domain
 from weaudit.errors import InvalidInputError
+from weaudit.items import keys as domain
 
 COMPOSITE = {"pk": "S", "sk": "N"}
 

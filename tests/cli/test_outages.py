@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from botocore.retries import standard
 from typer.testing import CliRunner, Result
 
-from tests.adapters.scripted_server import Request, ScriptedServer, Step, answer, hang_up, refusal, serving
+from tests.aws.scripted_server import Request, ScriptedServer, Step, answer, hang_up, refusal, serving
 from weaudit.cli import output
 from weaudit.cli.main import app
 from weaudit.deploy import boto_errors, change_sets, installation_facts

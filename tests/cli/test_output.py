@@ -13,8 +13,8 @@ from rich.text import Text
 
 import weaudit.cli
 from weaudit.cli import output
-from weaudit.domain.json_texts import escaped
 from weaudit.errors import StoreRefusedError
+from weaudit.items.texts import escaped
 
 # Escape sequences of one and of two bytes, DEL, BEL, a carriage return, the end of the screen's line; what turns the
 # direction of writing, or separates lines elsewhere; half of a surrogate pair; markup and emoji codes of rich.

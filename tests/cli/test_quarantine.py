@@ -15,8 +15,8 @@ from tests.fakes import PolicingDynamoDB, PolicingLambda, PolicingS3, producer_s
 from tests.strategies import stream_record
 from weaudit.cli import payloads
 from weaudit.cli.quarantine import Quarantine
-from weaudit.domain.item_sizes import LARGEST_ITEM_BYTES, item_bytes
 from weaudit.handlers import audit_producer
+from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
 
 BUCKET = "evidence"
 # Both images at DynamoDB's limit, in what takes the most bytes of JSON for each of DynamoDB's.

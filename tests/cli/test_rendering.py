@@ -17,10 +17,10 @@ from weaudit.domain.audited_changes import AuditedChange
 from weaudit.domain.auditing import decide
 from weaudit.domain.changes import Change
 from weaudit.domain.histories import changes
-from weaudit.domain.images import canonical, same_value
-from weaudit.domain.json_texts import dumps
-from weaudit.domain.plain_values import plain
 from weaudit.domain.trail_documents import document
+from weaudit.items.plain import plain
+from weaudit.items.texts import dumps
+from weaudit.items.values import canonical, same_value
 
 KEY = {"key": {"S": "k"}}
 NULL = {"NULL": True}

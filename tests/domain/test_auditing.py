@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests import strategies
 from tests.strategies import change
 from weaudit.domain import auditing
-from weaudit.domain.images import image_hash, same_value
-from weaudit.domain.item_keys import history_key, item_key
+from weaudit.items.keys import history_key, item_key
+from weaudit.items.values import image_hash, same_value
 
 
 @given(strategies.attributes, strategies.attributes)

@@ -14,11 +14,11 @@ from tests.trails import changed
 from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange, ValueReference
 from weaudit.domain.auditing import decide
 from weaudit.domain.histories import NEAR, attributed, changes, fits, narrowed, not_used_before
-from weaudit.domain.images import data, image_hash, same_value
-from weaudit.domain.item_keys import item_key
 from weaudit.domain.spilling import body_of
 from weaudit.domain.update_answers import log_entry
 from weaudit.domain.update_requests import Caller, UpdateRequest
+from weaudit.items.keys import item_key
+from weaudit.items.values import data, image_hash, same_value
 
 NULL = {"NULL": True}
 AT_MS = 1_704_067_200_000  # of strategies.change

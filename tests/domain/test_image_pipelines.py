@@ -6,9 +6,9 @@ import pytest
 
 from weaudit.domain import image_pipelines
 from weaudit.domain.image_filters import FILTERS
-from weaudit.domain.images import image_hash
-from weaudit.domain.plain_values import typed
 from weaudit.errors import PipelineRefusedError
+from weaudit.items.plain import typed
+from weaudit.items.values import image_hash
 
 SMALL: dict[str, Any] = {"name": "small", "width": 100}
 

@@ -14,9 +14,9 @@ from tests.strategies import change
 from weaudit.domain.audited_changes import AuditedChange, ValueReference
 from weaudit.domain.auditing import decide
 from weaudit.domain.histories import changes
-from weaudit.domain.images import data, image_hash, same_value
 from weaudit.domain.rebuilding import MOST_LATER, rebuild
 from weaudit.domain.states import AsOf, between
+from weaudit.items.values import data, image_hash, same_value
 
 Image = dict[str, Any] | None
 KEY = {"key": {"S": "k"}}

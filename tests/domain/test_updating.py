@@ -10,9 +10,6 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from weaudit.domain import updating
-from weaudit.domain.images import MARKER
-from weaudit.domain.item_sizes import LARGEST_ITEM_BYTES
-from weaudit.domain.plain_values import Number
 from weaudit.domain.updating import Caller, Settings, UpdatePlan
 from weaudit.errors import (
     ConditionalCheckFailedError,
@@ -23,6 +20,9 @@ from weaudit.errors import (
     StoreUnavailableError,
     ValidationError,
 )
+from weaudit.items.plain import Number
+from weaudit.items.sizes import LARGEST_ITEM_BYTES
+from weaudit.items.values import MARKER
 
 NOW_MS = 1704677672343
 LOG_ID = "11111111-1111-4111-8111-111111111111"
@@ -499,7 +499,7 @@ def test_no_document_is_an_internal_error(found: Any, schema: dict[str, str]) ->
 
 @given(strategies.attributes)
 def test_whatever_is_set_reaches_dynamodb_as_values_only(attributes: dict[str, Any]) -> None:
-    from weaudit.domain.plain_values import plain
+    from weaudit.items.plain import plain
 
     try:
         made = planned(attributes={name: plain(value) for name, value in attributes.items()}, settings=LOGGED)

@@ -51,7 +51,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def configure(key: str, attributes: dict[str, Any]) -> None:
-    from weaudit.domain.plain_values import typed
+    from weaudit.items.plain import typed
 
     item = {"key": {"S": key}, **{name: typed(value, name) for name, value in attributes.items()}}
     client("dynamodb").put_item(TableName="Configuration", Item=item)

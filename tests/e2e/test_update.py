@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from tests.adapters import scripted_server
-from tests.adapters.scripted_server import Request, ScriptedServer, serving
+from tests.aws import scripted_server
+from tests.aws.scripted_server import Request, ScriptedServer, serving
 from tests.e2e.commands import client, eventually, run, verified
 from tests.e2e.doors import CALLER, DOORS, direct, http, http_event, invoke
 from tests.sizes import SIZE
-from weaudit.adapters.aws import Connection, DynamoDB
-from weaudit.domain.times import iso_moment
+from weaudit.aws.client import Connection, DynamoDB
 from weaudit.handlers import table_update
+from weaudit.items.times import iso_moment
 from weaudit.local import engine, process
 
 pytestmark = pytest.mark.engine

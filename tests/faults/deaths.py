@@ -12,12 +12,12 @@ from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
 
-from tests.adapters.scripted_server import dynamodb, refusal, serving
+from tests.aws.scripted_server import dynamodb, refusal, serving
 from tests.e2e.commands import client, eventually, records_of
 from tests.faults.reports import Count, Line
 from tests.faults.work import Round, compared, is_whole, scanned
 from tests.faults.world import World, try_again
-from weaudit.adapters.aws import Connection, DynamoDB
+from weaudit.aws.client import Connection, DynamoDB
 from weaudit.deploy.installation import Installation
 from weaudit.errors import EngineError
 from weaudit.local import engine

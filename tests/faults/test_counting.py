@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tests.faults.__main__ as faults
-from tests.adapters.scripted_server import dynamodb, serving
+from tests.aws.scripted_server import dynamodb, serving
 from tests.e2e.commands import client, eventually
 from tests.e2e.fault_proxies import FaultProxy
 from tests.e2e.pictures import drawn

@@ -19,14 +19,9 @@ from weaudit.domain import (
     api_queries,
     auditing,
     conditions,
-    differences,
     histories,
     image_documents,
-    images,
-    item_sizes,
-    json_texts,
     paging,
-    plain_values,
     quarantining,
     rebuilding,
     spilling,
@@ -38,6 +33,8 @@ from weaudit.domain import (
     verifying,
 )
 from weaudit.handlers import audit_producer, s3_processor
+from weaudit.items import differences, plain, sizes, values
+from weaudit.items import texts as json_texts
 from weaudit.runtime.event import Invocation
 
 Shapes = dict[str, Callable[[int], Any]]
@@ -119,8 +116,8 @@ VALUES: Shapes = {
     "a set of binaries": lambda n: {"BS": ["AAECAwQ="] * n},
     "long binary": lambda n: {"B": "AAEC" * n},
     "a long text": lambda n: "ф" * n,
-    "a long number": lambda n: plain_values.Number("9" * n),
-    "numbers of many digits": lambda n: [plain_values.Number("9" * 38), plain_values.Number("1E-120")] * n,
+    "a long number": lambda n: plain.Number("9" * n),
+    "numbers of many digits": lambda n: [plain.Number("9" * 38), plain.Number("1E-120")] * n,
     "what is wrong at its end": lambda n: [*([1] * n), {"NS": []}],
 }
 
@@ -128,7 +125,7 @@ VALUES: Shapes = {
 def _typed(found: Any) -> Any:
     """Return what JSON holds as DynamoDB JSON, or the text "no" where DynamoDB has no such value."""
     try:
-        return plain_values.typed(found, "v")
+        return plain.typed(found, "v")
     except Exception:  # noqa: BLE001
         return {"S": "no"}
 
@@ -464,10 +461,10 @@ DONE: dict[str, Growing] = {
     "moved": Growing(
         lambda pair: [spilling.spill(record, "bucket") for record in _read_and_audit(pair)], (ValueError,), IMAGES
     ),
-    "spelled": Growing(lambda value: (images.spelled(value), images.canonical(value)), (ValueError,), TYPED),
-    "measured": Growing(item_sizes.value_bytes, (ValueError,), TYPED),
-    "shown": Growing(lambda value: (plain_values.plain(value), value_text(value)), (ValueError,), TYPED),
-    "typed": Growing(lambda found: plain_values.typed(found, "v"), PARSERS["json"].errors, VALUES),
+    "spelled": Growing(lambda value: (values.spelled(value), values.canonical(value)), (ValueError,), TYPED),
+    "measured": Growing(sizes.value_bytes, (ValueError,), TYPED),
+    "shown": Growing(lambda value: (plain.plain(value), value_text(value)), (ValueError,), TYPED),
+    "typed": Growing(lambda found: plain.typed(found, "v"), PARSERS["json"].errors, VALUES),
     "rebuilt": Growing(
         lambda changes: rebuilding.rebuild(reversed(changes), iter(()), lambda _reference: None),
         (),

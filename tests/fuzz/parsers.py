@@ -11,8 +11,8 @@ from tests.image_fakes import created, deleted, one_rendition
 from tests.imaging import tiffs
 from tests.notifications import object_record
 from tests.strategies import stream_record
-from weaudit.adapters.aws import Listing
-from weaudit.domain import api_queries, image_pipelines, paging, plain_values, trail_pages
+from weaudit.aws.client import Listing
+from weaudit.domain import api_queries, image_pipelines, paging, trail_pages
 from weaudit.domain.conditions import condition_of
 from weaudit.domain.update_requests import Settings, key_of, read_request
 from weaudit.errors import (
@@ -25,6 +25,7 @@ from weaudit.errors import (
 from weaudit.events import dynamodb_stream, http_request, object_created, s3_notification
 from weaudit.imaging import frames, sniffing, tiff, unpacking
 from weaudit.imaging.samples import Samples
+from weaudit.items import plain
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ PARSERS: dict[str, Parser] = {
         (),
         texts=True,
     ),
-    "json": Parser(plain_values.parse, ('{"a": [1.50, "x", null, {"b": true}]}',), (RequestError,), texts=True),
+    "json": Parser(plain.parse, ('{"a": [1.50, "x", null, {"b": true}]}',), (RequestError,), texts=True),
     "cursors": Parser(_cursor, (), (RequestError,), texts=True),
     "keys": Parser(s3_notification.decoded_key, ("a+b%2Bc%C3%A9.txt",), (MalformedEventError,), texts=True),
     "signatures": Parser(lambda text: sniffing.sniff(text.encode("latin-1", "replace")), ("RIFF....WEBP",), (), True),

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.image_fakes import BUCKET, NOW_MS, PNG, RENDITIONS, Bench, created, deleted, etag_of, one_rendition, wish
-from weaudit.domain import image_deletions, images
+from weaudit.domain import image_deletions
 from weaudit.domain.image_sources import padded
-from weaudit.domain.times import iso_time
 from weaudit.errors import RecordRejectedError, StoreUnavailableError
+from weaudit.items import values
+from weaudit.items.times import iso_time
 
 KEY = "a.png"
 NOW = iso_time(NOW_MS)
@@ -405,7 +406,7 @@ def test_a_pipeline_of_another_day_does_not_bring_a_deleted_image_back() -> None
     bench.deliver(uploads.events[1])
     bench.configure(**one_rendition("large"))
     state = bench.state
-    version = images.image_hash(bench.tables.configuration["IMAGE_PIPELINE"])
+    version = values.image_hash(bench.tables.configuration["IMAGE_PIPELINE"])
     assert bench.deliver(wish(KEY, version))[0]["outcome"] == "superseded"
     assert bench.state == state
 

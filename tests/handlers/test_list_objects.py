@@ -9,8 +9,8 @@ import boto3
 import pytest
 from moto.s3.models import s3_backends
 
-from tests.adapters.moto_relay import moto_environment
 from tests.api_events import Api, second
+from tests.aws.moto_relay import moto_environment
 from tests.sizes import sized
 from weaudit.domain import api_queries, paging
 from weaudit.handlers import list_objects

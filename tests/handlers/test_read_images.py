@@ -9,8 +9,8 @@ import boto3
 import pytest
 import requests
 
-from tests.adapters.moto_relay import moto_environment
 from tests.api_events import Api, second
+from tests.aws.moto_relay import moto_environment
 from weaudit.adapters.image_table import ImageTable
 from weaudit.handlers import read_images
 

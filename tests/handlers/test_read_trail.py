@@ -17,11 +17,11 @@ from weaudit.adapters.audit_logs import AuditLogs
 from weaudit.deploy.targets import unwire, wire
 from weaudit.domain import api_queries, paging, trail_documents
 from weaudit.domain.changes import Change
-from weaudit.domain.json_texts import compact
 from weaudit.domain.update_answers import log_entry
 from weaudit.domain.update_requests import Caller, UpdateRequest
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import read_trail
+from weaudit.items.texts import compact
 
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
 NOW_MS = START_MS + 6 * 24 * 3_600_000

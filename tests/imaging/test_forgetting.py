@@ -16,8 +16,8 @@ TOKEN = "FwoGZXIvYXdzEBYaDHk" * 30
 SCRIPT = r"""
 import ctypes, json, os, re, socket, sys, tempfile
 from weaudit.adapters import credentials
-from weaudit.adapters.aws import S3, Connection
-from weaudit.adapters.signing import sign
+from weaudit.aws.client import S3, Connection
+from weaudit.aws.sigv4 import sign
 from weaudit.imaging import isolation
 
 PATTERNS = [re.compile("".join(f"[{c}]" for c in text[:40]).encode()) for text in json.loads(sys.argv[1])]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.infra.test_template import KEY, PLAIN, RESOURCES, listed, of_type, statements
-from weaudit.adapters.transport import LARGEST_ANSWER_BYTES
+from weaudit.aws.transport import LARGEST_ANSWER_BYTES
 from weaudit.imaging.working import Limits
 
 FUNCTION: dict[str, Any] = RESOURCES["ImageProcessor"]["Properties"]

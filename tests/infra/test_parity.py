@@ -22,7 +22,7 @@ from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
 from weaudit.domain.auditing import decide
 from weaudit.domain.changes import Change
-from weaudit.domain.item_keys import logged_record_id
+from weaudit.items.keys import logged_record_id
 
 WATCH = yaml_parse((TEMPLATE.parent / "watch.yaml").read_text(encoding="utf-8"))
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from weaudit.domain.json_texts import Written
-from weaudit.domain.plain_values import Number
 from weaudit.errors import InvalidInputError, RecordNotFoundError, StoreUnavailableError
+from weaudit.items.plain import Number
+from weaudit.items.texts import Written
 from weaudit.runtime import http
 
 DOCUMENT = {"success": False, "error": "RecordNotFoundError", "message": "grün"}

@@ -15,8 +15,8 @@ from weaudit.adapters.item_history import ItemHistory
 from weaudit.adapters.table_history import TableHistory
 from weaudit.domain import rebuilding
 from weaudit.domain.histories import attributed, changes, fits, not_used_before
-from weaudit.domain.item_keys import history_key
 from weaudit.domain.spilling import restore
+from weaudit.items.keys import history_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 
     from weaudit.adapters.table_history import Begin
     from weaudit.domain.audited_changes import AuditedChange, ValueReference
-    from weaudit.domain.images import Item, Value
+    from weaudit.items.values import Item, Value
 
     # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from weaudit.adapters.unprocessed import Rounds
+from weaudit.aws.unprocessed import Rounds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from weaudit.domain.images import Item
+    from weaudit.items.values import Item
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 _BATCH_KEYS = 100

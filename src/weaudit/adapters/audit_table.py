@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from weaudit.adapters.aws import DynamoDB
-from weaudit.adapters.batch_writes import BatchWrites
 from weaudit.adapters.evidence_bucket import EvidenceBucket
-from weaudit.domain.images import Item
+from weaudit.aws.batches import BatchWrites
+from weaudit.aws.client import DynamoDB
 from weaudit.domain.spilling import spill
 from weaudit.errors import RecordRejectedError
+from weaudit.items.values import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

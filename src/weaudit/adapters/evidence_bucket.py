@@ -1,6 +1,6 @@
 """The evidence bucket: values too large for a record, and records that could not be processed."""
 
-from weaudit.adapters.aws import S3
+from weaudit.aws.client import S3
 from weaudit.errors import StoreRefusedError
 
 

@@ -7,7 +7,7 @@ caller asks: a few minutes (histories.py).
 from __future__ import annotations
 
 from weaudit.adapters.table_history import Pages
-from weaudit.domain.item_keys import history_key
+from weaudit.items.keys import history_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

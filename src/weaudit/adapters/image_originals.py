@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from weaudit.adapters.image_table import ImageTable
     from weaudit.adapters.renditions_bucket import RenditionsBucket
     from weaudit.adapters.source_objects import SourceObjects
-    from weaudit.domain.images import Item
+    from weaudit.items.values import Item
 
 _TRIES = 3
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable
     from typing import Any
 
-    from weaudit.domain.images import Item
+    from weaudit.items.values import Item
 
 
 class ImageTable:

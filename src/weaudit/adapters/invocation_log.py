@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from weaudit.adapters.aws import DynamoDB
-from weaudit.adapters.batch_writes import BatchWrites
-from weaudit.domain.images import Item
+from weaudit.aws.batches import BatchWrites
+from weaudit.aws.client import DynamoDB
 from weaudit.errors import RecordRejectedError
+from weaudit.items.values import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from weaudit.domain.histories import SLACK, changes
-from weaudit.domain.item_keys import history_key
-from weaudit.domain.times import iso_moment
 from weaudit.errors import InvalidInputError
+from weaudit.items.keys import history_key
+from weaudit.items.times import iso_moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.domain.audited_changes import AuditedChange
-    from weaudit.domain.images import Item
+    from weaudit.items.values import Item
 
     # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]

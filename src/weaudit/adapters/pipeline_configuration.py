@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 
-from weaudit.domain import image_pipelines, images
+from weaudit.domain import image_pipelines
 from weaudit.domain.image_pipelines import Pipeline
 from weaudit.errors import PipelineRefusedError, StoreError, StoreUnavailableError
+from weaudit.items import values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -15,7 +16,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.adapters.renditions_bucket import RenditionsBucket
-    from weaudit.domain.images import Item
+    from weaudit.items.values import Item
 
 TTL_KEY = "CACHE_TTL_SEC"
 LAST_GOOD = "pipelines/last-good.json"
@@ -27,9 +28,9 @@ def pipeline_of(item: Item, actor_attribute: str = "") -> Pipeline:
 
     ``actor_attribute``, in which a writer states who they are, is no part of the pipeline. Raises PipelineRefusedError.
     """
-    described = {name: value for name, value in images.data(item).items() if name != actor_attribute or name == "key"}
+    described = {name: value for name, value in values.data(item).items() if name != actor_attribute or name == "key"}
     found = image_pipelines.parse(described)
-    return Pipeline(images.image_hash(item), found.renditions, found.algorithms, found.keep_metadata)
+    return Pipeline(values.image_hash(item), found.renditions, found.algorithms, found.keep_metadata)
 
 
 def stated_ttl_s(item: Item | None) -> float | None:

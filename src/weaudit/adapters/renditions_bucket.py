@@ -6,7 +6,7 @@ from weaudit.errors import StoreRefusedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    from weaudit.adapters.aws import S3
+    from weaudit.aws.client import S3
 
 
 class RenditionsBucket:

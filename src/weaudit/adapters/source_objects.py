@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Protocol
 
-    from weaudit.adapters.transport import Answer
+    from weaudit.aws.transport import Answer
 
     class Readable(Protocol):
         """S3 as adapters.aws has it, as far as objects are read."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from weaudit.domain.auditing import changes_key
 from weaudit.domain.histories import changes
-from weaudit.domain.times import iso_moment
+from weaudit.items.times import iso_moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any, Protocol
 
     from weaudit.domain.audited_changes import AuditedChange
-    from weaudit.domain.images import Item
+    from weaudit.items.values import Item
 
     class Page(Protocol):
         """A page on its way: an answer of Query, in DynamoDB JSON with binary as base64 text."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from weaudit.domain import updating
-from weaudit.domain.item_keys import key_types
 from weaudit.errors import ConditionNotMetError, StoreError
+from weaudit.items.keys import key_types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable
     from typing import Any
 
-    from weaudit.adapters.aws import DynamoDB
+    from weaudit.aws.client import DynamoDB
 
 
 def watch_key(table: str) -> dict[str, Any]:

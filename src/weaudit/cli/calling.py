@@ -12,9 +12,9 @@ from urllib.parse import quote, urlsplit
 import typer
 
 from weaudit.cli import output, panels
-from weaudit.domain.json_texts import dumps
-from weaudit.domain.plain_values import parse
 from weaudit.errors import DeployError, InvalidInputError, StoreRefusedError, StoreUnavailableError
+from weaudit.items.plain import parse
+from weaudit.items.texts import dumps
 
 if TYPE_CHECKING:
     from weaudit.deploy.targets import Target
@@ -86,9 +86,9 @@ def _exit_code(status: int, code: str) -> int:
 
     AWS also answers throttling with status 400: only its error code distinguishes it from a wrong request.
     """
-    from weaudit.adapters import aws_errors
+    from weaudit.aws import errors
 
-    if aws_errors.passes(status, code):
+    if errors.passes(status, code):
         return output.EXIT_UNREACHABLE
     return output.EXIT_USAGE if status == 400 else output.EXIT_FAILED
 

@@ -15,8 +15,8 @@ from weaudit.cli.demo_checking import Step
 from weaudit.cli.demo_tour import Tour, awaited
 from weaudit.cli.options import PortOption, ShownUtcOption, StateOption
 from weaudit.domain.audited_changes import AuditedChange
-from weaudit.domain.images import Item
 from weaudit.errors import WeauditError
+from weaudit.items.values import Item
 
 TABLE, AUDIT_TABLE, KEY = "Configuration", "Audit", "CACHE_TTL_SEC"
 NOTE = "halved for the sale"

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weaudit.cli import demo_checking, demo_picture, output
 from weaudit.cli.trail_reading import with_callers
 from weaudit.domain.audited_changes import AuditedChange
-from weaudit.domain.images import Item
-from weaudit.domain.json_texts import dumps
 from weaudit.domain.trail_documents import document
+from weaudit.items.texts import dumps
+from weaudit.items.values import Item
 
 if TYPE_CHECKING:
     from weaudit.adapters.audit_history import AuditHistory

@@ -10,9 +10,9 @@ import typer
 
 from weaudit.cli import output, panels
 from weaudit.cli.options import JsonOption, PortOption, StateOption
-from weaudit.domain.times import iso_time
 from weaudit.errors import InvalidInputError
 from weaudit.functions import FUNCTIONS
+from weaudit.items.times import iso_time
 
 if TYPE_CHECKING:
     from weaudit.local.engine import Status

@@ -164,7 +164,7 @@ def _read(message: dict[str, Any], evidence: str) -> dict[str, Any]:
     time of its first sending, and nothing says when it was moved
     (AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html).
     """
-    from weaudit.domain.times import iso_time
+    from weaudit.items.times import iso_time
 
     try:
         body = json.loads(message["Body"])

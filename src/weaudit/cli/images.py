@@ -9,8 +9,8 @@ from weaudit.cli import output, panels
 from weaudit.cli.options import limited
 from weaudit.domain import image_rows
 from weaudit.domain.image_deletions import NOTICED
-from weaudit.domain.json_texts import dumps
-from weaudit.domain.plain_values import plain
+from weaudit.items.plain import plain
+from weaudit.items.texts import dumps
 
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from weaudit.domain.images import Value
-from weaudit.domain.item_keys import item_key
 from weaudit.errors import InvalidInputError
+from weaudit.items.keys import item_key
+from weaudit.items.values import Value
 
 _KEY_TYPES = ("S", "N", "B")
 

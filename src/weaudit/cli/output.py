@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from weaudit import errors
-from weaudit.domain.json_texts import escaped
+from weaudit.items.texts import escaped
 
 if TYPE_CHECKING:
     from rich.console import Console

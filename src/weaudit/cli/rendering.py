@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from weaudit.cli import output, times
 from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange, ValueReference
-from weaudit.domain.differences import Difference, differences
-from weaudit.domain.images import Item, Value
-from weaudit.domain.json_texts import dumps
-from weaudit.domain.plain_values import plain
+from weaudit.items.differences import Difference, differences
+from weaudit.items.plain import plain
+from weaudit.items.texts import dumps
+from weaudit.items.values import Item, Value
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,15 +11,15 @@ from weaudit.cli import output, panels, times
 from weaudit.cli.item_keys import item_keys
 from weaudit.cli.options import AuditTableOption, KeyArgument, LogTableOption, StateOption, TableOption, UtcOption
 from weaudit.cli.trail_reading import keeps_back, key_schema, of_stage, open_trail, with_callers
-from weaudit.domain.json_texts import dumps
 from weaudit.domain.state_documents import as_of_document, between_document
 from weaudit.errors import DeployError, InvalidInputError
+from weaudit.items.texts import dumps
 
 if TYPE_CHECKING:
     from weaudit.adapters.audit_history import AuditHistory
     from weaudit.deploy.targets import Target
-    from weaudit.domain.images import Item
     from weaudit.domain.states import AsOf, Between
+    from weaudit.items.values import Item
 
 Found = TypeVar("Found", "AsOf", "Between")
 

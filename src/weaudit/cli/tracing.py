@@ -9,14 +9,14 @@ import typer
 
 from weaudit.cli import output, panels, times
 from weaudit.cli.options import UtcOption
-from weaudit.domain.json_texts import dumps
-from weaudit.domain.times import iso_moment, iso_time, moment
+from weaudit.items.texts import dumps
+from weaudit.items.times import iso_moment, iso_time, moment
 
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
     from weaudit.deploy.log_tracing import Traced
     from weaudit.domain.audited_changes import AuditedChange
-    from weaudit.domain.images import Item
+    from weaudit.items.values import Item
 
 # An item's changes about the time of the update, of which one is looked for.
 _CHANGES = 1000

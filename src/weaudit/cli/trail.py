@@ -18,8 +18,8 @@ from weaudit.cli.options import (
     limited,
 )
 from weaudit.cli.trail_reading import key_schema, of_stage, open_trail, with_callers
-from weaudit.domain.json_texts import dumps
 from weaudit.domain.trail_documents import document
+from weaudit.items.texts import dumps
 
 if TYPE_CHECKING:
     from weaudit.domain.audited_changes import AuditedChange

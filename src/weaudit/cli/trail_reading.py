@@ -5,8 +5,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from weaudit.cli import output
-from weaudit.domain.item_keys import key_types
 from weaudit.errors import StoreRefusedError
+from weaudit.items.keys import key_types
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -12,15 +12,15 @@ import typer
 import weaudit
 from weaudit.cli import output, panels, payloads
 from weaudit.cli.options import JsonListOption, limited
-from weaudit.domain.json_texts import compact, dumps
-from weaudit.domain.plain_values import parse, plain
 from weaudit.domain.routes import LARGEST_BODY_BYTES
 from weaudit.errors import DatabaseError, DeployError, InvalidInputError, ValidationError
+from weaudit.items.plain import parse, plain
+from weaudit.items.texts import compact, dumps
 
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
-    from weaudit.domain.images import Item
     from weaudit.domain.updating import UpdatePlan
+    from weaudit.items.values import Item
 
 # As `weaudit call` ends for the same answers, whose statuses are 400 and 500.
 _EXIT_CODES = {
@@ -143,7 +143,7 @@ def _dry_run(installation: "Installation", document: dict[str, Any]) -> dict[str
 
 def _show(plan: "UpdatePlan", item: "Item") -> None:
     from weaudit.cli.rendering import path_text, value_text
-    from weaudit.domain.differences import differences
+    from weaudit.items.differences import differences
 
     changed = False
     for name, new in plan.request.attributes.items():
@@ -177,7 +177,7 @@ def audit_log(
     from weaudit.adapters.audit_logs import AuditLogs
     from weaudit.deploy.installation import Installation
     from weaudit.deploy.wire_calls import calls
-    from weaudit.domain.item_keys import logged_record_id
+    from weaudit.items.keys import logged_record_id
 
     if not record_id:
         raise InvalidInputError(

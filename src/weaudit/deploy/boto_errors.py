@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from weaudit.adapters import aws_errors
+from weaudit.aws import errors
 from weaudit.errors import StoreError, StoreRefusedError, StoreUnavailableError
 
 
@@ -16,7 +16,7 @@ def passes(error: BaseException) -> bool:
 
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return aws_errors.passes(int(status), str(error.response.get("Error", {}).get("Code", "")))
+        return errors.passes(int(status), str(error.response.get("Error", {}).get("Code", "")))
     if isinstance(error, Boto3Error):
         behind = error.__cause__ or error.__context__
         return behind is not None and passes(behind)

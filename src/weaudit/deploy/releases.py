@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from weaudit.deploy.artifacts import ArtifactBucket
-from weaudit.domain.times import iso_moment
 from weaudit.errors import DeployError
+from weaudit.items.times import iso_moment
 
 FORMAT = "weaudit-release-1"
 DEPLOYING, DEPLOYED, FAILED, INTERRUPTED = "deploying", "deployed", "failed", "interrupted"

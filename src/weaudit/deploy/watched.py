@@ -8,7 +8,7 @@ from weaudit.adapters.watch_configuration import actor_of, watch_key
 from weaudit.deploy.installation import Installation
 from weaudit.deploy.stack_events import DIGEST_TAG
 from weaudit.deploy.targets import Target, wire
-from weaudit.domain.times import iso_moment
+from weaudit.items.times import iso_moment
 
 
 @dataclass(frozen=True, slots=True)

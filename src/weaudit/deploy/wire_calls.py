@@ -6,8 +6,8 @@ Of DynamoDB that is an operation and its DynamoDB JSON in, DynamoDB JSON out; of
 from collections.abc import Callable
 from typing import Any
 
-from weaudit.adapters import aws_errors
-from weaudit.adapters.transport import Answer
+from weaudit.aws import errors
+from weaudit.aws.transport import Answer
 from weaudit.deploy.targets import unwire, wire
 
 Call = Callable[[str, dict[str, Any]], dict[str, Any]]
@@ -30,7 +30,7 @@ def calls(dynamodb: Any) -> Call:
             code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
             if code not in _CONDITIONS:
                 raise
-            raise aws_errors.failure(operation, status, code, "", wire(error.response)) from error
+            raise errors.failure(operation, status, code, "", wire(error.response)) from error
         return answer
 
     return call
@@ -63,6 +63,6 @@ class Objects:
             body = answer["Body"].read() if "Body" in answer else b""
         except ClientError as error:
             told, status = error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]
-            raise aws_errors.failure(operation, status, told["Code"], told.get("Message", "")) from error
+            raise errors.failure(operation, status, told["Code"], told.get("Message", "")) from error
         answered = answer["ResponseMetadata"]
         return Answer(answered["HTTPStatusCode"], answered["HTTPHeaders"], body)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from weaudit.domain.times import iso_time
 from weaudit.errors import DatabaseError, RequestError
+from weaudit.items.times import iso_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from weaudit.domain.plain_values import shown
 from weaudit.domain.routes import BY_KEY, Route
-from weaudit.domain.times import iso_moment
 from weaudit.errors import InvalidInputError, RecordNotFoundError
+from weaudit.items.plain import shown
+from weaudit.items.times import iso_moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any, Self
 
-    from weaudit.domain.images import Value
+    from weaudit.items.values import Value
 
 
 class _Told:

@@ -3,9 +3,9 @@
 from hashlib import sha256
 
 from weaudit.domain.changes import Change
-from weaudit.domain.images import MARKER, Item, Value, data, same_value, sorted_spellings, spellings_hash
-from weaudit.domain.item_keys import history_key, item_key
-from weaudit.domain.times import iso_time
+from weaudit.items.keys import history_key, item_key
+from weaudit.items.times import iso_time
+from weaudit.items.values import MARKER, Item, Value, data, same_value, sorted_spellings, spellings_hash
 
 # Longer texts are no names: a whole document must not be repeated in every record of its change.
 _LONGEST_NAME_BYTES = 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    from weaudit.domain.images import Item
+    from weaudit.items.values import Item
 
 
 class Change:

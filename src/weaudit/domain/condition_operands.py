@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import binascii
 
-from weaudit.domain import plain_values
 from weaudit.domain.condition_syntax import Token, tokens, wrong
 from weaudit.errors import ValidationError
+from weaudit.items import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    from weaudit.domain.images import Value
+    from weaudit.items.values import Value
 
 # How many operands each function takes. All but size make a condition; size makes a number.
 FUNCTIONS = {
@@ -138,7 +138,7 @@ class Operands:
         if token.kind == "literal":
             return {"NULL": True} if token.text == "null" else {"BOOL": token.text == "true"}
         try:
-            return plain_values.typed(plain_values.Number(token.text), "the number")
+            return plain.typed(plain.Number(token.text), "the number")
         except ValidationError as error:
             raise wrong(self._source, token.at, str(error)) from None
 

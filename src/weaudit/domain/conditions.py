@@ -6,17 +6,17 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.Ope
 
 from __future__ import annotations
 
-from weaudit.domain import plain_values
 from weaudit.domain.condition_operands import Operand, Operands
 from weaudit.domain.condition_syntax import wrong
-from weaudit.domain.item_sizes import value_bytes
 from weaudit.errors import InvalidInputError, ValidationError
+from weaudit.items import plain
+from weaudit.items.sizes import value_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.domain.images import Value
+    from weaudit.items.values import Value
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 LONGEST_EXPRESSION_BYTES = 4096
@@ -86,7 +86,7 @@ def _given_values(given: Any) -> dict[str, Value]:
                 f'condition_values.{name} looks like DynamoDB JSON: write the bare value, or {{"M": …}} for a map'
             )
         try:
-            found[name] = plain_values.typed(value, f"condition_values.{plain_values.shown(name, quoted=False)}")
+            found[name] = plain.typed(value, f"condition_values.{plain.shown(name, quoted=False)}")
         except ValidationError as error:
             raise InvalidInputError(str(error), error.details) from None
     return found
@@ -96,11 +96,11 @@ def _given_names(given: Any) -> dict[str, str]:
     if given is None:
         return {}
     for alias, name in _object(given, "condition_names").items():
-        path = f"condition_names.{plain_values.shown(alias, quoted=False)}"
-        if isinstance(name, plain_values.Number):
+        path = f"condition_names.{plain.shown(alias, quoted=False)}"
+        if isinstance(name, plain.Number):
             raise InvalidInputError(f"{path}: a name must be a text")
         try:
-            plain_values.check_name(name, path)
+            plain.check_name(name, path)
         except ValidationError as error:
             raise InvalidInputError(str(error), error.details) from None
     return dict(given)

@@ -11,16 +11,16 @@ from itertools import groupby
 
 from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange, ValueReference
 from weaudit.domain.auditing import changes_key
-from weaudit.domain.images import same_value
-from weaudit.domain.item_keys import history_key, logged_record_id
 from weaudit.domain.spilling import body_of
-from weaudit.domain.times import iso_moment, moment
+from weaudit.items.keys import history_key, logged_record_id
+from weaudit.items.times import iso_moment, moment
+from weaudit.items.values import same_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Iterable, Iterator
 
-    from weaudit.domain.images import Item, Value
+    from weaudit.items.values import Item, Value
 
 SLACK = timedelta(minutes=1)
 """By so much the times of one item's changes may be out of order."""

@@ -7,7 +7,7 @@ from weaudit.domain.image_sources import SEQUENCER_DIGITS, ImageSource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    from weaudit.domain.images import Item
+    from weaudit.items.values import Item
 
 NOTICED = "noticed"
 """The reason of a deletion that no event reported: the object was looked for and was not there."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from weaudit.domain.plain_values import plain
+from weaudit.items.plain import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable
     from typing import Any
 
-    from weaudit.domain.images import Item
+    from weaudit.items.values import Item
 
 
 def document(row: Item, link: Callable[[str], str], expires_at: str) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from weaudit.domain.plain_values import spelled_path
 from weaudit.errors import PipelineRefusedError
+from weaudit.items.plain import spelled_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.domain.plain_values import Path
+    from weaudit.items.plain import Path
 
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 

@@ -7,15 +7,15 @@ from hashlib import sha256
 
 from weaudit.domain import image_fields
 from weaudit.domain.image_filters import FILTERS
-from weaudit.domain.images import MARKER, image_hash
 from weaudit.errors import PipelineRefusedError
+from weaudit.items.values import MARKER, image_hash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.domain.image_filters import Parameter
-    from weaudit.domain.images import Item
+    from weaudit.items.values import Item
 
 KEY = "IMAGE_PIPELINE"
 FITS = ("inside", "cover", "contain", "fill")

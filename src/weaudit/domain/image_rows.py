@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from weaudit.domain import plain_values
 from weaudit.errors import ValidationError
+from weaudit.items import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.domain.image_sources import ImageSource
-    from weaudit.domain.images import Item
+    from weaudit.items.values import Item
 
 # Names that say "this is an image"; what the content says goes before.
 _EXTENSIONS = frozenset(
@@ -125,7 +125,7 @@ def processed(
     algorithms: Item = {}
     for name, value in found["algorithms"].items():
         try:
-            algorithms[name] = plain_values.typed(value, name)
+            algorithms[name] = plain.typed(value, name)
         except ValidationError as error:
             warnings.append(f"the result of algorithm {name} cannot be kept: {error}")
     row["algorithms"] = {"M": algorithms}

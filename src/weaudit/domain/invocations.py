@@ -2,7 +2,7 @@
 
 from hashlib import sha256
 
-from weaudit.domain.images import Item
+from weaudit.items.values import Item
 
 
 class ObjectEvent:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from weaudit.domain.api_queries import Asked
 
     class Listing(Protocol):
-        """What S3 answered (weaudit.adapters.aws.Listing)."""
+        """What S3 answered (weaudit.aws.client.Listing)."""
 
         objects: list[dict[str, str]]
         groups: list[str]

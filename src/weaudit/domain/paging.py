@@ -6,8 +6,8 @@ import binascii
 import json
 from hashlib import sha256
 
-from weaudit.domain.json_texts import Written, compact
 from weaudit.errors import InvalidInputError
+from weaudit.items.texts import Written, compact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from itertools import chain
 
-from weaudit.domain.images import data, image_hash
 from weaudit.domain.states import AsOf, Between, Problem, between
+from weaudit.items.values import data, image_hash
 
 __all__ = ["MOST_LATER", "AsOf", "Between", "Problem", "between", "rebuild"]
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterable, Iterator
 
     from weaudit.domain.audited_changes import AttributeChange, AuditedChange, ValueReference
-    from weaudit.domain.images import Item, Value
+    from weaudit.items.values import Item, Value
 
     Follow = Callable[[ValueReference], Value | None]
 

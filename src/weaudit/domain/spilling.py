@@ -3,7 +3,7 @@
 import json
 from hashlib import sha256
 
-from weaudit.domain.images import Item, Value
+from weaudit.items.values import Item, Value
 
 
 class Spilled:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from weaudit.domain.plain_values import plain
+from weaudit.items.plain import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.domain.audited_changes import AuditedChange
-    from weaudit.domain.differences import Difference
     from weaudit.domain.states import AsOf, Between
+    from weaudit.items.differences import Difference
 
 
 def as_of_document(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from weaudit.domain.differences import differences
+from weaudit.items.differences import differences
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from weaudit.domain.audited_changes import AuditedChange
-    from weaudit.domain.differences import Difference
-    from weaudit.domain.images import Item
+    from weaudit.items.differences import Difference
+    from weaudit.items.values import Item
 
 
 class Problem:

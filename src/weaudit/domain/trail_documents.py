@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from weaudit.domain.json_texts import Written, compact
 from weaudit.domain.paging import ANSWER_BYTES, PAGE_BYTES, weight
-from weaudit.domain.plain_values import plain
+from weaudit.items.plain import plain
+from weaudit.items.texts import Written, compact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 
-from weaudit.domain import api_answers, plain_values
-from weaudit.domain.item_keys import LONGEST_LOGGED_ID_BYTES, logged_record_id
-from weaudit.domain.item_sizes import LARGEST_ITEM_BYTES, item_bytes
-from weaudit.domain.times import iso_time
+from weaudit.domain import api_answers
 from weaudit.domain.update_requests import Caller, Settings, UpdateRequest, is_text
 from weaudit.errors import DatabaseError, RecordRejectedError, RequestError, StoreError, ValidationError, WeauditError
+from weaudit.items import plain
+from weaudit.items.keys import LONGEST_LOGGED_ID_BYTES, logged_record_id
+from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
+from weaudit.items.times import iso_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.domain.images import Item, Value
     from weaudit.domain.updating import UpdatePlan
+    from weaudit.items.values import Item, Value
 
 _USER_AGENT = "lambda-function"
 
@@ -129,8 +130,8 @@ def _storable(attributes: Any) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for name, value in attributes.items() if isinstance(attributes, dict) else ():
         try:
-            path = plain_values.check_name(name, "attributes")
-            found[path] = plain_values.typed(value, path, plain_values.DEEPEST_LEVEL - 1)
+            path = plain.check_name(name, "attributes")
+            found[path] = plain.typed(value, path, plain.DEEPEST_LEVEL - 1)
         except WeauditError:
             continue
     # Room for the entry's other fields.

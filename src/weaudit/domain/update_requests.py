@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from weaudit.domain import plain_values
 from weaudit.domain.conditions import condition_of
-from weaudit.domain.images import MARKER
 from weaudit.errors import DatabaseError, InvalidInputError, ValidationError
+from weaudit.items import plain
+from weaudit.items.values import MARKER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.domain.conditions import Condition
-    from weaudit.domain.images import Item, Value
+    from weaudit.items.values import Item, Value
 
 _TEXTS = ("table_name", "request_id", "condition_expression", "user_agent")
 _FIELDS = ("id", "attributes", "enable_logging", *_TEXTS, "condition_values", "condition_names")
@@ -132,14 +132,14 @@ def _given(document: Any) -> dict[str, Any]:
     unknown = [name for name in found if name not in _FIELDS]
     if unknown:
         # A misspelt condition_expression must not become an update without a condition.
-        listed = [plain_values.shown(str(name), quoted=False) for name in unknown[:10]]
+        listed = [plain.shown(str(name), quoted=False) for name in unknown[:10]]
         raise InvalidInputError(f"unknown fields: {', '.join(listed)}", {"unknown_fields": listed})
     return given
 
 
 def is_text(found: Any) -> bool:
     """Say whether a part of a document is a text: a Number is spelled as one and is none."""
-    return isinstance(found, str) and not isinstance(found, plain_values.Number)
+    return isinstance(found, str) and not isinstance(found, plain.Number)
 
 
 def _text(given: dict[str, Any], name: str) -> str:
@@ -163,7 +163,7 @@ def _table(named: str, settings: Settings) -> str:
     allowed = settings.allowed_tables is None or table == settings.table or table in settings.allowed_tables
     # Nobody rewrites the log through the function that fills it.
     if not allowed or table == settings.audit_log_table:
-        shown = plain_values.shown(table, quoted=False)
+        shown = plain.shown(table, quoted=False)
         raise InvalidInputError(f"this stack may not update the table {shown}", {"table_name": shown})
     return table
 
@@ -178,14 +178,14 @@ def _checked_id(found: Any) -> Any:
 
 def _values(attributes: dict[str, Any], *, logged: bool) -> dict[str, Value]:
     # The log holds the new values in a map of its own: one level.
-    levels = plain_values.DEEPEST_LEVEL - logged
+    levels = plain.DEEPEST_LEVEL - logged
     values = {}
     for name, value in attributes.items():
-        path = plain_values.below("attributes", name)
-        plain_values.check_name(name, path)
+        path = plain.below("attributes", name)
+        plain.check_name(name, path)
         if name == MARKER:
-            raise plain_values.refusal(path, "this attribute is WeAudit's own")
-        values[name] = plain_values.typed(value, path, levels)
+            raise plain.refusal(path, "this attribute is WeAudit's own")
+        values[name] = plain.typed(value, path, levels)
     return values
 
 
@@ -203,7 +203,7 @@ def key_of(id: Any, key_schema: dict[str, str]) -> Item:  # noqa: A002 the contr
     parts = id
     if is_text(id) and id[:1] == "{":
         try:
-            parts = plain_values.parse(id)
+            parts = plain.parse(id)
         except InvalidInputError:
             parts = id
     if not isinstance(parts, dict) and len(key_schema) == 1:
@@ -218,11 +218,11 @@ def key_of(id: Any, key_schema: dict[str, str]) -> Item:  # noqa: A002 the contr
 def _key_part(found: Any, kind: str, name: str, longest: int) -> Value:
     part = found[kind] if isinstance(found, dict) and list(found) == [kind] else found
     if kind == "N" and is_text(part):
-        part = plain_values.Number(part)
+        part = plain.Number(part)
     if kind == "B" and is_text(part):
         part = {"B": part}
     try:
-        value = plain_values.typed(part, "id")
+        value = plain.typed(part, "id")
     except ValidationError as error:
         raise InvalidInputError(str(error), {"field": "id"}) from None
     content = value.get(kind)

@@ -6,10 +6,6 @@ import json
 from hashlib import sha256
 
 from weaudit.domain.conditions import EXISTS, LONGEST_EXPRESSION_BYTES
-from weaudit.domain.images import MARKER, canonical
-from weaudit.domain.item_keys import item_key
-from weaudit.domain.item_sizes import LARGEST_ITEM_BYTES, item_bytes
-from weaudit.domain.plain_values import below, refusal
 from weaudit.domain.update_answers import failed_entry, failure, log_entry, success
 from weaudit.domain.update_requests import Caller, Settings, UpdateRequest, key_of, read_request
 from weaudit.errors import (
@@ -20,12 +16,16 @@ from weaudit.errors import (
     StoreUnavailableError,
     ValidationError,
 )
+from weaudit.items.keys import item_key
+from weaudit.items.plain import below, refusal
+from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
+from weaudit.items.values import MARKER, canonical
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.domain.images import Item, Value
+    from weaudit.items.values import Item, Value
 
 __all__ = [
     "Caller",

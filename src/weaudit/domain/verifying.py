@@ -25,8 +25,8 @@ from weaudit.domain.audited_changes import AuditedChange
 from weaudit.domain.auditing import record_id
 from weaudit.domain.changes import Change
 from weaudit.domain.histories import SLACK
-from weaudit.domain.images import Item, data, image_hash, same_value
-from weaudit.domain.times import moment
+from weaudit.items.times import moment
+from weaudit.items.values import Item, data, image_hash, same_value
 
 
 class Finding(NamedTuple):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 from urllib.parse import parse_qsl, unquote
 
-from weaudit.domain import plain_values
 from weaudit.domain.api_answers import is_request
 from weaudit.domain.routes import LARGEST_BODY_BYTES
 from weaudit.errors import InvalidInputError
+from weaudit.items import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -102,7 +102,7 @@ def document_of(event: Any) -> Any:
         raise InvalidInputError("the body is not a JSON document in UTF-8") from None
     if len(raw) > LARGEST_BODY_BYTES:
         raise InvalidInputError(f"the body is larger than {LARGEST_BODY_BYTES} bytes", {"limit": LARGEST_BODY_BYTES})
-    return plain_values.parse(text)
+    return plain.parse(text)
 
 
 def _route(event: dict[str, Any]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from weaudit.adapters.audit_table import AuditTable
-from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.adapters.watch_configuration import WatchConfiguration
+from weaudit.aws.client import S3, Connection, DynamoDB
 from weaudit.domain import auditing, quarantining
-from weaudit.domain.images import Item
 from weaudit.errors import StoreError
 from weaudit.events import dynamodb_stream
+from weaudit.items.values import Item
 from weaudit.runtime import logs
 
 TYPE_CHECKING = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from weaudit import __version__
-from weaudit.adapters.aws import Connection, DynamoDB
+from weaudit.aws.client import Connection, DynamoDB
 from weaudit.domain import api_queries, health_reports
 from weaudit.errors import StoreError
 from weaudit.events import http_request

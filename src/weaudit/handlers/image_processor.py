@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from hashlib import sha256
 
-from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.adapters.image_originals import ImageOriginals
 from weaudit.adapters.image_table import ImageTable
 from weaudit.adapters.pipeline_configuration import PipelineConfiguration
 from weaudit.adapters.renditions_bucket import RenditionsBucket
 from weaudit.adapters.source_objects import SourceObject, SourceObjects
+from weaudit.aws.client import S3, Connection, DynamoDB
 from weaudit.domain import image_deletions, image_rows, quarantining
-from weaudit.domain.times import iso_time
 from weaudit.errors import ImageRejectedError, MalformedEventError, RecordRejectedError, StoreUnavailableError
 from weaudit.events import object_created
 from weaudit.imaging import sniffing, unpacking, working
+from weaudit.items.times import iso_time
 from weaudit.runtime import logs
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.domain.image_sources import ImageSource
-    from weaudit.domain.images import Item
+    from weaudit.items.values import Item
     from weaudit.runtime.event import Invocation
 
 # What reading, keeping and a slow store may take of the time that Lambda gives, beside the work itself.

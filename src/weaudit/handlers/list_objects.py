@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weaudit.adapters.aws import S3, Connection
+from weaudit.aws.client import S3, Connection
 from weaudit.domain import api_queries, object_pages
 from weaudit.events import http_request
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.adapters.image_table import ImageTable
+from weaudit.aws.client import S3, Connection, DynamoDB
 from weaudit.domain import api_queries, image_documents
-from weaudit.domain.times import iso_time
 from weaudit.errors import RecordNotFoundError
 from weaudit.events import http_request
+from weaudit.items.times import iso_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

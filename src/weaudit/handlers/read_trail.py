@@ -7,8 +7,8 @@ from itertools import islice
 
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.adapters.audit_logs import AuditLogs
-from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.adapters.evidence_bucket import EvidenceBucket
+from weaudit.aws.client import S3, Connection, DynamoDB
 from weaudit.domain import api_answers, api_queries, trail_documents, trail_pages
 from weaudit.domain.state_documents import as_of_document, between_document
 from weaudit.errors import RecordNotFoundError, StoreRefusedError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
-    from weaudit.adapters.aws import Pending
+    from weaudit.aws.client import Pending
     from weaudit.domain.api_queries import Asked
     from weaudit.domain.audited_changes import AuditedChange
 

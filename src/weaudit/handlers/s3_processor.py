@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from weaudit.adapters.aws import S3, Connection, DynamoDB
 from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.adapters.invocation_log import InvocationLog
+from weaudit.aws.client import S3, Connection, DynamoDB
 from weaudit.domain import invocations, quarantining
 from weaudit.errors import MalformedEventError, WeauditError
 from weaudit.events import s3_notification
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.adapters.invocation_log import Key
-    from weaudit.domain.images import Item
+    from weaudit.items.values import Item
     from weaudit.runtime.event import Invocation
 
 

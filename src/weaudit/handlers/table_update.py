@@ -6,8 +6,8 @@ import os
 import time
 
 from weaudit.adapters.audit_logs import AuditLogs
-from weaudit.adapters.aws import Connection, DynamoDB
 from weaudit.adapters.updated_tables import UpdatedTables
+from weaudit.aws.client import Connection, DynamoDB
 from weaudit.domain import updating
 from weaudit.errors import InvalidInputError, RecordRejectedError, StoreError, StoreRefusedError, ValidationError
 from weaudit.events import http_request

@@ -7,7 +7,7 @@ import time
 from hashlib import sha256
 
 from weaudit.domain import api_answers
-from weaudit.domain.json_texts import compact
+from weaudit.items.texts import compact
 from weaudit.runtime import logs, metrics
 
 TYPE_CHECKING = False

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.adapters import certificates
+from tests.aws import certificates
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from tests.import_closures import loaded_by
 
 
 def test_importing_the_client_loads_only_the_allowed_modules() -> None:
-    loaded = loaded_by("import weaudit.adapters.aws")
+    loaded = loaded_by("import weaudit.aws.client")
     ours = {name for name in loaded if name.startswith("weaudit.")}
     assert ours == {
         "weaudit.errors",

@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from tests.fakes import ITEM_BYTES, PolicingDynamoDB
-from weaudit.adapters.batch_writes import BatchWrites
+from weaudit.aws.batches import BatchWrites
 from weaudit.errors import StoreUnavailableError
 
 
@@ -13,7 +13,7 @@ from weaudit.errors import StoreUnavailableError
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Take the place of sleep, and keep how long each was to be."""
     asked: list[float] = []
-    monkeypatch.setattr("weaudit.adapters.unprocessed.time.sleep", asked.append)
+    monkeypatch.setattr("weaudit.aws.unprocessed.time.sleep", asked.append)
     return asked
 
 
@@ -56,7 +56,7 @@ def test_a_throttled_table_is_asked_for_as_long_as_it_takes_something(
         rounds.append(seconds)
         store.capacity = capacity
 
-    monkeypatch.setattr("weaudit.adapters.unprocessed.time.sleep", wait)
+    monkeypatch.setattr("weaudit.aws.unprocessed.time.sleep", wait)
     # Giving up half way would be giving up for ever: the event comes again, and begins with the same items.
     assert written(store, items(200)) == []
     assert len(store.items) == 200

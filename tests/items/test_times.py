@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from weaudit.domain.times import iso_moment, iso_time, moment
+from weaudit.items.times import iso_moment, iso_time, moment
 
 
 def test_times_are_iso_8601_with_milliseconds() -> None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import binascii
 import json
 
-from weaudit.domain.images import canonical_number
 from weaudit.errors import InvalidInputError, ValidationError
+from weaudit.items.values import canonical_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable
     from typing import Any
 
-    from weaudit.domain.images import Value
+    from weaudit.items.values import Value
 
     # A text, or a path and the step that leads on from it: a name, or a place in a list. It is spelled where something
     # is refused, and nowhere else: a name may be long, and there may be many values below it.

@@ -5,11 +5,11 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCal
 
 from __future__ import annotations
 
-from weaudit.domain.images import canonical_number
+from weaudit.items.values import canonical_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    from weaudit.domain.images import Item, Value
+    from weaudit.items.values import Item, Value
 
 LARGEST_ITEM_BYTES = 400 * 1024
 

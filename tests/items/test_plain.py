@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import strategies
-from weaudit.domain.images import canonical
-from weaudit.domain.item_sizes import item_bytes, value_bytes
-from weaudit.domain.json_texts import dumps
-from weaudit.domain.plain_values import Number, parse, plain, typed
 from weaudit.errors import InvalidInputError, ValidationError
+from weaudit.items.plain import Number, parse, plain, typed
+from weaudit.items.sizes import item_bytes, value_bytes
+from weaudit.items.texts import dumps
+from weaudit.items.values import canonical
 
 
 @given(strategies.values)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.certificates import Certificate
-from tests.adapters.scripted_server import (
+from tests.aws.certificates import Certificate
+from tests.aws.scripted_server import (
     Request,
     ScriptedServer,
     Step,
@@ -26,8 +26,8 @@ from tests.adapters.scripted_server import (
     serving,
     stall,
 )
-from weaudit.adapters.aws import S3, Connection, DynamoDB, Pending
-from weaudit.adapters.transport import BoundedSocket
+from weaudit.aws.client import S3, Connection, DynamoDB, Pending
+from weaudit.aws.transport import BoundedSocket
 from weaudit.errors import ConditionNotMetError, RecordRejectedError, StoreRefusedError, StoreUnavailableError
 
 _DONE: dict[str, Any] = {"UnprocessedItems": {}}

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 
-from weaudit.adapters.aws import DynamoDB
-from weaudit.adapters.aws_errors import THROTTLED
-from weaudit.adapters.unprocessed import Rounds
-from weaudit.domain.images import Item
+from weaudit.aws.client import DynamoDB
+from weaudit.aws.errors import THROTTLED
+from weaudit.aws.unprocessed import Rounds
 from weaudit.errors import RecordRejectedError, StoreUnavailableError
+from weaudit.items.values import Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-    from weaudit.adapters.aws import Pending
+    from weaudit.aws.client import Pending
 
     Answer = dict[str, Any] | RecordRejectedError
     Rejected = list[tuple[Item, RecordRejectedError]]

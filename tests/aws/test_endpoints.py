@@ -10,7 +10,7 @@ import pytest
 from botocore.endpoint_provider import EndpointProvider
 from botocore.exceptions import EndpointProviderError
 
-from weaudit.adapters import endpoints
+from weaudit.aws import endpoints
 from weaudit.errors import InvalidInputError
 
 _LOADER = botocore.session.Session().get_component("data_loader")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.adapters.scripted_server import dynamodb, refusal, serving
-from tests.adapters.test_aws import Once, put
-from weaudit.adapters import credentials
-from weaudit.adapters.aws import DynamoDB
+from tests.aws.scripted_server import dynamodb, refusal, serving
+from tests.aws.test_client import Once, put
+from weaudit.aws import credentials
+from weaudit.aws.client import DynamoDB
 from weaudit.errors import StoreRefusedError
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from weaudit.domain.images import canonical, canonical_number, same_value
+from weaudit.items.values import canonical, canonical_number, same_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Iterator
 
-    from weaudit.domain.images import Value
+    from weaudit.items.values import Value
 
 _SETS = {"SS": "S", "NS": "N", "BS": "B"}
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.certificates import Certificate
-from tests.adapters.scripted_server import Request, ScriptedServer, Step, answer, dynamodb, serving
-from tests.adapters.test_aws import Hasty, Once, Patient, connect, put
-from weaudit.adapters import transport
-from weaudit.adapters.transport import BoundedSocket
+from tests.aws.certificates import Certificate
+from tests.aws.scripted_server import Request, ScriptedServer, Step, answer, dynamodb, serving
+from tests.aws.test_client import Hasty, Once, Patient, connect, put
+from weaudit.aws import transport
+from weaudit.aws.transport import BoundedSocket
 from weaudit.errors import StoreUnavailableError
 
 _OK = b"HTTP/1.1 200 OK\r\n"

@@ -12,17 +12,17 @@ import json
 import zlib
 from urllib.parse import unquote_plus
 
-from weaudit.adapters import endpoints
-from weaudit.adapters.connections import Call, Connection
-from weaudit.adapters.signing import Credentials, query_text, sign
-from weaudit.adapters.transport import UnreadableAnswerError
+from weaudit.aws import endpoints
+from weaudit.aws.connections import Call, Connection
+from weaudit.aws.sigv4 import Credentials, query_text, sign
+from weaudit.aws.transport import UnreadableAnswerError
 from weaudit.errors import RecordRejectedError, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.adapters.transport import Answer
+    from weaudit.aws.transport import Answer
 
 __all__ = ["S3", "Connection", "Credentials", "DynamoDB", "sign"]
 

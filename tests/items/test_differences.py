@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 
 from tests.strategies import values
-from weaudit.domain.differences import Difference, differences
-from weaudit.domain.images import same_value
+from weaudit.items.differences import Difference, differences
+from weaudit.items.values import same_value
 
 
 def N(*numbers: int) -> list[dict[str, str]]:  # noqa: N802  (the type's name on the wire)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from weaudit.adapters.signing import Credentials
+from weaudit.aws.sigv4 import Credentials
 from weaudit.errors import StoreRefusedError
 
 

@@ -16,12 +16,12 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.scripted_server import answer, dynamodb, serving
+from tests.aws.scripted_server import answer, dynamodb, serving
 from tests.sizes import sized
 from tests.strategies import texts
-from weaudit.adapters import endpoints
-from weaudit.adapters.aws import S3, Connection, Credentials, DynamoDB, sign
-from weaudit.adapters.signing import presign, query_text
+from weaudit.aws import endpoints
+from weaudit.aws.client import S3, Connection, Credentials, DynamoDB, sign
+from weaudit.aws.sigv4 import presign, query_text
 
 _SET_BY_SIGNING = {"host", "authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"}
 _UNSIGNED = set(botocore.auth.SIGNED_HEADERS_BLACKLIST)

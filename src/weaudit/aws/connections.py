@@ -13,17 +13,17 @@ from email.utils import mktime_tz, parsedate_tz
 from urllib.parse import quote
 
 from weaudit import __version__
-from weaudit.adapters import aws_errors, credentials, endpoints
-from weaudit.adapters.signing import presign, sign
-from weaudit.adapters.transport import Exchange, Pool, Request, UnreadableAnswerError
+from weaudit.aws import credentials, endpoints, errors
+from weaudit.aws.sigv4 import presign, sign
+from weaudit.aws.transport import Exchange, Pool, Request, UnreadableAnswerError
 from weaudit.errors import StoreError, StoreUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Mapping
 
-    from weaudit.adapters.signing import Credentials
-    from weaudit.adapters.transport import Answer
+    from weaudit.aws.sigv4 import Credentials
+    from weaudit.aws.transport import Answer
 
 # A clock that is off by less is not why a signature was refused.
 _SKEW_S = 60.0
@@ -152,10 +152,10 @@ class Connection:
                 code, message = call.explain(answer)
                 if 200 <= answer.status < 300:
                     return answer
-                if not corrected and code in aws_errors.CLOCK and self._correct_clock(answer, call):
+                if not corrected and code in errors.CLOCK and self._correct_clock(answer, call):
                     corrected = True
                     continue
-                failed = aws_errors.failure(call.operation, answer.status, code, message, answer.document)
+                failed = errors.failure(call.operation, answer.status, code, message, answer.document)
                 call.in_doubt |= answer.status >= 500
             except (OSError, UnreadableAnswerError) as error:
                 code, cause = "", error
@@ -163,7 +163,7 @@ class Connection:
                 call.in_doubt |= isinstance(error, UnreadableAnswerError)
             call.in_doubt |= exchange.in_doubt
             failed.in_doubt = call.in_doubt
-            wait = self._wait_s(tried, throttled=code in aws_errors.THROTTLED)
+            wait = self._wait_s(tried, throttled=code in errors.THROTTLED)
             over = tried >= self.attempts or time.monotonic() + wait >= deadline
             if over or not failed.passes:
                 raise failed from cause

@@ -7,7 +7,7 @@ import botocore.session
 import pytest
 from botocore.retries import standard
 
-from weaudit.adapters import aws_errors
+from weaudit.aws import errors
 from weaudit.errors import (
     ConditionNotMetError,
     RecordRejectedError,
@@ -49,12 +49,12 @@ def test_the_same_verdict_for_every_code_and_status(service: str, operation: str
             theirs |= code in BEYOND_BOTOCORE or status in BEYOND_BOTOCORE_STATUSES
             # botocore knows this one by the model, for operations of DynamoDB only.
             theirs |= code == "ReplicatedWriteConflictException"
-            ours = isinstance(aws_errors.failure(operation, status, code, ""), StoreUnavailableError)
+            ours = isinstance(errors.failure(operation, status, code, ""), StoreUnavailableError)
             assert ours == theirs, (status, code)
 
 
 def test_waits_longer_for_the_codes_that_botocore_takes_for_throttling() -> None:
-    assert set(standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES) == aws_errors.THROTTLED
+    assert set(standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES) == errors.THROTTLED
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_waits_longer_for_the_codes_that_botocore_takes_for_throttling() -> None
     ],
 )
 def test_kinds(status: int, code: str, message: str, kind: type[StoreError]) -> None:
-    error = aws_errors.failure("BatchWriteItem", status, code, message)
+    error = errors.failure("BatchWriteItem", status, code, message)
     assert type(error) is kind
     assert (error.status, error.aws_code) == (status, code)
     assert str(error).startswith("BatchWriteItem: ")
@@ -100,24 +100,24 @@ def test_kinds(status: int, code: str, message: str, kind: type[StoreError]) -> 
     ],
 )
 def test_texts_hold_no_credentials_and_no_values_of_items(code: str, message: str) -> None:
-    assert "hunter2" not in str(aws_errors.failure("PutItem", 400, code, message))
+    assert "hunter2" not in str(errors.failure("PutItem", 400, code, message))
 
 
 def test_texts_say_what_an_operator_needs() -> None:
     message = "User: arn:aws:sts::1:assumed-role/r is not authorized to perform: dynamodb:BatchWriteItem"
-    error = aws_errors.failure("BatchWriteItem", 400, "AccessDeniedException", message)
+    error = errors.failure("BatchWriteItem", 400, "AccessDeniedException", message)
     assert str(error) == f"BatchWriteItem: AccessDeniedException (HTTP 400): {message}"
 
 
 def cancelled(*reasons: dict[str, Any]) -> StoreError:
     document = {"CancellationReasons": list(reasons)}
-    return aws_errors.failure("TransactWriteItems", 400, "TransactionCanceledException", "", document)
+    return errors.failure("TransactWriteItems", 400, "TransactionCanceledException", "", document)
 
 
 def test_a_condition_that_did_not_hold_tells_what_was_there() -> None:
     item = {"key": {"S": "a"}}
-    one = aws_errors.failure("UpdateItem", 400, "ConditionalCheckFailedException", "", {"Item": item})
-    none = aws_errors.failure("UpdateItem", 400, "ConditionalCheckFailedException", "", {})
+    one = errors.failure("UpdateItem", 400, "ConditionalCheckFailedException", "", {"Item": item})
+    none = errors.failure("UpdateItem", 400, "ConditionalCheckFailedException", "", {})
     assert isinstance(one, ConditionNotMetError)
     assert isinstance(none, ConditionNotMetError)
     assert one.reasons == [{"Code": "ConditionalCheckFailed", "Item": item}]

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests import strategies
-from weaudit.domain.images import canonical, canonical_number, image_hash, same_value, sorted_spellings, spelled
+from weaudit.items.values import canonical, canonical_number, image_hash, same_value, sorted_spellings, spelled
 
 
 @pytest.mark.parametrize(
