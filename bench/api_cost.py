@@ -26,10 +26,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from bench.reports import Ratio, Report, load, spread
 from weaudit.aws.sigv4 import Credentials, sign
+from weaudit.capture.changes import Change
+from weaudit.capture.records import decide
 from weaudit.deploy import packaging
 from weaudit.deploy.targets import Target, unwire
-from weaudit.domain.auditing import decide
-from weaudit.domain.changes import Change
 from weaudit.domain.routes import BY_KEY
 from weaudit.functions import FUNCTIONS
 from weaudit.items.values import Item

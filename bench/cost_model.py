@@ -15,9 +15,9 @@ from typing import Any
 from bench import batch_cost
 from bench.reports import Report, load
 from bench.stream_events import item, modify_event
-from weaudit.domain import auditing
-from weaudit.domain.changes import Change
-from weaudit.events import dynamodb_stream
+from weaudit.capture import records as auditing
+from weaudit.capture import stream
+from weaudit.capture.changes import Change
 from weaudit.items.sizes import item_bytes
 from weaudit.items.values import Item
 
@@ -46,8 +46,8 @@ INDEXES = {"no index": 0, "history": 1, "history and changes": 2}
 
 def changes() -> dict[str, Change]:
     """Return the changes whose cost is asked for: an item of ten attributes, and a large one."""
-    [one] = dynamodb_stream.records(modify_event(1, 1))
-    [three] = dynamodb_stream.records(modify_event(1, 3))
+    [one] = stream.records(modify_event(1, 1))
+    [three] = stream.records(modify_event(1, 3))
     created = json.loads(json.dumps(one))
     created["eventName"] = "INSERT"
     del created["dynamodb"]["OldImage"]
@@ -59,7 +59,7 @@ def changes() -> dict[str, Change]:
         "an item created": created,
         "one of 5 KB": large,
     }
-    return {name: dynamodb_stream.parse(record) for name, record in named.items()}
+    return {name: stream.parse(record) for name, record in named.items()}
 
 
 def units(records: list[Item], indexes: int) -> int:

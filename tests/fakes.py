@@ -9,9 +9,9 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
-from weaudit.adapters.audit_table import AuditTable
 from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.adapters.invocation_log import InvocationLog
+from weaudit.capture.store import AuditTable
 from weaudit.errors import RecordRejectedError, StoreError, StoreUnavailableError
 
 ITEM_BYTES = 400 * 1024

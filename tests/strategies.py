@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from weaudit.domain.changes import Change
+from weaudit.capture.changes import Change
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
 digits = st.integers(-(10**38) + 1, 10**38 - 1)

@@ -6,9 +6,9 @@ from typing import Any
 
 from tests.fakes import Asked
 from tests.strategies import change
+from weaudit.capture.changes import Change
+from weaudit.capture.records import decide
 from weaudit.deploy.targets import unwire
-from weaudit.domain.auditing import decide
-from weaudit.domain.changes import Change
 from weaudit.items.values import Item
 
 

@@ -14,10 +14,10 @@ from tests.strategies import change
 from tests.trails import changed, make_audit_table, one_by_one, write
 from weaudit.adapters import first_uses
 from weaudit.adapters.audit_history import AuditHistory
+from weaudit.capture.changes import Change
+from weaudit.capture.records import decide
 from weaudit.deploy.targets import unwire, wire
 from weaudit.domain.audited_changes import Actor, AuditedChange
-from weaudit.domain.auditing import decide
-from weaudit.domain.changes import Change
 from weaudit.domain.histories import changes
 from weaudit.domain.update_answers import log_entry
 from weaudit.domain.update_requests import Caller, UpdateRequest

@@ -13,8 +13,8 @@ from tests.adapters.test_audit_history import Trail, no_object
 from tests.trails import changed, one_by_one
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.adapters.item_history import ItemHistory
+from weaudit.capture.records import decide
 from weaudit.domain import spilling
-from weaudit.domain.auditing import decide
 from weaudit.domain.histories import changes
 from weaudit.domain.states import AsOf
 from weaudit.errors import InvalidInputError

@@ -14,9 +14,9 @@ from bench.stream_events import modify_event
 
 from bench import __main__ as bench
 from bench import batch_handlers, cold_start, figures, image_cost
-from weaudit.domain import auditing
+from weaudit.capture import records as auditing
+from weaudit.capture import stream
 from weaudit.domain.routes import BY_KEY
-from weaudit.events import dynamodb_stream
 
 
 def run(name: str, folder: Path) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def test_engine_rate_counts_every_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize("changed", [1, 2, 3])
 def test_the_events_are_what_they_claim_to_be(changed: int) -> None:
     event = modify_event(100, changed)
-    made = [auditing.decide(dynamodb_stream.parse(record)) for record in event["Records"]]
+    made = [auditing.decide(stream.parse(record)) for record in event["Records"]]
     assert {len(records) for records in made} == {changed}
     assert all(len(record["dynamodb"]["NewImage"]) == 10 for record in event["Records"])
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from bench import cost_model
-from weaudit.domain import auditing
+from weaudit.capture import records as auditing
 
 ROOT = Path(__file__).parents[2]
 RESULTS = json.loads((ROOT / "bench" / "results" / "cost_model.json").read_text(encoding="utf-8"))["results"]

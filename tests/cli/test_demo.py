@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 from tests.conftest import RunningEngine
 from tests.strategies import change
+from weaudit.capture.records import decide
 from weaudit.cli import demo_checking, demo_picture, demo_tour
 from weaudit.cli.demo import KEY, STEPS, TABLE
 from weaudit.cli.demo_tour import PHOTOGRAPH, SEATS
 from weaudit.cli.main import app
 from weaudit.deploy.targets import Target
 from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange
-from weaudit.domain.auditing import decide
 from weaudit.domain.invocations import ObjectEvent
 from weaudit.domain.invocations import decide as decide_arrival
 from weaudit.items.values import Item

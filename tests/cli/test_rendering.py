@@ -12,10 +12,10 @@ from rich.console import Console
 
 from tests import strategies
 from tests.strategies import change
+from weaudit.capture.changes import Change
+from weaudit.capture.records import decide
 from weaudit.cli.rendering import Rendering, path_text, value_text
 from weaudit.domain.audited_changes import AuditedChange
-from weaudit.domain.auditing import decide
-from weaudit.domain.changes import Change
 from weaudit.domain.histories import changes
 from weaudit.domain.trail_documents import document
 from weaudit.items.plain import plain

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.strategies import attributes, change, items, values
 from tests.trails import changed
+from weaudit.capture.records import decide
 from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange, ValueReference
-from weaudit.domain.auditing import decide
 from weaudit.domain.histories import NEAR, attributed, changes, fits, narrowed, not_used_before
 from weaudit.domain.spilling import body_of
 from weaudit.domain.update_answers import log_entry

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tests.strategies import change
+from weaudit.capture.records import decide
 from weaudit.domain.audited_changes import AuditedChange, ValueReference
-from weaudit.domain.auditing import decide
 from weaudit.domain.histories import changes
 from weaudit.domain.rebuilding import MOST_LATER, rebuild
 from weaudit.domain.states import AsOf, between

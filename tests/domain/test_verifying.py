@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tests.strategies import change
-from weaudit.domain import auditing, histories
+from weaudit.capture import records as auditing
+from weaudit.domain import histories
 from weaudit.domain.verifying import Verdict, verify_item
 
 ARN = "arn:aws:dynamodb:eu-west-1:111122223333:table/Configuration"

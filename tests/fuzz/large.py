@@ -12,12 +12,12 @@ from tests.image_fakes import created, one_rendition
 from tests.notifications import numbered, object_record
 from tests.strategies import change, stream_record
 from weaudit.adapters.invocation_log import InvocationLog
+from weaudit.capture import records as auditing
 from weaudit.cli import failed_events, item_keys
 from weaudit.cli.rendering import value_text
 from weaudit.deploy import log_tracing
 from weaudit.domain import (
     api_queries,
-    auditing,
     conditions,
     histories,
     image_documents,

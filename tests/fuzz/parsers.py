@@ -12,6 +12,7 @@ from tests.imaging import tiffs
 from tests.notifications import object_record
 from tests.strategies import stream_record
 from weaudit.aws.client import Listing
+from weaudit.capture import stream
 from weaudit.domain import api_queries, image_pipelines, paging, trail_pages
 from weaudit.domain.conditions import condition_of
 from weaudit.domain.update_requests import Settings, key_of, read_request
@@ -22,7 +23,7 @@ from weaudit.errors import (
     RequestError,
     WeauditError,
 )
-from weaudit.events import dynamodb_stream, http_request, object_created, s3_notification
+from weaudit.events import http_request, object_created, s3_notification
 from weaudit.imaging import frames, sniffing, tiff, unpacking
 from weaudit.imaging.samples import Samples
 from weaudit.items import plain
@@ -66,7 +67,7 @@ def _updated(document: Any) -> Any:
 
 
 def _stream(event: Any) -> Any:
-    return [dynamodb_stream.parse(record) for record in dynamodb_stream.records(event)]
+    return [stream.parse(record) for record in stream.records(event)]
 
 
 def _notified(event: Any) -> Any:

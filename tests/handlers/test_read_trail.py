@@ -14,9 +14,9 @@ from tests.strategies import change
 from tests.trails import changed, make_audit_table, one_by_one, write
 from weaudit.adapters.audit_history import AuditHistory
 from weaudit.adapters.audit_logs import AuditLogs
+from weaudit.capture.changes import Change
 from weaudit.deploy.targets import unwire, wire
 from weaudit.domain import api_queries, paging, trail_documents
-from weaudit.domain.changes import Change
 from weaudit.domain.update_answers import log_entry
 from weaudit.domain.update_requests import Caller, UpdateRequest
 from weaudit.errors import StoreRefusedError, StoreUnavailableError

@@ -16,12 +16,12 @@ from samtranslator.yaml_helper import yaml_parse
 from tests.infra import parity
 from tests.infra.intrinsics import ACCOUNT, REGION, Resolver
 from tests.infra.test_template import PLAIN, RESOURCES, SAM, TEMPLATE, of_type
+from weaudit.capture.changes import Change
+from weaudit.capture.records import decide
 from weaudit.deploy import packaging
 from weaudit.deploy.destroying import Destroying
 from weaudit.deploy.stages import Stage
 from weaudit.deploy.targets import Target
-from weaudit.domain.auditing import decide
-from weaudit.domain.changes import Change
 from weaudit.items.keys import logged_record_id
 
 WATCH = yaml_parse((TEMPLATE.parent / "watch.yaml").read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from datetime import UTC, datetime, timedelta
 
-from weaudit.domain.auditing import changes_key
+from weaudit.capture.records import changes_key
 from weaudit.domain.histories import changes
 from weaudit.items.times import iso_moment
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from weaudit.adapters.pipeline_configuration import TTL_KEY, pipeline_of, stated_ttl_s
-from weaudit.adapters.watch_configuration import actor_of, watch_key
+from weaudit.capture.configuration import actor_of, watch_key
 from weaudit.deploy.examining_resources import CHECKS
 from weaudit.deploy.findings import ERROR, Finding, spelled
 from weaudit.deploy.installation_facts import GIVEN_UP, QUARANTINED, Facts

@@ -14,7 +14,7 @@ from typing import Any
 
 import weaudit
 from weaudit.adapters.pipeline_configuration import TTL_KEY
-from weaudit.adapters.watch_configuration import watch_key
+from weaudit.capture.configuration import watch_key
 from weaudit.deploy import boto_errors, releases, resource_facts
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.installation import Installation

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from weaudit.adapters.watch_configuration import actor_of, watch_key
+from weaudit.capture.configuration import actor_of, watch_key
 from weaudit.deploy.installation import Installation
 from weaudit.deploy.stack_events import DIGEST_TAG
 from weaudit.deploy.targets import Target, wire

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from weaudit.adapters.watch_configuration import actor_of, watch_item, watch_key
+from weaudit.capture.configuration import actor_of, watch_item, watch_key
 from weaudit.deploy import draining, stack, templates, watch_plans
 from weaudit.deploy.installation import Installation
 from weaudit.deploy.stack_events import Progress

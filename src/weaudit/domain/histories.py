@@ -9,8 +9,8 @@ from datetime import timedelta
 from hashlib import sha256
 from itertools import groupby
 
+from weaudit.capture.records import changes_key
 from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange, ValueReference
-from weaudit.domain.auditing import changes_key
 from weaudit.domain.spilling import body_of
 from weaudit.items.keys import history_key, logged_record_id
 from weaudit.items.times import iso_moment, moment

@@ -21,9 +21,9 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
+from weaudit.capture.changes import Change
+from weaudit.capture.records import record_id
 from weaudit.domain.audited_changes import AuditedChange
-from weaudit.domain.auditing import record_id
-from weaudit.domain.changes import Change
 from weaudit.domain.histories import SLACK
 from weaudit.items.times import moment
 from weaudit.items.values import Item, data, image_hash, same_value

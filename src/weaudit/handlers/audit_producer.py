@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from weaudit.adapters.audit_table import AuditTable
 from weaudit.adapters.evidence_bucket import EvidenceBucket
-from weaudit.adapters.watch_configuration import WatchConfiguration
 from weaudit.aws.client import S3, Connection, DynamoDB
-from weaudit.domain import auditing, quarantining
+from weaudit.capture import records as auditing
+from weaudit.capture import stream
+from weaudit.capture.configuration import WatchConfiguration
+from weaudit.capture.store import AuditTable
+from weaudit.domain import quarantining
 from weaudit.errors import StoreError
-from weaudit.events import dynamodb_stream
 from weaudit.items.values import Item
 from weaudit.runtime import logs
 
@@ -45,13 +46,13 @@ def handle(
     event: Any, *, audit: AuditTable, evidence: EvidenceBucket, actor_attribute: Callable[[str], str]
 ) -> dict[str, Any]:
     """Audit every change of a batch; what can never be audited is quarantined, whole. Raises StoreError."""
-    raw_records = dynamodb_stream.records(event)
+    raw_records = stream.records(event)
     records: list[Item] = []
     failed: list[tuple[Any, Exception]] = []
     source_of: dict[str, Any] = {}
     for raw in raw_records:
         try:
-            change = dynamodb_stream.parse(raw)
+            change = stream.parse(raw)
             decided = auditing.decide(change, actor_attribute(change.table))
         except StoreError:  # the table's actor attribute could not be read: it may pass
             raise
@@ -74,7 +75,7 @@ def handle(
         "records": len(records) - len(rejected),
         "quarantined": len(aside),
         "spilled": audit.spilled,
-        "lastSequence": dynamodb_stream.last_sequence(raw_records),
+        "lastSequence": stream.last_sequence(raw_records),
     }
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tests.strategies import change
-from weaudit.domain import auditing
+from weaudit.capture import records as auditing
 from weaudit.items.keys import history_key, item_key
 from weaudit.items.values import image_hash, same_value
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from weaudit.adapters.watch_configuration import WatchConfiguration, actor_of, watch_item
+from weaudit.capture.configuration import WatchConfiguration, actor_of, watch_item
 from weaudit.errors import StoreUnavailableError
 
 

@@ -2,7 +2,7 @@
 
 from hashlib import sha256
 
-from weaudit.domain.changes import Change
+from weaudit.capture.changes import Change
 from weaudit.items.keys import history_key, item_key
 from weaudit.items.times import iso_time
 from weaudit.items.values import MARKER, Item, Value, data, same_value, sorted_spellings, spellings_hash

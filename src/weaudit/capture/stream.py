@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from weaudit.domain.changes import Change
+from weaudit.capture.changes import Change
 from weaudit.errors import MalformedEventError
 
 TYPE_CHECKING = False

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import stream_record
+from weaudit.capture import stream
 from weaudit.errors import MalformedEventError
-from weaudit.events import dynamodb_stream
 
 DOCUMENTED = Path(__file__).parent / "dynamodb_stream.json"
 
 
 def test_the_event_of_the_lambda_documentation_is_read() -> None:
-    changes = [dynamodb_stream.parse(record) for record in json.loads(DOCUMENTED.read_text())["Records"]]
+    changes = [stream.parse(record) for record in json.loads(DOCUMENTED.read_text())["Records"]]
     assert [change.event_name for change in changes] == ["INSERT", "MODIFY", "REMOVE"]
     assert {change.table for change in changes} == {"ExampleTableWithStream"}
     assert {change.stream_label for change in changes} == {"2015-06-27T00:48:05.899"}
@@ -29,15 +29,15 @@ def test_the_event_of_the_lambda_documentation_is_read() -> None:
 def test_a_delete_by_time_to_live_names_its_service() -> None:
     record = {**stream_record({"key": {"S": "k"}}, None)}
     record["userIdentity"] = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
-    assert dynamodb_stream.parse(record).service == "dynamodb.amazonaws.com"
+    assert stream.parse(record).service == "dynamodb.amazonaws.com"
     record["userIdentity"] = None
-    assert dynamodb_stream.parse(record).service == ""
+    assert stream.parse(record).service == ""
 
 
 @pytest.mark.parametrize("event", [None, [], "x", {}, {"Records": None}, {"Records": {"a": 1}}])
 def test_what_is_no_stream_event_is_refused(event: Any) -> None:
     with pytest.raises(MalformedEventError, match='a list "Records"'):
-        dynamodb_stream.records(event)
+        stream.records(event)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_is_no_stream_event_is_refused(event: Any) -> None:
 )
 def test_a_record_with_a_wrong_part_is_refused_and_the_part_is_named(wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(MalformedEventError, match=says):
-        dynamodb_stream.parse({**stream_record(None, {"key": {"S": "k"}}), **wrong})
+        stream.parse({**stream_record(None, {"key": {"S": "k"}}), **wrong})
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_a_record_with_a_wrong_part_is_refused_and_the_part_is_named(wrong: dict
 )
 def test_a_body_with_a_wrong_part_is_refused_and_the_part_is_named(wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(MalformedEventError, match=says):
-        dynamodb_stream.parse(stream_record(None, {"key": {"S": "k"}}, **wrong))
+        stream.parse(stream_record(None, {"key": {"S": "k"}}, **wrong))
 
 
 @pytest.mark.parametrize(("seconds", "at_ms"), [(1704067200, 1704067200000), (1.7040672e9, 1704067200000), (0.0014, 1)])
 def test_times_are_kept_to_the_millisecond(seconds: float, at_ms: int) -> None:
     record = stream_record(None, {"key": {"S": "k"}}, ApproximateCreationDateTime=seconds)
-    assert dynamodb_stream.parse(record).created_at_ms == at_ms
+    assert stream.parse(record).created_at_ms == at_ms
 
 
 junk = st.recursive(
@@ -101,13 +101,13 @@ def test_junk_anywhere_gives_a_change_or_a_malformed_event_and_nothing_else(foun
     else:
         record["dynamodb"][where] = found
     try:
-        assert dynamodb_stream.parse(record).event_name == "MODIFY" or where == "eventName"
+        assert stream.parse(record).event_name == "MODIFY" or where == "eventName"
     except MalformedEventError as error:
         assert str(error)  # noqa: PT017 both ways are right; an unexplained refusal is not
 
 
 def test_how_far_an_event_reaches_is_told_as_the_stream_spells_it() -> None:
     records = [stream_record(None, {"key": {"S": "k"}}, SequenceNumber=number) for number in ("001", "002")]
-    assert dynamodb_stream.last_sequence(records) == "002"
-    assert dynamodb_stream.last_sequence([]) == ""
-    assert dynamodb_stream.last_sequence([{"dynamodb": None}]) == ""
+    assert stream.last_sequence(records) == "002"
+    assert stream.last_sequence([]) == ""
+    assert stream.last_sequence([{"dynamodb": None}]) == ""
