@@ -22,10 +22,10 @@ from weaudit.cli.demo import KEY, STEPS, TABLE
 from weaudit.cli.demo_tour import PHOTOGRAPH, SEATS
 from weaudit.cli.main import app
 from weaudit.deploy.targets import Target
-from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange
 from weaudit.domain.invocations import ObjectEvent
 from weaudit.domain.invocations import decide as decide_arrival
 from weaudit.items.values import Item
+from weaudit.trail.changes import Actor, AttributeChange, AuditedChange
 
 AT_MS = 1_704_067_200_000
 SOURCES = str(Path(__file__).parents[2] / "src")

@@ -15,12 +15,12 @@ from tests.strategies import change
 from weaudit.capture.changes import Change
 from weaudit.capture.records import decide
 from weaudit.cli.rendering import Rendering, path_text, value_text
-from weaudit.domain.audited_changes import AuditedChange
-from weaudit.domain.histories import changes
-from weaudit.domain.trail_documents import document
 from weaudit.items.plain import plain
 from weaudit.items.texts import dumps
 from weaudit.items.values import canonical, same_value
+from weaudit.trail.changes import AuditedChange
+from weaudit.trail.documents import document
+from weaudit.trail.history import changes
 
 KEY = {"key": {"S": "k"}}
 NULL = {"NULL": True}

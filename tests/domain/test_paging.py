@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from weaudit.domain import api_queries, paging
 from weaudit.domain.api_queries import Asked, asked
-from weaudit.domain.trail_pages import ChangesPlan
 from weaudit.errors import InvalidInputError
 from weaudit.items.texts import compact
 from weaudit.items.times import iso_moment
+from weaudit.trail.pages import ChangesPlan
 
 TABLE = {"table": "Configuration"}
 any_text = st.text(st.characters(codec="utf-8"), max_size=30)

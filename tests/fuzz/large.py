@@ -19,23 +19,18 @@ from weaudit.deploy import log_tracing
 from weaudit.domain import (
     api_queries,
     conditions,
-    histories,
     image_documents,
     paging,
     quarantining,
-    rebuilding,
     spilling,
-    state_documents,
-    trail_documents,
-    trail_pages,
     update_requests,
     updating,
-    verifying,
 )
 from weaudit.handlers import audit_producer, s3_processor
 from weaudit.items import differences, plain, sizes, values
 from weaudit.items import texts as json_texts
 from weaudit.runtime.event import Invocation
+from weaudit.trail import documents, history, pages, rebuilding, state_documents, verifying
 
 Shapes = dict[str, Callable[[int], Any]]
 
@@ -360,8 +355,8 @@ def _read_and_audit(images_of: tuple[Any, Any]) -> list[Any]:
 
 def _told(images_of: tuple[Any, Any]) -> Any:
     records = _read_and_audit(images_of)
-    found = [trail_documents.document(one) for one in histories.changes(records)]
-    return json_texts.compact(found), json_texts.dumps(found), [trail_documents.without_values(one) for one in found]
+    found = [documents.document(one) for one in history.changes(records)]
+    return json_texts.compact(found), json_texts.dumps(found), [documents.without_values(one) for one in found]
 
 
 def _steps(n: int) -> list[Any]:
@@ -369,7 +364,7 @@ def _steps(n: int) -> list[Any]:
     items = [{"key": {"S": "k"}, "v": {"N": str(number)}} for number in range(n)]
     steps = zip([None, *items], [*items, None], strict=True)
     told = [change(old, new, sequence=str(10**21 + number)) for number, (old, new) in enumerate(steps)]
-    return list(histories.changes(record for one in told for record in auditing.decide(one)))
+    return list(history.changes(record for one in told for record in auditing.decide(one)))
 
 
 def _page(count: int, *, same_place: bool) -> Any:
@@ -382,9 +377,9 @@ def _page(count: int, *, same_place: bool) -> Any:
     )
     keys = [{"key": {"S": f"k{number}"}} for number in range(count)]
     told = [change(None, key, keys=key, sequence="0" if same_place else str(at)) for at, key in enumerate(keys)]
-    found = histories.changes(record for one in told for record in auditing.decide(one))
-    plan = trail_pages.ChangesPlan(asked, 0)
-    return trail_pages.changes_page(asked, plan, plan.left(found))
+    found = history.changes(record for one in told for record in auditing.decide(one))
+    plan = pages.ChangesPlan(asked, 0)
+    return pages.changes_page(asked, plan, plan.left(found))
 
 
 class _Refusing:
@@ -436,7 +431,7 @@ def _logged(event: Any) -> Any:
 def _compared(pair: tuple[Any, Any]) -> Any:
     states = [rebuilding.AsOf(exists=True, item=image) for image in pair]
     found = state_documents.between_document(rebuilding.between(*states), "T", "k", "", "")
-    return json_texts.compact(trail_documents.cut(found))
+    return json_texts.compact(documents.cut(found))
 
 
 DONE: dict[str, Growing] = {

@@ -13,7 +13,7 @@ from tests.notifications import object_record
 from tests.strategies import stream_record
 from weaudit.aws.client import Listing
 from weaudit.capture import stream
-from weaudit.domain import api_queries, image_pipelines, paging, trail_pages
+from weaudit.domain import api_queries, image_pipelines, paging
 from weaudit.domain.conditions import condition_of
 from weaudit.domain.update_requests import Settings, key_of, read_request
 from weaudit.errors import (
@@ -27,6 +27,7 @@ from weaudit.events import http_request, object_created, s3_notification
 from weaudit.imaging import frames, sniffing, tiff, unpacking
 from weaudit.imaging.samples import Samples
 from weaudit.items import plain
+from weaudit.trail import pages
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ def _asked(event: Any) -> Any:
     for name in ("since", "until", "at", "from", "to"):
         api_queries.moment(found, name)
     if request.route.endswith("/history"):
-        return trail_pages.HistoryPlan(found)
+        return pages.HistoryPlan(found)
     if request.route.endswith("/changes"):
-        return trail_pages.ChangesPlan(found, 1_704_067_200_000)
+        return pages.ChangesPlan(found, 1_704_067_200_000)
     return paging.place_of(found, 1)
 
 

@@ -12,16 +12,17 @@ from moto import mock_aws
 from tests.api_events import REQUEST_ID, Api, first, second
 from tests.strategies import change
 from tests.trails import changed, make_audit_table, one_by_one, write
-from weaudit.adapters.audit_history import AuditHistory
-from weaudit.adapters.audit_logs import AuditLogs
 from weaudit.capture.changes import Change
 from weaudit.deploy.targets import unwire, wire
-from weaudit.domain import api_queries, paging, trail_documents
+from weaudit.domain import api_queries, paging
 from weaudit.domain.update_answers import log_entry
 from weaudit.domain.update_requests import Caller, UpdateRequest
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import read_trail
 from weaudit.items.texts import compact
+from weaudit.trail import documents
+from weaudit.trail.reader import AuditHistory
+from weaudit.trail.store_callers import AuditLogs
 
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
 NOW_MS = START_MS + 6 * 24 * 3_600_000
@@ -130,7 +131,7 @@ def test_a_history_is_narrowed_to_a_range_and_an_attribute(stores: Stores) -> No
 def test_a_search_for_an_attribute_ends_a_page_before_it_has_read_everything(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("weaudit.domain.trail_pages.MOST_READ", 10)
+    monkeypatch.setattr("weaudit.trail.pages.MOST_READ", 10)
     stores.write(*counting("k", 25))
     found = list(pages(stores.api, HISTORY, key="k", attribute="nothing"))
     assert found == [[], [], []]
@@ -194,12 +195,12 @@ def test_a_change_larger_than_an_answer_comes_without_its_values(stores: Stores)
 
 def test_a_record_has_both_values_whatever_they_take_in_json_and_lambda_answers_it() -> None:
     worst = {"id": "i", "oldValue": "\x01" * 409_000, "newValue": "\x02" * 409_000}
-    body = compact(trail_documents.fitting(worst))
+    body = compact(documents.fitting(worst))
     assert json.loads(body) == worst
     # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     assert len(json.dumps({"statusCode": 200, "headers": {"x-request-id": "r" * 1000}, "body": body})) < 6 * 1024 * 1024
     more = worst | {"oldValue": "\x01" * 500_000}
-    assert json.loads(compact(trail_documents.fitting(more))) == {
+    assert json.loads(compact(documents.fitting(more))) == {
         "id": "i",
         "oldValueOmitted": True,
         "newValueOmitted": True,
@@ -289,7 +290,7 @@ def test_what_changed_between_two_times(stores: Stores) -> None:
 def test_a_comparison_larger_than_an_answer_counts_what_it_leaves_out(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("weaudit.domain.trail_documents.PAGE_BYTES", 1000)
+    monkeypatch.setattr("weaudit.trail.documents.PAGE_BYTES", 1000)
     sets = [{"v": {"SS": [f"{letter}{number}" for number in range(40)]}} for letter in "ab"]
     stores.write(*changed("k", [None, *sets], at_ms=START_MS))
     found = stores.api.get(DIFF, TABLE, key="k", from_="2024-01-01T00:00:00Z", to="2024-01-01T00:00:01Z")

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from weaudit.adapters.audit_history import AuditHistory
 from weaudit.cli.item_keys import item_keys
 from weaudit.deploy.reading_pool import ReadingPool
 from weaudit.deploy.targets import unwire, wire
-from weaudit.domain.audited_changes import AuditedChange
-from weaudit.domain.verifying import Verdict, verify_item
 from weaudit.errors import InvalidInputError
 from weaudit.items.keys import item_key, key_types
 from weaudit.items.values import Item, image_hash
+from weaudit.trail.changes import AuditedChange
+from weaudit.trail.reader import AuditHistory
+from weaudit.trail.verifying import Verdict, verify_item
 
 # A change just made is on its way for a moment: what looks wrong is looked at again before it is called a fault.
 _TRIES = 6

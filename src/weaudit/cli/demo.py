@@ -9,14 +9,14 @@ from typing import Any
 
 import typer
 
-from weaudit.adapters.audit_history import AuditHistory
 from weaudit.cli import demo_checking, demo_tour, output, panels
 from weaudit.cli.demo_checking import Step
 from weaudit.cli.demo_tour import Tour, awaited
 from weaudit.cli.options import PortOption, ShownUtcOption, StateOption
-from weaudit.domain.audited_changes import AuditedChange
 from weaudit.errors import WeauditError
 from weaudit.items.values import Item
+from weaudit.trail.changes import AuditedChange
+from weaudit.trail.reader import AuditHistory
 
 TABLE, AUDIT_TABLE, KEY = "Configuration", "Audit", "CACHE_TTL_SEC"
 NOTE = "halved for the sale"

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from weaudit.cli import demo_checking, demo_picture, output
 from weaudit.cli.trail_reading import with_callers
-from weaudit.domain.audited_changes import AuditedChange
-from weaudit.domain.trail_documents import document
 from weaudit.items.texts import dumps
 from weaudit.items.values import Item
+from weaudit.trail.changes import AuditedChange
+from weaudit.trail.documents import document
 
 if TYPE_CHECKING:
-    from weaudit.adapters.audit_history import AuditHistory
     from weaudit.deploy.installation import Installation
+    from weaudit.trail.reader import AuditHistory
 
 STOPS = 7
 WAIT_SECONDS = 20.0

@@ -9,11 +9,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from weaudit.cli import output, times
-from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange, ValueReference
 from weaudit.items.differences import Difference, differences
 from weaudit.items.plain import plain
 from weaudit.items.texts import dumps
 from weaudit.items.values import Item, Value
+from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueReference
 
 if TYPE_CHECKING:
     from rich.console import Console

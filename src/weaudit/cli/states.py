@@ -11,15 +11,15 @@ from weaudit.cli import output, panels, times
 from weaudit.cli.item_keys import item_keys
 from weaudit.cli.options import AuditTableOption, KeyArgument, LogTableOption, StateOption, TableOption, UtcOption
 from weaudit.cli.trail_reading import keeps_back, key_schema, of_stage, open_trail, with_callers
-from weaudit.domain.state_documents import as_of_document, between_document
 from weaudit.errors import DeployError, InvalidInputError
 from weaudit.items.texts import dumps
+from weaudit.trail.state_documents import as_of_document, between_document
 
 if TYPE_CHECKING:
-    from weaudit.adapters.audit_history import AuditHistory
     from weaudit.deploy.targets import Target
-    from weaudit.domain.states import AsOf, Between
     from weaudit.items.values import Item
+    from weaudit.trail.reader import AuditHistory
+    from weaudit.trail.states import AsOf, Between
 
 Found = TypeVar("Found", "AsOf", "Between")
 

@@ -15,8 +15,8 @@ from weaudit.items.times import iso_moment, iso_time, moment
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
     from weaudit.deploy.log_tracing import Traced
-    from weaudit.domain.audited_changes import AuditedChange
     from weaudit.items.values import Item
+    from weaudit.trail.changes import AuditedChange
 
 # An item's changes about the time of the update, of which one is looked for.
 _CHANGES = 1000
@@ -83,10 +83,10 @@ def _recorded(installation: "Installation", ids: tuple[str, ...]) -> "tuple[list
 
     The changes are found by the table and item of an entry, about its time.
     """
-    from weaudit.adapters.audit_logs import AuditLogs
     from weaudit.cli.trail_reading import open_trail
     from weaudit.deploy.wire_calls import calls
-    from weaudit.domain.histories import NEAR
+    from weaudit.trail.history import NEAR
+    from weaudit.trail.store_callers import AuditLogs
 
     client = installation.target.client("dynamodb")
     entries = AuditLogs(calls(client), installation.outputs["AuditLogsTableName"]).get(list(ids))
@@ -115,7 +115,7 @@ def _text(entry: "Item", name: str) -> str:
 def _document(
     wanted: str, begin: str, found: "Traced", entries: "list[Item]", changes: "list[AuditedChange]"
 ) -> dict[str, Any]:
-    from weaudit.domain.trail_documents import document
+    from weaudit.trail.documents import document
 
     return {
         "id": wanted,

@@ -18,11 +18,11 @@ from weaudit.cli.options import (
     limited,
 )
 from weaudit.cli.trail_reading import key_schema, of_stage, open_trail, with_callers
-from weaudit.domain.trail_documents import document
 from weaudit.items.texts import dumps
+from weaudit.trail.documents import document
 
 if TYPE_CHECKING:
-    from weaudit.domain.audited_changes import AuditedChange
+    from weaudit.trail.changes import AuditedChange
 
 _TIMES = "ISO 8601, a date, or 2h, 3d (that long ago)."
 
@@ -62,7 +62,7 @@ def history(
     Example: weaudit history CACHE_TTL_SEC --since 2h
     """
     from weaudit.deploy.targets import Target
-    from weaudit.domain.histories import narrowed
+    from weaudit.trail.history import narrowed
 
     table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
     begin, end = _range(since, until, utc)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from botocore.exceptions import ClientError
 
-    from weaudit.adapters.audit_history import AuditHistory
     from weaudit.deploy.targets import Target
-    from weaudit.domain.audited_changes import AuditedChange
+    from weaudit.trail.changes import AuditedChange
+    from weaudit.trail.reader import AuditHistory
 
 # A month's sixteen shards have a page on its way each, and so has the month after it.
 _PAGES_AT_ONCE = 32
@@ -41,9 +41,9 @@ def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None)
     ``client`` is the target's boto3 client of DynamoDB, where there is one already. Reading raises StoreRefusedError
     where there is no such table.
     """
-    from weaudit.adapters.audit_history import AuditHistory
     from weaudit.deploy.reading_pool import ReadingPool
     from weaudit.deploy.targets import unwire, wire
+    from weaudit.trail.reader import AuditHistory
 
     dynamodb = client or target.client("dynamodb")
 
@@ -119,8 +119,8 @@ def with_callers(
     """
     import botocore.exceptions
 
-    from weaudit.adapters.audit_logs import AuditLogs
     from weaudit.deploy.wire_calls import calls
+    from weaudit.trail.store_callers import AuditLogs
 
     logs: AuditLogs | None = AuditLogs(calls(client), log_table)
     waiting = iter(found)

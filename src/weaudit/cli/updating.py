@@ -174,10 +174,10 @@ def audit_log(
 
     Example: weaudit audit-log CACHE_TTL_SEC --newest-first
     """
-    from weaudit.adapters.audit_logs import AuditLogs
     from weaudit.deploy.installation import Installation
     from weaudit.deploy.wire_calls import calls
     from weaudit.items.keys import logged_record_id
+    from weaudit.trail.store_callers import AuditLogs
 
     if not record_id:
         raise InvalidInputError(

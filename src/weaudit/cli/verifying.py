@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from weaudit.cli.checking import Checker
-    from weaudit.domain.verifying import Finding, Verdict
+    from weaudit.trail.verifying import Finding, Verdict
 
 _MEANINGS = {
     "gap": "changes are missing from the trail",

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from itertools import islice
 
-from weaudit.adapters.audit_history import AuditHistory
-from weaudit.adapters.audit_logs import AuditLogs
 from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.aws.client import S3, Connection, DynamoDB
-from weaudit.domain import api_answers, api_queries, trail_documents, trail_pages
-from weaudit.domain.state_documents import as_of_document, between_document
+from weaudit.domain import api_answers, api_queries
 from weaudit.errors import RecordNotFoundError, StoreRefusedError
 from weaudit.events import http_request
 from weaudit.runtime import logs
+from weaudit.trail import documents, pages
+from weaudit.trail.reader import AuditHistory
+from weaudit.trail.state_documents import as_of_document, between_document
+from weaudit.trail.store_callers import AuditLogs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 
     from weaudit.aws.client import Pending
     from weaudit.domain.api_queries import Asked
-    from weaudit.domain.audited_changes import AuditedChange
+    from weaudit.trail.changes import AuditedChange
 
     Answer = tuple[int, Any, dict[str, str]]
 
@@ -63,7 +64,7 @@ def handle(
     asked = api_queries.asked(request.route, request.path, request.query, "read_trail")
     kind = asked.route.path.rpartition("/")[2]
     if kind == "history":
-        plan = trail_pages.HistoryPlan(asked)
+        plan = pages.HistoryPlan(asked)
         found = trail.item(
             plan.table,
             plan.item_key,
@@ -75,21 +76,21 @@ def handle(
         )
         return (
             200,
-            trail_pages.history_page(asked, plan, _with_callers(trail, found, plan.most_changes, audit_logs)),
+            pages.history_page(asked, plan, _with_callers(trail, found, plan.most_changes, audit_logs)),
             {},
         )
     if kind == "changes":
-        span = trail_pages.ChangesPlan(asked, now_ms())
+        span = pages.ChangesPlan(asked, now_ms())
         found = span.left(trail.table(span.table, span.since, span.until))
         changes = _with_callers(trail, found, span.limit + 1, audit_logs)
-        return 200, trail_pages.changes_page(asked, span, changes), {}
+        return 200, pages.changes_page(asked, span, changes), {}
     if kind == "item":
         return _as_of(asked, trail)
     if kind == "diff":
         table, key = api_queries.table(asked), asked.query["key"]
         since, until = api_queries.two_moments(asked)
         document = between_document(trail.between(table, key, since, until), table, key, since, until)
-        return 200, trail_documents.cut(document), {}
+        return 200, documents.cut(document), {}
     return _record(asked, trail)
 
 
@@ -112,7 +113,7 @@ def _record(asked: Asked, trail: AuditHistory) -> Answer:
     if change is None:
         raise RecordNotFoundError("No audit record has this id")
     whole = not any(part.lost for part in change.attributes)
-    document = trail_documents.fitting(trail_documents.record(change))
+    document = documents.fitting(documents.record(change))
     return 200, document, {"cache-control": api_answers.KEPT_FOR_EVER} if whole else {}
 
 

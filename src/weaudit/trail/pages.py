@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from weaudit.domain import api_queries, paging
-from weaudit.domain.histories import narrowed
-from weaudit.domain.trail_documents import document, without_values
+from weaudit.trail.documents import document, without_values
+from weaudit.trail.history import narrowed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.domain.api_queries import Asked
-    from weaudit.domain.audited_changes import AuditedChange
+    from weaudit.trail.changes import AuditedChange
 
 MOST_READ = 2000
 """So many changes of an item are looked through for those of one attribute; then the page ends, however few it has."""

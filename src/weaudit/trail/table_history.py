@@ -6,16 +6,16 @@ import heapq
 from datetime import UTC, datetime, timedelta
 
 from weaudit.capture.records import changes_key
-from weaudit.domain.histories import changes
 from weaudit.items.times import iso_moment
+from weaudit.trail.history import changes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Generator, Iterator
     from typing import Any, Protocol
 
-    from weaudit.domain.audited_changes import AuditedChange
     from weaudit.items.values import Item
+    from weaudit.trail.changes import AuditedChange
 
     class Page(Protocol):
         """A page on its way: an answer of Query, in DynamoDB JSON with binary as base64 text."""

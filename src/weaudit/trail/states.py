@@ -6,9 +6,9 @@ from weaudit.items.differences import differences
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
-    from weaudit.domain.audited_changes import AuditedChange
     from weaudit.items.differences import Difference
     from weaudit.items.values import Item
+    from weaudit.trail.changes import AuditedChange
 
 
 class Problem:

@@ -9,17 +9,17 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.adapters.test_audit_history import Trail, no_object
+from tests.trail.test_reader import Trail, no_object
 from tests.trails import changed, one_by_one
-from weaudit.adapters.audit_history import AuditHistory
-from weaudit.adapters.item_history import ItemHistory
 from weaudit.capture.records import decide
 from weaudit.domain import spilling
-from weaudit.domain.histories import changes
-from weaudit.domain.states import AsOf
 from weaudit.errors import InvalidInputError
 from weaudit.items.times import iso_time
 from weaudit.items.values import image_hash
+from weaudit.trail.history import changes
+from weaudit.trail.item_history import ItemHistory
+from weaudit.trail.reader import AuditHistory
+from weaudit.trail.states import AsOf
 
 START_MS = 1_711_922_395_000
 TABLE = "Configuration"

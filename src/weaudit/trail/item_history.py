@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from weaudit.domain.histories import SLACK, changes
 from weaudit.errors import InvalidInputError
 from weaudit.items.keys import history_key
 from weaudit.items.times import iso_moment
+from weaudit.trail.history import SLACK, changes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-    from weaudit.domain.audited_changes import AuditedChange
     from weaudit.items.values import Item
+    from weaudit.trail.changes import AuditedChange
 
     # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]

@@ -23,10 +23,10 @@ from typing import NamedTuple
 
 from weaudit.capture.changes import Change
 from weaudit.capture.records import record_id
-from weaudit.domain.audited_changes import AuditedChange
-from weaudit.domain.histories import SLACK
 from weaudit.items.times import moment
 from weaudit.items.values import Item, data, image_hash, same_value
+from weaudit.trail.changes import AuditedChange
+from weaudit.trail.history import SLACK
 
 
 class Finding(NamedTuple):

@@ -10,22 +10,22 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
-from weaudit.adapters.first_uses import FirstUses
-from weaudit.adapters.item_history import ItemHistory
-from weaudit.adapters.table_history import TableHistory
-from weaudit.domain import rebuilding
-from weaudit.domain.histories import attributed, changes, fits, not_used_before
 from weaudit.domain.spilling import restore
 from weaudit.items.keys import history_key
+from weaudit.trail import rebuilding
+from weaudit.trail.first_uses import FirstUses
+from weaudit.trail.history import attributed, changes, fits, not_used_before
+from weaudit.trail.item_history import ItemHistory
+from weaudit.trail.table_history import TableHistory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
-    from weaudit.adapters.table_history import Begin
-    from weaudit.domain.audited_changes import AuditedChange, ValueReference
     from weaudit.items.values import Item, Value
+    from weaudit.trail.changes import AuditedChange, ValueReference
+    from weaudit.trail.table_history import Begin
 
     # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]

@@ -6,15 +6,15 @@ caller asks: a few minutes (histories.py).
 
 from __future__ import annotations
 
-from weaudit.adapters.table_history import Pages
 from weaudit.items.keys import history_key
+from weaudit.trail.table_history import Pages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Iterable
 
-    from weaudit.adapters.table_history import Begin
-    from weaudit.domain.audited_changes import AuditedChange
+    from weaudit.trail.changes import AuditedChange
+    from weaudit.trail.table_history import Begin
 
 MOST_READ = 10_000
 """At most so many records of one item are read in one go."""

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tests import strategies
 from tests.strategies import change
 from weaudit.capture.records import decide
-from weaudit.domain.audited_changes import AuditedChange, ValueReference
-from weaudit.domain.histories import changes
-from weaudit.domain.rebuilding import MOST_LATER, rebuild
-from weaudit.domain.states import AsOf, between
 from weaudit.items.values import data, image_hash, same_value
+from weaudit.trail.changes import AuditedChange, ValueReference
+from weaudit.trail.history import changes
+from weaudit.trail.rebuilding import MOST_LATER, rebuild
+from weaudit.trail.states import AsOf, between
 
 Image = dict[str, Any] | None
 KEY = {"key": {"S": "k"}}

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.domain.audited_changes import AttributeChange, AuditedChange, ValueReference
+    from weaudit.trail.changes import AttributeChange, AuditedChange, ValueReference
 
 
 _VALUES = ("oldValue", "newValue")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests import strategies
 from tests.strategies import change
 from weaudit.capture import records as auditing
-from weaudit.domain import histories
-from weaudit.domain.verifying import Verdict, verify_item
+from weaudit.trail import history
+from weaudit.trail.verifying import Verdict, verify_item
 
 ARN = "arn:aws:dynamodb:eu-west-1:111122223333:table/Configuration"
 Records = list[dict[str, Any]]
@@ -32,7 +32,7 @@ def trail(images: Sequence[dict[str, Any] | None]) -> Records:
 
 def verdict(records: Records, live: dict[str, Any] | None, *, from_birth: bool = True) -> Verdict:
     in_order = sorted(records, key=lambda record: record["changeOrder"]["S"])
-    told = histories.changes(in_order)
+    told = history.changes(in_order)
     return verify_item(told, live, table="Configuration", table_arn=ARN, item_key="k", audited_from_birth=from_birth)
 
 

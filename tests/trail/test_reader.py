@@ -13,14 +13,14 @@ from moto import mock_aws
 from tests.aws.moto_relay import moto_environment
 from tests.strategies import change
 from tests.trails import changed, make_audit_table, one_by_one, write
-from weaudit.adapters.audit_history import AuditHistory
 from weaudit.capture.changes import Change
 from weaudit.cli.trail_reading import open_trail
 from weaudit.deploy.targets import Target, unwire, wire
-from weaudit.domain.audited_changes import AuditedChange
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import read_trail
 from weaudit.items.times import iso_time
+from weaudit.trail.changes import AuditedChange
+from weaudit.trail.reader import AuditHistory
 
 START_MS = 1_711_922_395_000  # 2024-03-31T21:59:55Z: five seconds before UTC's 22:00
 MONTH_END_MS = 1_711_929_595_000  # 2024-03-31T23:59:55Z

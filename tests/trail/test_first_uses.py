@@ -8,20 +8,20 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.adapters.test_item_history import Index
 from tests.fakes import Asked
 from tests.strategies import change
+from tests.trail.test_item_history import Index
 from tests.trails import changed, make_audit_table, one_by_one, write
-from weaudit.adapters import first_uses
-from weaudit.adapters.audit_history import AuditHistory
 from weaudit.capture.changes import Change
 from weaudit.capture.records import decide
 from weaudit.deploy.targets import unwire, wire
-from weaudit.domain.audited_changes import Actor, AuditedChange
-from weaudit.domain.histories import changes
 from weaudit.domain.update_answers import log_entry
 from weaudit.domain.update_requests import Caller, UpdateRequest
 from weaudit.errors import StoreUnavailableError
+from weaudit.trail import first_uses
+from weaudit.trail.changes import Actor, AuditedChange
+from weaudit.trail.history import changes
+from weaudit.trail.reader import AuditHistory
 
 START_MS = 1_711_922_395_000
 TABLE = "Configuration"

@@ -10,11 +10,11 @@ from hashlib import sha256
 from itertools import groupby
 
 from weaudit.capture.records import changes_key
-from weaudit.domain.audited_changes import Actor, AttributeChange, AuditedChange, ValueReference
 from weaudit.domain.spilling import body_of
 from weaudit.items.keys import history_key, logged_record_id
 from weaudit.items.times import iso_moment, moment
 from weaudit.items.values import same_value
+from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueReference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from weaudit.adapters.audit_logs import AuditLogs
 from weaudit.errors import StoreUnavailableError
+from weaudit.trail.store_callers import AuditLogs
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from itertools import chain
 
-from weaudit.domain.states import AsOf, Between, Problem, between
 from weaudit.items.values import data, image_hash
+from weaudit.trail.states import AsOf, Between, Problem, between
 
 __all__ = ["MOST_LATER", "AsOf", "Between", "Problem", "between", "rebuild"]
 
@@ -26,8 +26,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterable, Iterator
 
-    from weaudit.domain.audited_changes import AttributeChange, AuditedChange, ValueReference
     from weaudit.items.values import Item, Value
+    from weaudit.trail.changes import AttributeChange, AuditedChange, ValueReference
 
     Follow = Callable[[ValueReference], Value | None]
 

@@ -8,9 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.domain.audited_changes import AuditedChange
-    from weaudit.domain.states import AsOf, Between
     from weaudit.items.differences import Difference
+    from weaudit.trail.changes import AuditedChange
+    from weaudit.trail.states import AsOf, Between
 
 
 def as_of_document(
