@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.case_files import CaseFile, every_case_of
-from weaudit.adapters.updated_tables import UpdatedTables
 from weaudit.aws import errors
 from weaudit.handlers import table_update
 from weaudit.trail.store_callers import AuditLogs
+from weaudit.updates.store import UpdatedTables
 
 AT_MS = 1_704_677_672_343
 LOG_IDS = ("0d5e4a34-9b52-4c8c-a3f6-1f6c0c6f2b77", "f2b0a2c1-55c1-4d0e-9a6b-7a1d3a0f7c11")

@@ -16,21 +16,14 @@ from weaudit.capture import records as auditing
 from weaudit.cli import failed_events, item_keys
 from weaudit.cli.rendering import value_text
 from weaudit.deploy import log_tracing
-from weaudit.domain import (
-    api_queries,
-    conditions,
-    image_documents,
-    paging,
-    quarantining,
-    spilling,
-    update_requests,
-    updating,
-)
+from weaudit.domain import api_queries, image_documents, paging, quarantining, spilling
 from weaudit.handlers import audit_producer, s3_processor
 from weaudit.items import differences, plain, sizes, values
 from weaudit.items import texts as json_texts
 from weaudit.runtime.event import Invocation
 from weaudit.trail import documents, history, pages, rebuilding, state_documents, verifying
+from weaudit.updates import conditions, requests
+from weaudit.updates import plan as updating
 
 Shapes = dict[str, Callable[[int], Any]]
 
@@ -408,11 +401,11 @@ def _log_line(text: str) -> Any:
 
 
 def _planned(document: Any) -> Any:
-    settings = update_requests.Settings("Configuration")
-    caller = update_requests.Caller("arn")
+    settings = requests.Settings("Configuration")
+    caller = requests.Caller("arn")
     document = {**document, "enable_logging": True, "request_id": "r"}
     updating.failed_entry(document, settings, caller, "DatabaseError", 0, "log", None)
-    request = update_requests.read_request(document, settings)
+    request = requests.read_request(document, settings)
     return updating.dry_run(updating.plan(request, {"key": "S"}, settings, caller, 0, "log"))
 
 

@@ -14,8 +14,6 @@ from tests.strategies import stream_record
 from weaudit.aws.client import Listing
 from weaudit.capture import stream
 from weaudit.domain import api_queries, image_pipelines, paging
-from weaudit.domain.conditions import condition_of
-from weaudit.domain.update_requests import Settings, key_of, read_request
 from weaudit.errors import (
     ImageRejectedError,
     MalformedEventError,
@@ -28,6 +26,8 @@ from weaudit.imaging import frames, sniffing, tiff, unpacking
 from weaudit.imaging.samples import Samples
 from weaudit.items import plain
 from weaudit.trail import pages
+from weaudit.updates.conditions import condition_of
+from weaudit.updates.requests import Settings, key_of, read_request
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ from tests.trails import changed, make_audit_table, one_by_one, write
 from weaudit.capture.changes import Change
 from weaudit.deploy.targets import unwire, wire
 from weaudit.domain import api_queries, paging
-from weaudit.domain.update_answers import log_entry
-from weaudit.domain.update_requests import Caller, UpdateRequest
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import read_trail
 from weaudit.items.texts import compact
 from weaudit.trail import documents
 from weaudit.trail.reader import AuditHistory
 from weaudit.trail.store_callers import AuditLogs
+from weaudit.updates.answers import log_entry
+from weaudit.updates.requests import Caller, UpdateRequest
 
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
 NOW_MS = START_MS + 6 * 24 * 3_600_000

@@ -15,13 +15,13 @@ from tests.trails import changed, make_audit_table, one_by_one, write
 from weaudit.capture.changes import Change
 from weaudit.capture.records import decide
 from weaudit.deploy.targets import unwire, wire
-from weaudit.domain.update_answers import log_entry
-from weaudit.domain.update_requests import Caller, UpdateRequest
 from weaudit.errors import StoreUnavailableError
 from weaudit.trail import first_uses
 from weaudit.trail.changes import Actor, AuditedChange
 from weaudit.trail.history import changes
 from weaudit.trail.reader import AuditHistory
+from weaudit.updates.answers import log_entry
+from weaudit.updates.requests import Caller, UpdateRequest
 
 START_MS = 1_711_922_395_000
 TABLE = "Configuration"

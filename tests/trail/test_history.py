@@ -13,12 +13,12 @@ from tests.strategies import attributes, change, items, values
 from tests.trails import changed
 from weaudit.capture.records import decide
 from weaudit.domain.spilling import body_of
-from weaudit.domain.update_answers import log_entry
-from weaudit.domain.update_requests import Caller, UpdateRequest
 from weaudit.items.keys import item_key
 from weaudit.items.values import data, image_hash, same_value
 from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueReference
 from weaudit.trail.history import NEAR, attributed, changes, fits, narrowed, not_used_before
+from weaudit.updates.answers import log_entry
+from weaudit.updates.requests import Caller, UpdateRequest
 
 NULL = {"NULL": True}
 AT_MS = 1_704_067_200_000  # of strategies.change

@@ -19,8 +19,8 @@ from weaudit.items.texts import compact, dumps
 
 if TYPE_CHECKING:
     from weaudit.deploy.installation import Installation
-    from weaudit.domain.updating import UpdatePlan
     from weaudit.items.values import Item
+    from weaudit.updates.plan import UpdatePlan
 
 # As `weaudit call` ends for the same answers, whose statuses are 400 and 500.
 _EXIT_CODES = {
@@ -115,9 +115,9 @@ def _ask(installation: "Installation", document: dict[str, Any]) -> dict[str, An
 
 
 def _dry_run(installation: "Installation", document: dict[str, Any]) -> dict[str, Any]:
-    from weaudit.domain import updating
     from weaudit.errors import ConditionNotMetError, StoreUnavailableError, WeauditError
     from weaudit.handlers.table_update import settings_of
+    from weaudit.updates import plan as updating
 
     found = installation.target.client("lambda").get_function_configuration(
         FunctionName=_output(installation, "TableUpdateAliasArn")
@@ -156,8 +156,8 @@ def _show(plan: "UpdatePlan", item: "Item") -> None:
 
 
 def _stores(installation: "Installation", table: str) -> tuple[Any, dict[str, str]]:
-    from weaudit.adapters.updated_tables import UpdatedTables
     from weaudit.deploy.wire_calls import calls
+    from weaudit.updates.store import UpdatedTables
 
     call = calls(installation.target.client("dynamodb"))
     return call, UpdatedTables(call).key_schema(table)

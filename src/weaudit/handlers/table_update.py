@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 
-from weaudit.adapters.updated_tables import UpdatedTables
 from weaudit.aws.client import Connection, DynamoDB
-from weaudit.domain import updating
 from weaudit.errors import InvalidInputError, RecordRejectedError, StoreError, StoreRefusedError, ValidationError
 from weaudit.events import http_request
 from weaudit.runtime import logs
 from weaudit.trail.store_callers import AuditLogs
+from weaudit.updates import plan as updating
+from weaudit.updates.store import UpdatedTables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.sizes import sized
-from weaudit.domain.conditions import condition_of
 from weaudit.errors import InvalidInputError
+from weaudit.updates.conditions import condition_of
 
 
 def sent(text: str, **given_too: Any) -> str:

@@ -6,11 +6,11 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.Ope
 
 from __future__ import annotations
 
-from weaudit.domain.condition_operands import Operand, Operands
-from weaudit.domain.condition_syntax import wrong
 from weaudit.errors import InvalidInputError, ValidationError
 from weaudit.items import plain
 from weaudit.items.sizes import value_bytes
+from weaudit.updates.operands import Operand, Operands
+from weaudit.updates.tokens import wrong
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from weaudit.domain.conditions import condition_of
 from weaudit.errors import DatabaseError, InvalidInputError, ValidationError
 from weaudit.items import plain
 from weaudit.items.values import MARKER
+from weaudit.updates.conditions import condition_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.domain.conditions import Condition
     from weaudit.items.values import Item, Value
+    from weaudit.updates.conditions import Condition
 
 _TEXTS = ("table_name", "request_id", "condition_expression", "user_agent")
 _FIELDS = ("id", "attributes", "enable_logging", *_TEXTS, "condition_values", "condition_names")

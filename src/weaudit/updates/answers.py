@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 
 from weaudit.domain import api_answers
-from weaudit.domain.update_requests import Caller, Settings, UpdateRequest, is_text
 from weaudit.errors import DatabaseError, RecordRejectedError, RequestError, StoreError, ValidationError, WeauditError
 from weaudit.items import plain
 from weaudit.items.keys import LONGEST_LOGGED_ID_BYTES, logged_record_id
 from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
 from weaudit.items.times import iso_time
+from weaudit.updates.requests import Caller, Settings, UpdateRequest, is_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
-    from weaudit.domain.updating import UpdatePlan
     from weaudit.items.values import Item, Value
+    from weaudit.updates.plan import UpdatePlan
 
 _USER_AGENT = "lambda-function"
 

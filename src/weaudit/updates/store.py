@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from weaudit.domain import updating
 from weaudit.errors import ConditionNotMetError, StoreError
 from weaudit.items.keys import key_types
+from weaudit.updates import plan as updating
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

@@ -9,8 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import strategies
-from weaudit.domain import updating
-from weaudit.domain.updating import Caller, Settings, UpdatePlan
 from weaudit.errors import (
     ConditionalCheckFailedError,
     DatabaseError,
@@ -23,6 +21,8 @@ from weaudit.errors import (
 from weaudit.items.plain import Number
 from weaudit.items.sizes import LARGEST_ITEM_BYTES
 from weaudit.items.values import MARKER
+from weaudit.updates import plan
+from weaudit.updates.plan import Caller, Settings, UpdatePlan
 
 NOW_MS = 1704677672343
 LOG_ID = "11111111-1111-4111-8111-111111111111"
@@ -42,8 +42,8 @@ def document(**fields: Any) -> dict[str, Any]:
 def planned(
     schema: dict[str, str] = ONE_KEY, settings: Settings = SETTINGS, caller: Caller | None = None, **fields: Any
 ) -> UpdatePlan:
-    request = updating.read_request(document(**fields), settings)
-    return updating.plan(request, schema, settings, caller or Caller(), NOW_MS, LOG_ID)
+    request = plan.read_request(document(**fields), settings)
+    return plan.plan(request, schema, settings, caller or Caller(), NOW_MS, LOG_ID)
 
 
 def test_an_update_without_log_is_one_update_item() -> None:
@@ -140,12 +140,12 @@ def test_request_ids_of_two_owners_never_meet() -> None:
 
 def repeated(first: UpdatePlan, again: UpdatePlan) -> dict[str, Any]:
     row = first.body["TransactItems"][0]["Put"]["Item"]
-    return updating.refused(again, [{**FAILED, "Item": row}, {**FAILED, "Item": {"key": {"S": "k"}}}])
+    return plan.refused(again, [{**FAILED, "Item": row}, {**FAILED, "Item": {"key": {"S": "k"}}}])
 
 
 def test_a_repeat_gets_the_first_answer_even_where_its_condition_no_longer_holds() -> None:
     first = planned(request_id="r", attributes={"a": 1, "b": 2}, condition_expression="attribute_not_exists(a)")
-    request = updating.read_request(
+    request = plan.read_request(
         document(
             request_id="r",
             attributes={"b": Decimal("2.0"), "a": 1},
@@ -154,7 +154,7 @@ def test_a_repeat_gets_the_first_answer_even_where_its_condition_no_longer_holds
         ),
         SETTINGS,
     )
-    again = updating.plan(request, ONE_KEY, SETTINGS, Caller(), NOW_MS + 5000, LOG_ID.replace("1", "2"))
+    again = plan.plan(request, ONE_KEY, SETTINGS, Caller(), NOW_MS + 5000, LOG_ID.replace("1", "2"))
     assert repeated(first, again) == first.answer
 
 
@@ -167,10 +167,10 @@ def test_a_request_id_cannot_be_used_for_another_request(other: dict[str, Any]) 
 
 
 def test_the_header_is_a_request_id_too() -> None:
-    assert updating.read_request(document(), SETTINGS, "h").request_id == "h"
-    assert updating.read_request(document(request_id="h"), SETTINGS, "h").request_id == "h"
+    assert plan.read_request(document(), SETTINGS, "h").request_id == "h"
+    assert plan.read_request(document(request_id="h"), SETTINGS, "h").request_id == "h"
     with pytest.raises(InvalidInputError, match="differ"):
-        updating.read_request(document(request_id="r"), SETTINGS, "h")
+        plan.read_request(document(request_id="r"), SETTINGS, "h")
 
 
 @pytest.mark.parametrize(
@@ -185,8 +185,8 @@ def test_the_header_is_a_request_id_too() -> None:
 )
 def test_missing_fields_are_named(given_document: Any, message: str, missing: list[str]) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        updating.read_request(given_document, SETTINGS)
-    assert updating.failure(caught.value, NOW_MS) == (
+        plan.read_request(given_document, SETTINGS)
+    assert plan.failure(caught.value, NOW_MS) == (
         400,
         {
             "success": False,
@@ -238,7 +238,7 @@ def test_wrong_input_is_refused(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize("other", [[], "text", 5, True])
 def test_a_document_is_an_object(other: Any) -> None:
     with pytest.raises(InvalidInputError, match="JSON object"):
-        updating.read_request(other, SETTINGS)
+        plan.read_request(other, SETTINGS)
 
 
 def test_optional_fields_may_be_null() -> None:
@@ -280,7 +280,7 @@ def test_what_cannot_be_stored_is_refused(attributes: dict[str, Any], path: str)
     with pytest.raises(ValidationError) as caught:
         planned(attributes=attributes)
     assert caught.value.details["path"] == path
-    assert updating.failure(caught.value, NOW_MS)[0] == 400
+    assert plan.failure(caught.value, NOW_MS)[0] == 400
 
 
 def test_the_log_entry_has_to_fit_too() -> None:
@@ -354,12 +354,12 @@ ITEM = {"key": {"S": "k"}, "name": {"S": "old"}}
 def test_a_refusal_tells_no_such_record_from_a_condition_that_did_not_hold() -> None:
     made = planned(condition_expression="a = 1", enable_logging=True)
     with pytest.raises(RecordNotFoundError) as missing:
-        updating.refused(made, [FAILED, FINE])
+        plan.refused(made, [FAILED, FINE])
     assert missing.value.details == {"id": "k", "table_name": "Configuration"}
     with pytest.raises(ConditionalCheckFailedError) as unmet:
-        updating.refused(made, [{**FAILED, "Item": ITEM}, FINE])
+        plan.refused(made, [{**FAILED, "Item": ITEM}, FINE])
     assert unmet.value.details["condition_expression"] == "a = 1"
-    statuses = [updating.failure(error.value, NOW_MS) for error in (missing, unmet)]
+    statuses = [plan.failure(error.value, NOW_MS) for error in (missing, unmet)]
     assert [(status, told["error"]) for status, told in statuses] == [
         (404, "RecordNotFoundError"),
         (412, "ConditionalCheckFailed"),
@@ -371,9 +371,9 @@ def test_a_condition_that_the_lost_first_try_may_have_made_untrue_is_not_reporte
     # Also where the record has other values: they may have been set after the lost first try.
     for found in ({**ITEM, "name": {"S": "x"}}, ITEM):
         with pytest.raises(DatabaseError, match="not known"):
-            updating.refused(made, [{**FAILED, "Item": found}], unanswered=True)
+            plan.refused(made, [{**FAILED, "Item": found}], unanswered=True)
     with pytest.raises(ConditionalCheckFailedError):
-        updating.refused(made, [{**FAILED, "Item": {**ITEM, "name": {"S": "x"}}}])
+        plan.refused(made, [{**FAILED, "Item": {**ITEM, "name": {"S": "x"}}}])
 
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html: reasons, part by part.
@@ -391,28 +391,28 @@ def test_a_repeat_is_not_refused_while_nobody_knows_whether_the_request_succeede
     ]
     for unanswered in (False, True):
         with pytest.raises(StoreUnavailableError, match=why) as caught:
-            updating.refused(made, reasons, unanswered=unanswered)
+            plan.refused(made, reasons, unanswered=unanswered)
         assert caught.value.in_doubt == unanswered
     # The row was looked at, and is not there: the condition was untrue before.
     with pytest.raises((ConditionalCheckFailedError, RecordNotFoundError)):
-        updating.refused(made, [FINE, {**FAILED, **found}, FINE])
+        plan.refused(made, [FINE, {**FAILED, **found}, FINE])
     # A request without a row to remember it has one truth, whatever became of its log entry.
     plain = planned(condition_expression="attribute_not_exists(name)", enable_logging=True)
     with pytest.raises((ConditionalCheckFailedError, RecordNotFoundError)):
-        updating.refused(plain, [{**FAILED, **found}, {"Code": why}])
+        plan.refused(plain, [{**FAILED, **found}, {"Code": why}])
 
 
 def test_a_first_answer_is_given_whatever_became_of_the_other_parts() -> None:
     made = planned(request_id="r")
     row = made.body["TransactItems"][0]["Put"]["Item"]
-    assert updating.refused(made, [{**FAILED, "Item": row}, {"Code": "TransactionConflict"}]) == made.answer
+    assert plan.refused(made, [{**FAILED, "Item": row}, {"Code": "TransactionConflict"}]) == made.answer
 
 
 def test_a_dry_run_with_a_request_id_says_what_became_of_its_condition() -> None:
     made = planned(condition_expression="a = 1", request_id="r")
     for found, error in (({"Item": ITEM}, ConditionalCheckFailedError), ({}, RecordNotFoundError)):
         with pytest.raises(error):
-            updating.refused(made, [{**FAILED, **found}], steps=updating.DRY_RUN_STEPS)
+            plan.refused(made, [{**FAILED, **found}], steps=plan.DRY_RUN_STEPS)
 
 
 @pytest.mark.parametrize(
@@ -428,43 +428,43 @@ def test_a_dry_run_with_a_request_id_says_what_became_of_its_condition() -> None
 )
 def test_other_refusals(reasons: list[dict[str, Any]], error: type[Exception]) -> None:
     with pytest.raises(error):
-        updating.refused(planned(enable_logging=True), reasons)
+        plan.refused(planned(enable_logging=True), reasons)
 
 
 def test_no_internals_in_a_database_error() -> None:
     for error in (ValueError("secret"), StoreUnavailableError("UpdateItem: InternalServerError (HTTP 500): secret")):
-        status, told = updating.failure(error, NOW_MS)
+        status, told = plan.failure(error, NOW_MS)
         assert (status, told["error"], told["details"]) == (500, "DatabaseError", {})
         assert "secret" not in json.dumps(told)
     doubtful = StoreUnavailableError("secret")
     doubtful.in_doubt = True
-    assert updating.failure(doubtful, NOW_MS)[1]["details"] == {"outcome": "unknown"}
+    assert plan.failure(doubtful, NOW_MS)[1]["details"] == {"outcome": "unknown"}
 
 
 def test_what_the_database_cannot_store_is_a_validation_error() -> None:
     error = RecordRejectedError("UpdateItem: ValidationException (HTTP 400): Item size to update has exceeded")
-    status, told = updating.failure(error, NOW_MS)
+    status, told = plan.failure(error, NOW_MS)
     assert (status, told["error"]) == (400, "ValidationError")
     assert told["details"] == {"reason": "Item size to update has exceeded"}
     unexplained = RecordRejectedError("UpdateItem: ValidationException (HTTP 400)")
-    assert updating.failure(unexplained, NOW_MS)[1]["error"] == "ValidationError"
+    assert plan.failure(unexplained, NOW_MS)[1]["error"] == "ValidationError"
 
 
 def test_a_failed_attempt_is_logged_where_logging_is_on() -> None:
     made = planned(enable_logging=True, caller=Caller(ARN))
-    entry = updating.failed_entry(document(), SETTINGS, Caller(ARN), "RecordNotFoundError", NOW_MS, LOG_ID, made)
+    entry = plan.failed_entry(document(), SETTINGS, Caller(ARN), "RecordNotFoundError", NOW_MS, LOG_ID, made)
     assert entry == {**made.body["TransactItems"][1]["Put"]["Item"], "status": {"S": "RecordNotFoundError"}}
-    assert updating.failed_entry(document(), LOGGED, Caller(), "DatabaseError", NOW_MS, LOG_ID, planned()) is None
-    assert updating.failed_entry(document(), SETTINGS, Caller(), "InvalidInputError", NOW_MS, LOG_ID, None) is None
+    assert plan.failed_entry(document(), LOGGED, Caller(), "DatabaseError", NOW_MS, LOG_ID, planned()) is None
+    assert plan.failed_entry(document(), SETTINGS, Caller(), "InvalidInputError", NOW_MS, LOG_ID, None) is None
 
 
 def test_of_a_wrong_document_is_logged_what_can_be_stored() -> None:
     wrong = {"id": 7, "attributes": {"a": 1, "b": {"SS": []}, "": 2}, "user_agent": 5, "enable_logging": True}
-    entry = updating.failed_entry(wrong, SETTINGS, Caller(), "InvalidInputError", NOW_MS, LOG_ID, None)
+    entry = plan.failed_entry(wrong, SETTINGS, Caller(), "InvalidInputError", NOW_MS, LOG_ID, None)
     assert entry is not None
     assert entry["updated_attributes"] == {"M": {"a": {"N": "1"}}}
     assert (entry["record_id"], entry["user_agent"]) == ({"S": "7"}, {"S": "lambda-function"})
-    entry = updating.failed_entry({}, LOGGED, Caller(), "InvalidInputError", NOW_MS, LOG_ID, None)
+    entry = plan.failed_entry({}, LOGGED, Caller(), "InvalidInputError", NOW_MS, LOG_ID, None)
     assert entry is not None
     assert "record_id" not in entry
 
@@ -481,9 +481,9 @@ FIELDS = st.sampled_from([*NAMES.split(), "condition_names"])
 def refusal_of(found: Any, schema: dict[str, str]) -> tuple[int, dict[str, Any]] | None:
     """Return how a document is refused, None where it is not; an unforeseen kind of error fails the test."""
     try:
-        updating.plan(updating.read_request(found, LOGGED), schema, LOGGED, Caller(), NOW_MS, LOG_ID)
+        plan.plan(plan.read_request(found, LOGGED), schema, LOGGED, Caller(), NOW_MS, LOG_ID)
     except (InvalidInputError, ValidationError) as error:
-        return updating.failure(error, NOW_MS)
+        return plan.failure(error, NOW_MS)
     return None
 
 
@@ -493,7 +493,7 @@ def test_no_document_is_an_internal_error(found: Any, schema: dict[str, str]) ->
     if refusal:
         status, told = refusal
         assert (status, told["success"]) == (400, False)
-        entry = updating.failed_entry(found, LOGGED, Caller(), told["error"], NOW_MS, LOG_ID, None)
+        entry = plan.failed_entry(found, LOGGED, Caller(), told["error"], NOW_MS, LOG_ID, None)
         assert json.dumps([told, entry], ensure_ascii=False).encode()
 
 
@@ -511,7 +511,7 @@ def test_whatever_is_set_reaches_dynamodb_as_values_only(attributes: dict[str, A
 
 def test_a_dry_run_checks_and_writes_nothing() -> None:
     made = planned(condition_expression="name = 'old'", enable_logging=True, request_id="r")
-    assert updating.dry_run(made) == {
+    assert plan.dry_run(made) == {
         "TransactItems": [
             {
                 "ConditionCheck": {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import binascii
 
-from weaudit.domain.condition_syntax import Token, tokens, wrong
 from weaudit.errors import ValidationError
 from weaudit.items import plain
+from weaudit.updates.tokens import Token, tokens, wrong
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 
-from weaudit.domain.conditions import EXISTS, LONGEST_EXPRESSION_BYTES
-from weaudit.domain.update_answers import failed_entry, failure, log_entry, success
-from weaudit.domain.update_requests import Caller, Settings, UpdateRequest, key_of, read_request
 from weaudit.errors import (
     ConditionalCheckFailedError,
     DatabaseError,
@@ -20,6 +17,9 @@ from weaudit.items.keys import item_key
 from weaudit.items.plain import below, refusal
 from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
 from weaudit.items.values import MARKER, canonical
+from weaudit.updates.answers import failed_entry, failure, log_entry, success
+from weaudit.updates.conditions import EXISTS, LONGEST_EXPRESSION_BYTES
+from weaudit.updates.requests import Caller, Settings, UpdateRequest, key_of, read_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
