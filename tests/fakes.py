@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from weaudit.adapters.evidence_bucket import EvidenceBucket
-from weaudit.adapters.invocation_log import InvocationLog
 from weaudit.capture.store import AuditTable
 from weaudit.errors import RecordRejectedError, StoreError, StoreUnavailableError
+from weaudit.objects.store import InvocationLog
 
 ITEM_BYTES = 400 * 1024
 

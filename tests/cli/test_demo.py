@@ -22,9 +22,9 @@ from weaudit.cli.demo import KEY, STEPS, TABLE
 from weaudit.cli.demo_tour import PHOTOGRAPH, SEATS
 from weaudit.cli.main import app
 from weaudit.deploy.targets import Target
-from weaudit.domain.invocations import ObjectEvent
-from weaudit.domain.invocations import decide as decide_arrival
 from weaudit.items.values import Item
+from weaudit.objects.arrivals import ObjectEvent
+from weaudit.objects.arrivals import decide as decide_arrival
 from weaudit.trail.changes import Actor, AttributeChange, AuditedChange
 
 AT_MS = 1_704_067_200_000

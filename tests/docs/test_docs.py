@@ -19,10 +19,10 @@ from samtranslator.yaml_helper import yaml_parse
 from tests.conftest import RunningEngine
 from weaudit.cli import main
 from weaudit.deploy import stack
-from weaudit.domain.invocations import ObjectEvent, decide
 from weaudit.functions import FUNCTIONS
 from weaudit.local import engine as engines
 from weaudit.local import process
+from weaudit.objects.arrivals import ObjectEvent, decide
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(

@@ -10,8 +10,8 @@ import pytest
 
 from tests.e2e.commands import client, eventually, run
 from weaudit.deploy.installation import Installation
-from weaudit.domain.invocations import ObjectEvent, row_id
 from weaudit.local import engine, process
+from weaudit.objects.arrivals import ObjectEvent, row_id
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("stack")]
 

@@ -11,7 +11,6 @@ from tests.fuzz.parsers import PARSERS
 from tests.image_fakes import created, one_rendition
 from tests.notifications import numbered, object_record
 from tests.strategies import change, stream_record
-from weaudit.adapters.invocation_log import InvocationLog
 from weaudit.capture import records as auditing
 from weaudit.cli import failed_events, item_keys
 from weaudit.cli.rendering import value_text
@@ -20,6 +19,7 @@ from weaudit.domain import api_queries, image_documents, paging, quarantining, s
 from weaudit.handlers import audit_producer, s3_processor
 from weaudit.items import differences, plain, sizes, values
 from weaudit.items import texts as json_texts
+from weaudit.objects.store import InvocationLog
 from weaudit.runtime.event import Invocation
 from weaudit.trail import documents, history, pages, rebuilding, state_documents, verifying
 from weaudit.updates import conditions, requests

@@ -21,10 +21,11 @@ from weaudit.errors import (
     RequestError,
     WeauditError,
 )
-from weaudit.events import http_request, object_created, s3_notification
+from weaudit.events import http_request, object_created
 from weaudit.imaging import frames, sniffing, tiff, unpacking
 from weaudit.imaging.samples import Samples
 from weaudit.items import plain
+from weaudit.objects import notifications
 from weaudit.trail import pages
 from weaudit.updates.conditions import condition_of
 from weaudit.updates.requests import Settings, key_of, read_request
@@ -72,7 +73,7 @@ def _stream(event: Any) -> Any:
 
 
 def _notified(event: Any) -> Any:
-    return s3_notification.is_test(event) or [s3_notification.parse(one) for one in s3_notification.records(event)]
+    return notifications.is_test(event) or [notifications.parse(one) for one in notifications.records(event)]
 
 
 def _imaged(event: Any) -> Any:
@@ -144,7 +145,7 @@ PARSERS: dict[str, Parser] = {
     ),
     "json": Parser(plain.parse, ('{"a": [1.50, "x", null, {"b": true}]}',), (RequestError,), texts=True),
     "cursors": Parser(_cursor, (), (RequestError,), texts=True),
-    "keys": Parser(s3_notification.decoded_key, ("a+b%2Bc%C3%A9.txt",), (MalformedEventError,), texts=True),
+    "keys": Parser(notifications.decoded_key, ("a+b%2Bc%C3%A9.txt",), (MalformedEventError,), texts=True),
     "signatures": Parser(lambda text: sniffing.sniff(text.encode("latin-1", "replace")), ("RIFF....WEBP",), (), True),
     "tiffs": Parser(_tiff, (tiffs.made(32, 3, 2, colours=3, alpha=2).decode("latin-1")[:400],), (), texts=True),
     "frames": Parser(_frames, ("\0\0\0\x1cmoov\0\0\0\x14trak\0\0\0\x0cmdia....",), (), texts=True),

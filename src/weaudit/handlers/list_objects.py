@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from weaudit.aws.client import S3, Connection
-from weaudit.domain import api_queries, object_pages
+from weaudit.domain import api_queries
 from weaudit.events import http_request
+from weaudit.objects import listing as object_pages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 
 from weaudit.adapters.evidence_bucket import EvidenceBucket
-from weaudit.adapters.invocation_log import InvocationLog
 from weaudit.aws.client import S3, Connection, DynamoDB
-from weaudit.domain import invocations, quarantining
+from weaudit.domain import quarantining
 from weaudit.errors import MalformedEventError, WeauditError
-from weaudit.events import s3_notification
+from weaudit.objects import arrivals, notifications
+from weaudit.objects.store import InvocationLog
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Mapping
     from typing import Any
 
-    from weaudit.adapters.invocation_log import Key
     from weaudit.items.values import Item
+    from weaudit.objects.store import Key
     from weaudit.runtime.event import Invocation
 
 
@@ -43,8 +43,8 @@ def handle(
     failed: list[tuple[int | None, Any, Exception]] = []
     for place, raw in enumerate(_records(event, failed)):
         try:
-            happened = s3_notification.parse(raw)
-            row = invocations.decide(happened, invocation.function_name, invocation.request_id)
+            happened = notifications.parse(raw)
+            row = arrivals.decide(happened, invocation.function_name, invocation.request_id)
         except Exception as error:  # noqa: BLE001 deterministic: it would fail again, and those beside it with it
             failed.append((place, raw, error))
             continue
@@ -64,10 +64,10 @@ def handle(
 
 
 def _records(event: Any, failed: list[tuple[int | None, Any, Exception]]) -> list[Any]:
-    if s3_notification.is_test(event):
+    if notifications.is_test(event):
         return []
     try:
-        return s3_notification.records(event)
+        return notifications.records(event)
     except MalformedEventError as error:
         failed.append((None, event, error))
         return []

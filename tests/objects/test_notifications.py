@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from tests.notifications import object_record
 from weaudit.errors import MalformedEventError
-from weaudit.events import s3_notification
+from weaudit.objects import notifications
 
 DOCUMENTED = Path(__file__).parent / "s3_notification.json"
 
 
 def test_the_event_of_the_s3_documentation_is_read() -> None:
-    [record] = s3_notification.records(json.loads(DOCUMENTED.read_text()))
-    event = s3_notification.parse(record)
+    [record] = notifications.records(json.loads(DOCUMENTED.read_text()))
+    event = notifications.parse(record)
     assert (event.bucket, event.key, event.event_name) == ("amzn-s3-demo-bucket", "HappyFace.jpg", "ObjectCreated:Put")
     assert (event.at, event.size_bytes) == ("1970-01-01T00:00:00.000Z", 1024)
     assert (event.version, event.sequencer) == ("096fKKXTRTtl3on89fVO.nfljtsv6qko", "0055AED6DCD90281E5")
@@ -42,41 +42,41 @@ def test_the_event_of_the_s3_documentation_is_read() -> None:
     ],
 )
 def test_a_key_is_decoded_exactly_once(encoded: str, key: str) -> None:
-    assert s3_notification.decoded_key(encoded) == key
+    assert notifications.decoded_key(encoded) == key
     record = object_record()
     record["s3"]["object"]["key"] = encoded
-    assert s3_notification.parse(record).key == key
+    assert notifications.parse(record).key == key
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=200))
 def test_every_key_is_read_as_it_was_named(key: str) -> None:
-    assert s3_notification.decoded_key(quote_plus(key, safe="/")) == key
-    assert s3_notification.decoded_key(quote_plus(key, safe="")) == key
+    assert notifications.decoded_key(quote_plus(key, safe="/")) == key
+    assert notifications.decoded_key(quote_plus(key, safe="")) == key
 
 
 def test_a_key_may_have_1024_bytes_and_no_more() -> None:
-    assert len(s3_notification.decoded_key(quote_plus("é" * 512)).encode()) == 1024
+    assert len(notifications.decoded_key(quote_plus("é" * 512)).encode()) == 1024
     with pytest.raises(MalformedEventError, match=r"1025 bytes; S3's keys have 1,024"):
-        s3_notification.decoded_key(quote_plus("é" * 512 + "a"))
+        notifications.decoded_key(quote_plus("é" * 512 + "a"))
 
 
 @pytest.mark.parametrize("encoded", ["%FF.jpg", "%C3", "%ED%A0%80", "\ud800"])
 def test_a_key_that_is_no_utf8_is_refused_and_not_guessed(encoded: str) -> None:
     with pytest.raises(MalformedEventError, match=r"not URL-encoded UTF-8|surrogate"):
-        s3_notification.parse(object_record() | {"s3": {"bucket": {"name": "b"}, "object": {"key": encoded}}})
+        notifications.parse(object_record() | {"s3": {"bucket": {"name": "b"}, "object": {"key": encoded}}})
 
 
 @pytest.mark.parametrize("event", [None, [], "x", 7, {}, {"Records": None}, {"Records": {"a": 1}}, {"detail": {}}])
 def test_what_is_no_notification_is_refused(event: Any) -> None:
-    assert not s3_notification.is_test(event)
+    assert not notifications.is_test(event)
     with pytest.raises(MalformedEventError, match='a list "Records"'):
-        s3_notification.records(event)
+        notifications.records(event)
 
 
 def test_the_event_by_which_s3_tries_a_notification_is_known() -> None:
     tried = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2014-10-13T15:57:02.089Z", "Bucket": "b"}
-    assert s3_notification.is_test(tried)
-    assert not s3_notification.is_test({**tried, "Records": [object_record()]})
+    assert notifications.is_test(tried)
+    assert not notifications.is_test({**tried, "Records": [object_record()]})
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_event_by_which_s3_tries_a_notification_is_known() -> None:
 )
 def test_a_record_with_a_wrong_part_is_refused_and_the_part_is_named(wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(MalformedEventError, match=says):
-        s3_notification.parse({**object_record(), **wrong})
+        notifications.parse({**object_record(), **wrong})
 
 
 @pytest.mark.parametrize(
@@ -122,13 +122,13 @@ def test_an_object_with_a_wrong_part_is_refused_and_the_part_is_named(wrong: dic
     record = object_record()
     record["s3"]["object"].update(wrong)
     with pytest.raises(MalformedEventError, match=says):
-        s3_notification.parse(record)
+        notifications.parse(record)
 
 
 def test_what_s3_leaves_out_may_be_absent() -> None:
     record = object_record()
     record["s3"]["object"] = {"key": "k"}
-    event = s3_notification.parse(record)
+    event = notifications.parse(record)
     assert (event.size_bytes, event.version, event.sequencer, event.etag) == (None, "", "", "")
 
 
@@ -154,6 +154,6 @@ def test_junk_anywhere_gives_an_event_or_a_malformed_one_and_nothing_else(found:
     else:
         record = found
     try:
-        assert s3_notification.parse(record).bucket
+        assert notifications.parse(record).bucket
     except MalformedEventError as error:
         assert str(error)  # noqa: PT017 both ways are right; an unexplained refusal is not

@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from urllib.parse import unquote_plus
 
-from weaudit.domain.invocations import ObjectEvent
 from weaudit.errors import MalformedEventError
+from weaudit.objects.arrivals import ObjectEvent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weaudit.domain.invocations import ObjectEvent, decide, row_id
+from weaudit.objects.arrivals import ObjectEvent, decide, row_id
 
 EVENT: dict[str, Any] = {
     "bucket": "lambda-trigger-bucket-dev-111122223333",
