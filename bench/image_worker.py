@@ -18,8 +18,8 @@ QUALITY = 80
 
 def ours(target: str) -> Callable[[bytes], list[tuple[int, int, int]]]:
     """The whole door of imaging, isolation included."""
-    from weaudit.domain.image_pipelines import Pipeline, RenditionPlan
-    from weaudit.imaging import working
+    from weaudit.images.pipeline import Pipeline, RenditionPlan
+    from weaudit.images.pixels import working
 
     plans = tuple(RenditionPlan(f"r{side}", side, side, format=target, quality=QUALITY) for side in SIDES)
     pipeline = Pipeline("bench", plans, (), False)

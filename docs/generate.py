@@ -14,8 +14,8 @@ from samtranslator.yaml_helper import yaml_parse
 
 from weaudit import errors
 from weaudit.cli import main, output
-from weaudit.domain.image_filters import FILTERS, Parameter
 from weaudit.functions import FUNCTIONS, Function
+from weaudit.images.filters import FILTERS, Parameter
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # bench is no part of the package

@@ -1,6 +1,6 @@
 """The stores of image_processor in memory: they police the contract of the real ones, and fail where they are told to.
 
-They are held to the real engine by tests/adapters/test_image_stores.py.
+They are held to the real engine by tests/images/test_stores.py.
 """
 
 import hashlib
@@ -10,12 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from weaudit.adapters.evidence_bucket import EvidenceBucket
-from weaudit.adapters.image_table import ImageTable
-from weaudit.adapters.pipeline_configuration import PipelineConfiguration
-from weaudit.adapters.renditions_bucket import RenditionsBucket
-from weaudit.adapters.source_objects import SourceObjects
 from weaudit.aws.transport import Answer
-from weaudit.domain.image_pipelines import Pipeline
 from weaudit.errors import (
     ConditionNotMetError,
     ImageRejectedError,
@@ -24,8 +19,13 @@ from weaudit.errors import (
     StoreUnavailableError,
 )
 from weaudit.handlers import image_processor
-from weaudit.imaging import working
-from weaudit.imaging.working import Limits, Rendition, Worked
+from weaudit.images.configuration import PipelineConfiguration
+from weaudit.images.pipeline import Pipeline
+from weaudit.images.pixels import working
+from weaudit.images.pixels.working import Limits, Rendition, Worked
+from weaudit.images.store import ImageTable
+from weaudit.images.store_renditions import RenditionsBucket
+from weaudit.images.store_sources import SourceObjects
 from weaudit.runtime.event import Invocation
 
 BUCKET, RENDITIONS, EVIDENCE = "uploads", "renditions", "evidence"

@@ -8,9 +8,9 @@ from typing import Any
 from tests.api_events import Api
 from tests.case_files import CaseFile, every_case_of
 from tests.trails import one_by_one
-from weaudit.adapters.image_table import ImageTable
 from weaudit.aws import errors
 from weaudit.handlers import health, list_objects, read_images, read_trail
+from weaudit.images.store import ImageTable
 from weaudit.trail.reader import AuditHistory
 from weaudit.trail.store_callers import AuditLogs
 

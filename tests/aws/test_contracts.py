@@ -12,10 +12,10 @@ import pytest
 from tests.aws.moto_relay import REGION as _REGION
 from tests.aws.moto_relay import moto_environment
 from weaudit.adapters.evidence_bucket import EvidenceBucket
-from weaudit.adapters.renditions_bucket import RenditionsBucket
-from weaudit.adapters.source_objects import SourceObjects
 from weaudit.aws.client import S3, Connection, DynamoDB
 from weaudit.errors import RecordRejectedError, StoreRefusedError
+from weaudit.images.store_renditions import RenditionsBucket
+from weaudit.images.store_sources import SourceObjects
 from weaudit.local import engine as engines
 from weaudit.local import process
 

@@ -15,8 +15,9 @@ from weaudit.capture import records as auditing
 from weaudit.cli import failed_events, item_keys
 from weaudit.cli.rendering import value_text
 from weaudit.deploy import log_tracing
-from weaudit.domain import api_queries, image_documents, paging, quarantining, spilling
+from weaudit.domain import api_queries, paging, quarantining, spilling
 from weaudit.handlers import audit_producer, s3_processor
+from weaudit.images import documents as image_documents
 from weaudit.items import differences, plain, sizes, values
 from weaudit.items import texts as json_texts
 from weaudit.objects.store import InvocationLog

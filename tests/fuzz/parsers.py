@@ -8,12 +8,12 @@ from typing import Any
 
 from tests.api_events import first, second
 from tests.image_fakes import created, deleted, one_rendition
-from tests.imaging import tiffs
+from tests.images import tiffs
 from tests.notifications import object_record
 from tests.strategies import stream_record
 from weaudit.aws.client import Listing
 from weaudit.capture import stream
-from weaudit.domain import api_queries, image_pipelines, paging
+from weaudit.domain import api_queries, paging
 from weaudit.errors import (
     ImageRejectedError,
     MalformedEventError,
@@ -21,9 +21,10 @@ from weaudit.errors import (
     RequestError,
     WeauditError,
 )
-from weaudit.events import http_request, object_created
-from weaudit.imaging import frames, sniffing, tiff, unpacking
-from weaudit.imaging.samples import Samples
+from weaudit.events import http_request
+from weaudit.images import events, pipeline
+from weaudit.images.pixels import frames, sniffing, tiff, unpacking
+from weaudit.images.pixels.samples import Samples
 from weaudit.items import plain
 from weaudit.objects import notifications
 from weaudit.trail import pages
@@ -77,7 +78,7 @@ def _notified(event: Any) -> Any:
 
 
 def _imaged(event: Any) -> Any:
-    return [object_created.parse(record) for record in object_created.records(event)]
+    return [events.parse(record) for record in events.records(event)]
 
 
 def _tiff(text: str) -> Any:
@@ -127,7 +128,7 @@ PARSERS: dict[str, Parser] = {
     "http": Parser(http_request.document_of, (_POST, _TRAIL), (RequestError,)),
     "queries": Parser(_asked, (_TRAIL,), (RequestError,)),
     "updates": Parser(_updated, (_DOCUMENT,), (RequestError,)),
-    "pipelines": Parser(image_pipelines.parse, (_PIPELINE,), (PipelineRefusedError,)),
+    "pipelines": Parser(pipeline.parse, (_PIPELINE,), (PipelineRefusedError,)),
     "conditions": Parser(
         condition_of,
         ("a.b[2] <> 1.50 AND (NOT attribute_exists(`x-y`) OR size(t) BETWEEN -1 AND 2E2)", r"s = 'it\'s \u00e9'"),

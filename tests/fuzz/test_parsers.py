@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tests.fuzz.parsers import PARSERS, Parser
-from tests.imaging.corpus import every_kind
+from tests.images.corpus import every_kind
 from tests.sizes import sized
-from weaudit.domain import image_pipelines
 from weaudit.errors import ImageRejectedError
-from weaudit.imaging import working
+from weaudit.images import pipeline
+from weaudit.images.pixels import working
 
 CORPUS = Path(__file__).with_name("corpus")
 # More by the environment, for a night: WEAUDIT_TEST_SIZE=1000 pytest tests/fuzz
@@ -149,7 +149,7 @@ def test_damaged_images_are_processed_or_rejected(kind: str, at: float, bytes_th
     place = int(at * len(content))
     damaged_content = content[:place] + bytes_there + (b"" if cut else content[place + len(bytes_there) :])
     try:
-        found = working.work(damaged_content, image_pipelines.built_in(), working.Limits())
+        found = working.work(damaged_content, pipeline.built_in(), working.Limits())
     except ImageRejectedError:
         return
     assert found.renditions

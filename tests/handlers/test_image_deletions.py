@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.image_fakes import BUCKET, NOW_MS, PNG, RENDITIONS, Bench, created, deleted, etag_of, one_rendition, wish
-from weaudit.domain import image_deletions
-from weaudit.domain.image_sources import padded
 from weaudit.errors import RecordRejectedError, StoreUnavailableError
+from weaudit.images import deletions
+from weaudit.images.sources import padded
 from weaudit.items import values
 from weaudit.items.times import iso_time
 
@@ -415,7 +415,7 @@ def test_a_pipeline_of_another_day_does_not_bring_a_deleted_image_back() -> None
 def test_what_was_noticed_sorts_between_its_row_and_every_later_event(digits: str, later: int) -> None:
     before = padded(digits)
     after = padded(f"{int(digits, 16) + later:0{len(digits)}X}")
-    noticed = image_deletions.successor(before)
+    noticed = deletions.successor(before)
     assert before < noticed
     if len(f"{int(digits, 16) + later:X}") <= len(digits):
         assert noticed < after

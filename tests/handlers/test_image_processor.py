@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.image_fakes import EVIDENCE, PNG, RENDITIONS, Bench, created, etag_of, one_rendition, stand_in, wish
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import image_processor
-from weaudit.imaging import working
+from weaudit.images.pixels import working
 from weaudit.items import values
 from weaudit.runtime.event import Invocation
 

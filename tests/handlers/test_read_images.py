@@ -11,8 +11,8 @@ import requests
 
 from tests.api_events import Api, second
 from tests.aws.moto_relay import moto_environment
-from weaudit.adapters.image_table import ImageTable
 from weaudit.handlers import read_images
+from weaudit.images.store import ImageTable
 
 IMAGES = "/v1/images"
 NOW_MS = 1_704_677_672_343

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.infra.test_template import KEY, PLAIN, RESOURCES, listed, of_type, statements
 from weaudit.aws.transport import LARGEST_ANSWER_BYTES
-from weaudit.imaging.working import Limits
+from weaudit.images.pixels.working import Limits
 
 FUNCTION: dict[str, Any] = RESOURCES["ImageProcessor"]["Properties"]
 

@@ -23,7 +23,7 @@ def made() -> bytes:
 
     So each run's picture is another object, which its rows can be told by, and its renditions are the same.
     """
-    from weaudit.imaging import libvips
+    from weaudit.images.pixels import libvips
 
     pyvips = libvips.loaded()
     place = pyvips.Image.xyz(WIDTH, HEIGHT)
@@ -43,7 +43,7 @@ def made() -> bytes:
 
 def size_of(body: bytes, image_format: str) -> tuple[int, int]:
     """Return width and height of an encoded image, by decoding its header."""
-    from weaudit.imaging import libvips
+    from weaudit.images.pixels import libvips
 
     image = libvips.opened(libvips.loaded(), body, image_format)
     return image.width, image.height

@@ -7,8 +7,8 @@ import typer
 
 from weaudit.cli import output, panels
 from weaudit.cli.options import limited
-from weaudit.domain import image_rows
-from weaudit.domain.image_deletions import NOTICED
+from weaudit.images import rows as image_rows
+from weaudit.images.deletions import NOTICED
 from weaudit.items.plain import plain
 from weaudit.items.texts import dumps
 

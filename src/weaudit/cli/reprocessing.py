@@ -10,14 +10,14 @@ import typer
 
 from weaudit.cli import images, output, panels, payloads
 from weaudit.cli.options import JsonDocumentOption
-from weaudit.domain import image_rows
 from weaudit.errors import InvalidInputError, PipelineRefusedError, StoreRefusedError
-from weaudit.events.object_created import REPROCESSING
-from weaudit.imaging import sniffing, unpacking
+from weaudit.images import rows as image_rows
+from weaudit.images.events import REPROCESSING
+from weaudit.images.pixels import sniffing, unpacking
 
 if TYPE_CHECKING:
-    from weaudit.adapters.source_objects import SourceObjects
     from weaudit.deploy.installation import Installation
+    from weaudit.images.store_sources import SourceObjects
 
 # As many at one time: enough to keep a function busy, and far from an account's concurrency.
 _PARALLEL = 4
@@ -98,8 +98,8 @@ def _say_plan(
     installation: "Installation", version: str, wishes: "list[_Wish]", counts: Counter[str], *, as_json: bool
 ) -> NoReturn:
     """Print which images would be processed, and what would become of all others that are looked at."""
-    from weaudit.adapters.source_objects import SourceObjects
     from weaudit.deploy.wire_calls import Objects
+    from weaudit.images.store_sources import SourceObjects
 
     sources = SourceObjects(Objects(installation.target.client("s3")))
     with ThreadPoolExecutor(_LOOKED_AT_ONCE) as pool:
@@ -131,15 +131,15 @@ def _look(wish: "_Wish", sources: "SourceObjects") -> tuple[str, str]:
 
 def current_version(installation: "Installation") -> str:
     """Return the version of the pipeline that Configuration describes. InvalidInputError where it is refused."""
-    from weaudit.adapters.pipeline_configuration import pipeline_of
     from weaudit.deploy.targets import wire
-    from weaudit.domain import image_pipelines
+    from weaudit.images import pipeline
+    from weaudit.images.configuration import pipeline_of
 
-    key = {"key": {"S": image_pipelines.KEY}}
+    key = {"key": {"S": pipeline.KEY}}
     client = installation.target.client("dynamodb")
     found = client.get_item(TableName=installation.configuration_table, Key=key, ConsistentRead=True).get("Item")
     if found is None:
-        return image_pipelines.built_in().version
+        return pipeline.built_in().version
     configured = installation.target.client("lambda").get_function_configuration(
         FunctionName=installation.outputs["ImageProcessorAliasArn"]
     )
@@ -147,7 +147,7 @@ def current_version(installation: "Installation") -> str:
         return pipeline_of(wire(found), configured["Environment"]["Variables"].get("ACTOR_ATTRIBUTE", "")).version
     except PipelineRefusedError as error:
         raise InvalidInputError(
-            f"the item {image_pipelines.KEY} is refused: {error}\n"
+            f"the item {pipeline.KEY} is refused: {error}\n"
             "Until it is mended the last good pipeline stays in force, and there is nothing to process again."
         ) from error
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 
-from weaudit.adapters.pipeline_configuration import TTL_KEY, pipeline_of, stated_ttl_s
 from weaudit.capture.configuration import actor_of, watch_key
 from weaudit.deploy.examining_resources import CHECKS
 from weaudit.deploy.findings import ERROR, Finding, spelled
 from weaudit.deploy.installation_facts import GIVEN_UP, QUARANTINED, Facts
-from weaudit.domain.image_pipelines import KEY as PIPELINE_KEY
 from weaudit.errors import PipelineRefusedError
+from weaudit.images.configuration import TTL_KEY, pipeline_of, stated_ttl_s
+from weaudit.images.pipeline import KEY as PIPELINE_KEY
 
 _BACKLOG_MS = 60_000
 _SKEW_S = 60

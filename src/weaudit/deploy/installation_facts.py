@@ -13,7 +13,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import weaudit
-from weaudit.adapters.pipeline_configuration import TTL_KEY
 from weaudit.capture.configuration import watch_key
 from weaudit.deploy import boto_errors, releases, resource_facts
 from weaudit.deploy.artifacts import ArtifactBucket
@@ -25,8 +24,9 @@ from weaudit.deploy.stack import resources
 from weaudit.deploy.targets import ENGINE_ACCOUNT, wire
 from weaudit.deploy.watched import Watch, watches
 from weaudit.deploy.watching import Watching
-from weaudit.domain.image_pipelines import KEY as PIPELINE_KEY
 from weaudit.errors import WeauditError
+from weaudit.images.configuration import TTL_KEY
+from weaudit.images.pipeline import KEY as PIPELINE_KEY
 
 QUARANTINED, GIVEN_UP = "quarantine/", "aws/lambda/"
 """Where the evidence bucket keeps what functions put aside, and what Lambda itself gave up on."""

@@ -6,16 +6,17 @@ import time
 from hashlib import sha256
 
 from weaudit.adapters.evidence_bucket import EvidenceBucket
-from weaudit.adapters.image_originals import ImageOriginals
-from weaudit.adapters.image_table import ImageTable
-from weaudit.adapters.pipeline_configuration import PipelineConfiguration
-from weaudit.adapters.renditions_bucket import RenditionsBucket
-from weaudit.adapters.source_objects import SourceObject, SourceObjects
 from weaudit.aws.client import S3, Connection, DynamoDB
-from weaudit.domain import image_deletions, image_rows, quarantining
+from weaudit.domain import quarantining
 from weaudit.errors import ImageRejectedError, MalformedEventError, RecordRejectedError, StoreUnavailableError
-from weaudit.events import object_created
-from weaudit.imaging import sniffing, unpacking, working
+from weaudit.images import deletions, events
+from weaudit.images import rows as image_rows
+from weaudit.images.configuration import PipelineConfiguration
+from weaudit.images.pixels import sniffing, unpacking, working
+from weaudit.images.store import ImageTable
+from weaudit.images.store_originals import ImageOriginals
+from weaudit.images.store_renditions import RenditionsBucket
+from weaudit.images.store_sources import SourceObject, SourceObjects
 from weaudit.items.times import iso_time
 from weaudit.runtime import logs
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from weaudit.domain.image_sources import ImageSource
+    from weaudit.images.sources import ImageSource
     from weaudit.items.values import Item
     from weaudit.runtime.event import Invocation
 
@@ -70,9 +71,9 @@ def handle(
     limits = working.Limits(**{name: getattr(limits, name) for name in working.Limits.__slots__})
     limits.wall_seconds = min(limits.wall_seconds, max(invocation.remaining_ms() / 1000 - _RESERVE_S, 1.0))
     answers: list[dict[str, Any]] = []
-    for raw in object_created.records(event):
+    for raw in events.records(event):
         try:
-            source = object_created.parse(raw)
+            source = events.parse(raw)
         except MalformedEventError as error:  # deterministic: the queue would bring it again for nothing
             evidence.put(*quarantining.decide(raw, error, "image_processor"))
             answers.append({"outcome": "quarantined", "code": error.code, "reason": str(error)})
@@ -143,7 +144,7 @@ class Processing:
                 return deleted
         row = self._images.get(source.key)
         if source.wanted and row is not None:
-            image_deletions.adopt(source, row)
+            deletions.adopt(source, row)
         if row is not None and image_rows.is_done(row, source):
             self._originals.tidy(row)
             self._standing = row

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 
-from weaudit.adapters.image_table import ImageTable
 from weaudit.aws.client import S3, Connection, DynamoDB
-from weaudit.domain import api_queries, image_documents
+from weaudit.domain import api_queries
 from weaudit.errors import RecordNotFoundError
 from weaudit.events import http_request
+from weaudit.images import documents
+from weaudit.images.store import ImageTable
 from weaudit.items.times import iso_time
 
 TYPE_CHECKING = False
@@ -48,4 +49,4 @@ def handle(
     if row is None:
         raise RecordNotFoundError("There is no image of this key, or it was not processed yet")
     # The clock is read first: a link never ends before the time that is told.
-    return 200, image_documents.document(row, link, iso_time(now_ms() + 1000 * link_seconds))
+    return 200, documents.document(row, link, iso_time(now_ms() + 1000 * link_seconds))
