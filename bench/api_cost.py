@@ -25,12 +25,12 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from bench.reports import Ratio, Report, load, spread
+from weaudit.api.routes import BY_KEY
 from weaudit.aws.sigv4 import Credentials, sign
 from weaudit.capture.changes import Change
 from weaudit.capture.records import decide
 from weaudit.deploy import packaging
 from weaudit.deploy.targets import Target, unwire
-from weaudit.domain.routes import BY_KEY
 from weaudit.functions import FUNCTIONS
 from weaudit.items.values import Item
 from weaudit.local import engine, process

@@ -14,9 +14,9 @@ from bench.stream_events import modify_event
 
 from bench import __main__ as bench
 from bench import batch_handlers, cold_start, figures, image_cost
+from weaudit.api.routes import BY_KEY
 from weaudit.capture import records as auditing
 from weaudit.capture import stream
-from weaudit.domain.routes import BY_KEY
 
 
 def run(name: str, folder: Path) -> dict[str, Any]:

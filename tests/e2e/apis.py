@@ -12,9 +12,9 @@ from botocore.credentials import Credentials
 
 from tests.openapi import Answer, Caller
 from tests.waiting import eventually as eventually  # for whoever takes the API
+from weaudit.api.routes import Route
 from weaudit.deploy import stack
 from weaudit.deploy.targets import Target
-from weaudit.domain.routes import Route
 from weaudit.local import engine as engines
 from weaudit.local import process
 

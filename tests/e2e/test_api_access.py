@@ -16,8 +16,8 @@ from tests.e2e.apis import BUCKET, KEY, RENDITIONS, Api, eventually
 from tests.e2e.pictures import drawn
 from tests.infra.test_template import function_resource
 from tests.openapi import Caller
+from weaudit.api.routes import ROUTES
 from weaudit.deploy import stack
-from weaudit.domain.routes import ROUTES
 from weaudit.functions import FUNCTIONS, Function
 
 pytestmark = pytest.mark.engine

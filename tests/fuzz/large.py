@@ -11,11 +11,12 @@ from tests.fuzz.parsers import PARSERS
 from tests.image_fakes import created, one_rendition
 from tests.notifications import numbered, object_record
 from tests.strategies import change, stream_record
+from weaudit.api import paging, queries
 from weaudit.capture import records as auditing
 from weaudit.cli import failed_events, item_keys
 from weaudit.cli.rendering import value_text
 from weaudit.deploy import log_tracing
-from weaudit.domain import api_queries, paging, quarantining, spilling
+from weaudit.domain import quarantining, spilling
 from weaudit.handlers import audit_producer, s3_processor
 from weaudit.images import documents as image_documents
 from weaudit.items import differences, plain, sizes, values
@@ -208,7 +209,7 @@ def _asked(query: str, **parts: Any) -> dict[str, Any]:
 
 
 def _cursor(given: list[str]) -> str:
-    asked = api_queries.asked("GET /v1/tables/{table}/changes", {"table": "Configuration"}, {}, "read_trail")
+    asked = queries.asked("GET /v1/tables/{table}/changes", {"table": "Configuration"}, {}, "read_trail")
     return paging.cursor(asked, ["2024-01-02T00:00:00.000Z", "2024-01-01T00:00:00.000Z#" + "0" * 40, *given])
 
 
@@ -363,7 +364,7 @@ def _steps(n: int) -> list[Any]:
 
 def _page(count: int, *, same_place: bool) -> Any:
     texts = {"limit": str(min(count, 1000)), "since": "2024-01-01", "until": "2024-01-02"}
-    asked = api_queries.asked(
+    asked = queries.asked(
         "GET /v1/tables/{table}/changes",
         {"table": "Configuration"},
         {name: [text] for name, text in texts.items()},

@@ -11,9 +11,9 @@ from tests.image_fakes import created, deleted, one_rendition
 from tests.images import tiffs
 from tests.notifications import object_record
 from tests.strategies import stream_record
+from weaudit.api import paging, queries, requests
 from weaudit.aws.client import Listing
 from weaudit.capture import stream
-from weaudit.domain import api_queries, paging
 from weaudit.errors import (
     ImageRejectedError,
     MalformedEventError,
@@ -21,7 +21,6 @@ from weaudit.errors import (
     RequestError,
     WeauditError,
 )
-from weaudit.events import http_request
 from weaudit.images import events, pipeline
 from weaudit.images.pixels import frames, sniffing, tiff, unpacking
 from weaudit.images.pixels.samples import Samples
@@ -44,14 +43,14 @@ class Parser:
 
 def _asked(event: Any) -> Any:
     """Read a request of the API as the functions do, its cursor and its parameters as well."""
-    request = http_request.parse(event)
-    found = api_queries.asked(request.route, request.path, request.query, "read_trail")
-    api_queries.table(found)
-    api_queries.limit(found)
-    api_queries.newest_first(found)
-    api_queries.sequence(found)
+    request = requests.parse(event)
+    found = queries.asked(request.route, request.path, request.query, "read_trail")
+    queries.table(found)
+    queries.limit(found)
+    queries.newest_first(found)
+    queries.sequence(found)
     for name in ("since", "until", "at", "from", "to"):
-        api_queries.moment(found, name)
+        queries.moment(found, name)
     if request.route.endswith("/history"):
         return pages.HistoryPlan(found)
     if request.route.endswith("/changes"):
@@ -125,7 +124,7 @@ PARSERS: dict[str, Parser] = {
     "eventbridge": Parser(
         _imaged, (created("a.png", b"x", "0A"), deleted("a.png", "0B"), _SQS), (MalformedEventError,)
     ),
-    "http": Parser(http_request.document_of, (_POST, _TRAIL), (RequestError,)),
+    "http": Parser(requests.document_of, (_POST, _TRAIL), (RequestError,)),
     "queries": Parser(_asked, (_TRAIL,), (RequestError,)),
     "updates": Parser(_updated, (_DOCUMENT,), (RequestError,)),
     "pipelines": Parser(pipeline.parse, (_PIPELINE,), (PipelineRefusedError,)),

@@ -12,7 +12,7 @@ from moto.s3.models import s3_backends
 from tests.api_events import Api, second
 from tests.aws.moto_relay import moto_environment
 from tests.sizes import sized
-from weaudit.domain import api_queries, paging
+from weaudit.api import paging, queries
 from weaudit.handlers import list_objects
 
 OBJECTS = "/v1/objects"
@@ -111,7 +111,7 @@ def test_a_cursor_is_refused_under_another_prefix(bucket: Bucket) -> None:
 )
 def test_a_forged_cursor_is_refused_before_anything_is_read(place: list[str]) -> None:
     query = {"prefix": "a/", "delimiter": "/"}
-    asked = api_queries.asked(f"GET {OBJECTS}", {}, {name: [value] for name, value in query.items()}, "list_objects")
+    asked = queries.asked(f"GET {OBJECTS}", {}, {name: [value] for name, value in query.items()}, "list_objects")
     api = Api(list_objects, s3=None, bucket="b")
     status, document = api.refused(OBJECTS, **query, cursor=paging.cursor(asked, place))
     assert (status, document["details"]["parameter"]) == (400, "cursor")

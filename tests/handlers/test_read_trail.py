@@ -12,9 +12,9 @@ from moto import mock_aws
 from tests.api_events import REQUEST_ID, Api, first, second
 from tests.strategies import change
 from tests.trails import changed, make_audit_table, one_by_one, write
+from weaudit.api import paging, queries
 from weaudit.capture.changes import Change
 from weaudit.deploy.targets import unwire, wire
-from weaudit.domain import api_queries, paging
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import read_trail
 from weaudit.items.texts import compact
@@ -378,7 +378,7 @@ def test_what_is_no_request_of_a_route_is_refused(stores: Stores, event: Any) ->
 def forged(route: str, place: list[str], **query: str) -> str:
     """Return a cursor of this place, which anybody can make: it is not signed."""
     lists = {name: [value] for name, value in query.items()}
-    return paging.cursor(api_queries.asked(f"GET {route}", TABLE, lists, "read_trail"), place)
+    return paging.cursor(queries.asked(f"GET {route}", TABLE, lists, "read_trail"), place)
 
 
 T1, T2, ZEROS = "2024-01-01T00:00:00.000Z", "2024-01-02T00:00:00.000Z", "0" * 40

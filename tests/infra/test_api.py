@@ -9,7 +9,7 @@ import pytest
 
 from tests.infra.test_template import RESOURCES, SAM, function_resource, lint, listed, of_type, statements, translate
 from tests.openapi import operations
-from weaudit.domain.routes import ROUTES, Route
+from weaudit.api.routes import ROUTES, Route
 from weaudit.functions import FUNCTIONS
 
 PRIVATE = translate((Path(__file__).parents[2] / "infra" / "private-api.yaml").read_text(encoding="utf-8"))

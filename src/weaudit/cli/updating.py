@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import weaudit
+from weaudit.api.routes import LARGEST_BODY_BYTES
 from weaudit.cli import output, panels, payloads
 from weaudit.cli.options import JsonListOption, limited
-from weaudit.domain.routes import LARGEST_BODY_BYTES
 from weaudit.errors import DatabaseError, DeployError, InvalidInputError, ValidationError
 from weaudit.items.plain import parse, plain
 from weaudit.items.texts import compact, dumps

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 
 from weaudit import __version__
+from weaudit.api import health, queries, requests
 from weaudit.aws.client import Connection, DynamoDB
-from weaudit.domain import api_queries, health_reports
 from weaudit.errors import StoreError
-from weaudit.events import http_request
 from weaudit.runtime import logs
 
 TYPE_CHECKING = False
@@ -39,13 +38,13 @@ def handle(
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> tuple[int, dict[str, Any]]:
     """Answer with the stack's version and state. Raises RequestError; a store's error is part of the answer."""
-    request = http_request.parse(event)
-    api_queries.asked(request.route, request.path, request.query, "health")
+    request = requests.parse(event)
+    queries.asked(request.route, request.path, request.query, "health")
     states = {}
     for name in tables:
         try:
             states[name] = str(call("DescribeTable", {"TableName": name})["Table"]["TableStatus"])
         except StoreError as error:
             logs.write("ERROR", "a table of the stack cannot be reached", table=name, why=str(error))
-            states[name] = health_reports.state_behind(error)
-    return 200, health_reports.document(states, __version__, release, now_ms())
+            states[name] = health.state_behind(error)
+    return 200, health.document(states, __version__, release, now_ms())

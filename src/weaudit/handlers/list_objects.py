@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from weaudit.api import queries, requests
 from weaudit.aws.client import S3, Connection
-from weaudit.domain import api_queries
-from weaudit.events import http_request
 from weaudit.objects import listing as object_pages
 
 TYPE_CHECKING = False
@@ -22,8 +21,8 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def handle(event: Any, *, s3: S3, bucket: str) -> tuple[int, dict[str, Any]]:
     """Answer with a page of objects. Raises RequestError, StoreError."""
-    request = http_request.parse(event)
-    asked = api_queries.asked(request.route, request.path, request.query, "list_objects")
+    request = requests.parse(event)
+    asked = queries.asked(request.route, request.path, request.query, "list_objects")
     plan = object_pages.plan(asked)
     listing = s3.list_objects(
         bucket, prefix=plan.prefix, delimiter=plan.delimiter, after=plan.after, limit=plan.most_entries

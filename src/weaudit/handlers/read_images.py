@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 
+from weaudit.api import queries, requests
 from weaudit.aws.client import S3, Connection, DynamoDB
-from weaudit.domain import api_queries
 from weaudit.errors import RecordNotFoundError
-from weaudit.events import http_request
 from weaudit.images import documents
 from weaudit.images.store import ImageTable
 from weaudit.items.times import iso_time
@@ -43,9 +42,9 @@ def handle(
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> tuple[int, dict[str, Any]]:
     """Answer with an image's row. Raises RequestError, StoreError."""
-    request = http_request.parse(event)
-    asked = api_queries.asked(request.route, request.path, request.query, "read_images")
-    row = images.get(api_queries.image_key(asked))
+    request = requests.parse(event)
+    asked = queries.asked(request.route, request.path, request.query, "read_images")
+    row = images.get(queries.image_key(asked))
     if row is None:
         raise RecordNotFoundError("There is no image of this key, or it was not processed yet")
     # The clock is read first: a link never ends before the time that is told.

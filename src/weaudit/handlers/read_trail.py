@@ -6,10 +6,9 @@ import time
 from itertools import islice
 
 from weaudit.adapters.evidence_bucket import EvidenceBucket
+from weaudit.api import answers, queries, requests
 from weaudit.aws.client import S3, Connection, DynamoDB
-from weaudit.domain import api_answers, api_queries
 from weaudit.errors import RecordNotFoundError, StoreRefusedError
-from weaudit.events import http_request
 from weaudit.runtime import logs
 from weaudit.trail import documents, pages
 from weaudit.trail.reader import AuditHistory
@@ -21,8 +20,8 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
+    from weaudit.api.queries import Asked
     from weaudit.aws.client import Pending
-    from weaudit.domain.api_queries import Asked
     from weaudit.trail.changes import AuditedChange
 
     Answer = tuple[int, Any, dict[str, str]]
@@ -60,8 +59,8 @@ def handle(
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Answer:
     """Answer with what the trail tells. Raises RequestError, StoreError."""
-    request = http_request.parse(event)
-    asked = api_queries.asked(request.route, request.path, request.query, "read_trail")
+    request = requests.parse(event)
+    asked = queries.asked(request.route, request.path, request.query, "read_trail")
     kind = asked.route.path.rpartition("/")[2]
     if kind == "history":
         plan = pages.HistoryPlan(asked)
@@ -87,16 +86,16 @@ def handle(
     if kind == "item":
         return _as_of(asked, trail)
     if kind == "diff":
-        table, key = api_queries.table(asked), asked.query["key"]
-        since, until = api_queries.two_moments(asked)
+        table, key = queries.table(asked), asked.query["key"]
+        since, until = queries.two_moments(asked)
         document = between_document(trail.between(table, key, since, until), table, key, since, until)
         return 200, documents.cut(document), {}
     return _record(asked, trail)
 
 
 def _as_of(asked: Asked, trail: AuditHistory) -> Answer:
-    table, key = api_queries.table(asked), asked.query["key"]
-    at, sequence = api_queries.point(asked)
+    table, key = queries.table(asked), asked.query["key"]
+    at, sequence = queries.point(asked)
     state = trail.as_of(table, key, at, sequence)
     document = as_of_document(state, table, key, at=at, sequence=sequence)
     if sequence is None:
@@ -105,16 +104,16 @@ def _as_of(asked: Asked, trail: AuditHistory) -> Answer:
     document.pop("nextChange", None)
     last = state.last_change
     settled = state.complete and last is not None and last.sequence == sequence.rpartition("#")[2]
-    return 200, document, {"cache-control": api_answers.KEPT_FOR_EVER} if settled else {}
+    return 200, document, {"cache-control": answers.KEPT_FOR_EVER} if settled else {}
 
 
 def _record(asked: Asked, trail: AuditHistory) -> Answer:
-    change = trail.record(api_queries.record_id(asked))
+    change = trail.record(queries.record_id(asked))
     if change is None:
         raise RecordNotFoundError("No audit record has this id")
     whole = not any(part.lost for part in change.attributes)
     document = documents.fitting(documents.record(change))
-    return 200, document, {"cache-control": api_answers.KEPT_FOR_EVER} if whole else {}
+    return 200, document, {"cache-control": answers.KEPT_FOR_EVER} if whole else {}
 
 
 def _with_callers(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
+from weaudit.api import requests
 from weaudit.aws.client import Connection, DynamoDB
 from weaudit.errors import InvalidInputError, RecordRejectedError, StoreError, StoreRefusedError, ValidationError
-from weaudit.events import http_request
 from weaudit.runtime import logs
 from weaudit.trail.store_callers import AuditLogs
 from weaudit.updates import plan as updating
@@ -64,10 +64,10 @@ def handle(
     """Make the update that an event asks for; return the HTTP status and the document that answer it. Never raises."""
     at_ms = now_ms()
     document, plan = None, None
-    request = http_request.parse(event)
+    request = requests.parse(event)
     caller = updating.Caller(request.identity, request.owner, request.user_agent)
     try:
-        document = http_request.document_of(event)
+        document = requests.document_of(event)
         asked = updating.read_request(document, settings, request.idempotency_key)
         remembered = tables.knows(asked.table)
         try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from weaudit.domain import api_queries, paging
+from weaudit.api import paging, queries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any, Protocol
 
-    from weaudit.domain.api_queries import Asked
+    from weaudit.api.queries import Asked
 
     class Listing(Protocol):
         """What S3 answered (weaudit.aws.client.Listing)."""
@@ -43,13 +43,13 @@ class Plan:
 def plan(asked: Asked) -> Plan:
     """Return what a query asks of S3. Raises InvalidInputError."""
     prefix, delimiter = (
-        api_queries.text(asked, name, api_queries.LONGEST_OBJECT_KEY_BYTES) for name in ("prefix", "delimiter")
+        queries.text(asked, name, queries.LONGEST_OBJECT_KEY_BYTES) for name in ("prefix", "delimiter")
     )
     place = paging.place_of(asked, 2)
     if place is not None and not _is_place(place, prefix, delimiter):
         raise paging.refused()
     kind, after = place or ("", "")
-    return Plan(prefix, delimiter, api_queries.limit(asked), after, kind == "group")
+    return Plan(prefix, delimiter, queries.limit(asked), after, kind == "group")
 
 
 def _is_place(place: list[str], prefix: str, delimiter: str) -> bool:
@@ -57,7 +57,7 @@ def _is_place(place: list[str], prefix: str, delimiter: str) -> bool:
     if len(place) != 2:
         return False
     kind, after = place
-    within = bool(after) and after.startswith(prefix) and api_queries.fits(after, api_queries.LONGEST_OBJECT_KEY_BYTES)
+    within = bool(after) and after.startswith(prefix) and queries.fits(after, queries.LONGEST_OBJECT_KEY_BYTES)
     grouped = bool(delimiter) and after[len(prefix) :].partition(delimiter)[1:] == (delimiter, "")
     return within and (kind == "key" or (kind == "group" and grouped))
 

@@ -6,7 +6,7 @@ import os
 import time
 from hashlib import sha256
 
-from weaudit.domain import api_answers
+from weaudit.api import answers
 from weaudit.items.texts import compact
 from weaudit.runtime import logs, metrics
 
@@ -48,7 +48,7 @@ def entry_point(handler: RequestHandler) -> Callable[[Any, Any], Any]:
 
     def lambda_handler(event: Any, context: Any) -> Any:
         request_id = getattr(context, "aws_request_id", "")
-        over_http = api_answers.is_request(event)
+        over_http = answers.is_request(event)
         fields: dict[str, Any] = {"requestId": request_id}
         if over_http:
             # What API Gateway's own header and access log name the request by.
@@ -61,7 +61,7 @@ def entry_point(handler: RequestHandler) -> Callable[[Any, Any], Any]:
             status, document, *rest = handler.handle(event, **stores)
             headers = rest[0] if rest else {}
         except Exception as error:  # noqa: BLE001 every error has its answer; the cause is for the log
-            status, document = api_answers.failure(error, time.time_ns() // 1_000_000)
+            status, document = answers.failure(error, time.time_ns() // 1_000_000)
             if status >= 500:
                 logs.write("ERROR", "request failed", **fields, why=logs.cause(error))
         error_code = document.get("error") if status >= 400 else None

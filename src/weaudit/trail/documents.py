@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weaudit.domain.paging import ANSWER_BYTES, PAGE_BYTES, weight
+from weaudit.api.paging import ANSWER_BYTES, PAGE_BYTES, weight
 from weaudit.items.plain import plain
 from weaudit.items.texts import Written, compact
 

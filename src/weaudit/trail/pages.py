@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weaudit.domain import api_queries, paging
+from weaudit.api import paging, queries
 from weaudit.trail.documents import document, without_values
 from weaudit.trail.history import narrowed
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from weaudit.domain.api_queries import Asked
+    from weaudit.api.queries import Asked
     from weaudit.trail.changes import AuditedChange
 
 MOST_READ = 2000
@@ -25,16 +25,16 @@ class HistoryPlan:
 
     def __init__(self, asked: Asked) -> None:
         """Read a query. Raises InvalidInputError."""
-        self.table = api_queries.table(asked)
+        self.table = queries.table(asked)
         self.item_key = asked.query["key"]
         self.attribute = asked.query.get("attribute")
-        self.since = api_queries.moment(asked, "since")
-        self.until = api_queries.moment(asked, "until", whole_day=True)
-        api_queries.check_order(self.since, self.until)
-        self.newest_first = api_queries.newest_first(asked)
-        self.limit = api_queries.limit(asked)
+        self.since = queries.moment(asked, "since")
+        self.until = queries.moment(asked, "until", whole_day=True)
+        queries.check_order(self.since, self.until)
+        self.newest_first = queries.newest_first(asked)
+        self.limit = queries.limit(asked)
         place = paging.place_of(asked, 1)
-        if place is not None and not (len(place) == 1 and api_queries.is_order(place[0])):
+        if place is not None and not (len(place) == 1 and queries.is_order(place[0])):
             raise paging.refused()
         self.beyond_order = place[0] if place else ""
 
@@ -60,16 +60,16 @@ class ChangesPlan:
 
     def __init__(self, asked: Asked, now_ms: int) -> None:
         """Read a query. Raises InvalidInputError."""
-        self.table = api_queries.table(asked)
-        self.limit = api_queries.limit(asked)
+        self.table = queries.table(asked)
+        self.limit = queries.limit(asked)
         place = paging.place_of(asked, 3)
         self.given: list[str] = []
         if place is None:
-            self.since, self.until = api_queries.span(asked, now_ms)
+            self.since, self.until = queries.span(asked, now_ms)
         else:
             # Keep the first page's end: with a moving "now" the pages would never end.
             self.until, self.since, *self.given = place
-            if not api_queries.is_place(asked, self.until, self.since):
+            if not queries.is_place(asked, self.until, self.since):
                 raise paging.refused()
 
     def left(self, changes: Iterable[AuditedChange]) -> Iterator[AuditedChange]:
@@ -79,7 +79,7 @@ class ChangesPlan:
 
     def is_place(self, at: str, sequence: str) -> bool:
         """Say whether the next page may begin at a change with this time and padded sequence number."""
-        return api_queries.is_moment(at) and self.since[:24] <= at <= self.until and api_queries.is_padded(sequence)
+        return queries.is_moment(at) and self.since[:24] <= at <= self.until and queries.is_padded(sequence)
 
 
 def history_page(asked: Asked, plan: HistoryPlan, changes: Iterable[AuditedChange]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from weaudit.domain import api_answers
+from weaudit.api import answers
 from weaudit.errors import DatabaseError, RecordRejectedError, RequestError, StoreError, ValidationError, WeauditError
 from weaudit.items import plain
 from weaudit.items.keys import LONGEST_LOGGED_ID_BYTES, logged_record_id
@@ -35,7 +35,7 @@ def success(record_id: str, names: list[str], now_ms: int) -> dict[str, Any]:
 
 def failure(error: Exception, now_ms: int) -> tuple[int, dict[str, Any]]:
     """Return the HTTP status and the document of any error; what is not the request's fault becomes DatabaseError."""
-    return api_answers.failure(_told(error), now_ms)
+    return answers.failure(_told(error), now_ms)
 
 
 def _told(error: Exception) -> RequestError:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 from urllib.parse import parse_qsl, unquote
 
-from weaudit.domain.api_answers import is_request
-from weaudit.domain.routes import LARGEST_BODY_BYTES
+from weaudit.api.answers import is_request
+from weaudit.api.routes import LARGEST_BODY_BYTES
 from weaudit.errors import InvalidInputError
 from weaudit.items import plain
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from weaudit.domain.routes import LARGEST_BODY_BYTES
+from weaudit.api.requests import document_of, parse
+from weaudit.api.routes import LARGEST_BODY_BYTES
 from weaudit.errors import InvalidInputError
-from weaudit.events.http_request import document_of, parse
 from weaudit.items.plain import Number
 
 ARN = "arn:aws:sts::111122223333:assumed-role/Editors/ada"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from weaudit.domain.routes import BY_KEY, Route
+from weaudit.api.routes import BY_KEY, Route
 from weaudit.errors import InvalidInputError, RecordNotFoundError
 from weaudit.items.plain import shown
 from weaudit.items.times import iso_moment

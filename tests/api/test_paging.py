@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from weaudit.domain import api_queries, paging
-from weaudit.domain.api_queries import Asked, asked
+from weaudit.api import paging, queries
+from weaudit.api.queries import Asked, asked
 from weaudit.errors import InvalidInputError
 from weaudit.items.texts import compact
 from weaudit.items.times import iso_moment
@@ -110,7 +110,7 @@ def test_a_forged_place_asks_for_no_more_than_its_query_may(said: dict[str, str]
     except InvalidInputError:
         return
     # As the query would have to say it.
-    first, last = api_queries.span(query(changes, None, since=plan.since[:24], until=plan.until), 0)
+    first, last = queries.span(query(changes, None, since=plan.since[:24], until=plan.until), 0)
     assert (first, last) == (plan.since[:24], plan.until)
     assert first >= said.get("since", "")
     assert last == said.get("until", last)

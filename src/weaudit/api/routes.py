@@ -1,6 +1,6 @@
 """The routes of the HTTP API (CONTRACTS part D), data only: code, template and OpenAPI document are held to this table.
 
-A handler is given a request whose route and parameters were checked by it (:func:`weaudit.domain.api_queries.asked`).
+A handler is given a request whose route and parameters were checked by it (:func:`weaudit.api.queries.asked`).
 """
 
 from __future__ import annotations

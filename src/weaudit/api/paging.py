@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable
     from typing import Any
 
-    from weaudit.domain.api_queries import Asked
+    from weaudit.api.queries import Asked
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: an answer has at most 6 MB.
 PAGE_BYTES = 4_500_000

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from weaudit.domain import api_queries
-from weaudit.domain.api_queries import Asked, asked
-from weaudit.domain.routes import BY_KEY, ROUTES
+from weaudit.api import queries
+from weaudit.api.queries import Asked, asked
+from weaudit.api.routes import BY_KEY, ROUTES
 from weaudit.errors import InvalidInputError, RecordNotFoundError
 from weaudit.functions import FUNCTIONS
 
@@ -56,13 +56,13 @@ def test_a_route_of_another_function_is_none(route: str) -> None:
 
 @pytest.mark.parametrize(("text", "limit"), [(None, 50), ("1", 1), ("0010", 10), ("1000", 1000)])
 def test_limit(text: str | None, limit: int) -> None:
-    assert api_queries.limit(loose(**({} if text is None else {"limit": text}))) == limit
+    assert queries.limit(loose(**({} if text is None else {"limit": text}))) == limit
 
 
 @pytest.mark.parametrize("text", ["", "0", "1001", "-1", "1.0", "ten", "٣", "1" * 5000])
 def test_a_limit_out_of_range_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="from 1 to 1000"):
-        api_queries.limit(loose(limit=text))
+        queries.limit(loose(limit=text))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_limit_out_of_range_is_refused(text: str) -> None:
     ],
 )
 def test_times_come_as_records_spell_them(text: str, whole_day: bool, expected: str) -> None:
-    assert api_queries.moment(loose(at=text), "at", whole_day=whole_day) == expected
+    assert queries.moment(loose(at=text), "at", whole_day=whole_day) == expected
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_times_come_as_records_spell_them(text: str, whole_day: bool, expected: 
 )
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="at must be a time"):
-        api_queries.moment(loose(at=text), "at")
+        queries.moment(loose(at=text), "at")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     ],
 )
 def test_the_range_of_a_tables_changes(query: dict[str, str], expected: tuple[str, str]) -> None:
-    assert api_queries.span(changes(**query), NOW_MS) == expected
+    assert queries.span(changes(**query), NOW_MS) == expected
 
 
 @pytest.mark.parametrize(
@@ -118,19 +118,19 @@ def test_the_range_of_a_tables_changes(query: dict[str, str], expected: tuple[st
 )
 def test_a_range_that_is_none_is_refused(query: dict[str, str], words: str) -> None:
     with pytest.raises(InvalidInputError, match=words):
-        api_queries.span(changes(**query), NOW_MS)
+        queries.span(changes(**query), NOW_MS)
 
 
 @pytest.mark.parametrize("name", ["", "ab", "a" * 256, "a b", "täble", "a/b", "a%2Fb"])
 def test_what_is_no_tables_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidInputError, match="table must be"):
-        api_queries.table(changes({"table": name}))
+        queries.table(changes({"table": name}))
 
 
 @pytest.mark.parametrize("given", ["", "x", "8f2b", "0" * 36, "8F2B0000-0000-4000-8000-000000000000", "-" * 36])
 def test_what_is_no_records_id_is_refused(given: str) -> None:
     with pytest.raises(InvalidInputError, match="id must be"):
-        api_queries.record_id(asked("GET /v1/records/{id}", {"id": given}, {}, "read_trail"))
+        queries.record_id(asked("GET /v1/records/{id}", {"id": given}, {}, "read_trail"))
 
 
 @pytest.mark.parametrize(
@@ -138,22 +138,22 @@ def test_what_is_no_records_id_is_refused(given: str) -> None:
     [("007", "7"), ("0", "0"), ("1" * 40, "1" * 40), ("2024-01-01T00:00:00.000#0012", "2024-01-01T00:00:00.000#12")],
 )
 def test_sequence_numbers(text: str, expected: str) -> None:
-    assert api_queries.point(loose(sequence=text)) == (None, expected)
+    assert queries.point(loose(sequence=text)) == (None, expected)
 
 
 @pytest.mark.parametrize("text", ["", "#1", "1" * 41, "-1", "x", "label#", "٣"])
 def test_what_is_no_sequence_number_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="sequence must be"):
-        api_queries.sequence(loose(sequence=text))
+        queries.sequence(loose(sequence=text))
 
 
 @pytest.mark.parametrize("query", [{}, {"at": "2024-01-01", "sequence": "1"}])
 def test_an_item_is_asked_for_at_one_point(query: Any) -> None:
     with pytest.raises(InvalidInputError, match="either at"):
-        api_queries.point(loose(**query))
+        queries.point(loose(**query))
 
 
 @pytest.mark.parametrize("order", ["", "up", "ASC"])
 def test_an_unknown_order_is_refused(order: str) -> None:
     with pytest.raises(InvalidInputError, match="asc"):
-        api_queries.newest_first(loose(order=order))
+        queries.newest_first(loose(order=order))
