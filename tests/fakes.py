@@ -9,9 +9,9 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
-from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.capture.store import AuditTable
 from weaudit.errors import RecordRejectedError, StoreError, StoreUnavailableError
+from weaudit.evidence import EvidenceBucket
 from weaudit.objects.store import InvocationLog
 
 ITEM_BYTES = 400 * 1024

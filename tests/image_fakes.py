@@ -9,7 +9,6 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
-from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.aws.transport import Answer
 from weaudit.errors import (
     ConditionNotMetError,
@@ -18,6 +17,7 @@ from weaudit.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
+from weaudit.evidence import EvidenceBucket
 from weaudit.handlers import image_processor
 from weaudit.images.configuration import PipelineConfiguration
 from weaudit.images.pipeline import Pipeline

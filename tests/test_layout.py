@@ -34,14 +34,24 @@ MAY_IMPORT: dict[str, list[str]] = {
 }
 # What runs on the machine of its user: it may import every room of the functions, but not how Lambda calls them.
 OUTSIDE = {"installation", "deploy", "watch", "doctor", "local", "cli", "demo"}
-# Layers whose files go to the rooms above, one room after the other; until then they are under no rule.
-LAYERS = {"domain", "adapters", "events", "imaging"}
 # Too full until rooms have come out of them.
 FULL = {"cli", "deploy"}
 # These alone speak to a store, so that everything else in a subject is pure: values in, values out.
 SPEAK_TO_STORES = ("store*.py", "reader.py", "configuration.py", "evidence.py")
 # Two rooms may have a file of the same name where it is the same part of each.
-ROLES = {"__init__", "answers", "conditions", "configuration", "documents", "errors", "plan", "requests", "store"}
+ROLES = {
+    "__init__",
+    "answers",
+    "changes",
+    "conditions",
+    "configuration",
+    "documents",
+    "errors",
+    "plan",
+    "requests",
+    "store",
+    "stream",
+}
 MOST_FILES = 20
 HEAVY = {"boto3", "botocore", "typer", "rich", "ministack", "starlette", "uvicorn", "duckdb"}
 
@@ -80,7 +90,7 @@ def ours(path: Path) -> set[Path]:
 
 
 def test_every_room_is_known() -> None:
-    assert {room_of(path) for path in FILES} <= MAY_IMPORT.keys() | OUTSIDE | LAYERS
+    assert {room_of(path) for path in FILES} <= MAY_IMPORT.keys() | OUTSIDE
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCES)))
@@ -88,8 +98,8 @@ def test_imports_run_one_way(path: Path) -> None:
     room, imported = room_of(path), {room_of(file) for file in ours(path)}
     if room in OUTSIDE:
         assert "runtime" not in imported
-    elif room not in LAYERS:
-        assert imported - {room, "errors"} - LAYERS <= set(MAY_IMPORT[room])
+    else:
+        assert imported - {room, "errors"} <= set(MAY_IMPORT[room])
 
 
 @pytest.mark.parametrize("room", ["api", "capture", "trail", "updates", "objects", "images"])
@@ -109,7 +119,7 @@ def test_heavy_libraries_stay_outside_of_the_functions() -> None:
 )
 def test_a_folder_can_be_taken_in_at_a_glance(folder: Path) -> None:
     names = sorted(path.stem for path in folder.glob("*.py"))
-    assert len(names) <= MOST_FILES or folder.name in LAYERS | FULL
+    assert len(names) <= MOST_FILES or folder.name in FULL
     room = folder.name.removesuffix("s")
     assert [name for name in names if name.startswith(f"{room}_")] == [], "the folder says so already"
 
@@ -117,7 +127,7 @@ def test_a_folder_can_be_taken_in_at_a_glance(folder: Path) -> None:
 def test_a_name_says_one_thing() -> None:
     seen: dict[str, Path] = {}
     for path in FILES:
-        if room_of(path) in {"cli", "handlers"} | LAYERS:  # doors, named as what they open
+        if room_of(path) in {"cli", "handlers"}:  # doors, named as what they open
             continue
         other = seen.setdefault(path.stem, path)
         assert path.stem in ROLES or other == path, f"{path} and {other}"
@@ -143,7 +153,7 @@ def test_one_room_speaks_to_the_network() -> None:
         if room_of(path) not in OUTSIDE
         and any(name[0] in network and name[:2] != ("urllib", "parse") for name in imports(path))
     }
-    assert speakers <= {"aws"} | LAYERS
+    assert speakers == {"aws"}
 
 
 @pytest.mark.parametrize("path", sorted((SOURCES / "handlers").glob("[!_]*.py")), ids=lambda path: path.stem)

@@ -11,9 +11,9 @@ import pytest
 
 from tests.aws.moto_relay import REGION as _REGION
 from tests.aws.moto_relay import moto_environment
-from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.aws.client import S3, Connection, DynamoDB
 from weaudit.errors import RecordRejectedError, StoreRefusedError
+from weaudit.evidence import EvidenceBucket
 from weaudit.images.store_renditions import RenditionsBucket
 from weaudit.images.store_sources import SourceObjects
 from weaudit.local import engine as engines

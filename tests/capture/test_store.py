@@ -13,11 +13,11 @@ from tests.aws.moto_relay import REGION, moto_environment
 from tests.conftest import RunningEngine
 from tests.fakes import PolicingDynamoDB, PolicingS3
 from tests.strategies import change
-from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.aws.client import S3, Connection, DynamoDB
 from weaudit.capture.records import decide
 from weaudit.capture.store import AuditTable
 from weaudit.deploy.targets import wire
+from weaudit.evidence import EvidenceBucket
 
 TABLE = "contract-of-audit-table"
 

@@ -88,8 +88,7 @@ def test_the_records_fields_are_all_in_its_format() -> None:
     text = (ROOT / "docs" / "formats" / "audit-record.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
     source = "".join(
-        (ROOT / "src" / "weaudit" / "domain" / name).read_text(encoding="utf-8")
-        for name in ("auditing.py", "spilling.py")
+        (ROOT / "src" / "weaudit" / name).read_text(encoding="utf-8") for name in ("capture/records.py", "evidence.py")
     )
     written = set(re.findall(r"(?:fields|record)\[\"(\w+)\"\]|^\s+\"(\w+)\": \{\"S\": ", source, re.MULTILINE))
     names = {one or other for one, other in written}

@@ -11,12 +11,12 @@ from tests.fuzz.parsers import PARSERS
 from tests.image_fakes import created, one_rendition
 from tests.notifications import numbered, object_record
 from tests.strategies import change, stream_record
+from weaudit import evidence
 from weaudit.api import paging, queries
 from weaudit.capture import records as auditing
 from weaudit.cli import failed_events, item_keys
 from weaudit.cli.rendering import value_text
 from weaudit.deploy import log_tracing
-from weaudit.domain import quarantining, spilling
 from weaudit.handlers import audit_producer, s3_processor
 from weaudit.images import documents as image_documents
 from weaudit.items import differences, plain, sizes, values
@@ -446,10 +446,10 @@ DONE: dict[str, Growing] = {
     ),
     "put aside": Growing(_refused, (), {name: IMAGES[name] for name in ("every attribute", "a list")}),
     "quarantined": Growing(
-        lambda pair: quarantining.decide(stream_record(*pair), ValueError(), "audit_producer"), (), IMAGES
+        lambda pair: evidence.quarantined(stream_record(*pair), ValueError(), "audit_producer"), (), IMAGES
     ),
     "moved": Growing(
-        lambda pair: [spilling.spill(record, "bucket") for record in _read_and_audit(pair)], (ValueError,), IMAGES
+        lambda pair: [evidence.spill(record, "bucket") for record in _read_and_audit(pair)], (ValueError,), IMAGES
     ),
     "spelled": Growing(lambda value: (values.spelled(value), values.canonical(value)), (ValueError,), TYPED),
     "measured": Growing(sizes.value_bytes, (ValueError,), TYPED),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.strategies import attributes, change, items, values
 from tests.trails import changed
 from weaudit.capture.records import decide
-from weaudit.domain.spilling import body_of
+from weaudit.evidence import body_of
 from weaudit.items.keys import item_key
 from weaudit.items.values import data, image_hash, same_value
 from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueReference

@@ -11,8 +11,8 @@ from moto import mock_aws
 
 from tests.trail.test_reader import Trail, no_object
 from tests.trails import changed, one_by_one
+from weaudit import evidence
 from weaudit.capture.records import decide
-from weaudit.domain import spilling
 from weaudit.errors import InvalidInputError
 from weaudit.items.times import iso_time
 from weaudit.items.values import image_hash
@@ -270,7 +270,7 @@ def test_a_time_is_found_however_sequence_numbers_lie(spread: str) -> None:
 def test_a_value_that_was_too_large_is_read_from_where_it_is() -> None:
     told = counted(3, at_ms=START_MS)
     records = [record for one in told for record in decide(one)]
-    moved = [spilling.spill(record, "evidence") for record in records]
+    moved = [evidence.spill(record, "evidence") for record in records]
     kept = {("evidence", one.key): one.body for one in moved if one is not None}
     asked = []
 

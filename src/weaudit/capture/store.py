@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.aws.batches import BatchWrites
 from weaudit.aws.client import DynamoDB
-from weaudit.domain.spilling import spill
 from weaudit.errors import RecordRejectedError
+from weaudit.evidence import EvidenceBucket, spill
 from weaudit.items.values import Item
 
 TYPE_CHECKING = False

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.aws.client import S3, Connection, DynamoDB
 from weaudit.capture import records as auditing
 from weaudit.capture import stream
 from weaudit.capture.configuration import WatchConfiguration
 from weaudit.capture.store import AuditTable
-from weaudit.domain import quarantining
 from weaudit.errors import StoreError
+from weaudit.evidence import EvidenceBucket, quarantined
 from weaudit.items.values import Item
 from weaudit.runtime import logs
 
@@ -67,7 +66,7 @@ def handle(
     failed += [(source_of[record_id], error) for record_id, error in rejected.items()]
     # A change is put aside once, however many of its records were refused: they may be thousands, and it is large.
     once = {id(raw): (raw, why) for raw, why in failed}
-    aside = dict(quarantining.decide(raw, why, "audit_producer") for raw, why in once.values())
+    aside = dict(quarantined(raw, why, "audit_producer") for raw, why in once.values())
     for key, body in aside.items():
         evidence.put(key, body)
     return {

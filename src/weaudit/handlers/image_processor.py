@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from hashlib import sha256
 
-from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.aws.client import S3, Connection, DynamoDB
-from weaudit.domain import quarantining
 from weaudit.errors import ImageRejectedError, MalformedEventError, RecordRejectedError, StoreUnavailableError
+from weaudit.evidence import EvidenceBucket, quarantined
 from weaudit.images import deletions, events
 from weaudit.images import rows as image_rows
 from weaudit.images.configuration import PipelineConfiguration
@@ -75,7 +74,7 @@ def handle(
         try:
             source = events.parse(raw)
         except MalformedEventError as error:  # deterministic: the queue would bring it again for nothing
-            evidence.put(*quarantining.decide(raw, error, "image_processor"))
+            evidence.put(*quarantined(raw, error, "image_processor"))
             answers.append({"outcome": "quarantined", "code": error.code, "reason": str(error)})
             continue
         outcome = Processing(limits=limits, **stores).process(source)

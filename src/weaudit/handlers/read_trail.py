@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from itertools import islice
 
-from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.api import answers, queries, requests
 from weaudit.aws.client import S3, Connection, DynamoDB
 from weaudit.errors import RecordNotFoundError, StoreRefusedError
+from weaudit.evidence import EvidenceBucket
 from weaudit.runtime import logs
 from weaudit.trail import documents, pages
 from weaudit.trail.reader import AuditHistory

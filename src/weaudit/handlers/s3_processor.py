@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-from weaudit.adapters.evidence_bucket import EvidenceBucket
 from weaudit.aws.client import S3, Connection, DynamoDB
-from weaudit.domain import quarantining
 from weaudit.errors import MalformedEventError, WeauditError
+from weaudit.evidence import EvidenceBucket, quarantined
 from weaudit.objects import arrivals, notifications
 from weaudit.objects.store import InvocationLog
 
@@ -54,7 +53,7 @@ def handle(
     rejected = log.put(rows.values())
     failed += [(places[key], event["Records"][places[key]], why) for key, why in rejected.items()]
     for _place, raw, why in failed:
-        evidence.put(*quarantining.decide(raw, why, "s3_processor"))
+        evidence.put(*quarantined(raw, why, "s3_processor"))
     body = {
         "logged": len(rows) - len(rejected),
         "failed": [{"record": place, **_told(why)} for place, _raw, why in failed],

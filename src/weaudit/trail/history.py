@@ -10,7 +10,7 @@ from hashlib import sha256
 from itertools import groupby
 
 from weaudit.capture.records import changes_key
-from weaudit.domain.spilling import body_of
+from weaudit.evidence import body_of
 from weaudit.items.keys import history_key, logged_record_id
 from weaudit.items.times import iso_moment, moment
 from weaudit.items.values import same_value

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
-from weaudit.domain.spilling import restore
+from weaudit.evidence import restore
 from weaudit.items.keys import history_key
 from weaudit.trail import rebuilding
 from weaudit.trail.first_uses import FirstUses

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from weaudit.images.pixels import filters, libvips
+from weaudit.images.pixels import filtering, libvips
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
@@ -98,7 +98,7 @@ def render(source: Source, plan: RenditionPlan, keep_metadata: bool) -> tuple[in
         image = image.copy_memory()  # filters look at pixels more than once; the file can be read once only
     for step in plan.filters:
         # Each step whole before the next one: line by line, a chain would be worked on again and again.
-        image = filters.apply(image, step, plan.background).copy_memory()
+        image = filtering.apply(image, step, plan.background).copy_memory()
     content = _encoded(image, plan, keep_metadata)
     return image.width, image.height, content
 
@@ -132,9 +132,9 @@ def _sized(source: Source, plan: RenditionPlan) -> Any:
     if plan.fit == "cover":
         wide, high = min(wide, image.width), min(high, image.height)
         return image.crop((image.width - wide) // 2, (image.height - high) // 2, wide, high)
-    colour = filters.rgb(plan.background)
+    colour = filtering.rgb(plan.background)
     if len(set(colour)) > 1:
-        image = filters.in_colour(image)
+        image = filtering.in_colour(image)
     alpha = [255] if image.hasalpha() else []
     background = [*colour[: image.bands - len(alpha)], *alpha]
     left, top = (wide - image.width) // 2, (high - image.height) // 2
@@ -151,7 +151,7 @@ def _encoded(image: Any, plan: RenditionPlan, keep_metadata: bool) -> bytes:
     keep = "all" if keep_metadata else "none"
     if plan.format == "jpeg":
         if image.hasalpha():
-            image = filters.in_colour(image).flatten(background=filters.rgb(plan.background))
+            image = filtering.in_colour(image).flatten(background=filtering.rgb(plan.background))
         content = image.jpegsave_buffer(Q=plan.quality, optimize_coding=True, keep=keep)
     elif plan.format == "png":
         content = image.pngsave_buffer(compression=6, keep=keep)

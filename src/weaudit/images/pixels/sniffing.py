@@ -6,7 +6,7 @@ Signatures are those of each format's own specification; where one is short (BMP
 from __future__ import annotations
 
 SUPPORTED = frozenset(("jpeg", "png", "webp", "gif", "tiff", "avif", "heic"))
-"""Formats that :func:`weaudit.images.pixels.working.work` reads; any other one that is sniffed is rejected, not read."""
+"""Formats that :func:`~weaudit.images.pixels.working.work` reads; any other that is sniffed is rejected, not read."""
 
 BYTES_NEEDED = 4096
 """So many of an object's first bytes are enough to sniff it."""

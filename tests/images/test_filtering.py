@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter, ImageOps, ImageStat
 from tests.images.corpus import decoded, encoded, scene
 from weaudit.images.filters import FILTERS
 from weaudit.images.pipeline import Pipeline, RenditionPlan, Step
-from weaudit.images.pixels import filters, working
+from weaudit.images.pixels import filtering, working
 
 REQUIRED: dict[str, dict[str, Any]] = {
     "brightness": {"factor": 1.5},
@@ -47,7 +47,7 @@ def test_every_filter_takes_every_kind_of_image(mode: str) -> None:
 
 
 def test_there_is_one_function_a_filter() -> None:
-    assert {*filters._COLOURS, "flip", "rotate"} == FILTERS.keys()
+    assert {*filtering._COLOURS, "flip", "rotate"} == FILTERS.keys()
 
 
 def test_filters_do_what_they_say() -> None:

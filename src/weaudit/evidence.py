@@ -1,0 +1,116 @@
+"""The evidence bucket: values that are too large for a record, and records that could not be processed.
+
+A value that is too large moves here, and a reference takes its place in the record. A record that can never be
+processed comes here whole.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+
+from weaudit.errors import StoreRefusedError, WeauditError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from typing import Any
+
+    from weaudit.aws.client import S3
+    from weaudit.items.values import Item, Value
+
+
+class EvidenceBucket:
+    """Keeps objects under keys that are derived from their content: putting one again changes nothing."""
+
+    def __init__(self, s3: S3, name: str) -> None:
+        self._s3 = s3
+        self.name = name
+
+    def put(self, key: str, body: bytes) -> None:
+        """Keep a JSON document; when this returns it is stored. Raises StoreError."""
+        if not self.name:
+            raise StoreRefusedError("no evidence bucket is configured: set EVIDENCE_BUCKET")
+        self._s3.put_object(self.name, key, body, "application/json")
+
+    def get(self, bucket: str, key: str) -> bytes | None:
+        """Return a spilled value's object; None where there is none, or none that may be read. Raises StoreError.
+
+        Whatever a record says, nothing but spilled values of this very bucket is read.
+        """
+        if bucket != self.name or not key.startswith("spill/"):
+            return None
+        try:
+            return self._s3.get_object(bucket, key)
+        except StoreRefusedError as error:
+            # To whom may not list the bucket, S3 says that an object is denied which is not there. One that a rule of
+            # the bucket has archived must not keep all else of a trail from who reads it.
+            if error.aws_code in ("NoSuchKey", "AccessDenied", "InvalidObjectState"):
+                return None
+            raise
+
+
+class Spilled:
+    """A record with a reference in place of its largest value, and the object that the reference names."""
+
+    __slots__ = ("body", "key", "record")
+
+    def __init__(self, record: Item, key: str, body: bytes) -> None:
+        self.record = record
+        self.key = key
+        self.body = body
+
+
+def spill(record: Item, bucket: str) -> Spilled | None:
+    """Move the larger of ``oldValue`` and ``newValue`` out of a record; None where neither is left in it.
+
+    The object's key is ``spill/<historyKey>/<record id>/<field>.json``; its body is the value in DynamoDB JSON,
+    compact, names sorted, UTF-8. The reference is ``{bucket, key, sha256, bytes}`` over that body: see
+    docs/formats/audit-record.md.
+    """
+    bodies = {field: body_of(record[field]) for field in ("newValue", "oldValue") if field in record}
+    if not bodies:
+        return None
+    field = max(bodies, key=lambda name: len(bodies[name]))
+    body = bodies[field]
+    key = f"spill/{record['historyKey']['S']}/{record['id']['S']}/{field}.json"
+    reference = {
+        "bucket": {"S": bucket},
+        "key": {"S": key},
+        "sha256": {"S": sha256(body).hexdigest()},
+        "bytes": {"N": str(len(body))},
+    }
+    rest = {name: value for name, value in record.items() if name != field}
+    return Spilled({**rest, f"{field}Ref": {"M": reference}}, key, body)
+
+
+def body_of(value: Value) -> bytes:
+    """Return the bytes of the object that holds a value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "surrogatepass")
+
+
+def restore(body: bytes, digest: str) -> Value | None:
+    """Return the value that an object of the evidence bucket holds, or None where it has not the recorded SHA-256."""
+    if sha256(body).hexdigest() != digest:
+        return None
+    value: Value = json.loads(body)
+    return value
+
+
+def quarantined(record: Any, error: Exception, function: str) -> tuple[str, bytes]:
+    """Return key and body of the object that keeps a record whole, with the reason why it could not be processed.
+
+    The key is ``quarantine/<function>/<first 32 hex digits of the record's SHA-256>.json``, so the same record always
+    has the same key; the body is JSON with ``code``, ``reason``, ``function`` and ``record``.
+    """
+    raw = json.dumps(record, sort_keys=True, separators=(",", ":"))
+    # An unforeseen error's text may quote data: its type says enough, and the record is beside it.
+    known = isinstance(error, WeauditError)
+    entry = {
+        "code": error.code if isinstance(error, WeauditError) else type(error).__name__,
+        "reason": str(error) if known else "the record could not be processed",
+        "function": function,
+        "record": record,
+    }
+    digest = sha256(raw.encode()).hexdigest()[:32]
+    return f"quarantine/{function}/{digest}.json", json.dumps(entry, sort_keys=True).encode()
