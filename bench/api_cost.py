@@ -30,11 +30,11 @@ from weaudit.aws.sigv4 import Credentials, sign
 from weaudit.capture.changes import Change
 from weaudit.capture.records import decide
 from weaudit.deploy import packaging
-from weaudit.deploy.targets import Target, unwire
 from weaudit.functions import FUNCTIONS
+from weaudit.installation.engine_state import EngineState
+from weaudit.installation.targets import Target, unwire
 from weaudit.items.values import Item
 from weaudit.local import engine, process
-from weaudit.local.state import EngineState
 
 _HANDLERS = Path(__file__).with_name("handlers")
 _KEY = "BENCH_API"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.reports import Ratio, Report, load
-from weaudit.deploy.targets import Target
+from weaudit.installation.targets import Target
 from weaudit.items.keys import history_key
 from weaudit.local import engine, process
 

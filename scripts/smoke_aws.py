@@ -20,10 +20,10 @@ from typing import Any
 
 from weaudit.cli import demo_checking
 from weaudit.cli.demo import KEY, STEPS
-from weaudit.cli.trail_reading import open_trail
-from weaudit.deploy.installation import Installation
-from weaudit.deploy.targets import Target, wire
 from weaudit.errors import WeauditError
+from weaudit.installation.outputs import Installation
+from weaudit.installation.readers import open_trail
+from weaudit.installation.targets import Target, wire
 
 STAGE = "smoke"
 # Alarms and images take their time on AWS; so does a mapping that was just made.

@@ -17,11 +17,12 @@ from typer.testing import CliRunner, Result
 from tests import waiting
 from tests.canaries import Scan
 from tests.sizes import sized
-from weaudit.deploy.targets import Target
 from weaudit.errors import EngineError
+from weaudit.installation import engine_state as state
+from weaudit.installation.engine_state import EngineState
+from weaudit.installation.targets import Target
 from weaudit.local import engine as engines
-from weaudit.local import process, state
-from weaudit.local.state import EngineState
+from weaudit.local import process
 
 # How fast an example is made and run says how busy the machine is, with several workers above all.
 hypothesis.settings.register_profile(

@@ -8,7 +8,7 @@ from tests.fakes import Asked
 from tests.strategies import change
 from weaudit.capture.changes import Change
 from weaudit.capture.records import decide
-from weaudit.deploy.targets import unwire
+from weaudit.installation.targets import unwire
 from weaudit.items.values import Item
 
 

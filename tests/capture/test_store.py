@@ -16,8 +16,8 @@ from tests.strategies import change
 from weaudit.aws.client import S3, Connection, DynamoDB
 from weaudit.capture.records import decide
 from weaudit.capture.store import AuditTable
-from weaudit.deploy.targets import wire
 from weaudit.evidence import EvidenceBucket
+from weaudit.installation.targets import wire
 
 TABLE = "contract-of-audit-table"
 

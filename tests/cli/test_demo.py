@@ -21,7 +21,7 @@ from weaudit.cli import demo_checking, demo_picture, demo_tour
 from weaudit.cli.demo import KEY, STEPS, TABLE
 from weaudit.cli.demo_tour import PHOTOGRAPH, SEATS
 from weaudit.cli.main import app
-from weaudit.deploy.targets import Target
+from weaudit.installation.targets import Target
 from weaudit.items.values import Item
 from weaudit.objects.arrivals import ObjectEvent
 from weaudit.objects.arrivals import decide as decide_arrival

@@ -19,11 +19,12 @@ from typer.testing import CliRunner, Result
 from tests.aws.scripted_server import Request, ScriptedServer, Step, answer, hang_up, refusal, serving
 from weaudit.cli import output
 from weaudit.cli.main import app
-from weaudit.deploy import boto_errors, change_sets, installation_facts
+from weaudit.deploy import change_sets, installation_facts
 from weaudit.deploy.destroying import Destroying
-from weaudit.deploy.stages import Stage
-from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError, StoreRefusedError, StoreUnavailableError
+from weaudit.installation import boto_errors
+from weaudit.installation.stages import Stage
+from weaudit.installation.targets import Target
 
 KEYS = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "wJalr"}
 _OUTPUTS = {

@@ -13,9 +13,9 @@ from moto import mock_aws
 
 from tests.fakes import PolicingDynamoDB, PolicingLambda, PolicingS3, producer_stores
 from tests.strategies import stream_record
-from weaudit.cli import payloads
 from weaudit.cli.quarantine import Quarantine
 from weaudit.handlers import audit_producer
+from weaudit.installation import payloads
 from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
 
 BUCKET = "evidence"

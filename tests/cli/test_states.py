@@ -12,8 +12,8 @@ from tests.cli.test_trail import AT_MS, client, make_table, run
 from tests.conftest import RunningEngine
 from tests.strategies import change
 from tests.trails import changed, write
-from weaudit.deploy.installation import Installation
 from weaudit.errors import DeployError
+from weaudit.installation.outputs import Installation
 
 __all__ = ["client"]  # the fixture: an account that holds the life of CACHE_TTL_SEC
 

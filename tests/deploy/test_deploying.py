@@ -22,9 +22,9 @@ from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.deploying import Deploying, Plan
 from weaudit.deploy.destroying import Destroying, Removal
 from weaudit.deploy.releases import Release, ReleaseLog
-from weaudit.deploy.stages import Stage
-from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError, InvalidInputError
+from weaudit.installation.stages import Stage
+from weaudit.installation.targets import Target
 
 pytestmark = pytest.mark.engine
 

@@ -16,10 +16,10 @@ from weaudit.deploy import packaging, parameters, releases, revisions, stack, te
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.packaging import Artifact
 from weaudit.deploy.releases import Release, ReleaseLog
-from weaudit.deploy.stages import Stage
-from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError, InvalidInputError
 from weaudit.functions import FUNCTIONS
+from weaudit.installation.stages import Stage
+from weaudit.installation.targets import Target
 
 RELEASE = Release(
     number=7, stack="weaudit-dev", at="2024-01-01T00:00:00.000Z", outcome="deployed", revision="ab" * 20, modified=True,
@@ -199,7 +199,7 @@ def test_a_stage_that_the_template_would_refuse_is_refused_first(name: str, pref
 
 
 def test_a_stage_is_what_the_template_takes() -> None:
-    from weaudit.deploy import stages
+    from weaudit.installation import stages
 
     declared = yaml_parse(templates.path("template.yaml").read_text())["Parameters"]
     for pattern, name in ((stages._NAME, "EnvironmentSuffix"), (stages._PREFIX, "Prefix")):

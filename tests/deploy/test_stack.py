@@ -13,10 +13,10 @@ from tests.conftest import RunningEngine
 from weaudit.deploy import packaging, stack, templates
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.packaging import Artifact
-from weaudit.deploy.stages import Stage
-from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError
 from weaudit.functions import FUNCTIONS
+from weaudit.installation.stages import Stage
+from weaudit.installation.targets import Target
 
 ARTIFACT = Artifact("audit_producer", Path("audit_producer.zip"), "ab12", 1)
 

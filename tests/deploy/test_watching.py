@@ -20,11 +20,11 @@ from samtranslator.yaml_helper import yaml_parse
 
 from tests.conftest import RunningEngine
 from weaudit.deploy import change_sets, stack, templates, watch_plans, watched, watching
-from weaudit.deploy.installation import Installation
-from weaudit.deploy.stages import Stage
-from weaudit.deploy.targets import Target
 from weaudit.deploy.watching import Watching
 from weaudit.errors import DeployError, InvalidInputError
+from weaudit.installation.outputs import Installation
+from weaudit.installation.stages import Stage
+from weaudit.installation.targets import Target
 from weaudit.local import engine as engines
 from weaudit.local import process, restarting
 

@@ -14,7 +14,7 @@ from tests.openapi import Answer, Caller
 from tests.waiting import eventually as eventually  # for whoever takes the API
 from weaudit.api.routes import Route
 from weaudit.deploy import stack
-from weaudit.deploy.targets import Target
+from weaudit.installation.targets import Target
 from weaudit.local import engine as engines
 from weaudit.local import process
 

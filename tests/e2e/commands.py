@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from tests.conftest import client_of
 from tests.waiting import eventually as eventually  # for whoever takes commands
 from weaudit.cli.main import app
-from weaudit.deploy.targets import Target
+from weaudit.installation.targets import Target
 
 
 def client(service: str) -> Any:

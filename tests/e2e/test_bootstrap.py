@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from tests.conftest import client_of
 from tests.e2e.commands import eventually, run
 from weaudit.deploy import stack
-from weaudit.deploy.targets import Target
+from weaudit.installation.targets import Target
 from weaudit.local import engine as engines
 from weaudit.local import process
 

@@ -9,8 +9,8 @@ import pytest
 from tests.e2e.commands import client, verified
 from tests.e2e.writers import Writers, audited
 from tests.sizes import sized
-from weaudit.deploy.installation import Installation
 from weaudit.deploy.watching import Watching
+from weaudit.installation.outputs import Installation
 from weaudit.local import engine
 
 pytestmark = pytest.mark.engine

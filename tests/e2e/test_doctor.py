@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.commands import client, eventually, run
-from weaudit.deploy.installation import Installation
+from weaudit.installation.outputs import Installation
 
 pytestmark = pytest.mark.engine
 Step = Callable[[], Any]

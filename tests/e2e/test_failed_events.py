@@ -11,7 +11,7 @@ from tests.e2e.commands import client, eventually, records_of, run
 from tests.image_fakes import created
 from tests.notifications import object_record
 from tests.strategies import stream_record
-from weaudit.deploy.installation import Installation
+from weaudit.installation.outputs import Installation
 
 pytestmark = pytest.mark.engine
 

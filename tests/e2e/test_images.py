@@ -17,7 +17,7 @@ from tests.e2e.commands import client, eventually, run
 from tests.e2e.pictures import drawn, mixed
 from tests.image_fakes import created, deleted
 from tests.sizes import sized
-from weaudit.deploy.installation import Installation
+from weaudit.installation.outputs import Installation
 from weaudit.local import engine, process
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("stack")]

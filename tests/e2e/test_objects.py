@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.commands import client, eventually, run
-from weaudit.deploy.installation import Installation
+from weaudit.installation.outputs import Installation
 from weaudit.local import engine, process
 from weaudit.objects.arrivals import ObjectEvent, row_id
 

@@ -17,8 +17,8 @@ from tests.e2e.commands import client, eventually, records_of, verified
 from tests.openapi import Caller
 from weaudit.cli.main import app
 from weaudit.deploy import packaging, templates
-from weaudit.deploy.installation import Installation
 from weaudit.functions import FUNCTIONS
+from weaudit.installation.outputs import Installation
 
 pytestmark = pytest.mark.engine
 

@@ -19,8 +19,8 @@ from tests.faults.work import Round, compared, is_whole, scanned
 from tests.faults.world import World, try_again
 from weaudit.cli import output
 from weaudit.cli.main import app
-from weaudit.deploy.installation import Installation
-from weaudit.local import state
+from weaudit.installation import engine_state
+from weaudit.installation.outputs import Installation
 
 # Any service: DynamoDB, S3, Lambda, CloudFormation, SQS, CloudWatch, the API itself.
 _RULES: list[dict[str, Any]] = [
@@ -113,7 +113,7 @@ def run(world: World, pictures: list[bytes], rounds: list[Round], count: int) ->
         through = Path(folder) / "through"
         through.mkdir()
         port = int(world.proxy.endpoint.rpartition(":")[2])
-        state.save(dataclasses.replace(world.state, directory=through, port=port))
+        engine_state.save(dataclasses.replace(world.state, directory=through, port=port))
         commands = Commands(through)
         readings = _readings(one)
         with world.failing(_RULES) as fired:

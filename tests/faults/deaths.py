@@ -18,8 +18,8 @@ from tests.faults.reports import Count, Line
 from tests.faults.work import Round, compared, is_whole, scanned
 from tests.faults.world import World, try_again
 from weaudit.aws.client import Connection, DynamoDB
-from weaudit.deploy.installation import Installation
 from weaudit.errors import EngineError
+from weaudit.installation.outputs import Installation
 from weaudit.local import engine
 
 _COMMAND = [sys.executable, "-c", "from weaudit.cli.main import main; main()"]

@@ -13,7 +13,7 @@ from tests.faults.reports import Line
 from tests.faults.work import Round, compared, differences, is_whole, scanned
 from tests.faults.world import World, try_again
 from tests.image_fakes import created
-from weaudit.deploy.installation import Installation
+from weaudit.installation.outputs import Installation
 
 
 def twice(world: World, pictures: list[bytes], rounds: list[Round], count: int) -> Line:

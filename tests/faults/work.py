@@ -15,7 +15,7 @@ from tests.api_events import second
 from tests.canaries import planted
 from tests.e2e.commands import client, run
 from tests.faults.reports import Count
-from weaudit.deploy.installation import Installation
+from weaudit.installation.outputs import Installation
 
 Expected = dict[str, Counter[Any]]
 _UPDATES, _TRAIL, _OBJECTS, _IMAGES, _HEALTH = (

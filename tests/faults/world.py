@@ -12,8 +12,9 @@ from typing import Any
 from tests.e2e.commands import client, run
 from tests.e2e.fault_proxies import FaultProxy, point_function_at
 from weaudit.functions import FUNCTIONS
-from weaudit.local import engine, process, state
-from weaudit.local.state import EngineState
+from weaudit.installation import engine_state
+from weaudit.installation.engine_state import EngineState
+from weaudit.local import engine, process
 
 # A message that an outage brought back is seen again after so long, not after the minutes of the template.
 _IMAGES_SEEN_AGAIN_S = 5
@@ -97,7 +98,7 @@ class World:
     def workers(self) -> dict[int, str]:
         """Return the processes that run functions, by number, with the function's name; none while no engine is up."""
         found: dict[int, str] = {}
-        running = state.running(self.folder)
+        running = engine_state.running(self.folder)
         if running is None:
             return found
         for path in Path("/proc").glob("[0-9]*"):

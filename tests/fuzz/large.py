@@ -16,9 +16,9 @@ from weaudit.api import paging, queries
 from weaudit.capture import records as auditing
 from weaudit.cli import failed_events, item_keys
 from weaudit.cli.rendering import value_text
-from weaudit.deploy import log_tracing
 from weaudit.handlers import audit_producer, s3_processor
 from weaudit.images import documents as image_documents
+from weaudit.installation import tracing
 from weaudit.items import differences, plain, sizes, values
 from weaudit.items import texts as json_texts
 from weaudit.objects.store import InvocationLog
@@ -398,8 +398,8 @@ def _refused(images_of: tuple[Any, Any]) -> Any:
 
 
 def _log_line(text: str) -> Any:
-    line = log_tracing._line({"message": text, "timestamp": 1}, "group", "audit_producer")
-    return list(log_tracing.joined_ids(line.fields)), log_tracing.summary(line)
+    line = tracing._line({"message": text, "timestamp": 1}, "group", "audit_producer")
+    return list(tracing.joined_ids(line.fields)), tracing.summary(line)
 
 
 def _planned(document: Any) -> Any:

@@ -14,9 +14,9 @@ from tests.strategies import change
 from tests.trails import changed, make_audit_table, one_by_one, write
 from weaudit.api import paging, queries
 from weaudit.capture.changes import Change
-from weaudit.deploy.targets import unwire, wire
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import read_trail
+from weaudit.installation.targets import unwire, wire
 from weaudit.items.texts import compact
 from weaudit.trail import documents
 from weaudit.trail.reader import AuditHistory

@@ -11,9 +11,9 @@ from tests import image_fakes
 from tests.conftest import RunningEngine
 from tests.e2e.pictures import drawn
 from weaudit.deploy import packaging, stack, templates
-from weaudit.deploy.stages import Stage
-from weaudit.deploy.targets import Target
 from weaudit.functions import FUNCTIONS
+from weaudit.installation.stages import Stage
+from weaudit.installation.targets import Target
 from weaudit.local import engine as engines
 from weaudit.local import process
 

@@ -20,8 +20,8 @@ from weaudit.capture.changes import Change
 from weaudit.capture.records import decide
 from weaudit.deploy import packaging
 from weaudit.deploy.destroying import Destroying
-from weaudit.deploy.stages import Stage
-from weaudit.deploy.targets import Target
+from weaudit.installation.stages import Stage
+from weaudit.installation.targets import Target
 from weaudit.items.keys import logged_record_id
 
 WATCH = yaml_parse((TEMPLATE.parent / "watch.yaml").read_text(encoding="utf-8"))

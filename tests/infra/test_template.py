@@ -14,9 +14,9 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-from weaudit.cli import payloads
 from weaudit.deploy import packaging
 from weaudit.functions import FUNCTIONS, Function
+from weaudit.installation import payloads
 
 TEMPLATE = Path(__file__).parents[2] / "infra" / "template.yaml"
 TEXT = TEMPLATE.read_text(encoding="utf-8")

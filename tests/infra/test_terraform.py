@@ -15,8 +15,8 @@ import pytest
 from tests.conftest import RunningEngine
 from weaudit.deploy import packaging, stack
 from weaudit.deploy.artifacts import ArtifactBucket
-from weaudit.deploy.stages import Stage
 from weaudit.functions import FUNCTIONS
+from weaudit.installation.stages import Stage
 from weaudit.local import engine as engines
 from weaudit.local import process
 

@@ -15,8 +15,9 @@ import boto3
 from botocore.config import Config
 
 from tests.waiting import eventually
-from weaudit.local import ministack_corrected, process, state
-from weaudit.local.state import EngineState
+from weaudit.installation import engine_state as state
+from weaudit.installation.engine_state import EngineState
+from weaudit.local import ministack_corrected, process
 
 BARE, OURS = "ministack", ministack_corrected.__name__
 HOME, AWAY = "us-east-1", "eu-west-1"

@@ -16,11 +16,12 @@ import pytest
 
 from tests.conftest import RunningEngine
 from weaudit.deploy import stack, templates
-from weaudit.deploy.stages import Stage
-from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError, EngineError
+from weaudit.installation import engine_state
+from weaudit.installation.stages import Stage
+from weaudit.installation.targets import Target
 from weaudit.local import engine as engines
-from weaudit.local import process, restarting, state
+from weaudit.local import process, restarting
 
 pytestmark = pytest.mark.engine
 
@@ -47,14 +48,14 @@ def directory(tmp_path: Path) -> Iterator[Path]:
     assert processes_of(tmp_path / "state") == []
 
 
-def up(directory: Path, **options: Any) -> tuple[state.EngineState, list[str]]:
+def up(directory: Path, **options: Any) -> tuple[engine_state.EngineState, list[str]]:
     lines: list[str] = []
     if "port" not in options:
         options["port"] = process.free_port()
     return engines.up(state_dir=directory, progress=lines.append, **options), lines
 
 
-def put(engine: state.EngineState, count: int, tag: str) -> None:
+def put(engine: engine_state.EngineState, count: int, tag: str) -> None:
     """Put items, the second and the fourth and so on by PartiQL."""
     client = Target.of(engine).client("dynamodb")
     for number in range(count):
@@ -65,7 +66,7 @@ def put(engine: state.EngineState, count: int, tag: str) -> None:
             client.put_item(TableName="Configuration", Item={"key": {"S": f"{tag}{number}"}, "value": {"N": "1"}})
 
 
-def audited(engine: state.EngineState) -> list[str]:
+def audited(engine: engine_state.EngineState) -> list[str]:
     pages = Target.of(engine).client("dynamodb").get_paginator("scan").paginate(TableName="Audit")
     return sorted(item["itemKey"]["S"] for page in pages for item in page["Items"])
 
@@ -154,11 +155,11 @@ def test_without_a_port_another_is_taken_and_said(directory: Path) -> None:
 
 def test_a_stale_process_number_is_no_engine(directory: Path) -> None:
     directory.mkdir()
-    stale = state.EngineState(directory, 4566, pid=os.getpid(), identity="12", started_ms=1, ready=True)
-    state.save(stale)
+    stale = engine_state.EngineState(directory, 4566, pid=os.getpid(), identity="12", started_ms=1, ready=True)
+    engine_state.save(stale)
     assert not engines.status(state_dir=directory).up
     assert not engines.down(state_dir=directory)
-    state.save(stale)
+    engine_state.save(stale)
     engine, _ = up(directory)
     assert engine.alive
 
@@ -246,7 +247,7 @@ def command(*arguments: str, directory: Path) -> subprocess.Popen[str]:
 
 def started(directory: Path) -> bool:
     """Tell whether a process was started and noted down."""
-    kept = state.load(directory)
+    kept = engine_state.load(directory)
     return kept is not None and kept.pid > 0
 
 
@@ -270,7 +271,7 @@ def test_a_killed_start_is_cleared_away_by_the_next(directory: Path, eventually:
         starting.kill()
         starting.communicate(timeout=120)
     up(directory)
-    assert len([pid for pid in processes_of(directory) if state.identity(pid)]) == 1
+    assert len([pid for pid in processes_of(directory) if engine_state.identity(pid)]) == 1
 
 
 def test_foreground_stays_until_interrupted_and_stops_in_order(directory: Path) -> None:
@@ -290,5 +291,5 @@ def test_foreground_stays_until_interrupted_and_stops_in_order(directory: Path) 
 
 
 def test_two_starts_at_once_are_one_start(directory: Path) -> None:
-    with state.locked(directory), pytest.raises(EngineError, match="another weaudit command"):
+    with engine_state.locked(directory), pytest.raises(EngineError, match="another weaudit command"):
         up(directory)

@@ -24,8 +24,9 @@ from tests import dynamodb_local
 from tests.e2e import commands
 from tests.local.engines import AWAY, BARE, HOME, OURS, Engine, start
 from tests.waiting import eventually
+from weaudit.installation import engine_state
 from weaudit.local import engine as engines
-from weaudit.local import ministack_corrected, process, state
+from weaudit.local import ministack_corrected, process
 
 pytestmark = pytest.mark.engine
 
@@ -669,9 +670,9 @@ def test_without_the_engine_it_says_what_to_install(tmp_path: Path) -> None:
 
 def test_an_engine_that_has_the_port_does_not_answer_for_the_one_that_was_started(ours: Engine, tmp_path: Path) -> None:
     assert ours.state is not None
-    second = state.EngineState(tmp_path, ours.state.port)
+    second = engine_state.EngineState(tmp_path, ours.state.port)
     pid = process.spawn(second)
-    second = dataclasses.replace(second, pid=pid, identity=state.identity(pid))
+    second = dataclasses.replace(second, pid=pid, identity=engine_state.identity(pid))
     assert not process.wait_ready(second)
     assert "already in use" in process.log_tail(second)
     assert ours.send("GET", "/_ministack/ready")[0] == 200

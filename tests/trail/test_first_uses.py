@@ -14,8 +14,8 @@ from tests.trail.test_item_history import Index
 from tests.trails import changed, make_audit_table, one_by_one, write
 from weaudit.capture.changes import Change
 from weaudit.capture.records import decide
-from weaudit.deploy.targets import unwire, wire
 from weaudit.errors import StoreUnavailableError
+from weaudit.installation.targets import unwire, wire
 from weaudit.trail import first_uses
 from weaudit.trail.changes import Actor, AuditedChange
 from weaudit.trail.history import changes

@@ -70,8 +70,8 @@ def bootstrap(
     Example: weaudit bootstrap --stage production --repository acme/audit --repository-id 123456789
     """
     from weaudit.deploy import bootstrapping
-    from weaudit.deploy.stages import Stage
-    from weaudit.deploy.targets import Target
+    from weaudit.installation.stages import Stage
+    from weaudit.installation.targets import Target
 
     where = Stage.of(stage, prefix)
     given = {

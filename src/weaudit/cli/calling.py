@@ -17,7 +17,7 @@ from weaudit.items.plain import parse
 from weaudit.items.texts import dumps
 
 if TYPE_CHECKING:
-    from weaudit.deploy.targets import Target
+    from weaudit.installation.targets import Target
 
 # An HTTP API gives up after 30 seconds.
 _WAIT_SECONDS = 35
@@ -149,7 +149,7 @@ def _signer(profile: str | None, *, needs_stack: bool) -> "tuple[Any, Target | N
     import boto3
     import botocore.exceptions
 
-    from weaudit.deploy.targets import Target
+    from weaudit.installation.targets import Target
 
     try:
         session = boto3.session.Session(profile_name=profile)
@@ -172,8 +172,9 @@ def _signer(profile: str | None, *, needs_stack: bool) -> "tuple[Any, Target | N
 def _base_url(target: "Target | None") -> str:
     from botocore.exceptions import ClientError
 
-    from weaudit.deploy import boto_errors, stack
-    from weaudit.deploy.stages import Stage
+    from weaudit.deploy import stack
+    from weaudit.installation import boto_errors
+    from weaudit.installation.stages import Stage
 
     assert target is not None  # noqa: S101 a stack is looked for where no address was given
     name = Stage.of().stack

@@ -52,11 +52,11 @@ def demo(
 
     Example: weaudit demo
     """
-    from weaudit.cli.trail_reading import open_trail
     from weaudit.deploy import stack
-    from weaudit.deploy.installation import Installation
-    from weaudit.deploy.stages import Stage
-    from weaudit.deploy.targets import Target
+    from weaudit.installation.outputs import Installation
+    from weaudit.installation.readers import open_trail
+    from weaudit.installation.stages import Stage
+    from weaudit.installation.targets import Target
     from weaudit.local import engine
 
     began = time.monotonic()
@@ -93,7 +93,7 @@ def _toured(tour: Tour) -> list[str]:
 
 
 def _five_changes(tour: Tour) -> tuple[list[str], list[AuditedChange]]:
-    from weaudit.deploy.targets import wire
+    from weaudit.installation.targets import wire
 
     tour.heading(1, "five changes of an item: audit_producer records each, field by field")
     from_ms = int(time.time() * 1000)

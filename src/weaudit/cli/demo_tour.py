@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from weaudit.cli import demo_checking, demo_picture, output
-from weaudit.cli.trail_reading import with_callers
+from weaudit.installation.readers import with_callers
 from weaudit.items.texts import dumps
 from weaudit.items.values import Item
 from weaudit.trail.changes import AuditedChange
 from weaudit.trail.documents import document
 
 if TYPE_CHECKING:
-    from weaudit.deploy.installation import Installation
+    from weaudit.installation.outputs import Installation
     from weaudit.trail.reader import AuditHistory
 
 STOPS = 7
@@ -232,7 +232,7 @@ def past(tour: Tour, key: str, sequence: str, expected: dict[str, Any]) -> list[
 
 def verification(tour: Tour, items: dict[str, tuple[str, ...]]) -> list[str]:
     """Verify the trails of these items, by table: every change joins the one before, the last one the item as it is."""
-    from weaudit.cli.checking import AuditedTable, Checker
+    from weaudit.installation.checking import AuditedTable, Checker
 
     tour.heading(7, "a verification: does every change join the one before, and the last one the item as it is?")
     audit_arn = tour.dynamodb.describe_table(TableName=tour.installation.audit_table)["Table"]["TableArn"]

@@ -23,7 +23,7 @@ def doctor(as_json: JsonDocumentOption = False) -> None:
     """
     from weaudit.deploy import installation_facts
     from weaudit.deploy.examining import examine
-    from weaudit.deploy.installation import Installation
+    from weaudit.installation.outputs import Installation
 
     installation = Installation.find()
     where = f"{installation.stage.stack} on {installation.target.describe()}"

@@ -141,8 +141,8 @@ def logs(
 
     Example: weaudit logs audit_producer --follow
     """
-    from weaudit.deploy.stages import Stage
-    from weaudit.deploy.targets import Target
+    from weaudit.installation.stages import Stage
+    from weaudit.installation.targets import Target
 
     stage = Stage.of()
     physical = {row.name: row.deployed_as(stage.prefix, stage.name) for row in FUNCTIONS}.get(function)

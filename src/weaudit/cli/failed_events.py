@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels, payloads
+from weaudit.cli import output, panels
 from weaudit.cli.options import JsonDocumentOption
 from weaudit.cli.quarantine import UNDELIVERED, Quarantine
 from weaudit.errors import InvalidInputError, StoreRefusedError
+from weaudit.installation import payloads
 
 # Who a finding of GuardDuty is for.
 _TOPIC = "the topic of alarms"
@@ -30,7 +31,7 @@ class FailedEvents:
     """The queues of failed and of undelivered events, and what takes each event again."""
 
     def __init__(self) -> None:
-        from weaudit.deploy.installation import Installation
+        from weaudit.installation.outputs import Installation
 
         installation = Installation.find()
         self._sqs = installation.target.client("sqs")

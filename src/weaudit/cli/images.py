@@ -13,7 +13,7 @@ from weaudit.items.plain import plain
 from weaudit.items.texts import dumps
 
 if TYPE_CHECKING:
-    from weaudit.deploy.installation import Installation
+    from weaudit.installation.outputs import Installation
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, the rows as docs/formats/image-row.md has them.")]
 
@@ -35,7 +35,7 @@ def images(
 
     Example: weaudit images photographs/cat.jpg
     """
-    from weaudit.deploy.installation import Installation
+    from weaudit.installation.outputs import Installation
 
     installation = Installation.find()
     if key is not None:
@@ -58,7 +58,7 @@ def images(
 
 def rows(installation: "Installation", *, rejected: bool = False) -> Iterator[dict[str, Any]]:
     """Yield the rows of Images in DynamoDB JSON, in no order."""
-    from weaudit.deploy.targets import wire
+    from weaudit.installation.targets import wire
 
     request: dict[str, Any] = {"TableName": installation.images_table, "ConsistentRead": True}
     if rejected:
@@ -70,7 +70,7 @@ def rows(installation: "Installation", *, rejected: bool = False) -> Iterator[di
 
 
 def _show(installation: "Installation", key: str, *, as_json: bool) -> None:
-    from weaudit.deploy.targets import wire
+    from weaudit.installation.targets import wire
 
     client = installation.target.client("dynamodb")
     request = {"TableName": installation.images_table, "Key": {"imageKey": {"S": key}}}

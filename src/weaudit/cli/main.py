@@ -129,7 +129,7 @@ def _explained(error: Exception) -> errors.WeauditError | None:
         return None
     hint = "\n`weaudit status` shows the engine; `aws sts get-caller-identity` shows who you are on AWS."
     if isinstance(error, botocore.ClientError):
-        from weaudit.deploy import boto_errors
+        from weaudit.installation import boto_errors
 
         kind = errors.StoreUnavailableError if boto_errors.passes(error) else errors.StoreRefusedError
         return kind(str(error) + hint, aws_code=str(error.response.get("Error", {}).get("Code", "")))

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels, times, uploads
+from weaudit.cli import output, panels, times
 from weaudit.cli.options import JsonDocumentOption, ShownUtcOption, StateOption, limited
+from weaudit.installation import uploads
 
 # The log is read once for so many objects.
 _COMPARED = 10_000
@@ -36,7 +37,7 @@ def put(
 
     Example: weaudit put photos report.pdf --prefix 2024/
     """
-    from weaudit.deploy.installation import Installation
+    from weaudit.installation.outputs import Installation
 
     planned, failed = uploads.plan(files, prefix)
     installation = Installation.find(state_dir=state)
@@ -103,7 +104,7 @@ def objects(
 
     Example: weaudit objects photos/ --limit 20
     """
-    from weaudit.deploy.installation import Installation
+    from weaudit.installation.outputs import Installation
 
     installation = Installation.find(state_dir=state)
     found = _listed(installation.target.client("s3"), installation.trigger_bucket, prefix)

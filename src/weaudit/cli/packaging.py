@@ -58,7 +58,7 @@ def package(
     rows = [{"function": a.function, "path": str(a.path), "sha256": a.sha256, "bytes": a.bytes} for a in built]
     if template is not None:
         from weaudit.deploy import publishing, stack, templates
-        from weaudit.deploy.targets import Target
+        from weaudit.installation.targets import Target
 
         text, url = publishing.published(Target.resolve(), bucket, built, templates.path("template.yaml"), given)
         template.parent.mkdir(parents=True, exist_ok=True)

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels, payloads
+from weaudit.cli import output, panels
 from weaudit.cli.options import JsonDocumentOption, JsonListOption
-from weaudit.cli.trail_reading import archived
 from weaudit.errors import InvalidInputError, StoreRefusedError
+from weaudit.installation import payloads
+from weaudit.installation.readers import archived
 
 if TYPE_CHECKING:
-    from weaudit.deploy.installation import Installation
+    from weaudit.installation.outputs import Installation
 
 QUARANTINED = "quarantine/"
 # Where Lambda itself leaves an event that it gave up on: the failure destination of the event source mapping.
@@ -47,7 +48,7 @@ class Quarantine:
     @classmethod
     def find(cls) -> "Quarantine":
         """Return that of the installation that commands talk to."""
-        from weaudit.deploy.installation import Installation
+        from weaudit.installation.outputs import Installation
 
         return cls(Installation.find())
 
@@ -103,7 +104,7 @@ class Quarantine:
         return still + len(too_large)
 
     def _handled_again(self, function: str, payload: bytes) -> int:
-        from weaudit.deploy import boto_errors
+        from weaudit.installation import boto_errors
 
         if function not in self._functions:
             raise InvalidInputError(f"this entry was kept by {function!r}, which is no function that takes it again")

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from weaudit.cli import images, output, panels, payloads
+from weaudit.cli import images, output, panels
 from weaudit.cli.options import JsonDocumentOption
 from weaudit.errors import InvalidInputError, PipelineRefusedError, StoreRefusedError
 from weaudit.images import rows as image_rows
 from weaudit.images.events import REPROCESSING
 from weaudit.images.pixels import sniffing, unpacking
+from weaudit.installation import payloads
 
 if TYPE_CHECKING:
-    from weaudit.deploy.installation import Installation
     from weaudit.images.store_sources import SourceObjects
+    from weaudit.installation.outputs import Installation
 
 # As many at one time: enough to keep a function busy, and far from an account's concurrency.
 _PARALLEL = 4
@@ -63,7 +64,7 @@ def reprocess(
 
     Example: weaudit reprocess --dry-run
     """
-    from weaudit.deploy.installation import Installation
+    from weaudit.installation.outputs import Installation
 
     installation = Installation.find()
     version = current_version(installation)
@@ -98,8 +99,8 @@ def _say_plan(
     installation: "Installation", version: str, wishes: "list[_Wish]", counts: Counter[str], *, as_json: bool
 ) -> NoReturn:
     """Print which images would be processed, and what would become of all others that are looked at."""
-    from weaudit.deploy.wire_calls import Objects
     from weaudit.images.store_sources import SourceObjects
+    from weaudit.installation.boto import Objects
 
     sources = SourceObjects(Objects(installation.target.client("s3")))
     with ThreadPoolExecutor(_LOOKED_AT_ONCE) as pool:
@@ -131,9 +132,9 @@ def _look(wish: "_Wish", sources: "SourceObjects") -> tuple[str, str]:
 
 def current_version(installation: "Installation") -> str:
     """Return the version of the pipeline that Configuration describes. InvalidInputError where it is refused."""
-    from weaudit.deploy.targets import wire
     from weaudit.images import pipeline
     from weaudit.images.configuration import pipeline_of
+    from weaudit.installation.targets import wire
 
     key = {"key": {"S": pipeline.KEY}}
     client = installation.target.client("dynamodb")

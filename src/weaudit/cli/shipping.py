@@ -94,8 +94,8 @@ def rollback(
 
 def _deploying(stage: str | None, prefix: str | None) -> "Deploying":
     from weaudit.deploy.deploying import Deploying
-    from weaudit.deploy.stages import Stage
-    from weaudit.deploy.targets import Target
+    from weaudit.installation.stages import Stage
+    from weaudit.installation.targets import Target
 
     return Deploying(Target.resolve(), Stage.of(stage, prefix), output.note)
 
@@ -216,8 +216,8 @@ def outputs(stage: StageOption = None, prefix: PrefixOption = None, as_json: Jso
 
     Example: weaudit outputs --json
     """
-    from weaudit.deploy.installation import Installation
-    from weaudit.deploy.stages import Stage
+    from weaudit.installation.outputs import Installation
+    from weaudit.installation.stages import Stage
 
     found = Installation.find(stage=Stage.of(stage, prefix)).outputs
     if as_json:

@@ -10,13 +10,13 @@ import typer
 from weaudit.cli import output, panels, times
 from weaudit.cli.item_keys import item_keys
 from weaudit.cli.options import AuditTableOption, KeyArgument, LogTableOption, StateOption, TableOption, UtcOption
-from weaudit.cli.trail_reading import keeps_back, key_schema, of_stage, open_trail, with_callers
 from weaudit.errors import DeployError, InvalidInputError
+from weaudit.installation.readers import keeps_back, key_schema, of_stage, open_trail, with_callers
 from weaudit.items.texts import dumps
 from weaudit.trail.state_documents import as_of_document, between_document
 
 if TYPE_CHECKING:
-    from weaudit.deploy.targets import Target
+    from weaudit.installation.targets import Target
     from weaudit.items.values import Item
     from weaudit.trail.reader import AuditHistory
     from weaudit.trail.states import AsOf, Between
@@ -124,7 +124,7 @@ class _Trail:
 
     @classmethod
     def open(cls, table: str, audit_table: str, audit_log_table: str, state: Any) -> "_Trail":
-        from weaudit.deploy.targets import Target
+        from weaudit.installation.targets import Target
 
         target = Target.resolve(state_dir=state)
         client = target.client("dynamodb")
@@ -153,8 +153,8 @@ class _Trail:
         """Return the item as it is now; None where it may not be read."""
         import botocore.exceptions
 
-        from weaudit.cli.checking import AuditedTable
-        from weaudit.deploy.targets import unwire, wire
+        from weaudit.installation.checking import AuditedTable
+        from weaudit.installation.targets import unwire, wire
 
         keys = AuditedTable(self.table, "", self.schema or {}, audited_from_birth=False).keys_of(key)
         try:
@@ -171,7 +171,7 @@ class _Trail:
         """Whether the table is the one that the stack made together with what audits it."""
         import botocore.exceptions
 
-        from weaudit.deploy.installation import Installation
+        from weaudit.installation.outputs import Installation
 
         try:
             found = Installation.find()

@@ -13,8 +13,8 @@ from weaudit.items.texts import dumps
 from weaudit.items.times import iso_moment, iso_time, moment
 
 if TYPE_CHECKING:
-    from weaudit.deploy.installation import Installation
-    from weaudit.deploy.log_tracing import Traced
+    from weaudit.installation.outputs import Installation
+    from weaudit.installation.tracing import Traced
     from weaudit.items.values import Item
     from weaudit.trail.changes import AuditedChange
 
@@ -44,17 +44,17 @@ def trace(
 
     Example: weaudit trace 0f3c2d7e-5b1a-4c0e-9d57-6f2a8e1b4c33 --since 2h
     """
-    from weaudit.deploy import log_tracing
-    from weaudit.deploy.installation import Installation
+    from weaudit.installation import tracing
+    from weaudit.installation.outputs import Installation
 
-    wanted = log_tracing.id_of(trace_id)
+    wanted = tracing.id_of(trace_id)
     begin = times.parse(since, name="--since", utc=utc)
     since_ms = int(datetime.fromisoformat(begin).timestamp() * 1000)
     installation = Installation.find()
     stage = installation.stage
     with output.stderr().status("Reading the logs") as status:
-        found = log_tracing.follow(
-            installation.target.client("logs"), log_tracing.groups(stage.prefix, stage.name), wanted, since_ms,
+        found = tracing.follow(
+            installation.target.client("logs"), tracing.groups(stage.prefix, stage.name), wanted, since_ms,
             lambda each: status.update(f"Looking for {output.safe(each)} in the logs"),
         )  # fmt: skip
         status.update("Reading the trail")
@@ -83,8 +83,8 @@ def _recorded(installation: "Installation", ids: tuple[str, ...]) -> "tuple[list
 
     The changes are found by the table and item of an entry, about its time.
     """
-    from weaudit.cli.trail_reading import open_trail
-    from weaudit.deploy.wire_calls import calls
+    from weaudit.installation.boto import calls
+    from weaudit.installation.readers import open_trail
     from weaudit.trail.history import NEAR
     from weaudit.trail.store_callers import AuditLogs
 
@@ -149,7 +149,7 @@ def _print(found: "Traced", entries: "list[Item]", changes: "list[AuditedChange]
 
 
 def _log_rows(found: "Traced") -> Iterator[tuple[str, str, str]]:
-    from weaudit.deploy.log_tracing import summary
+    from weaudit.installation.tracing import summary
 
     yield from ((iso_time(line.at_ms), line.source, summary(line)) for line in found.lines)
 

@@ -17,7 +17,7 @@ from weaudit.cli.options import (
     UtcOption,
     limited,
 )
-from weaudit.cli.trail_reading import key_schema, of_stage, open_trail, with_callers
+from weaudit.installation.readers import key_schema, of_stage, open_trail, with_callers
 from weaudit.items.texts import dumps
 from weaudit.trail.documents import document
 
@@ -61,7 +61,7 @@ def history(
 
     Example: weaudit history CACHE_TTL_SEC --since 2h
     """
-    from weaudit.deploy.targets import Target
+    from weaudit.installation.targets import Target
     from weaudit.trail.history import narrowed
 
     table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
@@ -106,7 +106,7 @@ def changes(
 
     Example: weaudit changes --table Configuration --since 3d
     """
-    from weaudit.deploy.targets import Target
+    from weaudit.installation.targets import Target
 
     table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
     begin, end = _range(since, until, utc)

@@ -11,14 +11,15 @@ import typer
 
 import weaudit
 from weaudit.api.routes import LARGEST_BODY_BYTES
-from weaudit.cli import output, panels, payloads
+from weaudit.cli import output, panels
 from weaudit.cli.options import JsonListOption, limited
 from weaudit.errors import DatabaseError, DeployError, InvalidInputError, ValidationError
+from weaudit.installation import payloads
 from weaudit.items.plain import parse, plain
 from weaudit.items.texts import compact, dumps
 
 if TYPE_CHECKING:
-    from weaudit.deploy.installation import Installation
+    from weaudit.installation.outputs import Installation
     from weaudit.items.values import Item
     from weaudit.updates.plan import UpdatePlan
 
@@ -70,7 +71,7 @@ def update(
 
     Example: weaudit update CACHE_TTL_SEC value=900 --if "value > 900" --log
     """
-    from weaudit.deploy.installation import Installation
+    from weaudit.installation.outputs import Installation
 
     values = {**_from_file(json_file), **_assignments(attributes or [])}
     installation = Installation.find()
@@ -87,7 +88,7 @@ def update(
 
 def _ask(installation: "Installation", document: dict[str, Any]) -> dict[str, Any]:
     """Call the function, with the document as an HTTP body: a bare one would have its numbers made floats by Lambda."""
-    from weaudit.deploy import boto_errors
+    from weaudit.installation import boto_errors
 
     if "user_agent" not in document:
         identity = installation.target.client("sts").get_caller_identity()["Arn"]
@@ -156,7 +157,7 @@ def _show(plan: "UpdatePlan", item: "Item") -> None:
 
 
 def _stores(installation: "Installation", table: str) -> tuple[Any, dict[str, str]]:
-    from weaudit.deploy.wire_calls import calls
+    from weaudit.installation.boto import calls
     from weaudit.updates.store import UpdatedTables
 
     call = calls(installation.target.client("dynamodb"))
@@ -174,8 +175,8 @@ def audit_log(
 
     Example: weaudit audit-log CACHE_TTL_SEC --newest-first
     """
-    from weaudit.deploy.installation import Installation
-    from weaudit.deploy.wire_calls import calls
+    from weaudit.installation.boto import calls
+    from weaudit.installation.outputs import Installation
     from weaudit.items.keys import logged_record_id
     from weaudit.trail.store_callers import AuditLogs
 
@@ -218,7 +219,7 @@ def _print_entries(entries: list[dict[str, Any]]) -> None:
 def _key(installation: "Installation", table: str | None, text: str) -> str:
     """Return the record's id as the log and the trail spell it, whatever the table's key."""
     from weaudit.cli.item_keys import item_keys
-    from weaudit.cli.trail_reading import key_schema
+    from weaudit.installation.readers import key_schema
 
     name = table or installation.configuration_table
     schema, _ = key_schema(installation.target.client("dynamodb"), name)

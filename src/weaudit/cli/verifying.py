@@ -12,7 +12,7 @@ from weaudit.errors import InvalidInputError
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from weaudit.cli.checking import Checker
+    from weaudit.installation.checking import Checker
     from weaudit.trail.verifying import Finding, Verdict
 
 _MEANINGS = {
@@ -93,10 +93,10 @@ def _counted(number: int, thing: str) -> str:
 
 
 def _checkers(table: str | None, item: str | None, since: str | None) -> "list[Checker]":
-    from weaudit.cli.checking import AuditedTable, Checker
-    from weaudit.cli.trail_reading import open_trail
-    from weaudit.deploy.installation import Installation
     from weaudit.deploy.watched import watches
+    from weaudit.installation.checking import AuditedTable, Checker
+    from weaudit.installation.outputs import Installation
+    from weaudit.installation.readers import open_trail
 
     if item is not None and table is None:
         raise InvalidInputError("an item key says nothing without its table\nAdd --table, as in: --table Configuration")

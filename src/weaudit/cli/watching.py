@@ -39,8 +39,8 @@ def watch(
 
     Example: weaudit watch orders --actor updatedBy
     """
-    from weaudit.deploy.installation import Installation
     from weaudit.deploy.watching import Watching
+    from weaudit.installation.outputs import Installation
 
     watching = Watching(Installation.find())
     plan = watching.plan(table, actor)
@@ -85,8 +85,8 @@ def unwatch(
 
     Example: weaudit unwatch orders
     """
-    from weaudit.deploy.installation import Installation
     from weaudit.deploy.watching import Watching
+    from weaudit.installation.outputs import Installation
 
     watching = Watching(Installation.find())
     found = watching.find(table)
@@ -118,8 +118,8 @@ def watched(as_json: JsonOption = False) -> None:
 
     Example: weaudit watched --json
     """
-    from weaudit.deploy.installation import Installation
     from weaudit.deploy.watched import own, watches
+    from weaudit.installation.outputs import Installation
 
     installation = Installation.find()
     rows = [*own(installation), *watches(installation)]

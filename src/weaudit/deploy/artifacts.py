@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError
+from weaudit.installation.targets import Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from weaudit.deploy import change_sets, stack, templates
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.change_sets import ChangeSet
 from weaudit.deploy.stack_events import DIGEST_TAG, Progress, StackState, describe
-from weaudit.deploy.stages import Stage
-from weaudit.deploy.targets import Target
 from weaudit.errors import InvalidInputError
+from weaudit.installation.stages import Stage
+from weaudit.installation.targets import Target
 
 PROVIDER = "token.actions.githubusercontent.com"
 """The issuer of the tokens of GitHub's workflows."""

@@ -15,10 +15,10 @@ from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.change_sets import ChangeSet
 from weaudit.deploy.releases import DEPLOYED, DEPLOYING, FAILED, INTERRUPTED, Release, ReleaseLog
 from weaudit.deploy.stack_events import Progress, StackState
-from weaudit.deploy.stages import Stage
-from weaudit.deploy.targets import ENGINE_ACCOUNT, Target
 from weaudit.errors import DeployError, InvalidInputError
 from weaudit.functions import FUNCTIONS
+from weaudit.installation.stages import Stage
+from weaudit.installation.targets import ENGINE_ACCOUNT, Target
 
 _SETTLED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 

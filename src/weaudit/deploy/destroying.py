@@ -6,11 +6,12 @@ Every step can be done again: whoever was interrupted runs the same command once
 from dataclasses import dataclass
 from typing import Any
 
-from weaudit.deploy import boto_errors, change_sets, stack
+from weaudit.deploy import change_sets, stack
 from weaudit.deploy.stack_events import Progress, StackState, when_quiet
-from weaudit.deploy.stages import Stage
-from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError, InvalidInputError, StoreUnavailableError
+from weaudit.installation import boto_errors
+from weaudit.installation.stages import Stage
+from weaudit.installation.targets import Target
 
 # What is still written while a bucket is emptied keeps it from being deleted; then it is emptied again.
 _ATTEMPTS = 3

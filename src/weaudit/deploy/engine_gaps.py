@@ -5,7 +5,7 @@ DescribeContinuousBackups says DISABLED of a table that has it on AWS.
 """
 
 from weaudit.deploy.stack import resources
-from weaudit.deploy.targets import Target
+from weaudit.installation.targets import Target
 
 
 def complete(target: Target, stack: str) -> None:

@@ -14,19 +14,20 @@ from typing import Any
 
 import weaudit
 from weaudit.capture.configuration import watch_key
-from weaudit.deploy import boto_errors, releases, resource_facts
+from weaudit.deploy import releases, resource_facts
 from weaudit.deploy.artifacts import ArtifactBucket
-from weaudit.deploy.installation import Installation
-from weaudit.deploy.reading_pool import ReadingPool
 from weaudit.deploy.releases import ReleaseLog
 from weaudit.deploy.resolved_templates import Expected, Place, Template
 from weaudit.deploy.stack import resources
-from weaudit.deploy.targets import ENGINE_ACCOUNT, wire
 from weaudit.deploy.watched import Watch, watches
 from weaudit.deploy.watching import Watching
 from weaudit.errors import WeauditError
 from weaudit.images.configuration import TTL_KEY
 from weaudit.images.pipeline import KEY as PIPELINE_KEY
+from weaudit.installation import boto_errors
+from weaudit.installation.outputs import Installation
+from weaudit.installation.pool import ReadingPool
+from weaudit.installation.targets import ENGINE_ACCOUNT, wire
 
 QUARANTINED, GIVEN_UP = "quarantine/", "aws/lambda/"
 """Where the evidence bucket keeps what functions put aside, and what Lambda itself gave up on."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from weaudit.deploy import stack
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.packaging import Artifact
-from weaudit.deploy.targets import Target
+from weaudit.installation.targets import Target
 
 
 def published(

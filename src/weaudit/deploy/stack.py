@@ -23,8 +23,8 @@ from weaudit.deploy.stack_events import (
     until_quiet,
     when_quiet,
 )
-from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError
+from weaudit.installation.targets import Target
 
 __all__ = ["StackState", "describe"]  # whoever has a stack wants these as well; and what follows
 STACK_TAG = "weaudit:stack"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError
+from weaudit.installation.targets import Target
 
 DIGEST_TAG = "weaudit:digest"
 WAIT_SECONDS = 3600.0

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from weaudit.capture.configuration import actor_of, watch_key
-from weaudit.deploy.installation import Installation
 from weaudit.deploy.stack_events import DIGEST_TAG
-from weaudit.deploy.targets import Target, wire
+from weaudit.installation.outputs import Installation
+from weaudit.installation.targets import Target, wire
 from weaudit.items.times import iso_moment
 
 

@@ -5,8 +5,8 @@ import dataclasses
 import json
 from typing import Any
 
-from weaudit.deploy.targets import Target
-from weaudit.local import state
+from weaudit.installation import engine_state
+from weaudit.installation.targets import Target
 
 USER = "weaudit-admin"
 _EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -14,7 +14,7 @@ _EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Actio
 _ROOT = "test"
 
 
-def ensure(engine: state.EngineState) -> state.EngineState:
+def ensure(engine: engine_state.EngineState) -> engine_state.EngineState:
     """Return ``engine`` with a working administrator's key, made where it has none, and keep it in the state file.
 
     A key that was kept may be void: an engine that was killed has lost it. MiniStack never checks the signature of its
@@ -29,7 +29,7 @@ def ensure(engine: state.EngineState) -> state.EngineState:
         iam.delete_access_key(UserName=USER, AccessKeyId=old)
     key = iam.create_access_key(UserName=USER)["AccessKey"]
     engine = dataclasses.replace(engine, access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])
-    state.save(engine)
+    engine_state.save(engine)
     return engine
 
 

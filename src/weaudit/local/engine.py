@@ -1,7 +1,7 @@
 """The embedded engine: MiniStack with the WeAudit stack on it, on one port of this machine.
 
 One engine a state directory; several directories, several engines side by side. Every function here takes the state
-directory, or the default one (`weaudit.local.state.directory`).
+directory, or the default one (`weaudit.installation.engine_state.directory`).
 """
 
 import dataclasses
@@ -11,11 +11,12 @@ from pathlib import Path
 
 from weaudit.deploy import deploying, stack
 from weaudit.deploy.stack_events import Progress
-from weaudit.deploy.stages import Stage
-from weaudit.deploy.targets import Target
 from weaudit.errors import EngineError
-from weaudit.local import administrators, process, restarting, state
-from weaudit.local.state import EngineState
+from weaudit.installation import engine_state
+from weaudit.installation.engine_state import EngineState
+from weaudit.installation.stages import Stage
+from weaudit.installation.targets import Target
+from weaudit.local import administrators, process, restarting
 
 DEFAULT_PORT = 4566
 
@@ -48,9 +49,9 @@ def up(
     ``port`` None means the last one used, or 4566, or any free one. Interrupted, or failing, it leaves no process that
     it started. Raises EngineError and DeployError.
     """
-    directory = state.directory(state_dir)
-    with state.locked(directory):
-        kept = state.load(directory)
+    directory = engine_state.directory(state_dir)
+    with engine_state.locked(directory):
+        kept = engine_state.load(directory)
         if kept is not None and kept.alive and kept.ready:
             _same_engine(kept, port, auth)
             progress(f"the engine is up at {kept.endpoint}")
@@ -105,13 +106,13 @@ def _start(directory: Path, kept: EngineState | None, port: int | None, auth: bo
             ready = process.wait_ready(engine)
         except BaseException:
             process.stop(engine, kill=True)  # not ready: it holds nothing yet that a kill could lose
-            state.save(dataclasses.replace(engine, pid=0, identity="", ready=False))
+            engine_state.save(dataclasses.replace(engine, pid=0, identity="", ready=False))
             raise
         if ready:
             engine = dataclasses.replace(engine, ready=True)
-            state.save(engine)
+            engine_state.save(engine)
             return engine
-        state.save(dataclasses.replace(engine, pid=0, identity=""))
+        engine_state.save(dataclasses.replace(engine, pid=0, identity=""))
         if process.port_is_free(engine.port) or port is not None:
             break
         # Another program took the port between our look at it and the engine's.
@@ -140,8 +141,8 @@ def _launch(engine: EngineState) -> EngineState:
         restarting.readdress(engine.directory / "data", engine.port)
         started_ms = int(time.time() * 1000)
         pid = process.spawn(engine)
-        engine = dataclasses.replace(engine, pid=pid, identity=state.identity(pid), started_ms=started_ms)
-        state.save(engine)
+        engine = dataclasses.replace(engine, pid=pid, identity=engine_state.identity(pid), started_ms=started_ms)
+        engine_state.save(engine)
         return engine
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
@@ -154,13 +155,13 @@ def down(*, state_dir: Path | None = None, force: bool = False, progress: Progre
     raises EngineError and leaves the engine up; ``force`` stops it all the same. Raises EngineError, too, where the
     engine ended and could not save.
     """
-    directory = state.directory(state_dir)
-    with state.locked(directory):
-        engine = state.load(directory)
+    directory = engine_state.directory(state_dir)
+    with engine_state.locked(directory):
+        engine = engine_state.load(directory)
         if engine is None or not engine.alive:
             if engine is not None and engine.pid:
                 process.end_workers(engine)
-                state.save(dataclasses.replace(engine, pid=0, identity="", ready=False))
+                engine_state.save(dataclasses.replace(engine, pid=0, identity="", ready=False))
                 progress("the engine had ended by itself: what it had not saved is lost")
             return False
         if engine.ready and not force:
@@ -194,14 +195,14 @@ def _drained(engine: EngineState, progress: Progress) -> None:
 def _stopped(engine: EngineState, *, force: bool = False) -> bool:
     stopped = process.stop(engine) or (force and process.stop(engine, kill=True))
     if stopped:
-        state.save(dataclasses.replace(engine, pid=0, identity="", ready=False))
+        engine_state.save(dataclasses.replace(engine, pid=0, identity="", ready=False))
     return stopped
 
 
 def status(*, state_dir: Path | None = None) -> Status:
     """Return what is known of the engine, without changing anything."""
-    directory = state.directory(state_dir)
-    engine = state.load(directory)
+    directory = engine_state.directory(state_dir)
+    engine = engine_state.load(directory)
     if engine is None or not engine.alive or not engine.ready:
         return Status(directory, engine, up=False)
     name = Stage().stack
@@ -213,8 +214,8 @@ def status(*, state_dir: Path | None = None) -> Status:
 
 def find(*, state_dir: Path | None = None) -> EngineState:
     """Return the engine that is up; EngineError, with what to do, where there is none."""
-    directory = state.directory(state_dir)
-    engine = state.running(directory)
+    directory = engine_state.directory(state_dir)
+    engine = engine_state.running(directory)
     if engine is None:
         raise EngineError(f"no engine is up in {directory}\nStart one with `weaudit up`.")
     return engine

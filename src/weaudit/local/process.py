@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from weaudit.errors import EngineError
-from weaudit.local import ministack_corrected, state
+from weaudit.installation import engine_state
+from weaudit.local import ministack_corrected
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -38,7 +39,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def environment(engine: state.EngineState) -> dict[str, str]:
+def environment(engine: engine_state.EngineState) -> dict[str, str]:
     """Return the engine's whole environment.
 
     It is built from nothing, because all of it leaks into every function that the engine runs: an AWS_PROFILE or a
@@ -63,7 +64,7 @@ def environment(engine: state.EngineState) -> dict[str, str]:
     }
 
 
-def spawn(engine: state.EngineState) -> int:
+def spawn(engine: engine_state.EngineState) -> int:
     """Start the engine's process in a session of its own and return its number; its output goes to the log file.
 
     Not subprocess.Popen: the process is meant to outlive this one, and -P keeps a file named json.py in the current
@@ -94,7 +95,7 @@ def spawn(engine: state.EngineState) -> int:
     )
 
 
-def wait_ready(engine: state.EngineState) -> bool:
+def wait_ready(engine: engine_state.EngineState) -> bool:
     """Wait until the engine answers; False when its process ended instead. Raises EngineError when it does neither."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
@@ -106,7 +107,7 @@ def wait_ready(engine: state.EngineState) -> bool:
     raise EngineError(f"the engine did not become ready in {READY_SECONDS:.0f} s\n{log_tail(engine)}")
 
 
-def _answers(engine: state.EngineState) -> bool:
+def _answers(engine: engine_state.EngineState) -> bool:
     # By its own process: where another engine has the port, that one answers, and this one is about to exit.
     connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=5)
     try:
@@ -119,7 +120,7 @@ def _answers(engine: state.EngineState) -> bool:
         connection.close()
 
 
-def gone(engine: state.EngineState) -> bool:
+def gone(engine: engine_state.EngineState) -> bool:
     """Tell whether the engine's process has ended; a child of this process is waited for, and leaves no zombie."""
     if engine.pid <= 0:
         return True
@@ -129,7 +130,7 @@ def gone(engine: state.EngineState) -> bool:
     return not engine.alive
 
 
-def stop(engine: state.EngineState, *, kill: bool = False) -> bool:
+def stop(engine: engine_state.EngineState, *, kill: bool = False) -> bool:
     """End the engine's process and wait until it has gone; False when it still runs after STOP_SECONDS.
 
     SIGTERM makes it save its state; ``kill`` ends it at once, and what it had not saved is lost.
@@ -145,7 +146,7 @@ def stop(engine: state.EngineState, *, kill: bool = False) -> bool:
     return True
 
 
-def end_workers(engine: state.EngineState) -> None:
+def end_workers(engine: engine_state.EngineState) -> None:
     """End what is left of the functions' processes of an engine that has ended; there is nobody they could answer.
 
     They are its process group. While one of them lives no new process gets the group's number, so a process of that
@@ -168,7 +169,7 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def log_tail(engine: state.EngineState) -> str:
+def log_tail(engine: engine_state.EngineState) -> str:
     """Return where the engine's log is, and its last lines."""
     lines = _last_lines(engine.log, _SHOWN_LINES)
     return f"Its log, {engine.log}, ends:\n" + "\n".join(f"  {line}" for line in lines)

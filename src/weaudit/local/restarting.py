@@ -24,10 +24,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from weaudit.deploy import draining
-from weaudit.deploy.targets import Target
 from weaudit.errors import EngineError
-from weaudit.local.state import EngineState
+from weaudit.installation import draining
+from weaudit.installation.engine_state import EngineState
+from weaudit.installation.targets import Target
 
 DRAIN_SECONDS = 30.0
 _FORMAT = 2

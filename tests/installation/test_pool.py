@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from weaudit.deploy.reading_pool import ReadingPool
+from weaudit.installation.pool import ReadingPool
 
 NAME = "weaudit-test"
 

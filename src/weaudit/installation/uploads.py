@@ -110,7 +110,7 @@ def transfer(
     from boto3.s3.transfer import TransferConfig
     from botocore.exceptions import BotoCoreError
 
-    from weaudit.deploy import boto_errors
+    from weaudit.installation import boto_errors
 
     config = TransferConfig(max_concurrency=_PARTS_AT_A_TIME)
 

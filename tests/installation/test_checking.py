@@ -10,9 +10,9 @@ from moto import mock_aws
 from tests.strategies import change
 from tests.trails import changed, make_audit_table, write
 from weaudit.capture.changes import Change
-from weaudit.cli.checking import AuditedTable, Checker
-from weaudit.cli.trail_reading import open_trail
-from weaudit.deploy.targets import Target
+from weaudit.installation.checking import AuditedTable, Checker
+from weaudit.installation.readers import open_trail
+from weaudit.installation.targets import Target
 from weaudit.items.times import iso_time
 
 START_MS = 1_711_922_395_000

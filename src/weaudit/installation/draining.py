@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from weaudit.deploy.targets import Target
+from weaudit.installation.targets import Target
 
 _EMPTY_ANSWERS = 3  # an open shard may answer with nothing although more is to come
 

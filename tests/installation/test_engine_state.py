@@ -8,38 +8,39 @@ from typing import Any
 import pytest
 
 from weaudit.errors import EngineError
-from weaudit.local import process, restarting, state
+from weaudit.installation import engine_state
+from weaudit.local import process, restarting
 
 
 def test_the_directory_is_chosen_in_the_documented_order(tmp_path: Path) -> None:
     environment = {"HOME": "/h", "XDG_STATE_HOME": "/x", "WEAUDIT_STATE_DIR": "/w"}
-    assert state.directory(tmp_path, environment) == tmp_path
-    assert state.directory(None, environment) == Path("/w")
+    assert engine_state.directory(tmp_path, environment) == tmp_path
+    assert engine_state.directory(None, environment) == Path("/w")
     del environment["WEAUDIT_STATE_DIR"]
-    assert state.directory(None, environment) == Path("/x/weaudit")
+    assert engine_state.directory(None, environment) == Path("/x/weaudit")
     del environment["XDG_STATE_HOME"]
-    assert state.directory(None, environment) == Path("/h/.local/state/weaudit")
+    assert engine_state.directory(None, environment) == Path("/h/.local/state/weaudit")
 
 
 def test_what_is_kept_is_what_is_read(tmp_path: Path) -> None:
-    engine = state.EngineState(tmp_path, 4570, True, "AK", "SK", pid=7, identity="x", started_ms=5, ready=True)
-    assert state.load(tmp_path) is None
-    state.save(engine)
-    assert state.load(tmp_path) == engine
+    engine = engine_state.EngineState(tmp_path, 4570, True, "AK", "SK", pid=7, identity="x", started_ms=5, ready=True)
+    assert engine_state.load(tmp_path) is None
+    engine_state.save(engine)
+    assert engine_state.load(tmp_path) == engine
     assert "SK" not in repr(engine)
     (tmp_path / "engine.json").write_text("{")
     with pytest.raises(EngineError, match="cannot be read"):
-        state.load(tmp_path)
+        engine_state.load(tmp_path)
 
 
 def test_only_engines_have_an_identity() -> None:
-    assert state.identity(os.getpid()) == ""
-    assert state.identity(2**22 + 1) == ""
+    assert engine_state.identity(os.getpid()) == ""
+    assert engine_state.identity(2**22 + 1) == ""
 
 
 def test_a_directory_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(EngineError, match="cannot be used"), state.locked(tmp_path / "file" / "state"):
+    with pytest.raises(EngineError, match="cannot be used"), engine_state.locked(tmp_path / "file" / "state"):
         pass
 
 
@@ -96,7 +97,7 @@ def test_buckets_that_are_known_stay_whose_account_they_are(tmp_path: Path) -> N
 def test_the_engine_sees_nothing_of_the_users_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_PROFILE", "LOG_LEVEL", "PYTHONPATH", "AUTH", "HTTP_PROXY"):
         monkeypatch.setenv(name, "leaked")
-    assert "leaked" not in process.environment(state.EngineState(tmp_path, 1)).values()
+    assert "leaked" not in process.environment(engine_state.EngineState(tmp_path, 1)).values()
 
 
 def test_queues_are_found_again_on_another_port(tmp_path: Path) -> None:

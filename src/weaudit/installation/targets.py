@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from weaudit.errors import EngineError, InvalidInputError
-from weaudit.local import state
+from weaudit.installation import engine_state
 
 ENGINE_ACCOUNT = "000000000000"
 """The embedded engine's account: on AWS it can be nobody's."""
@@ -46,7 +46,7 @@ class Target:
         endpoint = environment.get("AWS_ENDPOINT_URL") or None
         if endpoint is not None:
             return cls(region or "us-east-1", endpoint)
-        running = state.running(state.directory(state_dir, environment))
+        running = engine_state.running(engine_state.directory(state_dir, environment))
         if running is not None:
             return cls.of(running)
         if any(environment.get(name) for name in _CREDENTIALS):
@@ -57,7 +57,7 @@ class Target:
         )
 
     @classmethod
-    def of(cls, engine: state.EngineState) -> "Target":
+    def of(cls, engine: engine_state.EngineState) -> "Target":
         """Return the target that is this engine."""
         return cls(engine.region, engine.endpoint, engine.access_key, engine.secret_key, engine=True)
 

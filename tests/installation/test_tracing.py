@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from weaudit.deploy import log_tracing
-from weaudit.deploy.log_tracing import Line, follow, groups, id_of, joined_ids, summary
 from weaudit.errors import InvalidInputError
 from weaudit.functions import FUNCTIONS
+from weaudit.installation import tracing
+from weaudit.installation.tracing import Line, follow, groups, id_of, joined_ids, summary
 
 ROOT = "1-5759e988-bd862e3fe1be46a994272793"
 REQUEST, OTHER, CHANGE = (f"{n}f3c2d7e-5b1a-4c0e-9d57-6f2a8e1b4c33" for n in range(3))
@@ -90,7 +90,7 @@ def test_what_leads_on_without_end_is_cut_and_said(monkeypatch: pytest.MonkeyPat
     found = follow(Logs({"g": chain}), {"g": "g"}, "id-00000000", 0)
     assert found.cut
     assert len(found.ids) < 20
-    monkeypatch.setattr(log_tracing, "_LINES", 3)
+    monkeypatch.setattr(tracing, "_LINES", 3)
     assert follow(Logs({"g": ["id-00000000"] * 5}), {"g": "g"}, "id-00000000", 0).cut
 
 

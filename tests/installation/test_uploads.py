@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from weaudit.cli import uploads
-from weaudit.cli.uploads import Upload
 from weaudit.errors import InvalidInputError
+from weaudit.installation import uploads
+from weaudit.installation.uploads import Upload
 
 
 def keys(paths: list[Path], prefix: str = "") -> list[str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from botocore.exceptions import ClientError
 
-    from weaudit.deploy.targets import Target
+    from weaudit.installation.targets import Target
     from weaudit.trail.changes import AuditedChange
     from weaudit.trail.reader import AuditHistory
 
@@ -25,7 +25,7 @@ _LOOKED_UP = 100
 
 def of_stage(table: str, audit_table: str, audit_log_table: str) -> tuple[str, str, str]:
     """Return the three tables' names in the stage that WEAUDIT_STAGE and WEAUDIT_PREFIX name."""
-    from weaudit.deploy.stages import Stage
+    from weaudit.installation.stages import Stage
 
     stage = Stage.of()
     return (
@@ -41,8 +41,8 @@ def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None)
     ``client`` is the target's boto3 client of DynamoDB, where there is one already. Reading raises StoreRefusedError
     where there is no such table.
     """
-    from weaudit.deploy.reading_pool import ReadingPool
-    from weaudit.deploy.targets import unwire, wire
+    from weaudit.installation.pool import ReadingPool
+    from weaudit.installation.targets import unwire, wire
     from weaudit.trail.reader import AuditHistory
 
     dynamodb = client or target.client("dynamodb")
@@ -119,7 +119,7 @@ def with_callers(
     """
     import botocore.exceptions
 
-    from weaudit.deploy.wire_calls import calls
+    from weaudit.installation.boto import calls
     from weaudit.trail.store_callers import AuditLogs
 
     logs: AuditLogs | None = AuditLogs(calls(client), log_table)

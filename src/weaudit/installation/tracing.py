@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from weaudit.deploy.reading_pool import ReadingPool
 from weaudit.errors import InvalidInputError
 from weaudit.functions import FUNCTIONS
+from weaudit.installation.pool import ReadingPool
 
 # https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html#xray-api-traceids
 _XRAY = re.compile(r"(?:Root=)?(1-[0-9a-f]{8}-[0-9a-f]{24})(?:;.*)?")

@@ -8,7 +8,7 @@ from typing import Any
 
 from weaudit.aws import errors
 from weaudit.aws.transport import Answer
-from weaudit.deploy.targets import unwire, wire
+from weaudit.installation.targets import unwire, wire
 
 Call = Callable[[str, dict[str, Any]], dict[str, Any]]
 _CONDITIONS = ("ConditionalCheckFailedException", "TransactionCanceledException")

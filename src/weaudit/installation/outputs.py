@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from weaudit.deploy import stack
-from weaudit.deploy.stages import Stage
-from weaudit.deploy.targets import Target
 from weaudit.errors import DeployError
+from weaudit.installation.stages import Stage
+from weaudit.installation.targets import Target
 
 
 @dataclass(frozen=True, slots=True)

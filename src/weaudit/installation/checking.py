@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from weaudit.cli.item_keys import item_keys
-from weaudit.deploy.reading_pool import ReadingPool
-from weaudit.deploy.targets import unwire, wire
 from weaudit.errors import InvalidInputError
+from weaudit.installation.pool import ReadingPool
+from weaudit.installation.targets import unwire, wire
 from weaudit.items.keys import item_key, key_types
 from weaudit.items.values import Item, image_hash
 from weaudit.trail.changes import AuditedChange
