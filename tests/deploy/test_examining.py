@@ -15,7 +15,7 @@ from weaudit.deploy.examining_resources import CHECKS
 from weaudit.deploy.findings import CODES
 from weaudit.deploy.installation_facts import Facts
 from weaudit.deploy.resolved_templates import UNKNOWN, Expected, Place
-from weaudit.deploy.watched import Watch
+from weaudit.watch.watched import Watch
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
 ARN = "arn:aws:{}:eu-west-1:123456789012:{}"

@@ -9,9 +9,9 @@ import pytest
 from tests.e2e.commands import client, verified
 from tests.e2e.writers import Writers, audited
 from tests.sizes import sized
-from weaudit.deploy.watching import Watching
 from weaudit.installation.outputs import Installation
 from weaudit.local import engine
+from weaudit.watch.applying import Watching
 
 pytestmark = pytest.mark.engine
 CHANGES = sized(1_200)

@@ -93,10 +93,10 @@ def _counted(number: int, thing: str) -> str:
 
 
 def _checkers(table: str | None, item: str | None, since: str | None) -> "list[Checker]":
-    from weaudit.deploy.watched import watches
     from weaudit.installation.checking import AuditedTable, Checker
     from weaudit.installation.outputs import Installation
     from weaudit.installation.readers import open_trail
+    from weaudit.watch.watched import watches
 
     if item is not None and table is None:
         raise InvalidInputError("an item key says nothing without its table\nAdd --table, as in: --table Configuration")

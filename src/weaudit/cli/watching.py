@@ -9,7 +9,7 @@ from weaudit.cli import output, panels
 from weaudit.cli.options import JsonOption, YesOption
 
 if TYPE_CHECKING:
-    from weaudit.deploy.watched import Watch
+    from weaudit.watch.watched import Watch
 
 TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="The table's name.", show_default=False)]
 
@@ -39,8 +39,8 @@ def watch(
 
     Example: weaudit watch orders --actor updatedBy
     """
-    from weaudit.deploy.watching import Watching
     from weaudit.installation.outputs import Installation
+    from weaudit.watch.applying import Watching
 
     watching = Watching(Installation.find())
     plan = watching.plan(table, actor)
@@ -85,8 +85,8 @@ def unwatch(
 
     Example: weaudit unwatch orders
     """
-    from weaudit.deploy.watching import Watching
     from weaudit.installation.outputs import Installation
+    from weaudit.watch.applying import Watching
 
     watching = Watching(Installation.find())
     found = watching.find(table)
@@ -118,8 +118,8 @@ def watched(as_json: JsonOption = False) -> None:
 
     Example: weaudit watched --json
     """
-    from weaudit.deploy.watched import own, watches
     from weaudit.installation.outputs import Installation
+    from weaudit.watch.watched import own, watches
 
     installation = Installation.find()
     rows = [*own(installation), *watches(installation)]

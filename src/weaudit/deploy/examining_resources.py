@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weaudit.deploy import examining_alarms
 from weaudit.deploy.findings import Finding, spelled
 from weaudit.deploy.resolved_templates import UNKNOWN, Expected, same
-from weaudit.deploy.watch_plans import VIEW
+from weaudit.watch.plan import VIEW
 
 if TYPE_CHECKING:
     from weaudit.deploy.installation_facts import Facts

@@ -19,8 +19,6 @@ from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.releases import ReleaseLog
 from weaudit.deploy.resolved_templates import Expected, Place, Template
 from weaudit.deploy.stack import resources
-from weaudit.deploy.watched import Watch, watches
-from weaudit.deploy.watching import Watching
 from weaudit.errors import WeauditError
 from weaudit.images.configuration import TTL_KEY
 from weaudit.images.pipeline import KEY as PIPELINE_KEY
@@ -28,6 +26,8 @@ from weaudit.installation import boto_errors
 from weaudit.installation.outputs import Installation
 from weaudit.installation.pool import ReadingPool
 from weaudit.installation.targets import ENGINE_ACCOUNT, wire
+from weaudit.watch.applying import Watching
+from weaudit.watch.watched import Watch, watches
 
 QUARANTINED, GIVEN_UP = "quarantine/", "aws/lambda/"
 """Where the evidence bucket keeps what functions put aside, and what Lambda itself gave up on."""

@@ -19,14 +19,17 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.conftest import RunningEngine
-from weaudit.deploy import change_sets, stack, templates, watch_plans, watched, watching
-from weaudit.deploy.watching import Watching
+from weaudit.deploy import change_sets, stack, templates
 from weaudit.errors import DeployError, InvalidInputError
 from weaudit.installation.outputs import Installation
 from weaudit.installation.stages import Stage
 from weaudit.installation.targets import Target
 from weaudit.local import engine as engines
 from weaudit.local import process, restarting
+from weaudit.watch import applying as watching
+from weaudit.watch import plan as watch_plans
+from weaudit.watch import watched
+from weaudit.watch.applying import Watching
 
 PK: tuple[tuple[str, str], ...] = (("pk", "S"),)
 PK_SK: tuple[tuple[str, str], ...] = (("pk", "S"), ("sk", "N"))

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from weaudit.capture.configuration import actor_of, watch_item, watch_key
-from weaudit.deploy import stack, templates, watch_plans
+from weaudit.deploy import stack, templates
 from weaudit.deploy.stack_events import Progress
-from weaudit.deploy.watch_plans import VIEW, Plan
-from weaudit.deploy.watched import Watch, describe_table, watches
 from weaudit.errors import DeployError, InvalidInputError
 from weaudit.installation import draining
 from weaudit.installation.outputs import Installation
+from weaudit.watch import plan as watch_plans
+from weaudit.watch.plan import VIEW, Plan
+from weaudit.watch.watched import Watch, describe_table, watches
 
 STREAM_SECONDS = 600.0
 DRAIN_SECONDS = 60.0
