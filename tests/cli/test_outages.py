@@ -19,8 +19,9 @@ from typer.testing import CliRunner, Result
 from tests.aws.scripted_server import Request, ScriptedServer, Step, answer, hang_up, refusal, serving
 from weaudit.cli import output
 from weaudit.cli.main import app
-from weaudit.deploy import change_sets, installation_facts
+from weaudit.deploy import change_sets
 from weaudit.deploy.destroying import Destroying
+from weaudit.doctor import gathering
 from weaudit.errors import DeployError, StoreRefusedError, StoreUnavailableError
 from weaudit.installation import boto_errors
 from weaudit.installation.stages import Stage
@@ -351,8 +352,8 @@ def test_doctor_calls_nothing_unreadable_that_was_throttled() -> None:
 
     unread: dict[str, str] = {}
     with pytest.raises(ClientError):
-        installation_facts._asked(unread, "alarms", lambda: asking("Throttling"), None)
-    assert installation_facts._asked(unread, "alarms", lambda: asking("AccessDenied"), "default") == "default"
+        gathering._asked(unread, "alarms", lambda: asking("Throttling"), None)
+    assert gathering._asked(unread, "alarms", lambda: asking("AccessDenied"), "default") == "default"
     assert unread == {"alarms": "AccessDenied"}
 
 

@@ -1,6 +1,6 @@
 """Values for a template's intrinsic functions, as long as they may be, so that sizes and names can be measured.
 
-Not by deploy/resolved_templates.py, though it reads the same functions: that one puts a stack's real names in, and
+Not by doctor/template.py, though it reads the same functions: that one puts a stack's real names in, and
 takes what it does not know for unknown. Here a template is judged before there is a stack, a function that is not known
 fails the test, and a mistake of doctor's must not make the tests agree with it.
 """

@@ -21,14 +21,14 @@ def doctor(as_json: JsonDocumentOption = False) -> None:
 
     Example: weaudit doctor --json
     """
-    from weaudit.deploy import installation_facts
-    from weaudit.deploy.examining import examine
+    from weaudit.doctor import gathering
+    from weaudit.doctor.examining import examine
     from weaudit.installation.outputs import Installation
 
     installation = Installation.find()
     where = f"{installation.stage.stack} on {installation.target.describe()}"
     with output.stderr().status(f"Examining {where}") as status:
-        facts = installation_facts.gather(installation, lambda what: status.update(f"Examining {where}: {what}"))
+        facts = gathering.gather(installation, lambda what: status.update(f"Examining {where}: {what}"))
     findings = examine(facts)
     if as_json:
         document = {

@@ -5,7 +5,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from weaudit.deploy.resolved_templates import UNKNOWN
+from weaudit.doctor.template import UNKNOWN
 
 ERROR, WARNING = "error", "warning"
 

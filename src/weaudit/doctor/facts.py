@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from weaudit.deploy.resolved_templates import Expected
+from weaudit.doctor.template import Expected
 
 Reader = Callable[[Any, Expected], dict[str, Any]]
 # What services call a thing that is not there.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weaudit.deploy.resolved_templates import UNKNOWN, Place, Template, same
+from weaudit.doctor.template import UNKNOWN, Place, Template, same
 
 PLACE = Place("123456789012", "eu-west-1", "aws", "weaudit-prod")
 BODY: dict[str, Any] = {

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from weaudit.deploy import resource_facts
-from weaudit.deploy.installation_facts import _asked
-from weaudit.deploy.resolved_templates import Expected
+from weaudit.doctor import facts
+from weaudit.doctor.gathering import _asked
+from weaudit.doctor.template import Expected
 
 RESOURCE = Expected("Table", "AWS::DynamoDB::Table", "Configuration", {})
 
@@ -32,22 +32,20 @@ def failing(code: str) -> Any:
      "QueueDoesNotExist", "NotFound", "NotFoundException"],
 )  # fmt: skip
 def test_what_is_not_there_is_none(code: str) -> None:
-    assert resource_facts.read(failing(code), Client, RESOURCE) is None
+    assert facts.read(failing(code), Client, RESOURCE) is None
 
 
 def test_what_may_be_read_a_moment_later_is_no_fact() -> None:
     unread: dict[str, str] = {}
     with pytest.raises(ClientError, match="ThrottlingException"):
-        _asked(
-            unread, "Configuration", lambda: resource_facts.read(failing("ThrottlingException"), Client, RESOURCE), ""
-        )
+        _asked(unread, "Configuration", lambda: facts.read(failing("ThrottlingException"), Client, RESOURCE), "")
     assert unread == {}
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "InternalFailure"])
 def test_what_may_not_be_read_is_noted_and_all_else_goes_on(code: str) -> None:
     unread: dict[str, str] = {}
-    found = _asked(unread, "Configuration", lambda: resource_facts.read(failing(code), Client, RESOURCE), "default")
+    found = _asked(unread, "Configuration", lambda: facts.read(failing(code), Client, RESOURCE), "default")
     assert (found, unread) == ("default", {"Configuration": code})
 
 

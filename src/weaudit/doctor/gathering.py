@@ -14,11 +14,12 @@ from typing import Any
 
 import weaudit
 from weaudit.capture.configuration import watch_key
-from weaudit.deploy import releases, resource_facts
+from weaudit.deploy import releases
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.releases import ReleaseLog
-from weaudit.deploy.resolved_templates import Expected, Place, Template
 from weaudit.deploy.stack import resources
+from weaudit.doctor import facts
+from weaudit.doctor.template import Expected, Place, Template
 from weaudit.errors import WeauditError
 from weaudit.images.configuration import TTL_KEY
 from weaudit.images.pipeline import KEY as PIPELINE_KEY
@@ -148,22 +149,22 @@ def _place(installation: Installation) -> tuple[Place, float]:
 def _resources(
     installation: Installation, expected: dict[str, Expected], unread: dict[str, str]
 ) -> dict[str, dict[str, Any] | None]:
-    wanted = [resource for resource in expected.values() if resource.kind in resource_facts.READERS]
+    wanted = [resource for resource in expected.values() if resource.kind in facts.READERS]
     # boto3's clients may be shared by threads; making them may not.
-    services = {resource_facts.READERS[resource.kind][0] for resource in wanted} | {"cloudwatch"}
+    services = {facts.READERS[resource.kind][0] for resource in wanted} | {"cloudwatch"}
     clients = {service: installation.target.client(service) for service in sorted(services)}
     gone: object = object()
 
     def read(resource: Expected) -> Any:
-        service, reader = resource_facts.READERS[resource.kind]
+        service, reader = facts.READERS[resource.kind]
         label = f"{resource.logical} ({resource.name})"
-        return _asked(unread, label, lambda: resource_facts.read(reader, clients[service], resource), gone)
+        return _asked(unread, label, lambda: facts.read(reader, clients[service], resource), gone)
 
     with ReadingPool(_AT_ONCE, "weaudit-doctor") as pool:
         answers = list(pool.map(read, wanted))
     found = {resource.logical: answer for resource, answer in zip(wanted, answers, strict=True) if answer is not gone}
-    alarms = [resource for resource in expected.values() if resource.kind == resource_facts.ALARM]
-    asked = _asked(unread, "alarms", lambda: resource_facts.alarms(clients["cloudwatch"], alarms), {})
+    alarms = [resource for resource in expected.values() if resource.kind == facts.ALARM]
+    asked = _asked(unread, "alarms", lambda: facts.alarms(clients["cloudwatch"], alarms), {})
     return {**found, **asked}
 
 

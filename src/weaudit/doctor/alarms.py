@@ -4,11 +4,11 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from weaudit.deploy.findings import Finding, spelled
-from weaudit.deploy.resolved_templates import UNKNOWN, Expected, same
+from weaudit.doctor.findings import Finding, spelled
+from weaudit.doctor.template import UNKNOWN, Expected, same
 
 if TYPE_CHECKING:
-    from weaudit.deploy.installation_facts import Facts
+    from weaudit.doctor.gathering import Facts
 
 
 def alarm(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[Finding]:

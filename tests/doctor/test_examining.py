@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from weaudit.deploy import resource_facts
-from weaudit.deploy.examining import examine
-from weaudit.deploy.examining_resources import CHECKS
-from weaudit.deploy.findings import CODES
-from weaudit.deploy.installation_facts import Facts
-from weaudit.deploy.resolved_templates import UNKNOWN, Expected, Place
+from weaudit.doctor import facts as resource_facts
+from weaudit.doctor.examining import examine
+from weaudit.doctor.findings import CODES
+from weaudit.doctor.gathering import Facts
+from weaudit.doctor.resources import CHECKS
+from weaudit.doctor.template import UNKNOWN, Expected, Place
 from weaudit.watch.watched import Watch
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"

@@ -5,13 +5,13 @@ import shlex
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from weaudit.deploy import examining_alarms
-from weaudit.deploy.findings import Finding, spelled
-from weaudit.deploy.resolved_templates import UNKNOWN, Expected, same
+from weaudit.doctor import alarms
+from weaudit.doctor.findings import Finding, spelled
+from weaudit.doctor.template import UNKNOWN, Expected, same
 from weaudit.watch.plan import VIEW
 
 if TYPE_CHECKING:
-    from weaudit.deploy.installation_facts import Facts
+    from weaudit.doctor.gathering import Facts
 
 Check = Callable[[Expected, dict[str, Any], "Facts"], Iterator[Finding]]
 
@@ -279,7 +279,7 @@ def _key(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[F
 
 
 CHECKS: dict[str, Check] = {
-    "AWS::CloudWatch::Alarm": examining_alarms.alarm,
+    "AWS::CloudWatch::Alarm": alarms.alarm,
     "AWS::DynamoDB::Table": _table,
     "AWS::Events::Rule": _rule,
     "AWS::IAM::Role": _role,
@@ -289,10 +289,10 @@ CHECKS: dict[str, Check] = {
     "AWS::Lambda::EventSourceMapping": _mapping,
     "AWS::Lambda::Function": _function,
     "AWS::Logs::LogGroup": _log_group,
-    "AWS::Logs::MetricFilter": examining_alarms.metric_filter,
+    "AWS::Logs::MetricFilter": alarms.metric_filter,
     "AWS::S3::Bucket": _bucket,
     "AWS::S3::BucketPolicy": _policy,
-    "AWS::SNS::Topic": examining_alarms.topic,
+    "AWS::SNS::Topic": alarms.topic,
     "AWS::SNS::TopicPolicy": _policy,
     "AWS::SQS::Queue": _queue,
     "AWS::SQS::QueuePolicy": _policy,

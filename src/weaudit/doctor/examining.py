@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 
 from weaudit.capture.configuration import actor_of, watch_key
-from weaudit.deploy.examining_resources import CHECKS
-from weaudit.deploy.findings import ERROR, Finding, spelled
-from weaudit.deploy.installation_facts import GIVEN_UP, QUARANTINED, Facts
+from weaudit.doctor.findings import ERROR, Finding, spelled
+from weaudit.doctor.gathering import GIVEN_UP, QUARANTINED, Facts
+from weaudit.doctor.resources import CHECKS
 from weaudit.errors import PipelineRefusedError
 from weaudit.images.configuration import TTL_KEY, pipeline_of, stated_ttl_s
 from weaudit.images.pipeline import KEY as PIPELINE_KEY
