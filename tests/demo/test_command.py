@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 from tests.conftest import RunningEngine
 from tests.strategies import change
 from weaudit.capture.records import decide
-from weaudit.cli import demo_checking, demo_picture, demo_tour
-from weaudit.cli.demo import KEY, STEPS, TABLE
-from weaudit.cli.demo_tour import PHOTOGRAPH, SEATS
 from weaudit.cli.main import app
+from weaudit.demo import checking, picture, tour
+from weaudit.demo.command import KEY, STEPS, TABLE
+from weaudit.demo.tour import PHOTOGRAPH, SEATS
 from weaudit.installation.targets import Target
 from weaudit.items.values import Item
 from weaudit.objects.arrivals import ObjectEvent
@@ -44,7 +44,7 @@ def demo_records() -> dict[str, Item | None]:
 
 
 def faults(records: dict[str, Item | None], from_ms: int = AT_MS, until_ms: int = AT_MS) -> list[str]:
-    return list(demo_checking.faults(TABLE, KEY, STEPS, records, from_ms, until_ms))
+    return list(checking.faults(TABLE, KEY, STEPS, records, from_ms, until_ms))
 
 
 def test_the_records_that_the_steps_make_are_right() -> None:
@@ -125,8 +125,8 @@ def made_update(**changed: Any) -> AuditedChange:
 
 
 def test_an_update_as_it_must_be_is_right() -> None:
-    assert demo_checking.answer_faults(200, ANSWER, SEATS, ["left"]) == []
-    assert demo_checking.logged_faults([made_update()], ENTRY, EXPECTED) == []
+    assert checking.answer_faults(200, ANSWER, SEATS, ["left"]) == []
+    assert checking.logged_faults([made_update()], ENTRY, EXPECTED) == []
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_an_update_as_it_must_be_is_right() -> None:
     ],
 )
 def test_a_wrong_answer_is_named(status: int, answer: Any) -> None:
-    assert demo_checking.answer_faults(status, answer, SEATS, ["left"])
+    assert checking.answer_faults(status, answer, SEATS, ["left"])
 
 
 @pytest.mark.parametrize(
@@ -156,24 +156,24 @@ def test_a_wrong_answer_is_named(status: int, answer: Any) -> None:
     ],
 )
 def test_a_wrong_change_of_an_update_is_named(changed: dict[str, Any]) -> None:
-    assert demo_checking.logged_faults([made_update(**changed)], ENTRY, EXPECTED)
+    assert checking.logged_faults([made_update(**changed)], ENTRY, EXPECTED)
 
 
 def test_a_wrong_log_entry_is_named() -> None:
-    assert demo_checking.logged_faults([], ENTRY, EXPECTED)
-    assert demo_checking.logged_faults([made_update(), made_update()], ENTRY, EXPECTED)
-    assert demo_checking.logged_faults([made_update()], None, EXPECTED)
+    assert checking.logged_faults([], ENTRY, EXPECTED)
+    assert checking.logged_faults([made_update(), made_update()], ENTRY, EXPECTED)
+    assert checking.logged_faults([made_update()], None, EXPECTED)
     for name in ENTRY:
         wrong = {**ENTRY, name: {"S": "x"}}
-        assert any(name in fault for fault in demo_checking.logged_faults([made_update()], wrong, EXPECTED))
+        assert any(name in fault for fault in checking.logged_faults([made_update()], wrong, EXPECTED))
 
 
 @pytest.fixture(scope="module")
-def upload() -> demo_picture.Upload:
-    return demo_picture.Upload("b", PHOTOGRAPH, demo_picture.made(), "e", Path("sunset.jpg"))
+def upload() -> picture.Upload:
+    return picture.Upload("b", PHOTOGRAPH, picture.made(), "e", Path("sunset.jpg"))
 
 
-def arrival(upload: demo_picture.Upload) -> Item:
+def arrival(upload: picture.Upload) -> Item:
     event = ObjectEvent(
         bucket="b", key=PHOTOGRAPH, event_name="ObjectCreated:Put", at="2024-01-01T00:00:00.000Z", version="",
         sequencer="1", etag="e", size_bytes=len(upload.body),
@@ -181,18 +181,18 @@ def arrival(upload: demo_picture.Upload) -> Item:
     return decide_arrival(event, "s3-processor-dev", "8b51ee32-6f50-4f3b-9b3f-6f2f6a7c1a11")
 
 
-def test_every_field_of_an_arrival_is_checked(upload: demo_picture.Upload) -> None:
+def test_every_field_of_an_arrival_is_checked(upload: picture.Upload) -> None:
     row = arrival(upload)
-    assert demo_checking.arrival_faults([row], upload, "s3-processor-dev") == []
-    assert demo_checking.arrival_faults([], upload, "s3-processor-dev")
-    assert demo_checking.arrival_faults([row, row], upload, "s3-processor-dev")
+    assert checking.arrival_faults([row], upload, "s3-processor-dev") == []
+    assert checking.arrival_faults([], upload, "s3-processor-dev")
+    assert checking.arrival_faults([row, row], upload, "s3-processor-dev")
     for name in row.keys() - {"sequencer"}:
         wrong = {**row, name: {"S": "x"}}
-        assert any(name in fault for fault in demo_checking.arrival_faults([wrong], upload, "s3-processor-dev"))
-    assert demo_checking.arrival_faults([{**row, "invented": {"S": "x"}}], upload, "s3-processor-dev")
+        assert any(name in fault for fault in checking.arrival_faults([wrong], upload, "s3-processor-dev"))
+    assert checking.arrival_faults([{**row, "invented": {"S": "x"}}], upload, "s3-processor-dev")
 
 
-def test_every_field_of_an_image_is_checked(upload: demo_picture.Upload) -> None:
+def test_every_field_of_an_image_is_checked(upload: picture.Upload) -> None:
     rendition = {
         "name": {"S": "large"}, "format": {"S": "jpeg"}, "bytes": {"N": str(len(upload.body))},
         "width": {"N": "1200"}, "height": {"N": "800"}, "sha256": {"S": sha256(upload.body).hexdigest()},
@@ -204,16 +204,16 @@ def test_every_field_of_an_image_is_checked(upload: demo_picture.Upload) -> None
         "hasAlpha": {"BOOL": False}, "pipelineVersion": {"S": "v"}, "sequencer": {"S": "A" * 40},
         "eventTime": {"S": "2024-01-01T00:00:00.000Z"}, "renditions": {"L": [{"M": rendition}]},
     }  # fmt: skip
-    assert demo_checking.image_faults(row, upload, "v", [upload.body]) == []
+    assert checking.image_faults(row, upload, "v", [upload.body]) == []
     for name in row.keys() - {"renditions"}:
-        assert demo_checking.image_faults({**row, name: {"S": "x"}}, upload, "v", [upload.body]), name
+        assert checking.image_faults({**row, name: {"S": "x"}}, upload, "v", [upload.body]), name
     for name in ("bytes", "width", "height", "sha256"):
         wrong: Item = {**row, "renditions": {"L": [{"M": {**rendition, name: {"N": "7", "S": "7"}}}]}}
-        assert any("large" in fault for fault in demo_checking.image_faults(wrong, upload, "v", [upload.body]))
+        assert any("large" in fault for fault in checking.image_faults(wrong, upload, "v", [upload.body]))
 
 
-def test_each_picture_is_another_object_of_the_same_pixels(upload: demo_picture.Upload) -> None:
-    again = demo_picture.made()
+def test_each_picture_is_another_object_of_the_same_pixels(upload: picture.Upload) -> None:
+    again = picture.made()
     assert again != upload.body
     first, second = (Image.open(BytesIO(body)) for body in (upload.body, again))
     assert first.tobytes() == second.tobytes()
@@ -252,7 +252,7 @@ def recorded(client: Any) -> list[Any]:
 
 @pytest.mark.engine
 def test_what_went_wrong_is_told_and_fails(engine: RunningEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_tour, "WAIT_SECONDS", 3.0)  # how long a fault is looked at again before it is one
+    monkeypatch.setattr(tour, "WAIT_SECONDS", 3.0)  # how long a fault is looked at again before it is one
     client = Target.of(engine.state).client("dynamodb")
     if not recorded(client):
         assert demo(engine).returncode == 0

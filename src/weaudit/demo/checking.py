@@ -9,7 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from weaudit.cli import demo_picture
+from weaudit.demo import picture
 from weaudit.items.values import Item, Value, image_hash
 from weaudit.trail.changes import AuditedChange
 
@@ -154,9 +154,7 @@ def logged_faults(changes: Sequence[AuditedChange], entry: Item | None, expected
     return faults
 
 
-def image_faults(
-    row: Item, upload: demo_picture.Upload, pipeline_version: str, renditions: Sequence[bytes]
-) -> list[str]:
+def image_faults(row: Item, upload: picture.Upload, pipeline_version: str, renditions: Sequence[bytes]) -> list[str]:
     """Return what is wrong with the row of the demo's picture (docs/formats/image-row.md).
 
     ``renditions`` are the bytes of those that it names, in its order. ``pipeline_version`` is "" where it is not known.
@@ -169,8 +167,8 @@ def image_faults(
         "bytes": {"N": str(len(upload.body))},
         "sha256": {"S": sha256(upload.body).hexdigest()},
         "format": {"S": "jpeg"},
-        "width": {"N": str(demo_picture.WIDTH)},
-        "height": {"N": str(demo_picture.HEIGHT)},
+        "width": {"N": str(picture.WIDTH)},
+        "height": {"N": str(picture.HEIGHT)},
         "pages": {"N": "1"},
         "bitDepth": {"N": "8"},
         "colourSpace": {"S": "srgb"},
@@ -188,13 +186,13 @@ def image_faults(
     named = [rendition["M"] for rendition in row.get("renditions", {}).get("L", [])]
     for rendition, body in zip(named, renditions, strict=True):
         sizes = tuple(int(rendition[name]["N"]) for name in ("bytes", "width", "height"))
-        there = (len(body), *demo_picture.size_of(body, _text(rendition, "format")))
+        there = (len(body), *picture.size_of(body, _text(rendition, "format")))
         if sizes != there or _text(rendition, "sha256") != sha256(body).hexdigest():
             faults.append(f"the rendition {_text(rendition, 'name')} is not what the picture's row says")
     return faults
 
 
-def arrival_faults(rows: Sequence[Item], upload: demo_picture.Upload, function_name: str) -> list[str]:
+def arrival_faults(rows: Sequence[Item], upload: picture.Upload, function_name: str) -> list[str]:
     """Return what is wrong with the rows of one object's arrival (docs/formats/invocation-log.md)."""
     if len(rows) != 1:
         return [f"{len(rows)} rows of the picture's arrival instead of one"]

@@ -13,7 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from weaudit.cli import demo_checking, demo_picture, output
+from weaudit.cli import output
+from weaudit.demo import checking, picture
 from weaudit.installation.readers import with_callers
 from weaudit.items.texts import dumps
 from weaudit.items.values import Item
@@ -88,9 +89,9 @@ def awaited(look: Callable[[], Found], right: Callable[[Found], bool]) -> Found:
     return found
 
 
-def photographed(tour: Tour) -> demo_picture.Upload:
+def photographed(tour: Tour) -> picture.Upload:
     """Put a picture, made now, into the bucket, and a copy of it on the disk for whoever wants to see it."""
-    body = demo_picture.made()
+    body = picture.made()
     path = tour.directory / "demo" / "sunset.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(body)
@@ -98,7 +99,7 @@ def photographed(tour: Tour) -> demo_picture.Upload:
     put = tour.installation.target.client("s3").put_object(
         Bucket=bucket, Key=PHOTOGRAPH, Body=body, ContentType="image/jpeg"
     )
-    return demo_picture.Upload(bucket, PHOTOGRAPH, body, put["ETag"].strip('"'), path)
+    return picture.Upload(bucket, PHOTOGRAPH, body, put["ETag"].strip('"'), path)
 
 
 def update(tour: Tour) -> list[str]:
@@ -108,7 +109,7 @@ def update(tour: Tour) -> list[str]:
     seen = {change.order for change in tour.trail.item(table, SEATS)}
     tour.dynamodb.put_item(TableName=table, Item=_BEFORE)
     status, answer = tour.ask("POST", "/v1/updates", _UPDATE)
-    faults = demo_checking.answer_faults(status, answer, SEATS, ["left"])
+    faults = checking.answer_faults(status, answer, SEATS, ["left"])
     if not faults:
         found = awaited(
             lambda: [change for change in tour.trail.item(table, SEATS) if change.order not in seen],
@@ -120,14 +121,12 @@ def update(tour: Tour) -> list[str]:
         key = {"log_id": {"S": (found[0].change_id if found else None) or "none"}}
         entry = tour.dynamodb.get_item(TableName=logs, Key=key, ConsistentRead=True).get("Item")
         expected = {"table_name": {"S": table}, "record_id": {"S": SEATS}, "caller": {"S": caller}}
-        faults = demo_checking.logged_faults(
-            told, entry, {**expected, "updated_attributes": {"M": {"left": {"N": "9"}}}}
-        )
+        faults = checking.logged_faults(told, entry, {**expected, "updated_attributes": {"M": {"left": {"N": "9"}}}})
     tour.by_hand(f"call POST /v1/updates --data {shlex.quote(json.dumps(_UPDATE))}")
     return faults
 
 
-def photograph(tour: Tour, upload: demo_picture.Upload) -> list[str]:
+def photograph(tour: Tour, upload: picture.Upload) -> list[str]:
     """See what became of the picture: its row, and renditions that are what the row says."""
     from weaudit.cli.reprocessing import current_version
     from weaudit.errors import WeauditError
@@ -153,14 +152,14 @@ def photograph(tour: Tour, upload: demo_picture.Upload) -> list[str]:
         output.print_text(f"  {one['name']['S']}: {one['format']['S']}, {_size(one)}, {len(body):,} bytes")
     copy = shlex.quote(str(upload.path))
     tour.by_hand(f"put {copy} --prefix demo/", f"images {upload.key}")
-    return demo_checking.image_faults(row, upload, version, bodies)
+    return checking.image_faults(row, upload, version, bodies)
 
 
 def _size(fields: Item) -> str:
     return f"{fields.get('width', {}).get('N', '?')} x {fields.get('height', {}).get('N', '?')}"
 
 
-def log(tour: Tour, upload: demo_picture.Upload) -> list[str]:
+def log(tour: Tour, upload: picture.Upload) -> list[str]:
     """See the one row that the picture's arrival made."""
     tour.heading(4, "its arrival: s3_processor logged it")
     function = next(row.deployed_as() for row in _functions() if row.name == "s3_processor")
@@ -180,7 +179,7 @@ def log(tour: Tour, upload: demo_picture.Upload) -> list[str]:
     for row in rows:
         output.print_text(f"{row['timestamp']['S']}  {row['eventName']['S']}  {row['objectKey']['S']}")
     tour.by_hand(f"objects {upload.key}")
-    return demo_checking.arrival_faults(rows, upload, function)
+    return checking.arrival_faults(rows, upload, function)
 
 
 def _functions() -> Any:
