@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from tests.fakes import PolicingLambda
-from weaudit.cli import updating
+from weaudit.cli import updates
 from weaudit.errors import InvalidInputError
 
 
@@ -17,7 +17,7 @@ def ask(document: dict[str, Any]) -> bytes:
     installation = SimpleNamespace(
         target=SimpleNamespace(client=lambda _service: function), outputs={"TableUpdateAliasArn": "update"}
     )
-    updating._ask(cast("Any", installation), {"user_agent": "me", **document})
+    updates._ask(cast("Any", installation), {"user_agent": "me", **document})
     return function.payloads[0]
 
 

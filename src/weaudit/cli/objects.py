@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels, times
+from weaudit.cli import moments, output, panels
 from weaudit.cli.options import JsonDocumentOption, ShownUtcOption, StateOption, limited
 from weaudit.installation import uploads
 
@@ -140,7 +140,7 @@ def _with_log(found: Iterator[dict[str, Any]], installation: Any) -> Iterator[di
             yield {
                 "key": one["Key"],
                 "bytes": one["Size"],
-                "modifiedAt": times.parse(one["LastModified"].isoformat(), name="LastModified"),
+                "modifiedAt": moments.parse(one["LastModified"].isoformat(), name="LastModified"),
                 "eTag": one["ETag"].strip('"'),
                 "loggedAt": row.get("timestamp"),
                 "requestId": row.get("requestId"),
@@ -183,11 +183,11 @@ def _log_of(some: list[dict[str, Any]], installation: Any) -> dict[tuple[str, st
 
 
 def _shown(rows: Iterator[dict[str, Any]], *, utc: bool) -> int:
-    zone = times.zone_name(utc=utc)
+    zone = moments.zone_name(utc=utc)
     cells = []
     for row in rows:
-        logged = times.shown(row["loggedAt"], utc=utc) if row["loggedAt"] else "no"
-        cells.append((row["key"], f"{row['bytes']:,}", times.shown(row["modifiedAt"], utc=utc), logged))
+        logged = moments.shown(row["loggedAt"], utc=utc) if row["loggedAt"] else "no"
+        cells.append((row["key"], f"{row['bytes']:,}", moments.shown(row["modifiedAt"], utc=utc), logged))
     table = output.table(("key", "bytes", f"modified ({zone})", f"logged ({zone})"), cells)
     table.columns[1].justify = "right"
     if table.row_count:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from weaudit.cli import output, times
+from weaudit.cli import moments, output
 from weaudit.items.differences import Difference, differences
 from weaudit.items.plain import plain
 from weaudit.items.texts import dumps
@@ -48,7 +48,7 @@ class Rendering:
         count = 0
         for count, change in enumerate(changes, 1):
             if count == 1:
-                heading = [f"When ({times.zone_name(utc=self._utc)})", "Who", "Item", "What", "Old → new"]
+                heading = [f"When ({moments.zone_name(utc=self._utc)})", "Who", "Item", "What", "Old → new"]
                 cells = heading if self._with_items else [name for name in heading if name != "Item"]
                 table = self._grid()
                 table.add_row(*(Text(cell, style="bold") for cell in cells))
@@ -108,7 +108,7 @@ class Rendering:
         from rich.text import Text
 
         table = self._grid()
-        first = [Text(output.safe(times.shown(change.at, utc=self._utc))), who(change.actor)]
+        first = [Text(output.safe(moments.shown(change.at, utc=self._utc))), who(change.actor)]
         if self._with_items:
             first.append(Text(self._shortened(output.safe(change.item_key))))
         for what, told in self._lines(change):

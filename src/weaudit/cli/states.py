@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from weaudit.cli import output, panels, times
+from weaudit.cli import moments, output, panels
 from weaudit.cli.item_keys import item_keys
 from weaudit.cli.options import AuditTableOption, KeyArgument, LogTableOption, StateOption, TableOption, UtcOption
 from weaudit.errors import DeployError, InvalidInputError
@@ -61,7 +61,7 @@ def as_of(
             "As in `weaudit as-of CACHE_TTL_SEC 2h`, or `weaudit as-of CACHE_TTL_SEC --sequence 1700000000001`."
         )
     table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
-    at = None if time is None else times.parse(time, name="TIME", utc=utc, end=True)
+    at = None if time is None else moments.parse(time, name="TIME", utc=utc, end=True)
     trail = _Trail.open(table, audit_table, audit_log_table, state)
     key, found = trail.first(item_key, lambda key, known: trail.history.as_of(table, key, at, sequence, **known), _told)
     trail.name_callers(found)
@@ -91,7 +91,7 @@ def diff(
 
     Example: weaudit diff CACHE_TTL_SEC 2024-01-31 2h
     """
-    since, until = (times.parse(text, name=name, utc=utc, end=True) for text, name in ((begin, "T1"), (end, "T2")))
+    since, until = (moments.parse(text, name=name, utc=utc, end=True) for text, name in ((begin, "T1"), (end, "T2")))
     table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
     if since > until:
         raise InvalidInputError(f"T1 {begin} is after T2 {end}\nGive the earlier time first.")
@@ -216,13 +216,13 @@ def _print_state(found: "AsOf", *, utc: bool) -> None:
     rendering.print_item(found.item or {})
     last = found.last_change
     if last is not None:
-        when = f"{times.shown(last.at, utc=utc)} {times.zone_name(utc=utc)}"
+        when = f"{moments.shown(last.at, utc=utc)} {moments.zone_name(utc=utc)}"
         became = "deleted" if last.event_name == "REMOVE" else "so"
         output.note(f"It was {became} from {when} on (by {who(last.actor).plain}, sequence {last.sequence}).")
     elif found.exists is False:
         output.note("It was not there yet.")
     if found.next_change is not None:
-        output.note(f"The next change followed at {times.shown(found.next_change.at, utc=utc)}.")
+        output.note(f"The next change followed at {moments.shown(found.next_change.at, utc=utc)}.")
     _print_problems(found, found.unknown)
     rendering.say_what_is_cut()
 

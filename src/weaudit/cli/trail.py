@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from weaudit.cli import output, panels, times
+from weaudit.cli import moments, output, panels
 from weaudit.cli.item_keys import item_keys
 from weaudit.cli.options import (
     AuditTableOption,
@@ -123,8 +123,8 @@ def changes(
 
 
 def _range(since: str | None, until: str | None, utc: bool) -> tuple[str | None, str | None]:
-    begin = times.parse(since, name="--since", utc=utc) if since is not None else None
-    end = times.parse(until, name="--until", utc=utc, end=True) if until is not None else None
+    begin = moments.parse(since, name="--since", utc=utc) if since is not None else None
+    end = moments.parse(until, name="--until", utc=utc, end=True) if until is not None else None
     if begin is not None and end is not None and begin > end:
         raise typer.BadParameter(f"--since {since} is after --until {until}: nothing lies between")
     return begin, end

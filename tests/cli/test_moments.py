@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from weaudit.cli import times
+from weaudit.cli import moments
 from weaudit.errors import InvalidInputError
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, UTC)
@@ -39,25 +39,25 @@ def east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 @pytest.mark.usefixtures("east")
 def test_typed_times_are_local_and_a_date_has_its_whole_day(typed: str, start: str, end: str) -> None:
-    assert times.parse(typed, name="--since", now=NOW) == start
-    assert times.parse(typed, name="--until", end=True, now=NOW) == end
+    assert moments.parse(typed, name="--since", now=NOW) == start
+    assert moments.parse(typed, name="--until", end=True, now=NOW) == end
 
 
 @pytest.mark.usefixtures("east")
 def test_with_utc_they_are_utc() -> None:
-    assert times.parse("2024-01-31", name="--since", utc=True) == "2024-01-31T00:00:00.000Z"
-    assert times.parse("2024-01-31T10:00+02:00", name="--since", utc=True) == "2024-01-31T08:00:00.000Z"
+    assert moments.parse("2024-01-31", name="--since", utc=True) == "2024-01-31T00:00:00.000Z"
+    assert moments.parse("2024-01-31T10:00+02:00", name="--since", utc=True) == "2024-01-31T08:00:00.000Z"
 
 
 @pytest.mark.parametrize("typed", ["", "yesterday", "2h ago", "-1h", "2024-13-01", "0000-01-01", "999999w", "1e9"])
 def test_what_is_no_time_is_refused_with_what_would_be_one(typed: str) -> None:
     with pytest.raises(InvalidInputError, match=r"--since .* is no time\nTry 2024-01-31"):
-        times.parse(typed, name="--since", now=NOW)
+        moments.parse(typed, name="--since", now=NOW)
 
 
 @pytest.mark.usefixtures("east")
 def test_times_are_shown_local_or_in_utc() -> None:
-    assert times.shown("2024-01-01T23:00:00.000Z") == "2024-01-02 01:00:00"
-    assert times.shown("2024-01-01T23:00:00.000Z", utc=True) == "2024-01-01 23:00:00"
-    assert times.shown("not a time") == "not a time"
-    assert (times.zone_name(), times.zone_name(utc=True)) == ("EAST", "UTC")
+    assert moments.shown("2024-01-01T23:00:00.000Z") == "2024-01-02 01:00:00"
+    assert moments.shown("2024-01-01T23:00:00.000Z", utc=True) == "2024-01-01 23:00:00"
+    assert moments.shown("not a time") == "not a time"
+    assert (moments.zone_name(), moments.zone_name(utc=True)) == ("EAST", "UTC")

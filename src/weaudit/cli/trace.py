@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels, times
+from weaudit.cli import moments, output, panels
 from weaudit.cli.options import UtcOption
 from weaudit.items.texts import dumps
 from weaudit.items.times import iso_moment, iso_time, moment
@@ -48,7 +48,7 @@ def trace(
     from weaudit.installation.outputs import Installation
 
     wanted = tracing.id_of(trace_id)
-    begin = times.parse(since, name="--since", utc=utc)
+    begin = moments.parse(since, name="--since", utc=utc)
     since_ms = int(datetime.fromisoformat(begin).timestamp() * 1000)
     installation = Installation.find()
     stage = installation.stage
@@ -66,7 +66,7 @@ def trace(
     if found.cut:
         output.note("There is more than is shown here: narrow it by --since.")
     if not (found.lines or entries or changes):
-        output.note(f"Nothing since {times.shown(begin, utc=utc)} names {output.safe(wanted)}.")
+        output.note(f"Nothing since {moments.shown(begin, utc=utc)} names {output.safe(wanted)}.")
         output.note("Look further back by --since; on AWS a line is found some seconds after it was written.")
         raise typer.Exit(output.EXIT_FAILED)
     if entries and not changes and any(_text(entry, "status") == "success" for entry in entries):
@@ -144,7 +144,7 @@ def _print(found: "Traced", entries: "list[Item]", changes: "list[AuditedChange]
     rows = sorted([*_log_rows(found), *_entry_rows(entries)], key=lambda row: row[0]) + list(_change_rows(changes))
     width = max((len(source) for _, source, _ in rows), default=0)
     for at, source, text in rows:
-        moment = times.shown(at, utc=utc) + at[19:23]
+        moment = moments.shown(at, utc=utc) + at[19:23]
         output.print_text(f"{moment}  {source:{width}}  {output.safe(text)}")
 
 

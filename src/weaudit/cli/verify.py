@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels, times
+from weaudit.cli import moments, output, panels
 from weaudit.cli.options import JsonDocumentOption
 from weaudit.errors import InvalidInputError
 
@@ -105,7 +105,7 @@ def _checkers(table: str | None, item: str | None, since: str | None) -> "list[C
     audit_arn = dynamodb.describe_table(TableName=installation.audit_table)["Table"]["TableArn"]
     watched = [*installation.own_streams, *(watch.table for watch in watches(installation))]
     names = [table] if table is not None else watched
-    from_time = times.parse(since, name="--since") if since is not None else None
+    from_time = moments.parse(since, name="--since") if since is not None else None
     history = open_trail(installation.target, installation.audit_table, dynamodb)
     return [Checker(dynamodb, history, AuditedTable.describe(dynamodb, name, audit_arn), from_time) for name in names]
 
