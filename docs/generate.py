@@ -13,7 +13,8 @@ import typer
 from samtranslator.yaml_helper import yaml_parse
 
 from weaudit import errors
-from weaudit.cli import main, output
+from weaudit.cli import main
+from weaudit.cli.printing import output
 from weaudit.functions import FUNCTIONS, Function
 from weaudit.images.filters import FILTERS, Parameter
 

@@ -18,8 +18,8 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from weaudit.demo import checking
-from weaudit.demo.command import KEY, STEPS
+from weaudit.cli.demo import oracle
+from weaudit.cli.demo.command import KEY, STEPS
 from weaudit.errors import WeauditError
 from weaudit.installation.outputs import Installation
 from weaudit.installation.readers import open_trail
@@ -115,7 +115,7 @@ def _trail(target: Target, dynamodb: Any, installation: Installation) -> None:
         for change in found
         for name in change.record_ids
     }
-    faults = list(checking.faults(table, KEY, STEPS, records, began, int(time.time() * 1000)))
+    faults = list(oracle.faults(table, KEY, STEPS, records, began, int(time.time() * 1000)))
     assert not faults, faults
     print(f"the trail is right: {len(records)} records, every field checked", flush=True)
 

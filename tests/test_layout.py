@@ -33,9 +33,9 @@ MAY_IMPORT: dict[str, list[str]] = {
     "handlers": [*BELOW_SUBJECTS, "trail", "updates", "objects", "images", "runtime"],
 }
 # What runs on the machine of its user: it may import every room of the functions, but not how Lambda calls them.
-OUTSIDE = {"installation", "deploy", "watch", "doctor", "local", "cli", "demo"}
+OUTSIDE = {"installation", "deploy", "watch", "doctor", "local", "cli"}
 # Too full until rooms have come out of them.
-FULL = {"cli", "deploy"}
+FULL: set[str] = set()
 # These alone speak to a store, so that everything else in a subject is pure: values in, values out.
 SPEAK_TO_STORES = ("store*.py", "reader.py", "configuration.py", "evidence.py")
 # Two rooms may have a file of the same name where it is the same part of each.

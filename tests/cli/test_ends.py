@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.aws.scripted_server import Request, ScriptedServer, serving, stall
-from weaudit.cli import output
+from weaudit.cli.printing import output
 
 PRINTING = """
 import sys

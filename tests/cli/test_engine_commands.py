@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 
 import weaudit
 from tests.conftest import RunningEngine
-from weaudit.cli import main, output
+from weaudit.cli import main
+from weaudit.cli.printing import output
 from weaudit.functions import FUNCTIONS
 
 RUN = CliRunner()

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import strategies
-from weaudit.cli.item_keys import item_keys
 from weaudit.errors import InvalidInputError
+from weaudit.installation.item_keys import item_keys
 from weaudit.items import keys as domain
 
 COMPOSITE = {"pk": "S", "sk": "N"}

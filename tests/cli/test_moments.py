@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from weaudit.cli import moments
+from weaudit.cli.printing import moments
 from weaudit.errors import InvalidInputError
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, UTC)

@@ -17,8 +17,8 @@ from botocore.retries import standard
 from typer.testing import CliRunner, Result
 
 from tests.aws.scripted_server import Request, ScriptedServer, Step, answer, hang_up, refusal, serving
-from weaudit.cli import output
 from weaudit.cli.main import app
+from weaudit.cli.printing import output
 from weaudit.deploy import change_sets
 from weaudit.deploy.destroying import Destroying
 from weaudit.doctor import gathering

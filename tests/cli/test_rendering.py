@@ -14,7 +14,7 @@ from tests import strategies
 from tests.strategies import change
 from weaudit.capture.changes import Change
 from weaudit.capture.records import decide
-from weaudit.cli.rendering import Rendering, path_text, value_text
+from weaudit.cli.printing.rendering import Rendering, path_text, value_text
 from weaudit.items.plain import plain
 from weaudit.items.texts import dumps
 from weaudit.items.values import canonical, same_value

@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.conftest import RunningEngine
-from weaudit.cli import main, output
+from weaudit.cli import main
+from weaudit.cli.printing import output
 
 pytestmark = pytest.mark.engine
 TABLE = "cli_watched"

@@ -380,7 +380,7 @@ def test_replacements_and_removals_are_shown_in_words(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.deploy.test_releases import RELEASE
-    from weaudit.cli import change_tables, output
+    from weaudit.cli.printing import change_tables, output
 
     changes = (
         change_sets.Change("Modify", "Audit", "AWS::DynamoDB::Table", "True", "Audit", ("Properties",)),

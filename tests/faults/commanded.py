@@ -17,8 +17,8 @@ from tests.e2e.commands import client
 from tests.faults.reports import Count, Line
 from tests.faults.work import Round, compared, is_whole, scanned
 from tests.faults.world import World, try_again
-from weaudit.cli import output
 from weaudit.cli.main import app
+from weaudit.cli.printing import output
 from weaudit.installation import engine_state
 from weaudit.installation.outputs import Installation
 

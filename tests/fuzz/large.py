@@ -14,11 +14,11 @@ from tests.strategies import change, stream_record
 from weaudit import evidence
 from weaudit.api import paging, queries
 from weaudit.capture import records as auditing
-from weaudit.cli import failed_events, item_keys
-from weaudit.cli.rendering import value_text
+from weaudit.cli import failed_events
+from weaudit.cli.printing.rendering import value_text
 from weaudit.handlers import audit_producer, s3_processor
 from weaudit.images import documents as image_documents
-from weaudit.installation import tracing
+from weaudit.installation import item_keys, tracing
 from weaudit.items import differences, plain, sizes, values
 from weaudit.items import texts as json_texts
 from weaudit.objects.store import InvocationLog

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import typer
 
-from weaudit.cli import output, panels
+from weaudit.cli.printing import output, panels
 from weaudit.errors import DeployError, InvalidInputError, StoreRefusedError, StoreUnavailableError
 from weaudit.items.plain import parse
 from weaudit.items.texts import dumps

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import change_tables, output, panels
 from weaudit.cli.options import JsonOption, PrefixOption, StageOption, YesOption
+from weaudit.cli.printing import change_tables, output, panels
 from weaudit.errors import DeployError, InvalidInputError
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import textwrap
 
 import typer
 
-from weaudit.cli import output, panels
 from weaudit.cli.options import JsonDocumentOption
+from weaudit.cli.printing import output, panels
 
 
 def register(app: typer.Typer) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels
 from weaudit.cli.options import JsonOption, PortOption, StateOption
+from weaudit.cli.printing import output, panels
 from weaudit.errors import InvalidInputError
 from weaudit.functions import FUNCTIONS
 from weaudit.items.times import iso_time

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels
 from weaudit.cli.options import JsonDocumentOption
+from weaudit.cli.printing import output, panels
 from weaudit.cli.quarantine import UNDELIVERED, Quarantine
 from weaudit.errors import InvalidInputError, StoreRefusedError
 from weaudit.installation import payloads

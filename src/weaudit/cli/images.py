@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels
 from weaudit.cli.options import limited
+from weaudit.cli.printing import output, panels
 from weaudit.images import rows as image_rows
 from weaudit.images.deletions import NOTICED
 from weaudit.items.plain import plain

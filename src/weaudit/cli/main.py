@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 import weaudit
 from weaudit import errors
-from weaudit.cli import output
+from weaudit.cli.printing import output
 
 COMMAND_MODULES = (
     "demo",

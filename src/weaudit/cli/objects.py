@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from weaudit.cli import moments, output, panels
 from weaudit.cli.options import JsonDocumentOption, ShownUtcOption, StateOption, limited
+from weaudit.cli.printing import moments, output, panels
 from weaudit.installation import uploads
 
 # The log is read once for so many objects.

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from weaudit.cli import output, panels
 from weaudit.cli.options import JsonOption
+from weaudit.cli.printing import output, panels
 from weaudit.errors import InvalidInputError
 from weaudit.functions import FUNCTIONS
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels
 from weaudit.cli.options import JsonDocumentOption, JsonListOption
+from weaudit.cli.printing import output, panels
 from weaudit.errors import InvalidInputError, StoreRefusedError
 from weaudit.installation import payloads
 from weaudit.installation.readers import archived

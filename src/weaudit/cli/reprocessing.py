@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from weaudit.cli import images, output, panels
+from weaudit.cli import images
 from weaudit.cli.options import JsonDocumentOption
+from weaudit.cli.printing import output, panels
 from weaudit.errors import InvalidInputError, PipelineRefusedError, StoreRefusedError
 from weaudit.images import rows as image_rows
 from weaudit.images.events import REPROCESSING

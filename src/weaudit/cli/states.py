@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from weaudit.cli import moments, output, panels
-from weaudit.cli.item_keys import item_keys
 from weaudit.cli.options import AuditTableOption, KeyArgument, LogTableOption, StateOption, TableOption, UtcOption
+from weaudit.cli.printing import moments, output, panels
 from weaudit.errors import DeployError, InvalidInputError
+from weaudit.installation.item_keys import item_keys
 from weaudit.installation.readers import keeps_back, key_schema, of_stage, open_trail, with_callers
 from weaudit.items.texts import dumps
 from weaudit.trail.state_documents import as_of_document, between_document
@@ -210,7 +210,7 @@ def _both_told(found: "Between") -> bool:
 
 
 def _print_state(found: "AsOf", *, utc: bool) -> None:
-    from weaudit.cli.rendering import Rendering, who
+    from weaudit.cli.printing.rendering import Rendering, who
 
     rendering = Rendering(output.stdout(), utc=utc, with_items=False)
     rendering.print_item(found.item or {})
@@ -228,7 +228,7 @@ def _print_state(found: "AsOf", *, utc: bool) -> None:
 
 
 def _print_between(found: "Between", begin: str, end: str) -> None:
-    from weaudit.cli.rendering import Rendering
+    from weaudit.cli.printing.rendering import Rendering
 
     rendering = Rendering(output.stdout(), utc=True, with_items=False)
     count = rendering.print_places(found.differences)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import moments, output, panels
 from weaudit.cli.options import UtcOption
+from weaudit.cli.printing import moments, output, panels
 from weaudit.items.texts import dumps
 from weaudit.items.times import iso_moment, iso_time, moment
 

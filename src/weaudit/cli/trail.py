@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from weaudit.cli import moments, output, panels
-from weaudit.cli.item_keys import item_keys
 from weaudit.cli.options import (
     AuditTableOption,
     KeyArgument,
@@ -17,6 +15,8 @@ from weaudit.cli.options import (
     UtcOption,
     limited,
 )
+from weaudit.cli.printing import moments, output, panels
+from weaudit.installation.item_keys import item_keys
 from weaudit.installation.readers import key_schema, of_stage, open_trail, with_callers
 from weaudit.items.texts import dumps
 from weaudit.trail.documents import document
@@ -137,7 +137,7 @@ def _within(begin: str | None, end: str | None) -> str:
 def _print(found: Iterable["AuditedChange"], *, as_json: bool, utc: bool, with_items: bool) -> int:
     if as_json:
         return output.print_json_list(found, lambda change: dumps(document(change)))
-    from weaudit.cli.rendering import Rendering
+    from weaudit.cli.printing.rendering import Rendering
 
     rendering = Rendering(output.stdout(), utc=utc, with_items=with_items)
     count = rendering.print(found)

@@ -11,8 +11,8 @@ import typer
 
 import weaudit
 from weaudit.api.routes import LARGEST_BODY_BYTES
-from weaudit.cli import output, panels
 from weaudit.cli.options import JsonListOption, limited
+from weaudit.cli.printing import output, panels
 from weaudit.errors import DatabaseError, DeployError, InvalidInputError, ValidationError
 from weaudit.installation import payloads
 from weaudit.items.plain import parse, plain
@@ -143,7 +143,7 @@ def _dry_run(installation: "Installation", document: dict[str, Any]) -> dict[str
 
 
 def _show(plan: "UpdatePlan", item: "Item") -> None:
-    from weaudit.cli.rendering import path_text, value_text
+    from weaudit.cli.printing.rendering import path_text, value_text
     from weaudit.items.differences import differences
 
     changed = False
@@ -218,7 +218,7 @@ def _print_entries(entries: list[dict[str, Any]]) -> None:
 
 def _key(installation: "Installation", table: str | None, text: str) -> str:
     """Return the record's id as the log and the trail spell it, whatever the table's key."""
-    from weaudit.cli.item_keys import item_keys
+    from weaudit.installation.item_keys import item_keys
     from weaudit.installation.readers import key_schema
 
     name = table or installation.configuration_table

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import moments, output, panels
 from weaudit.cli.options import JsonDocumentOption
+from weaudit.cli.printing import moments, output, panels
 from weaudit.errors import InvalidInputError
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weaudit.cli import output, panels
 from weaudit.cli.options import JsonOption, YesOption
+from weaudit.cli.printing import output, panels
 
 if TYPE_CHECKING:
     from weaudit.watch.watched import Watch

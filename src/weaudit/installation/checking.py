@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from weaudit.cli.item_keys import item_keys
 from weaudit.errors import InvalidInputError
+from weaudit.installation.item_keys import item_keys
 from weaudit.installation.pool import ReadingPool
 from weaudit.installation.targets import unwire, wire
 from weaudit.items.keys import item_key, key_types

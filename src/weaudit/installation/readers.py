@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from weaudit.cli import output
+from weaudit.cli.printing import output
 from weaudit.errors import StoreRefusedError
 from weaudit.items.keys import key_types
 

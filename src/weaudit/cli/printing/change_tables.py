@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from weaudit.cli import output
+from weaudit.cli.printing import output
 
 if TYPE_CHECKING:
     from rich.text import Text

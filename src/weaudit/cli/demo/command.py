@@ -9,12 +9,12 @@ from typing import Any
 
 import typer
 
-from weaudit.cli import output, panels
+from weaudit.cli.demo import oracle
+from weaudit.cli.demo import tour as demo_tour
+from weaudit.cli.demo.oracle import Step
+from weaudit.cli.demo.tour import Tour, awaited
 from weaudit.cli.options import PortOption, ShownUtcOption, StateOption
-from weaudit.demo import checking
-from weaudit.demo import tour as demo_tour
-from weaudit.demo.checking import Step
-from weaudit.demo.tour import Tour, awaited
+from weaudit.cli.printing import output, panels
 from weaudit.errors import WeauditError
 from weaudit.items.values import Item
 from weaudit.trail.changes import AuditedChange
@@ -107,7 +107,7 @@ def _five_changes(tour: Tour) -> tuple[list[str], list[AuditedChange]]:
     }
     tour.show(found)
     tour.by_hand(f"history {KEY}")
-    faults = list(checking.faults(TABLE, KEY, STEPS, records, from_ms, int(time.time() * 1000)))
+    faults = list(oracle.faults(TABLE, KEY, STEPS, records, from_ms, int(time.time() * 1000)))
     if found:
         listed = {name for change in tour.trail.table(TABLE, since=found[0].at) for name in change.record_ids}
         faults += [f"record {name}: not in the index of the table's changes" for name in records if name not in listed]

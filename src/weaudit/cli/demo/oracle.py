@@ -9,7 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from weaudit.demo import picture
+from weaudit.cli.demo import picture
 from weaudit.items.values import Item, Value, image_hash
 from weaudit.trail.changes import AuditedChange
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from weaudit.cli import moments, output
+from weaudit.cli.printing import moments, output
 from weaudit.items.differences import Difference, differences
 from weaudit.items.plain import plain
 from weaudit.items.texts import dumps

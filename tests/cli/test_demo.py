@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 from tests.conftest import RunningEngine
 from tests.strategies import change
 from weaudit.capture.records import decide
+from weaudit.cli.demo import oracle, picture, tour
+from weaudit.cli.demo.command import KEY, STEPS, TABLE
+from weaudit.cli.demo.tour import PHOTOGRAPH, SEATS
 from weaudit.cli.main import app
-from weaudit.demo import checking, picture, tour
-from weaudit.demo.command import KEY, STEPS, TABLE
-from weaudit.demo.tour import PHOTOGRAPH, SEATS
 from weaudit.installation.targets import Target
 from weaudit.items.values import Item
 from weaudit.objects.arrivals import ObjectEvent
@@ -44,7 +44,7 @@ def demo_records() -> dict[str, Item | None]:
 
 
 def faults(records: dict[str, Item | None], from_ms: int = AT_MS, until_ms: int = AT_MS) -> list[str]:
-    return list(checking.faults(TABLE, KEY, STEPS, records, from_ms, until_ms))
+    return list(oracle.faults(TABLE, KEY, STEPS, records, from_ms, until_ms))
 
 
 def test_the_records_that_the_steps_make_are_right() -> None:
@@ -125,8 +125,8 @@ def made_update(**changed: Any) -> AuditedChange:
 
 
 def test_an_update_as_it_must_be_is_right() -> None:
-    assert checking.answer_faults(200, ANSWER, SEATS, ["left"]) == []
-    assert checking.logged_faults([made_update()], ENTRY, EXPECTED) == []
+    assert oracle.answer_faults(200, ANSWER, SEATS, ["left"]) == []
+    assert oracle.logged_faults([made_update()], ENTRY, EXPECTED) == []
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_an_update_as_it_must_be_is_right() -> None:
     ],
 )
 def test_a_wrong_answer_is_named(status: int, answer: Any) -> None:
-    assert checking.answer_faults(status, answer, SEATS, ["left"])
+    assert oracle.answer_faults(status, answer, SEATS, ["left"])
 
 
 @pytest.mark.parametrize(
@@ -156,16 +156,16 @@ def test_a_wrong_answer_is_named(status: int, answer: Any) -> None:
     ],
 )
 def test_a_wrong_change_of_an_update_is_named(changed: dict[str, Any]) -> None:
-    assert checking.logged_faults([made_update(**changed)], ENTRY, EXPECTED)
+    assert oracle.logged_faults([made_update(**changed)], ENTRY, EXPECTED)
 
 
 def test_a_wrong_log_entry_is_named() -> None:
-    assert checking.logged_faults([], ENTRY, EXPECTED)
-    assert checking.logged_faults([made_update(), made_update()], ENTRY, EXPECTED)
-    assert checking.logged_faults([made_update()], None, EXPECTED)
+    assert oracle.logged_faults([], ENTRY, EXPECTED)
+    assert oracle.logged_faults([made_update(), made_update()], ENTRY, EXPECTED)
+    assert oracle.logged_faults([made_update()], None, EXPECTED)
     for name in ENTRY:
         wrong = {**ENTRY, name: {"S": "x"}}
-        assert any(name in fault for fault in checking.logged_faults([made_update()], wrong, EXPECTED))
+        assert any(name in fault for fault in oracle.logged_faults([made_update()], wrong, EXPECTED))
 
 
 @pytest.fixture(scope="module")
@@ -183,13 +183,13 @@ def arrival(upload: picture.Upload) -> Item:
 
 def test_every_field_of_an_arrival_is_checked(upload: picture.Upload) -> None:
     row = arrival(upload)
-    assert checking.arrival_faults([row], upload, "s3-processor-dev") == []
-    assert checking.arrival_faults([], upload, "s3-processor-dev")
-    assert checking.arrival_faults([row, row], upload, "s3-processor-dev")
+    assert oracle.arrival_faults([row], upload, "s3-processor-dev") == []
+    assert oracle.arrival_faults([], upload, "s3-processor-dev")
+    assert oracle.arrival_faults([row, row], upload, "s3-processor-dev")
     for name in row.keys() - {"sequencer"}:
         wrong = {**row, name: {"S": "x"}}
-        assert any(name in fault for fault in checking.arrival_faults([wrong], upload, "s3-processor-dev"))
-    assert checking.arrival_faults([{**row, "invented": {"S": "x"}}], upload, "s3-processor-dev")
+        assert any(name in fault for fault in oracle.arrival_faults([wrong], upload, "s3-processor-dev"))
+    assert oracle.arrival_faults([{**row, "invented": {"S": "x"}}], upload, "s3-processor-dev")
 
 
 def test_every_field_of_an_image_is_checked(upload: picture.Upload) -> None:
@@ -204,12 +204,12 @@ def test_every_field_of_an_image_is_checked(upload: picture.Upload) -> None:
         "hasAlpha": {"BOOL": False}, "pipelineVersion": {"S": "v"}, "sequencer": {"S": "A" * 40},
         "eventTime": {"S": "2024-01-01T00:00:00.000Z"}, "renditions": {"L": [{"M": rendition}]},
     }  # fmt: skip
-    assert checking.image_faults(row, upload, "v", [upload.body]) == []
+    assert oracle.image_faults(row, upload, "v", [upload.body]) == []
     for name in row.keys() - {"renditions"}:
-        assert checking.image_faults({**row, name: {"S": "x"}}, upload, "v", [upload.body]), name
+        assert oracle.image_faults({**row, name: {"S": "x"}}, upload, "v", [upload.body]), name
     for name in ("bytes", "width", "height", "sha256"):
         wrong: Item = {**row, "renditions": {"L": [{"M": {**rendition, name: {"N": "7", "S": "7"}}}]}}
-        assert any("large" in fault for fault in checking.image_faults(wrong, upload, "v", [upload.body]))
+        assert any("large" in fault for fault in oracle.image_faults(wrong, upload, "v", [upload.body]))
 
 
 def test_each_picture_is_another_object_of_the_same_pixels(upload: picture.Upload) -> None:

@@ -13,8 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from weaudit.cli import output
-from weaudit.demo import checking, picture
+from weaudit.cli.demo import oracle, picture
+from weaudit.cli.printing import output
 from weaudit.installation.readers import with_callers
 from weaudit.items.texts import dumps
 from weaudit.items.values import Item
@@ -56,7 +56,7 @@ class Tour:
 
     def show(self, changes: Iterable[AuditedChange]) -> None:
         """Print changes as `weaudit history` does."""
-        from weaudit.cli.rendering import Rendering
+        from weaudit.cli.printing.rendering import Rendering
 
         Rendering(output.stdout(), utc=self.utc, with_items=False).print(changes)
         sys.stdout.flush()  # what follows goes to stderr, and both may go to one file
@@ -109,7 +109,7 @@ def update(tour: Tour) -> list[str]:
     seen = {change.order for change in tour.trail.item(table, SEATS)}
     tour.dynamodb.put_item(TableName=table, Item=_BEFORE)
     status, answer = tour.ask("POST", "/v1/updates", _UPDATE)
-    faults = checking.answer_faults(status, answer, SEATS, ["left"])
+    faults = oracle.answer_faults(status, answer, SEATS, ["left"])
     if not faults:
         found = awaited(
             lambda: [change for change in tour.trail.item(table, SEATS) if change.order not in seen],
@@ -121,7 +121,7 @@ def update(tour: Tour) -> list[str]:
         key = {"log_id": {"S": (found[0].change_id if found else None) or "none"}}
         entry = tour.dynamodb.get_item(TableName=logs, Key=key, ConsistentRead=True).get("Item")
         expected = {"table_name": {"S": table}, "record_id": {"S": SEATS}, "caller": {"S": caller}}
-        faults = checking.logged_faults(told, entry, {**expected, "updated_attributes": {"M": {"left": {"N": "9"}}}})
+        faults = oracle.logged_faults(told, entry, {**expected, "updated_attributes": {"M": {"left": {"N": "9"}}}})
     tour.by_hand(f"call POST /v1/updates --data {shlex.quote(json.dumps(_UPDATE))}")
     return faults
 
@@ -152,7 +152,7 @@ def photograph(tour: Tour, upload: picture.Upload) -> list[str]:
         output.print_text(f"  {one['name']['S']}: {one['format']['S']}, {_size(one)}, {len(body):,} bytes")
     copy = shlex.quote(str(upload.path))
     tour.by_hand(f"put {copy} --prefix demo/", f"images {upload.key}")
-    return checking.image_faults(row, upload, version, bodies)
+    return oracle.image_faults(row, upload, version, bodies)
 
 
 def _size(fields: Item) -> str:
@@ -179,7 +179,7 @@ def log(tour: Tour, upload: picture.Upload) -> list[str]:
     for row in rows:
         output.print_text(f"{row['timestamp']['S']}  {row['eventName']['S']}  {row['objectKey']['S']}")
     tour.by_hand(f"objects {upload.key}")
-    return checking.arrival_faults(rows, upload, function)
+    return oracle.arrival_faults(rows, upload, function)
 
 
 def _functions() -> Any:
