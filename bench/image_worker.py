@@ -17,7 +17,7 @@ QUALITY = 80
 
 
 def ours(target: str) -> Callable[[bytes], list[tuple[int, int, int]]]:
-    """The whole door of imaging, isolation included."""
+    """The whole door of images.pixels, isolation included."""
     from weaudit.images.pipeline import Pipeline, RenditionPlan
     from weaudit.images.pixels import working
 

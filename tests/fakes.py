@@ -1,6 +1,6 @@
 """Stores in memory that police the contract of the real ones, and fail where they are told to.
 
-They are held to the real engines by the contract tests in tests/adapters.
+They are held to the real engines by the contract tests in tests/aws, tests/capture and tests/images.
 """
 
 import contextlib

@@ -223,7 +223,7 @@ def etag_of(content: bytes) -> str:
 
 
 def stand_in(source: bytes, pipeline: Pipeline, limits: Limits) -> Worked:
-    """Work as imaging does, without pixels: the same bytes and pipeline give the same."""
+    """Work as images.pixels does, without pixels: the same bytes and pipeline give the same."""
     if source.endswith(b"corrupt"):
         raise ImageRejectedError("Corrupt", "it ends too early")
     return Worked(

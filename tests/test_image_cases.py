@@ -1,6 +1,6 @@
 """Every file in tests/cases/image_processor is a test: events, what the stores hold, what is said and what is kept.
 
-A stand-in makes the pixels, so that a case shows decisions only; tests/imaging and tests/e2e work on real ones.
+A stand-in makes the pixels, so that a case shows decisions only; tests/images and tests/e2e work on real ones.
 """
 
 import json

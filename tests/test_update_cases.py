@@ -9,6 +9,7 @@ from tests.case_files import CaseFile, every_case_of
 from weaudit.aws import errors
 from weaudit.handlers import table_update
 from weaudit.trail.store_callers import AuditLogs
+from weaudit.updates.requests import settings_of
 from weaudit.updates.store import UpdatedTables
 
 AT_MS = 1_704_677_672_343
@@ -34,7 +35,7 @@ def outcome(event: Any, store: Any, environment: dict[str, str]) -> tuple[list[A
         return {}
 
     ids = iter(LOG_IDS)
-    settings = table_update.settings_of({"TABLE_NAME": "Configuration", **environment})
+    settings = settings_of({"TABLE_NAME": "Configuration", **environment})
     answer = table_update.handle(
         event,
         tables=UpdatedTables(call),

@@ -8,9 +8,9 @@ def test_importing_the_client_loads_only_the_allowed_modules() -> None:
     ours = {name for name in loaded if name.startswith("weaudit.")}
     assert ours == {
         "weaudit.errors",
-        "weaudit.adapters",
-        *(f"weaudit.adapters.{name}" for name in ("aws", "aws_errors", "connections", "credentials")),
-        *(f"weaudit.adapters.{name}" for name in ("endpoints", "signing", "transport")),
+        "weaudit.aws",
+        *(f"weaudit.aws.{name}" for name in ("client", "connections", "credentials", "endpoints", "errors")),
+        *(f"weaudit.aws.{name}" for name in ("sigv4", "transport")),
     }
     # http.client loads neither of them, and each costs milliseconds.
     assert not {"http.server", "http.cookies", "threading", "dataclasses", "typing"}.intersection(loaded)

@@ -12,7 +12,7 @@ from tests.strategies import stream_record
 from weaudit.capture import stream
 from weaudit.errors import MalformedEventError
 
-DOCUMENTED = Path(__file__).parent / "dynamodb_stream.json"
+DOCUMENTED = Path(__file__).parent / "stream.json"
 
 
 def test_the_event_of_the_lambda_documentation_is_read() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests import strategies
 from weaudit.errors import InvalidInputError
 from weaudit.installation.item_keys import item_keys
-from weaudit.items import keys as domain
+from weaudit.items import keys
 
 COMPOSITE = {"pk": "S", "sk": "N"}
 
@@ -43,7 +43,7 @@ def test_one_key_of_another_type_may_be_given_bare() -> None:
 
 @given(strategies.texts, st.integers(-(10**37), 10**37))
 def test_the_item_key_that_a_command_prints_can_be_typed_back(text: str, number: int) -> None:
-    printed = domain.item_key({"pk": {"S": text}, "sk": {"N": str(number)}})
+    printed = keys.item_key({"pk": {"S": text}, "sk": {"N": str(number)}})
     assert item_keys(printed, COMPOSITE, "T") == [printed]
     assert item_keys(printed, None, "T") == [printed]
 

@@ -146,16 +146,16 @@ def test_a_traceback_names_the_file_on_lambda_and_shows_its_line(tmp_path: Path)
     folder = _unpacked(tmp_path)
     done = _run(
         folder,
-        "from weaudit.domain import images\n"
+        "from weaudit.items import values\n"
         "from weaudit.runtime import logs\n"
-        "try: images.spelled({'N': 'x'})\n"
+        "try: values.spelled({'N': 'x'})\n"
         "except ValueError as error: print(logs.cause(error))\n"
-        "images.spelled({'N': 'x'})",
+        "values.spelled({'N': 'x'})",
     )
-    assert f'File "{folder}/weaudit/domain/images.py", line ' in done.stderr
+    assert f'File "{folder}/weaudit/items/values.py", line ' in done.stderr
     assert 'raise ValueError("not a DynamoDB number")' in done.stderr
     [told] = done.stdout.splitlines()
-    assert told.startswith("ValueError at images.py:")
+    assert told.startswith("ValueError at values.py:")
 
 
 def test_what_is_no_python_has_no_byte_code() -> None:

@@ -23,6 +23,7 @@ from weaudit.deploy.deploying import Deploying, Plan
 from weaudit.deploy.destroying import Destroying, Removal
 from weaudit.deploy.releases import Release, ReleaseLog
 from weaudit.errors import DeployError, InvalidInputError
+from weaudit.installation import stacks
 from weaudit.installation.stages import Stage
 from weaudit.installation.targets import Target
 
@@ -98,8 +99,8 @@ class Place:
         return ReleaseLog(self.deploying.bucket, self.deploying.stage.stack)
 
     @property
-    def found(self) -> stack.StackState:
-        found = stack.describe(self.deploying.target, self.deploying.stage.stack)
+    def found(self) -> stacks.StackState:
+        found = stacks.describe(self.deploying.target, self.deploying.stage.stack)
         assert found is not None
         return found
 
@@ -183,7 +184,7 @@ def test_what_was_looked_at_and_declined_leaves_nothing(place: Place) -> None:
     assert plan.change_set.creates
     assert {change.action for change in plan.change_set.changes} == {"Add"}
     place.deploying.discard(plan)
-    assert stack.describe(place.deploying.target, place.deploying.stage.stack) is None
+    assert stacks.describe(place.deploying.target, place.deploying.stage.stack) is None
     assert place.log.numbers() == []
     place.deploy()
     plan = place.plan(Level="high")
@@ -221,13 +222,13 @@ def test_a_change_set_whose_answers_are_lost_is_made_and_carried_out_once(place:
 
 def test_a_stack_that_never_got_beyond_its_plan_is_removed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A deployment that was killed while it asked leaves a stack that waits for ever: nothing goes on in it."""
-    monkeypatch.setattr("weaudit.deploy.stack_events.WAIT_SECONDS", 5.0)  # as long as it would be waited for
+    monkeypatch.setattr("weaudit.installation.stacks.WAIT_SECONDS", 5.0)  # as long as it would be waited for
     assert place.plan() is not None
     removal = place.destroying.plan(delete_data=False)
     assert removal is not None
     assert removal.status == "REVIEW_IN_PROGRESS"
     place.destroying.apply(removal)
-    assert stack.describe(place.deploying.target, place.deploying.stage.stack) is None
+    assert stacks.describe(place.deploying.target, place.deploying.stage.stack) is None
 
 
 def test_two_who_deploy_at_once_do_not_take_one_number(place: Place) -> None:
@@ -312,7 +313,7 @@ def test_data_that_is_retained_goes_only_when_told(place: Place) -> None:
 
 
 def test_a_watched_table_keeps_the_stack(engine: RunningEngine) -> None:
-    found = stack.describe(engine.target, "weaudit-dev")
+    found = stacks.describe(engine.target, "weaudit-dev")
     assert found is not None
     watch = """\
 Parameters: {FunctionAliasArn: {Type: String}, TableName: {Type: String}}
@@ -370,7 +371,7 @@ def test_commands_ask_and_where_they_cannot_say_so(engine: RunningEngine, monkey
     found = run(engine, monkeypatch, "deploy", "-p", "LogLevel=DEBUG")
     assert (found.exit_code, "Give --yes" in found.stderr) == (2, True)
     assert "AuditProducer " in found.stderr
-    assert stack.describe(engine.target, "weaudit-dev").parameters["LogLevel"] == "INFO"  # type: ignore[union-attr]
+    assert stacks.describe(engine.target, "weaudit-dev").parameters["LogLevel"] == "INFO"  # type: ignore[union-attr]
     found = run(engine, monkeypatch, "versions", "--stage", "none")
     assert (found.exit_code, "weaudit deploy --stage none" in found.stderr) == (0, True)
     assert json.loads(run(engine, monkeypatch, "outputs", "--json").stdout)["AuditTableName"] == "Audit"
@@ -432,7 +433,7 @@ def test_an_answer_decides(engine: RunningEngine) -> None:
     assert (code, "Nothing was changed." in told) == (1, True)
     code, told = answered(engine, "weaudit-staging", "destroy")
     assert (code, "is not weaudit-dev" in told) == (2, True)
-    kept = stack.describe(engine.target, "weaudit-dev")
+    kept = stacks.describe(engine.target, "weaudit-dev")
     assert kept is not None
     assert (kept.status.endswith("_COMPLETE"), kept.parameters["LogLevel"]) == (True, "INFO")
 
@@ -456,7 +457,7 @@ def test_what_is_written_meanwhile_is_emptied_again(monkeypatch: pytest.MonkeyPa
                 raise DeployError(f"stack {name} is DELETE_FAILED")
 
         monkeypatch.setattr(stack, "remove", remove)
-        found = stack.StackState("weaudit-dev", "UPDATE_COMPLETE")
+        found = stacks.StackState("weaudit-dev", "UPDATE_COMPLETE")
         monkeypatch.setattr("weaudit.deploy.destroying.when_quiet", lambda _client, _name, _progress: found)
         removal = Removal("weaudit-dev", "UPDATE_COMPLETE", (), ("things", "gone"), retained=False)
         Destroying(target, Stage(), lambda _line: None).apply(removal)

@@ -15,6 +15,7 @@ from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.packaging import Artifact
 from weaudit.errors import DeployError
 from weaudit.functions import FUNCTIONS
+from weaudit.installation import stacks
 from weaudit.installation.stages import Stage
 from weaudit.installation.targets import Target
 
@@ -83,7 +84,7 @@ FAILING = (
 )
 
 
-def deploy(target: Target, folder: Path, text: str, lines: list[str]) -> stack.StackState:
+def deploy(target: Target, folder: Path, text: str, lines: list[str]) -> stacks.StackState:
     template = folder / "template.yaml"
     template.write_text(text)
     return stack.deploy(

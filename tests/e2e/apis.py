@@ -13,7 +13,7 @@ from botocore.credentials import Credentials
 from tests.openapi import Answer, Caller
 from tests.waiting import eventually as eventually  # for whoever takes the API
 from weaudit.api.routes import Route
-from weaudit.deploy import stack
+from weaudit.installation import stacks
 from weaudit.installation.targets import Target
 from weaudit.local import engine as engines
 from weaudit.local import process
@@ -134,7 +134,7 @@ def started(folder: Path) -> Iterator[Api]:
     engine = engines.up(port=process.free_port(), state_dir=folder, auth=True)
     try:
         target = Target.of(engine)
-        found = stack.describe(target, "weaudit-dev")
+        found = stacks.describe(target, "weaudit-dev")
         assert found is not None
         url = f"{target.endpoint}/_aws/execute-api/{found.outputs['ApiId']}/$default"
         yield Api(target, url, found.outputs["ApiId"], found.outputs, furnish(target.client), folder)

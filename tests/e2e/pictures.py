@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
-# In a process of its own: whoever uses libvips must not fork for imaging afterwards.
+# In a process of its own: whoever uses libvips must not fork for images.pixels afterwards.
 _SCRIPT = """
 import json, sys
 import pyvips

@@ -17,8 +17,8 @@ from tests.e2e.pictures import drawn
 from tests.infra.test_template import function_resource
 from tests.openapi import Caller
 from weaudit.api.routes import ROUTES
-from weaudit.deploy import stack
 from weaudit.functions import FUNCTIONS, Function
+from weaudit.installation import stacks
 
 pytestmark = pytest.mark.engine
 
@@ -333,6 +333,6 @@ def _deployed(api: Api, name: str, template: str) -> str:
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
-    found = stack.describe(api.target, name)
+    found = stacks.describe(api.target, name)
     assert found is not None
     return f"{api.target.endpoint}/_aws/execute-api/{found.outputs['ApiId']}/api"

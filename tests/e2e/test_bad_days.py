@@ -24,16 +24,16 @@ pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("state_dir")]
 
 # A defect as a release may bring one: it fails on one item, every time.
 DEFECT = """
-from weaudit.domain import auditing
+from weaudit.capture import records
 
-_decide = auditing.decide
+_decide = records.decide
 
 def decide(change, actor_attribute=""):
     if change.keys["key"]["S"] == "poison":
         raise KeyError("defect")
     return _decide(change, actor_attribute)
 
-auditing.decide = decide
+records.decide = decide
 """
 
 

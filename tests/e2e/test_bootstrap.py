@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from tests.conftest import client_of
 from tests.e2e.commands import eventually, run
-from weaudit.deploy import stack
+from weaudit.installation import stacks
 from weaudit.installation.targets import Target
 from weaudit.local import engine as engines
 from weaudit.local import process
@@ -97,7 +97,7 @@ def test_the_role_deploys_updates_rolls_back_and_removes(account: Account, deplo
     assert len(roles) >= 8
     for role in roles:
         iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=boundary)
-    found = stack.describe(account.target, "ci-weaudit-ci")
+    found = stacks.describe(account.target, "ci-weaudit-ci")
     assert found is not None
     url = f"{account.target.endpoint}/_aws/execute-api/{found.outputs['ApiId']}/$default"
     code, text = run("call", "GET", "/v1/health", "--url", url)
@@ -113,8 +113,8 @@ def test_the_role_deploys_updates_rolls_back_and_removes(account: Account, deplo
 
     assert code_as(account.administrator, "bootstrap", *STAGE, "--may-delete-data", "--yes") == 0
     assert run("destroy", *STAGE, "--yes", "--delete-data")[0] == 0
-    assert stack.describe(account.target, "ci-weaudit-ci") is None
-    assert stack.describe(account.target, "weaudit-dev") is not None
+    assert stacks.describe(account.target, "ci-weaudit-ci") is None
+    assert stacks.describe(account.target, "weaudit-dev") is not None
 
 
 def code_as(variables: dict[str, str], *words: str) -> int:
@@ -262,6 +262,6 @@ def test_it_asks_before_it_does_anything(account: Account, monkeypatch: pytest.M
     for name, value in account.administrator.items():
         monkeypatch.setenv(name, value)
     assert run("bootstrap", "--stage", "other")[0] == 2
-    assert stack.describe(account.target, "weaudit-bootstrap-of-other") is None
+    assert stacks.describe(account.target, "weaudit-bootstrap-of-other") is None
     assert run("bootstrap", "--stage", "other", "--repository", "acme/audit")[0] == 2
     assert "AWS_PROFILE" not in os.environ

@@ -421,7 +421,7 @@ def test_what_the_queue_brings_that_is_no_event_is_quarantined_and_can_be_tried_
 def test_each_hostile_file_has_its_recorded_outcome_and_the_function_goes_on() -> None:
     from tests.images import hostile
 
-    # All of them go through imaging in tests/imaging; here it is the function that has to hold.
+    # All of them go through images.pixels in tests/images; here it is the function that has to hold.
     files = list(hostile.files())[::3]
     allowed = {f"hostile/{number} {name}.png": outcomes for number, (name, _, outcomes) in enumerate(files)}
     for key, (_name, content, _outcomes) in zip(allowed, files, strict=True):

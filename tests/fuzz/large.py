@@ -24,7 +24,7 @@ from weaudit.items import texts as json_texts
 from weaudit.objects.store import InvocationLog
 from weaudit.runtime.event import Invocation
 from weaudit.trail import documents, history, pages, rebuilding, state_documents, verifying
-from weaudit.updates import conditions, requests
+from weaudit.updates import conditions, log, requests
 from weaudit.updates import plan as updating
 
 Shapes = dict[str, Callable[[int], Any]]
@@ -406,7 +406,7 @@ def _planned(document: Any) -> Any:
     settings = requests.Settings("Configuration")
     caller = requests.Caller("arn")
     document = {**document, "enable_logging": True, "request_id": "r"}
-    updating.failed_entry(document, settings, caller, "DatabaseError", 0, "log", None)
+    log.failed_entry(document, settings, caller, "DatabaseError", 0, "log")
     request = requests.read_request(document, settings)
     return updating.dry_run(updating.plan(request, {"key": "S"}, settings, caller, 0, "log"))
 

@@ -21,7 +21,7 @@ from weaudit.items.texts import compact
 from weaudit.trail import documents
 from weaudit.trail.reader import AuditHistory
 from weaudit.trail.store_callers import AuditLogs
-from weaudit.updates.answers import log_entry
+from weaudit.updates.log import log_entry
 from weaudit.updates.requests import Caller, UpdateRequest
 
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z

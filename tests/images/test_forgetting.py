@@ -15,7 +15,7 @@ TOKEN = "FwoGZXIvYXdzEBYaDHk" * 30
 # It finds the secrets by patterns that do not hold them: what looks for them must not be what is found.
 SCRIPT = r"""
 import ctypes, json, os, re, socket, sys, tempfile
-from weaudit.adapters import credentials
+from weaudit.aws import credentials
 from weaudit.aws.client import S3, Connection
 from weaudit.aws.sigv4 import sign
 from weaudit.images.pixels import isolation

@@ -275,7 +275,7 @@ def test_the_same_bytes_come_out_on_any_number_of_cores(tmp_path: Path) -> None:
             [
                 *(sys.executable, "-c"),
                 "import os, sys; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(sys.argv.pop(1))])\n"
-                "from pathlib import Path; from tests.imaging import worker; worker.main(Path(sys.argv[1]), 1 << 30)",
+                "from pathlib import Path; from tests.images import worker; worker.main(Path(sys.argv[1]), 1 << 30)",
                 *(str(cores), str(tmp_path)),
             ],
             cwd=ROOT,

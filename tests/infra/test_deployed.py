@@ -12,6 +12,7 @@ from tests.conftest import RunningEngine
 from tests.e2e.pictures import drawn
 from weaudit.deploy import packaging, stack, templates
 from weaudit.functions import FUNCTIONS
+from weaudit.installation import stacks
 from weaudit.installation.stages import Stage
 from weaudit.installation.targets import Target
 from weaudit.local import engine as engines
@@ -229,7 +230,7 @@ def test_a_second_stack_fits_beside_the_first(
 
     cloudformation = engine.client("cloudformation")
     cloudformation.delete_stack(StackName=name)
-    eventually(lambda: stack.describe(engine.target, name) is None)
+    eventually(lambda: stacks.describe(engine.target, name) is None)
     assert "second-Audit" not in dynamodb.list_tables()["TableNames"]
     assert kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]["KeyState"] == "Enabled"
     assert "Audit" in dynamodb.list_tables()["TableNames"]

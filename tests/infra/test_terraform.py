@@ -16,6 +16,7 @@ from tests.conftest import RunningEngine
 from weaudit.deploy import packaging, stack
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.functions import FUNCTIONS
+from weaudit.installation import stacks
 from weaudit.installation.stages import Stage
 from weaudit.local import engine as engines
 from weaudit.local import process
@@ -126,7 +127,7 @@ def test_the_infrastructure(tmp_path: Path, eventually: Callable[..., Any]) -> N
         assert record["itemKey"] == {"S": "one"}
 
         outputs = terraform.outputs()
-        found = stack.describe(engine.target, Stage("test", "tf-").stack)
+        found = stacks.describe(engine.target, Stage("test", "tf-").stack)
         assert found is not None
         assert (outputs["stack_name"], outputs["stack_outputs"]) == (found.name, found.outputs)
         group = engine.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/tf-audit_producer")
@@ -135,7 +136,7 @@ def test_the_infrastructure(tmp_path: Path, eventually: Callable[..., Any]) -> N
 
         terraform.run("plan", "-detailed-exitcode")
         terraform.destroy()
-        assert stack.describe(engine.target, found.name) is None
+        assert stacks.describe(engine.target, found.name) is None
         left = engine.client("s3").list_objects_v2(Bucket=ArtifactBucket.of(engine.target).name, Prefix="terraform/")
         assert left["KeyCount"] == 0
     finally:

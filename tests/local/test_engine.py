@@ -15,9 +15,9 @@ import botocore.exceptions
 import pytest
 
 from tests.conftest import RunningEngine
-from weaudit.deploy import stack, templates
+from weaudit.deploy import templates
 from weaudit.errors import DeployError, EngineError
-from weaudit.installation import engine_state
+from weaudit.installation import engine_state, stacks
 from weaudit.installation.stages import Stage
 from weaudit.installation.targets import Target
 from weaudit.local import engine as engines
@@ -106,7 +106,7 @@ def test_a_killed_engine_is_noticed_and_comes_back(directory: Path) -> None:
 
 def test_an_engine_that_was_killed_before_it_ever_saved_starts_anew_and_keeps_the_objects(directory: Path) -> None:
     engine, _ = up(directory)
-    found = stack.describe(Target.of(engine), Stage().stack)
+    found = stacks.describe(Target.of(engine), Stage().stack)
     assert found is not None
     bucket = found.outputs["BucketName"]
     Target.of(engine).client("s3").put_object(Bucket=bucket, Key="a/b.txt", Body=b"kept")

@@ -13,7 +13,7 @@ from tests.notifications import object_record
 from weaudit.errors import MalformedEventError
 from weaudit.objects import notifications
 
-DOCUMENTED = Path(__file__).parent / "s3_notification.json"
+DOCUMENTED = Path(__file__).parent / "notifications.json"
 
 
 def test_the_event_of_the_s3_documentation_is_read() -> None:

@@ -20,7 +20,7 @@ from weaudit.trail import first_uses
 from weaudit.trail.changes import Actor, AuditedChange
 from weaudit.trail.history import changes
 from weaudit.trail.reader import AuditHistory
-from weaudit.updates.answers import log_entry
+from weaudit.updates.log import log_entry
 from weaudit.updates.requests import Caller, UpdateRequest
 
 START_MS = 1_711_922_395_000

@@ -17,7 +17,7 @@ from weaudit.items.keys import item_key
 from weaudit.items.values import data, image_hash, same_value
 from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueReference
 from weaudit.trail.history import NEAR, attributed, changes, fits, narrowed, not_used_before
-from weaudit.updates.answers import log_entry
+from weaudit.updates.log import log_entry
 from weaudit.updates.requests import Caller, UpdateRequest
 
 NULL = {"NULL": True}

@@ -21,8 +21,9 @@ from weaudit.errors import (
 from weaudit.items.plain import Number
 from weaudit.items.sizes import LARGEST_ITEM_BYTES
 from weaudit.items.values import MARKER
-from weaudit.updates import plan
-from weaudit.updates.plan import Caller, Settings, UpdatePlan
+from weaudit.updates import answers, log, plan
+from weaudit.updates.plan import UpdatePlan
+from weaudit.updates.requests import Caller, Settings, read_request
 
 NOW_MS = 1704677672343
 LOG_ID = "11111111-1111-4111-8111-111111111111"
@@ -42,7 +43,7 @@ def document(**fields: Any) -> dict[str, Any]:
 def planned(
     schema: dict[str, str] = ONE_KEY, settings: Settings = SETTINGS, caller: Caller | None = None, **fields: Any
 ) -> UpdatePlan:
-    request = plan.read_request(document(**fields), settings)
+    request = read_request(document(**fields), settings)
     return plan.plan(request, schema, settings, caller or Caller(), NOW_MS, LOG_ID)
 
 
@@ -145,7 +146,7 @@ def repeated(first: UpdatePlan, again: UpdatePlan) -> dict[str, Any]:
 
 def test_a_repeat_gets_the_first_answer_even_where_its_condition_no_longer_holds() -> None:
     first = planned(request_id="r", attributes={"a": 1, "b": 2}, condition_expression="attribute_not_exists(a)")
-    request = plan.read_request(
+    request = read_request(
         document(
             request_id="r",
             attributes={"b": Decimal("2.0"), "a": 1},
@@ -167,10 +168,10 @@ def test_a_request_id_cannot_be_used_for_another_request(other: dict[str, Any]) 
 
 
 def test_the_header_is_a_request_id_too() -> None:
-    assert plan.read_request(document(), SETTINGS, "h").request_id == "h"
-    assert plan.read_request(document(request_id="h"), SETTINGS, "h").request_id == "h"
+    assert read_request(document(), SETTINGS, "h").request_id == "h"
+    assert read_request(document(request_id="h"), SETTINGS, "h").request_id == "h"
     with pytest.raises(InvalidInputError, match="differ"):
-        plan.read_request(document(request_id="r"), SETTINGS, "h")
+        read_request(document(request_id="r"), SETTINGS, "h")
 
 
 @pytest.mark.parametrize(
@@ -185,8 +186,8 @@ def test_the_header_is_a_request_id_too() -> None:
 )
 def test_missing_fields_are_named(given_document: Any, message: str, missing: list[str]) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        plan.read_request(given_document, SETTINGS)
-    assert plan.failure(caught.value, NOW_MS) == (
+        read_request(given_document, SETTINGS)
+    assert answers.failure(caught.value, NOW_MS) == (
         400,
         {
             "success": False,
@@ -238,7 +239,7 @@ def test_wrong_input_is_refused(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize("other", [[], "text", 5, True])
 def test_a_document_is_an_object(other: Any) -> None:
     with pytest.raises(InvalidInputError, match="JSON object"):
-        plan.read_request(other, SETTINGS)
+        read_request(other, SETTINGS)
 
 
 def test_optional_fields_may_be_null() -> None:
@@ -280,7 +281,7 @@ def test_what_cannot_be_stored_is_refused(attributes: dict[str, Any], path: str)
     with pytest.raises(ValidationError) as caught:
         planned(attributes=attributes)
     assert caught.value.details["path"] == path
-    assert plan.failure(caught.value, NOW_MS)[0] == 400
+    assert answers.failure(caught.value, NOW_MS)[0] == 400
 
 
 def test_the_log_entry_has_to_fit_too() -> None:
@@ -359,7 +360,7 @@ def test_a_refusal_tells_no_such_record_from_a_condition_that_did_not_hold() -> 
     with pytest.raises(ConditionalCheckFailedError) as unmet:
         plan.refused(made, [{**FAILED, "Item": ITEM}, FINE])
     assert unmet.value.details["condition_expression"] == "a = 1"
-    statuses = [plan.failure(error.value, NOW_MS) for error in (missing, unmet)]
+    statuses = [answers.failure(error.value, NOW_MS) for error in (missing, unmet)]
     assert [(status, told["error"]) for status, told in statuses] == [
         (404, "RecordNotFoundError"),
         (412, "ConditionalCheckFailed"),
@@ -433,38 +434,42 @@ def test_other_refusals(reasons: list[dict[str, Any]], error: type[Exception]) -
 
 def test_no_internals_in_a_database_error() -> None:
     for error in (ValueError("secret"), StoreUnavailableError("UpdateItem: InternalServerError (HTTP 500): secret")):
-        status, told = plan.failure(error, NOW_MS)
+        status, told = answers.failure(error, NOW_MS)
         assert (status, told["error"], told["details"]) == (500, "DatabaseError", {})
         assert "secret" not in json.dumps(told)
     doubtful = StoreUnavailableError("secret")
     doubtful.in_doubt = True
-    assert plan.failure(doubtful, NOW_MS)[1]["details"] == {"outcome": "unknown"}
+    assert answers.failure(doubtful, NOW_MS)[1]["details"] == {"outcome": "unknown"}
 
 
 def test_what_the_database_cannot_store_is_a_validation_error() -> None:
     error = RecordRejectedError("UpdateItem: ValidationException (HTTP 400): Item size to update has exceeded")
-    status, told = plan.failure(error, NOW_MS)
+    status, told = answers.failure(error, NOW_MS)
     assert (status, told["error"]) == (400, "ValidationError")
     assert told["details"] == {"reason": "Item size to update has exceeded"}
     unexplained = RecordRejectedError("UpdateItem: ValidationException (HTTP 400)")
-    assert plan.failure(unexplained, NOW_MS)[1]["error"] == "ValidationError"
+    assert answers.failure(unexplained, NOW_MS)[1]["error"] == "ValidationError"
 
 
 def test_a_failed_attempt_is_logged_where_logging_is_on() -> None:
     made = planned(enable_logging=True, caller=Caller(ARN))
-    entry = plan.failed_entry(document(), SETTINGS, Caller(ARN), "RecordNotFoundError", NOW_MS, LOG_ID, made)
+    entry = log.failed_entry(
+        document(), SETTINGS, Caller(ARN), "RecordNotFoundError", NOW_MS, LOG_ID, planned=(made.request, made.record_id)
+    )
     assert entry == {**made.body["TransactItems"][1]["Put"]["Item"], "status": {"S": "RecordNotFoundError"}}
-    assert plan.failed_entry(document(), LOGGED, Caller(), "DatabaseError", NOW_MS, LOG_ID, planned()) is None
-    assert plan.failed_entry(document(), SETTINGS, Caller(), "InvalidInputError", NOW_MS, LOG_ID, None) is None
+    unlogged = (planned().request, "k")
+    failed = log.failed_entry(document(), LOGGED, Caller(), "DatabaseError", NOW_MS, LOG_ID, planned=unlogged)
+    assert failed is None
+    assert log.failed_entry(document(), SETTINGS, Caller(), "InvalidInputError", NOW_MS, LOG_ID) is None
 
 
 def test_of_a_wrong_document_is_logged_what_can_be_stored() -> None:
     wrong = {"id": 7, "attributes": {"a": 1, "b": {"SS": []}, "": 2}, "user_agent": 5, "enable_logging": True}
-    entry = plan.failed_entry(wrong, SETTINGS, Caller(), "InvalidInputError", NOW_MS, LOG_ID, None)
+    entry = log.failed_entry(wrong, SETTINGS, Caller(), "InvalidInputError", NOW_MS, LOG_ID)
     assert entry is not None
     assert entry["updated_attributes"] == {"M": {"a": {"N": "1"}}}
     assert (entry["record_id"], entry["user_agent"]) == ({"S": "7"}, {"S": "lambda-function"})
-    entry = plan.failed_entry({}, LOGGED, Caller(), "InvalidInputError", NOW_MS, LOG_ID, None)
+    entry = log.failed_entry({}, LOGGED, Caller(), "InvalidInputError", NOW_MS, LOG_ID)
     assert entry is not None
     assert "record_id" not in entry
 
@@ -481,9 +486,9 @@ FIELDS = st.sampled_from([*NAMES.split(), "condition_names"])
 def refusal_of(found: Any, schema: dict[str, str]) -> tuple[int, dict[str, Any]] | None:
     """Return how a document is refused, None where it is not; an unforeseen kind of error fails the test."""
     try:
-        plan.plan(plan.read_request(found, LOGGED), schema, LOGGED, Caller(), NOW_MS, LOG_ID)
+        plan.plan(read_request(found, LOGGED), schema, LOGGED, Caller(), NOW_MS, LOG_ID)
     except (InvalidInputError, ValidationError) as error:
-        return plan.failure(error, NOW_MS)
+        return answers.failure(error, NOW_MS)
     return None
 
 
@@ -493,7 +498,7 @@ def test_no_document_is_an_internal_error(found: Any, schema: dict[str, str]) ->
     if refusal:
         status, told = refusal
         assert (status, told["success"]) == (400, False)
-        entry = plan.failed_entry(found, LOGGED, Caller(), told["error"], NOW_MS, LOG_ID, None)
+        entry = log.failed_entry(found, LOGGED, Caller(), told["error"], NOW_MS, LOG_ID)
         assert json.dumps([told, entry], ensure_ascii=False).encode()
 
 

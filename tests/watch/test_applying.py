@@ -19,8 +19,9 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.conftest import RunningEngine
-from weaudit.deploy import change_sets, stack, templates
+from weaudit.deploy import change_sets, templates
 from weaudit.errors import DeployError, InvalidInputError
+from weaudit.installation import stacks
 from weaudit.installation.outputs import Installation
 from weaudit.installation.stages import Stage
 from weaudit.installation.targets import Target
@@ -138,7 +139,7 @@ def mapping_ids(target: Target) -> set[str]:
 
 @pytest.fixture
 def place(engine: RunningEngine) -> Iterator[Place]:
-    found = stack.describe(engine.target, Stage().stack)
+    found = stacks.describe(engine.target, Stage().stack)
     assert found is not None
     before = mapping_ids(engine.target)
     made = Place(engine.target, Watching(Installation(engine.target, found.outputs)), [])
@@ -276,7 +277,7 @@ def test_unwatching_drains_first_and_leaves_nothing_but_the_records(place: Place
     assert len(records(place.dynamodb, table)) == 300
     assert mapping_ids(place.target) == before
     assert watch.stack not in place.target.client("iam").list_role_policies(RoleName=role)["PolicyNames"]
-    assert stack.describe(place.target, watch.stack) is None
+    assert stacks.describe(place.target, watch.stack) is None
     assert "Item" not in place.dynamodb.get_item(TableName="Configuration", Key={"key": {"S": f"WATCH/{table}"}})
     with pytest.raises(InvalidInputError, match="is not watched"):
         place.watching.find(table)
@@ -303,7 +304,7 @@ def test_a_table_that_is_gone_can_be_unwatched(place: Place) -> None:
     with pytest.raises(InvalidInputError, match="there is no table"):
         place.watching.plan(table)
     place.watching.remove(watch, lambda _line: None)
-    assert stack.describe(place.target, watch.stack) is None
+    assert stacks.describe(place.target, watch.stack) is None
 
 
 @pytest.mark.engine
@@ -400,7 +401,7 @@ def test_restarts_lose_no_change_of_a_watched_table(tmp_path: Path, auth: bool) 
             engine = engines.up(port=process.free_port(), state_dir=directory, auth=auth)
             target = Target.of(engine)
             client = target.client("dynamodb")
-            found = stack.describe(target, Stage().stack)
+            found = stacks.describe(target, Stage().stack)
             assert found is not None
             place = Place(target, Watching(Installation(target, found.outputs)), [])
             if not expected:

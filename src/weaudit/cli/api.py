@@ -172,15 +172,14 @@ def _signer(profile: str | None, *, needs_stack: bool) -> "tuple[Any, Target | N
 def _base_url(target: "Target | None") -> str:
     from botocore.exceptions import ClientError
 
-    from weaudit.deploy import stack
-    from weaudit.installation import boto_errors
+    from weaudit.installation import boto_errors, stacks
     from weaudit.installation.stages import Stage
 
     assert target is not None  # noqa: S101 a stack is looked for where no address was given
     name = Stage.of().stack
     advice = "Deploy it (`weaudit up` does, for the embedded engine), or say where the API is by --url."
     try:
-        found = stack.describe(target, name)
+        found = stacks.describe(target, name)
     except ClientError as error:
         if boto_errors.passes(error):
             raise

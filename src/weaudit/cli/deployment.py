@@ -101,12 +101,12 @@ def _deploying(stage: str | None, prefix: str | None) -> "Deploying":
 
 
 def _carry_out(deploying: "Deploying", plan: "Plan | None", *, yes: bool, as_json: bool) -> None:
-    from weaudit.deploy import stack
     from weaudit.deploy.releases import DEPLOYED
+    from weaudit.installation import stacks
 
     name = deploying.stage.stack
     if plan is None:
-        found = stack.describe(deploying.target, name)
+        found = stacks.describe(deploying.target, name)
         if as_json:
             output.print_json({"stack": name, "changed": False, "outputs": found.outputs if found else {}})
         else:
@@ -123,7 +123,7 @@ def _carry_out(deploying: "Deploying", plan: "Plan | None", *, yes: bool, as_jso
         output.note("Nothing was changed.")
         raise typer.Exit(output.EXIT_FAILED)
     release = _applied(deploying, plan)
-    found = stack.describe(deploying.target, name)
+    found = stacks.describe(deploying.target, name)
     outputs = found.outputs if found is not None else {}
     if as_json:
         output.print_json({"stack": name, "changed": True, **release.document(), "outputs": outputs})
@@ -162,12 +162,13 @@ def versions(stage: StageOption = None, prefix: PrefixOption = None, as_json: Js
 
     Example: weaudit versions --json
     """
-    from weaudit.deploy import releases, stack
+    from weaudit.deploy import releases
     from weaudit.deploy.artifacts import ArtifactBucket
+    from weaudit.installation import stacks
 
     deploying = _deploying(stage, prefix)
     name = deploying.stage.stack
-    found = stack.describe(deploying.target, name)
+    found = stacks.describe(deploying.target, name)
     current = releases.number_of(found.parameters.get("Release", "")) if found is not None else None
     log = releases.ReleaseLog(ArtifactBucket.of(deploying.target), name)
     if as_json:

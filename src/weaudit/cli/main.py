@@ -5,7 +5,6 @@ and completion load every command module.
 """
 
 import errno
-import importlib
 import inspect
 import os
 import signal
@@ -19,29 +18,33 @@ from typer.core import TyperGroup
 
 import weaudit
 from weaudit import errors
+from weaudit.cli import (
+    api,
+    bootstrap,
+    deployment,
+    doctor,
+    engine,
+    failed_events,
+    images,
+    objects,
+    package,
+    quarantine,
+    reprocess,
+    states,
+    trace,
+    trail,
+    updates,
+    verify,
+    watch,
+)  # fmt: skip
+from weaudit.cli.demo import command as demo
 from weaudit.cli.printing import output
 
-COMMAND_MODULES = (
-    "demo",
-    "trail",
-    "states",
-    "verifying",
-    "updating",
-    "calling",
-    "watching",
-    "objects",
-    "images",
-    "reprocessing",
-    "quarantine",
-    "failed_events",
-    "doctor",
-    "tracing",
-    "engine",
-    "shipping",
-    "packaging",
-    "bootstrapping",
-)
-"""Modules of weaudit.cli, in the order of `weaudit --help`."""
+COMMANDS = (
+    demo, trail, states, verify, updates, api, watch, objects, images, reprocess, quarantine, failed_events, doctor,
+    trace, engine, deployment, package, bootstrap,
+)  # fmt: skip
+"""The modules with commands, in the order of `weaudit --help`."""
 
 
 class _Commands(TyperGroup):
@@ -174,8 +177,8 @@ def _options(
     output.set_debug(debug)
 
 
-for _module in COMMAND_MODULES:
-    importlib.import_module(f"weaudit.cli.{_module}").register(app)
+for _module in COMMANDS:
+    _module.register(app)
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:

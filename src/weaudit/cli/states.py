@@ -190,7 +190,7 @@ class _Trail:
     def name_callers(self, *states: "AsOf") -> None:
         """Say who made the changes next to the states, as far as the log of updates tells."""
         changes = [change for state in states for change in (state.last_change, state.next_change) if change]
-        told = with_callers(changes, self.history, self.client, self.audit_log_table)
+        told = with_callers(changes, self.history, self.client, self.audit_log_table, output.note)
         named = {change.order: change for change in told}
         for state in states:
             state.last_change = named[state.last_change.order] if state.last_change else None

@@ -80,7 +80,7 @@ def history(
     if attribute is not None:
         found = (change for change in found if narrowed(change, attribute) is not None)
     # Who made a change shows in all that it touched: it is narrowed afterwards.
-    found = with_callers(limited(found, limit), trail, client, audit_log_table)
+    found = with_callers(limited(found, limit), trail, client, audit_log_table, output.note)
     if attribute is not None:
         found = (kept for change in found if (kept := narrowed(change, attribute)) is not None)
     if not _print(found, as_json=as_json, utc=utc, with_items=False):
@@ -114,7 +114,7 @@ def changes(
     client = target.client("dynamodb")
     trail = open_trail(target, audit_table, client)
     found = limited(trail.table(table, begin, end, newest_first), limit)
-    found = with_callers(found, trail, client, audit_log_table)
+    found = with_callers(found, trail, client, audit_log_table, output.note)
     if not _print(found, as_json=as_json, utc=utc, with_items=True):
         _, why_unread = key_schema(client, table)
         output.note(f"No change of {table}{_within(begin, end)} is in the trail.")

@@ -117,8 +117,8 @@ def _ask(installation: "Installation", document: dict[str, Any]) -> dict[str, An
 
 def _dry_run(installation: "Installation", document: dict[str, Any]) -> dict[str, Any]:
     from weaudit.errors import ConditionNotMetError, StoreUnavailableError, WeauditError
-    from weaudit.handlers.table_update import settings_of
-    from weaudit.updates import plan as updating
+    from weaudit.updates import answers, plan
+    from weaudit.updates.requests import Caller, read_request, settings_of
 
     found = installation.target.client("lambda").get_function_configuration(
         FunctionName=_output(installation, "TableUpdateAliasArn")
@@ -126,20 +126,20 @@ def _dry_run(installation: "Installation", document: dict[str, Any]) -> dict[str
     settings = settings_of(found["Environment"]["Variables"])
     now_ms = time.time_ns() // 1_000_000
     try:
-        request = updating.read_request(parse(dumps(document)), settings)
+        request = read_request(parse(dumps(document)), settings)
         call, schema = _stores(installation, request.table)
-        plan = updating.plan(request, schema, settings, updating.Caller(), now_ms, str(uuid.uuid4()))
+        planned = plan.plan(request, schema, settings, Caller(), now_ms, str(uuid.uuid4()))
         try:
-            call("TransactWriteItems", updating.dry_run(plan))
+            call("TransactWriteItems", plan.dry_run(planned))
         except ConditionNotMetError as error:
-            return updating.refused(plan, error.reasons, steps=updating.DRY_RUN_STEPS)
+            return plan.refused(planned, error.reasons, steps=plan.DRY_RUN_STEPS)
     except WeauditError as error:
         if isinstance(error, StoreUnavailableError):
             raise
-        return updating.failure(error, now_ms)[1]
-    read = call("GetItem", {"TableName": request.table, "Key": plan.key, "ConsistentRead": True})
-    _show(plan, read.get("Item") or {})
-    return {**plan.answer, "message": "Nothing was written: this was a dry run"}
+        return answers.failure(error, now_ms)[1]
+    read = call("GetItem", {"TableName": request.table, "Key": planned.key, "ConsistentRead": True})
+    _show(planned, read.get("Item") or {})
+    return {**planned.answer, "message": "Nothing was written: this was a dry run"}
 
 
 def _show(plan: "UpdatePlan", item: "Item") -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from weaudit.deploy import change_sets, stack, templates
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.change_sets import ChangeSet
-from weaudit.deploy.stack_events import DIGEST_TAG, Progress, StackState, describe
 from weaudit.errors import InvalidInputError
+from weaudit.installation import stacks
+from weaudit.installation.stacks import DIGEST_TAG, Progress, StackState, describe
 from weaudit.installation.stages import Stage
 from weaudit.installation.targets import Target
 
@@ -55,7 +56,7 @@ def plan(target: Target, stage: Stage, given: Mapping[str, str], progress: Progr
             "a repository's name alone is not enough: another one may get it some day\n"
             f"Give its number by --repository-id: `gh api repos/{repository} --jq .id` tells it."
         )
-    own = {row["LogicalResourceId"] for row in stack.resources(target, name)} if before else set()
+    own = {row["LogicalResourceId"] for row in stacks.resources(target, name)} if before else set()
     notes = []
     parameters["CreateArtifactBucket"] = "true"
     if "ArtifactBucket" not in own and (bucket := ArtifactBucket.of(target)).is_there():

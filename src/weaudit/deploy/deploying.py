@@ -14,9 +14,10 @@ from weaudit.deploy import change_sets, engine_gaps, packaging, releases, revisi
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.change_sets import ChangeSet
 from weaudit.deploy.releases import DEPLOYED, DEPLOYING, FAILED, INTERRUPTED, Release, ReleaseLog
-from weaudit.deploy.stack_events import Progress, StackState
 from weaudit.errors import DeployError, InvalidInputError
 from weaudit.functions import FUNCTIONS
+from weaudit.installation import stacks
+from weaudit.installation.stacks import Progress, StackState
 from weaudit.installation.stages import Stage
 from weaudit.installation.targets import ENGINE_ACCOUNT, Target
 
@@ -180,7 +181,7 @@ class Deploying:
 
     def _functions(self) -> dict[str, dict[str, str]]:
         client, found = self.target.client("lambda"), {}
-        for row in stack.resources(self.target, self.stage.stack):
+        for row in stacks.resources(self.target, self.stage.stack):
             if row["ResourceType"] == "AWS::Lambda::Alias" and row.get("PhysicalResourceId"):
                 function, alias = row["PhysicalResourceId"].split(":")[6:8]
                 version = client.get_alias(FunctionName=function, Name=alias)["FunctionVersion"]

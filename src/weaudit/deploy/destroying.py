@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from weaudit.deploy import change_sets, stack
-from weaudit.deploy.stack_events import Progress, StackState, when_quiet
 from weaudit.errors import DeployError, InvalidInputError, StoreUnavailableError
-from weaudit.installation import boto_errors
+from weaudit.installation import boto_errors, stacks
+from weaudit.installation.stacks import Progress, StackState, when_quiet
 from weaudit.installation.stages import Stage
 from weaudit.installation.targets import Target
 
@@ -45,7 +45,7 @@ class Destroying:
         Raises DeployError where tables are watched by stacks of their own, and where Retain protects the data and
         ``delete_data`` does not say that it may go.
         """
-        found = stack.describe(self.target, self.stage.stack)
+        found = stacks.describe(self.target, self.stage.stack)
         if found is None:
             return None
         if watched := self._watched(found):
@@ -61,7 +61,7 @@ class Destroying:
                 "`weaudit destroy --delete-data` deletes the tables and buckets with all that is in them. There is no "
                 "way back: copy what you need before."
             )
-        rows = list(stack.resources(self.target, self.stage.stack))
+        rows = list(stacks.resources(self.target, self.stage.stack))
         return Removal(
             found.name,
             found.status,

@@ -4,7 +4,7 @@ The gap: MiniStack 1.5.33 makes tables without the point-in-time recovery that t
 DescribeContinuousBackups says DISABLED of a table that has it on AWS.
 """
 
-from weaudit.deploy.stack import resources
+from weaudit.installation.stacks import resources
 from weaudit.installation.targets import Target
 
 

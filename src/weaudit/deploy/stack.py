@@ -6,15 +6,15 @@ Locally and on AWS alike, and always by a change set, whether or not anybody is 
 import dataclasses
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from weaudit.deploy import change_sets
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.change_sets import ChangeSet
 from weaudit.deploy.packaging import Artifact
-from weaudit.deploy.stack_events import (
+from weaudit.errors import DeployError
+from weaudit.installation.stacks import (
     DIGEST_TAG,
     Progress,
     StackState,
@@ -23,10 +23,8 @@ from weaudit.deploy.stack_events import (
     until_quiet,
     when_quiet,
 )
-from weaudit.errors import DeployError
 from weaudit.installation.targets import Target
 
-__all__ = ["StackState", "describe"]  # whoever has a stack wants these as well; and what follows
 STACK_TAG = "weaudit:stack"
 _BODY_BYTES = 51_200
 _CODE = re.compile(
@@ -101,12 +99,6 @@ def carry_out(target: Target, change_set: ChangeSet, progress: Progress) -> Stac
             f"stack {change_set.stack} is {status}: {failures[0] if failures else reason or 'no reason given'}"
         )
     return found
-
-
-def resources(target: Target, name: str) -> Iterator[Any]:
-    """Yield what CloudFormation tells of each resource that a stack has now, as ListStackResources has it."""
-    for page in target.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=name):
-        yield from (row for row in page["StackResourceSummaries"] if row["ResourceStatus"] != "DELETE_COMPLETE")
 
 
 def parameters_of(template: str) -> dict[str, bool]:

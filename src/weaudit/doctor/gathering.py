@@ -17,7 +17,6 @@ from weaudit.capture.configuration import watch_key
 from weaudit.deploy import releases
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.releases import ReleaseLog
-from weaudit.deploy.stack import resources
 from weaudit.doctor import facts
 from weaudit.doctor.template import Expected, Place, Template
 from weaudit.errors import WeauditError
@@ -26,6 +25,7 @@ from weaudit.images.pipeline import KEY as PIPELINE_KEY
 from weaudit.installation import boto_errors
 from weaudit.installation.outputs import Installation
 from weaudit.installation.pool import ReadingPool
+from weaudit.installation.stacks import resources
 from weaudit.installation.targets import ENGINE_ACCOUNT, wire
 from weaudit.watch.applying import Watching
 from weaudit.watch.watched import Watch, watches

@@ -37,7 +37,7 @@ _MOST_ROUNDS = 3
 def connect(environment: Mapping[str, str]) -> dict[str, Any]:
     """Build the stores: IMAGES_TABLE, RENDITIONS_BUCKET, CONFIGURATION_TABLE, EVIDENCE_BUCKET; and the limits.
 
-    IMAGE_MAX_BYTES and IMAGE_MAX_PIXELS (default: as imaging has them), CACHE_TTL_SEC (default: 60; an item of that
+    IMAGE_MAX_BYTES and IMAGE_MAX_PIXELS (default: those of images.pixels), CACHE_TTL_SEC (default: 60; an item of that
     name in Configuration goes before), ACTOR_ATTRIBUTE (default: none), which is no part of the pipeline.
     """
     s3 = S3(Connection.from_environment("s3", environment))

@@ -10,7 +10,9 @@ from weaudit.aws.client import Connection, DynamoDB
 from weaudit.errors import InvalidInputError, RecordRejectedError, StoreError, StoreRefusedError, ValidationError
 from weaudit.runtime import logs
 from weaudit.trail.store_callers import AuditLogs
-from weaudit.updates import plan as updating
+from weaudit.updates import answers, log
+from weaudit.updates.plan import plan
+from weaudit.updates.requests import Caller, Settings, read_request, settings_of
 from weaudit.updates.store import UpdatedTables
 
 TYPE_CHECKING = False
@@ -20,23 +22,6 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 
 # What a key can be refused as, that another table of this name had: an id, an attribute, a write of DynamoDB's.
 _OF_THE_KEY = (InvalidInputError, ValidationError, StoreRefusedError, RecordRejectedError)
-# The template gives true or false; whoever writes 1 or yes by hand must not find out later that nothing was logged.
-_YES = frozenset(("true", "1", "yes", "on"))
-
-
-def settings_of(environment: Mapping[str, str]) -> updating.Settings:
-    """Return what the variables say: TABLE_NAME, AUDIT_LOG_TABLE, ENABLE_AUDIT_LOG and this stack's own.
-
-    MARK_LOGGED_UPDATES (default ``true``) and UPDATABLE_TABLES, names or ARNs with commas between them.
-    """
-    tables = (name.strip() for name in (environment.get("UPDATABLE_TABLES") or "").split(","))
-    return updating.Settings(
-        table=environment.get("TABLE_NAME") or "",
-        audit_log_table=environment.get("AUDIT_LOG_TABLE") or "audit_logs",
-        logs_always=(environment.get("ENABLE_AUDIT_LOG") or "false").strip().lower() in _YES,
-        marks=(environment.get("MARK_LOGGED_UPDATES") or "true").strip().lower() in _YES,
-        allowed_tables=frozenset(name.rpartition(":table/")[2] for name in tables if name),
-    )
 
 
 def connect(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -57,38 +42,41 @@ def handle(
     *,
     tables: UpdatedTables,
     audit_logs: AuditLogs,
-    settings: updating.Settings,
+    settings: Settings,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     new_id: Callable[[], str] = lambda: _uuid4(os.urandom(16)),
 ) -> tuple[int, dict[str, Any]]:
     """Make the update that an event asks for; return the HTTP status and the document that answer it. Never raises."""
     at_ms = now_ms()
-    document, plan = None, None
+    document, planned = None, None
     request = requests.parse(event)
-    caller = updating.Caller(request.identity, request.owner, request.user_agent)
+    caller = Caller(request.identity, request.owner, request.user_agent)
     try:
         document = requests.document_of(event)
-        asked = updating.read_request(document, settings, request.idempotency_key)
+        asked = read_request(document, settings, request.idempotency_key)
         remembered = tables.knows(asked.table)
         try:
-            plan = updating.plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id := new_id())
-            answer = tables.apply(plan)
+            planned = plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id := new_id())
+            answer = tables.apply(planned)
         except _OF_THE_KEY:
             # Nothing was written. What a table of this name had for a key once must not refuse who names today's.
             if not (remembered and tables.has_another_key(asked.table)):
                 raise
-            plan = None
-            plan = updating.plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id := new_id())
-            answer = tables.apply(plan)
-        if asked.logged and answer is plan.answer:  # a repeated request changes nothing: its first answer is another
+            planned = None
+            planned = plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id := new_id())
+            answer = tables.apply(planned)
+        if asked.logged and answer is planned.answer:  # a repeated request changes nothing: its first answer is another
             logs.add(changeId=log_id)
         return 200, answer
     except Exception as error:  # noqa: BLE001 every error has its answer; the cause of DatabaseError is for the log
-        status, answer = updating.failure(error, at_ms)
+        status, answer = answers.failure(error, at_ms)
         level = "ERROR" if status >= 500 else "DEBUG"
         logs.write(level, "update failed", error=answer["error"], why=logs.cause(error))
         # An id of its own: an update that was made and never answered keeps the entry that was made with it.
-        entry = updating.failed_entry(document, settings, caller, answer["error"], at_ms, new_id(), plan)
+        entry = log.failed_entry(
+            document, settings, caller, answer["error"], at_ms, new_id(),
+            planned=(planned.request, planned.record_id) if planned else None,
+        )  # fmt: skip
         if entry is not None:
             logs.add(logId=entry["log_id"]["S"])
             _keep(entry, audit_logs)

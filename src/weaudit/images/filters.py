@@ -41,7 +41,7 @@ def _factor(meaning: str) -> dict[str, Parameter]:
     return {"factor": Parameter("float", None, meaning, 0, 10)}
 
 
-# Filter, parameter: each filter is carried out by the function of its name in weaudit/imaging/filters.py.
+# Filter, parameter: each filter is carried out by the function of its name in weaudit/images/pixels/filtering.py.
 FILTERS: dict[str, dict[str, Parameter]] = {
     "blur": {"sigma": Parameter("float", 2.0, "radius of the Gaussian, in pixels", 0.3, 100)},
     "sharpen": {

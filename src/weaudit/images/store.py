@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
 class ImageTable:
     """Keeps rows by the image's key; an older event never replaces what a newer one left.
 
-    ``call`` sends an operation to DynamoDB, in DynamoDB JSON, and raises as adapters.aws.DynamoDB does.
+    ``call`` sends an operation to DynamoDB, in DynamoDB JSON, and raises as aws.client.DynamoDB does.
     """
 
     def __init__(self, call: Callable[[str, dict[str, Any]], dict[str, Any]], name: str) -> None:

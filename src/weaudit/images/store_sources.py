@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from weaudit.aws.transport import Answer
 
     class Readable(Protocol):
-        """S3 as adapters.aws has it, as far as objects are read."""
+        """S3 as aws.client has it, as far as objects are read."""
 
         def read_object(self, bucket: str, key: str, *, etag: str = "", span: str = "") -> Answer:
             """Return the answer to GetObject. Raises StoreError."""

@@ -1,4 +1,4 @@
-"""boto3 as the adapters of functions see DynamoDB and S3.
+"""boto3 as the stores of functions see DynamoDB and S3.
 
 Of DynamoDB that is an operation and its DynamoDB JSON in, DynamoDB JSON out; of S3, objects with their headers.
 """
@@ -17,7 +17,7 @@ _CONDITIONS = ("ConditionalCheckFailedException", "TransactionCanceledException"
 def calls(dynamodb: Any) -> Call:
     """Return a function that sends operations by a boto3 client of DynamoDB, binary being base64 text.
 
-    A condition that did not hold is ConditionNotMetError, as adapters.aws has it; other errors are boto3's.
+    A condition that did not hold is ConditionNotMetError, as aws.client has it; other errors are boto3's.
     """
 
     def call(operation: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def calls(dynamodb: Any) -> Call:
 
 
 class Objects:
-    """Reads objects by a boto3 client of S3, as adapters.aws.S3 does; raises StoreError as that does."""
+    """Reads objects by a boto3 client of S3, as aws.client.S3 does; raises StoreError as that does."""
 
     def __init__(self, s3: Any) -> None:
         self._s3 = s3

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from weaudit.deploy import stack
 from weaudit.errors import DeployError
+from weaudit.installation import stacks
 from weaudit.installation.stages import Stage
 from weaudit.installation.targets import Target
 
@@ -25,7 +25,7 @@ class Installation:
         """
         stage = stage or Stage.of()
         target = Target.resolve(state_dir=state_dir)
-        found = stack.describe(target, stage.stack)
+        found = stacks.describe(target, stage.stack)
         if found is None:
             raise DeployError(
                 f"there is no stack {stage.stack} on {target.describe()}\nDeploy it first: `weaudit up` does on the "

@@ -1,10 +1,9 @@
 """The trail as commands read it: the tables of a stage, asked by boto3, and the callers of logged updates."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from weaudit.cli.printing import output
 from weaudit.errors import StoreRefusedError
 from weaudit.items.keys import key_types
 
@@ -111,11 +110,11 @@ def key_schema(client: Any, table: str) -> tuple[dict[str, str] | None, str]:
 
 
 def with_callers(
-    found: "Iterable[AuditedChange]", trail: "AuditHistory", client: Any, log_table: str
+    found: "Iterable[AuditedChange]", trail: "AuditHistory", client: Any, log_table: str, warn: Callable[[str], None]
 ) -> "Iterator[AuditedChange]":
     """Yield the changes of a trail with the callers that log entries name; where the log cannot be read, as they are.
 
-    They are given whole, none narrowed to some of its attributes.
+    They are given whole, none narrowed to some of its attributes. ``warn`` is told once why callers are missing.
     """
     import botocore.exceptions
 
@@ -135,5 +134,5 @@ def with_callers(
                     raise
                 logs = None
                 code = error.response["Error"]["Code"]
-                output.note(f"Callers of logged updates are not shown: {log_table} cannot be read ({code}).")
+                warn(f"Callers of logged updates are not shown: {log_table} cannot be read ({code}).")
         yield from trail.attributed(some, entries)

@@ -9,11 +9,11 @@ import signal
 import time
 from pathlib import Path
 
-from weaudit.deploy import deploying, stack
-from weaudit.deploy.stack_events import Progress
+from weaudit.deploy import deploying
 from weaudit.errors import EngineError
-from weaudit.installation import engine_state
+from weaudit.installation import engine_state, stacks
 from weaudit.installation.engine_state import EngineState
+from weaudit.installation.stacks import Progress
 from weaudit.installation.stages import Stage
 from weaudit.installation.targets import Target
 from weaudit.local import administrators, process, restarting
@@ -206,7 +206,7 @@ def status(*, state_dir: Path | None = None) -> Status:
     if engine is None or not engine.alive or not engine.ready:
         return Status(directory, engine, up=False)
     name = Stage().stack
-    found = stack.describe(Target.of(engine), name)
+    found = stacks.describe(Target.of(engine), name)
     if found is None:
         return Status(directory, engine, up=True)
     return Status(directory, engine, up=True, stack=f"{name}: {found.status}", outputs=found.outputs)

@@ -1,25 +1,14 @@
-"""How an update is answered, and what is logged of it (CONTRACTS part C)."""
+"""How an update is answered (docs/updating.md)."""
 
 from __future__ import annotations
 
-import json
-
 from weaudit.api import answers
-from weaudit.errors import DatabaseError, RecordRejectedError, RequestError, StoreError, ValidationError, WeauditError
-from weaudit.items import plain
-from weaudit.items.keys import LONGEST_LOGGED_ID_BYTES, logged_record_id
-from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
+from weaudit.errors import DatabaseError, RecordRejectedError, RequestError, StoreError, ValidationError
 from weaudit.items.times import iso_time
-from weaudit.updates.requests import Caller, Settings, UpdateRequest, is_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
-
-    from weaudit.items.values import Item, Value
-    from weaudit.updates.plan import UpdatePlan
-
-_USER_AGENT = "lambda-function"
 
 
 def success(record_id: str, names: list[str], now_ms: int) -> dict[str, Any]:
@@ -51,88 +40,3 @@ def _told(error: Exception) -> RequestError:
         text = "The database did not answer: it is not known whether the update was made"
         return DatabaseError(text, {"outcome": "unknown"})
     return DatabaseError("The record could not be updated")
-
-
-def log_entry(request: UpdateRequest, record_id: str, caller: Caller, status: str, now_ms: int, log_id: str) -> Item:
-    """Return the log entry of an update: its new values, and who asked for it."""
-    agent = request.user_agent or _storable_text(caller.user_agent) or _USER_AGENT
-    return _entry(log_id, now_ms, request.table, record_id, request.attributes, agent, caller, status)
-
-
-def failed_entry(
-    document: Any,
-    settings: Settings,
-    caller: Caller,
-    code: str,
-    now_ms: int,
-    log_id: str,
-    plan: UpdatePlan | None,
-) -> Item | None:
-    """Return the log entry of a failed attempt, or None where logging is off. ``code`` is the answer's ``error``.
-
-    It never raises: what of the document can be stored is in the entry, whatever was wrong with the rest.
-    """
-    if plan is not None:
-        if not plan.request.logged:
-            return None
-        return log_entry(plan.request, plan.record_id, caller, code, now_ms, log_id)
-    given = document if isinstance(document, dict) else {}
-    if not settings.logs_always and given.get("enable_logging") is not True:
-        return None
-    agent = _storable_text(given.get("user_agent")) or _storable_text(caller.user_agent) or _USER_AGENT
-    table = _storable_text(given.get("table_name")) or settings.table
-    record_id = _storable_text(_id_text(given.get("id")))
-    return _entry(log_id, now_ms, table, record_id, _storable(given.get("attributes")), agent, caller, code)
-
-
-def _entry(
-    log_id: str,
-    now_ms: int,
-    table: str,
-    record_id: str,
-    attributes: dict[str, Value],
-    agent: str,
-    caller: Caller,
-    status: str,
-) -> Item:
-    entry: Item = {
-        "log_id": {"S": log_id},
-        "timestamp": {"S": iso_time(now_ms)},
-        "table_name": {"S": table},
-        "record_id": {"S": logged_record_id(record_id)},
-        "updated_attributes": {"M": attributes},
-        "user_agent": {"S": agent},
-        "status": {"S": status},
-    }
-    if not record_id:
-        del entry["record_id"]  # an empty text cannot be in the index
-    if caller.identity:
-        entry["caller"] = {"S": caller.identity}
-    return entry
-
-
-def _id_text(found: Any) -> Any:
-    if isinstance(found, dict | list):
-        try:
-            return json.dumps(found, default=str, separators=(",", ":"), sort_keys=True)
-        except (ValueError, TypeError, RecursionError):
-            return ""
-    return found if is_text(found) or found is None else str(found)[:100]
-
-
-def _storable_text(found: Any) -> str:
-    if not is_text(found):
-        return ""
-    return str(found).encode("utf-8", "replace").decode()[:LONGEST_LOGGED_ID_BYTES]
-
-
-def _storable(attributes: Any) -> dict[str, Value]:
-    found: dict[str, Value] = {}
-    for name, value in attributes.items() if isinstance(attributes, dict) else ():
-        try:
-            path = plain.check_name(name, "attributes")
-            found[path] = plain.typed(value, path, plain.DEEPEST_LEVEL - 1)
-        except WeauditError:
-            continue
-    # Room for the entry's other fields.
-    return found if item_bytes(found) < LARGEST_ITEM_BYTES - 4 * LONGEST_LOGGED_ID_BYTES else {}

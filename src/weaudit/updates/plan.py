@@ -17,28 +17,17 @@ from weaudit.items.keys import item_key
 from weaudit.items.plain import below, refusal
 from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
 from weaudit.items.values import MARKER, canonical
-from weaudit.updates.answers import failed_entry, failure, log_entry, success
+from weaudit.updates.answers import success
 from weaudit.updates.conditions import EXISTS, LONGEST_EXPRESSION_BYTES
-from weaudit.updates.requests import Caller, Settings, UpdateRequest, key_of, read_request
+from weaudit.updates.log import log_entry
+from weaudit.updates.requests import key_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from typing import Any
 
     from weaudit.items.values import Item, Value
-
-__all__ = [
-    "Caller",
-    "Settings",
-    "UpdatePlan",
-    "UpdateRequest",
-    "dry_run",
-    "failed_entry",
-    "failure",
-    "plan",
-    "read_request",
-    "refused",
-]
+    from weaudit.updates.requests import Caller, Settings, UpdateRequest
 
 
 class UpdatePlan:

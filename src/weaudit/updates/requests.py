@@ -9,6 +9,7 @@ from weaudit.updates.conditions import condition_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+    from collections.abc import Mapping
     from typing import Any
 
     from weaudit.items.values import Item, Value
@@ -19,6 +20,8 @@ _FIELDS = ("id", "attributes", "enable_logging", *_TEXTS, "condition_values", "c
 _LONGEST_TEXTS = {"request_id": 256, "user_agent": 1024}
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 _LONGEST_KEYS_BYTES = (2048, 1024)
+# The template gives true or false; whoever writes 1 or yes by hand must not find out later that nothing was logged.
+_YES = frozenset(("true", "1", "yes", "on"))
 
 
 class Settings:
@@ -42,6 +45,21 @@ class Settings:
         self.marks = marks  # a logged update leaves MARKER on the item
         self.allowed_tables = allowed_tables  # besides ``table``; None leaves it to permissions alone
         self.remembered_seconds = remembered_seconds  # how long a request_id is remembered
+
+
+def settings_of(environment: Mapping[str, str]) -> Settings:
+    """Return what the variables say: TABLE_NAME, AUDIT_LOG_TABLE, ENABLE_AUDIT_LOG and this stack's own.
+
+    MARK_LOGGED_UPDATES (default ``true``) and UPDATABLE_TABLES, names or ARNs with commas between them.
+    """
+    tables = (name.strip() for name in (environment.get("UPDATABLE_TABLES") or "").split(","))
+    return Settings(
+        table=environment.get("TABLE_NAME") or "",
+        audit_log_table=environment.get("AUDIT_LOG_TABLE") or "audit_logs",
+        logs_always=(environment.get("ENABLE_AUDIT_LOG") or "false").strip().lower() in _YES,
+        marks=(environment.get("MARK_LOGGED_UPDATES") or "true").strip().lower() in _YES,
+        allowed_tables=frozenset(name.rpartition(":table/")[2] for name in tables if name),
+    )
 
 
 class Caller:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from weaudit.errors import ConditionNotMetError, StoreError
 from weaudit.items.keys import key_types
-from weaudit.updates import plan as updating
+from weaudit.updates.plan import refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     from collections.abc import Callable
     from typing import Any
 
+    from weaudit.updates.plan import UpdatePlan
+
 
 class UpdatedTables:
     """Applies updates, each by one write that happens whole or not at all.
 
-    ``call`` sends an operation to DynamoDB, in DynamoDB JSON, and raises as adapters.aws.DynamoDB does.
+    ``call`` sends an operation to DynamoDB, in DynamoDB JSON, and raises as aws.client.DynamoDB does.
     """
 
     def __init__(self, call: Callable[[str, dict[str, Any]], dict[str, Any]]) -> None:
@@ -44,13 +46,13 @@ class UpdatedTables:
     def _read_schema(self, table: str) -> dict[str, str]:
         return key_types(self._call("DescribeTable", {"TableName": table})["Table"])
 
-    def apply(self, plan: updating.UpdatePlan) -> dict[str, Any]:
+    def apply(self, plan: UpdatePlan) -> dict[str, Any]:
         """Make the update and return its answer: the first one, where the same request was answered before.
 
-        Raises the errors of ``updating.refused``, and StoreError. A crash here leaves all of the update or nothing.
+        Raises the errors of ``plan.refused``, and StoreError. A crash here leaves all of the update or nothing.
         """
         try:
             self._call(plan.operation, plan.body)
         except ConditionNotMetError as error:
-            return updating.refused(plan, error.reasons, unanswered=error.in_doubt)
+            return refused(plan, error.reasons, unanswered=error.in_doubt)
         return plan.answer

@@ -11,10 +11,10 @@ from typing import Any
 
 from weaudit.capture.configuration import actor_of, watch_item, watch_key
 from weaudit.deploy import stack, templates
-from weaudit.deploy.stack_events import Progress
 from weaudit.errors import DeployError, InvalidInputError
-from weaudit.installation import draining
+from weaudit.installation import draining, stacks
 from weaudit.installation.outputs import Installation
+from weaudit.installation.stacks import Progress
 from weaudit.watch import plan as watch_plans
 from weaudit.watch.plan import VIEW, Plan
 from weaudit.watch.watched import Watch, describe_table, watches
@@ -126,11 +126,11 @@ class Watching:
                 )
 
     def _own_tables(self) -> set[str]:
-        rows = stack.resources(self.installation.target, self.installation.stage.stack)
+        rows = stacks.resources(self.installation.target, self.installation.stage.stack)
         return {row["PhysicalResourceId"] for row in rows if row["ResourceType"] == "AWS::DynamoDB::Table"}
 
     def _existing(self, name: str, table: str) -> Watch | None:
-        found = stack.describe(self.installation.target, name)
+        found = stacks.describe(self.installation.target, name)
         # A watch that was broken off while it was planned leaves an empty stack, which the next deployment removes.
         if found is None or found.status == "REVIEW_IN_PROGRESS":
             return None

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from weaudit.capture.configuration import actor_of, watch_key
-from weaudit.deploy.stack_events import DIGEST_TAG
 from weaudit.installation.outputs import Installation
+from weaudit.installation.stacks import DIGEST_TAG
 from weaudit.installation.targets import Target, wire
 from weaudit.items.times import iso_moment
 

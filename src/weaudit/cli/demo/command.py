@@ -54,7 +54,7 @@ def demo(
 
     Example: weaudit demo
     """
-    from weaudit.deploy import stack
+    from weaudit.installation import stacks
     from weaudit.installation.outputs import Installation
     from weaudit.installation.readers import open_trail
     from weaudit.installation.stages import Stage
@@ -65,7 +65,7 @@ def demo(
     output.note("Starting the embedded engine, with the real functions on it")
     running = engine.up(port=port, state_dir=state, progress=_progress)
     target = Target.of(running)
-    found = stack.describe(target, Stage().stack)
+    found = stacks.describe(target, Stage().stack)
     assert found is not None  # noqa: S101 `up` has just deployed it
     client = target.client("dynamodb")
     trail = open_trail(target, AUDIT_TABLE, client)

@@ -115,7 +115,7 @@ def update(tour: Tour) -> list[str]:
             lambda: [change for change in tour.trail.item(table, SEATS) if change.order not in seen],
             lambda new: bool(new) and new[-1].change_id is not None,
         )[-1:]
-        told = list(with_callers(found, tour.trail, tour.dynamodb, logs))
+        told = list(with_callers(found, tour.trail, tour.dynamodb, logs, output.note))
         tour.show(told)
         caller = tour.installation.target.client("sts").get_caller_identity()["Arn"]
         key = {"log_id": {"S": (found[0].change_id if found else None) or "none"}}
@@ -128,7 +128,7 @@ def update(tour: Tour) -> list[str]:
 
 def photograph(tour: Tour, upload: picture.Upload) -> list[str]:
     """See what became of the picture: its row, and renditions that are what the row says."""
-    from weaudit.cli.reprocessing import current_version
+    from weaudit.cli.reprocess import current_version
     from weaudit.errors import WeauditError
 
     tour.heading(3, "a photograph: image_processor measures it and makes renditions")
@@ -203,7 +203,10 @@ def request(tour: Tour) -> list[str]:
         )
     tour.by_hand(f"call GET {shlex.quote(path)}")
     newest = islice(tour.trail.item(table, SEATS, newest_first=True), 1)
-    expected = [json.loads(dumps(document(change))) for change in with_callers(newest, tour.trail, tour.dynamodb, logs)]
+    expected = [
+        json.loads(dumps(document(change)))
+        for change in with_callers(newest, tour.trail, tour.dynamodb, logs, output.note)
+    ]
     faults = [] if status == 200 else [f"the signed request was answered with {status}"]
     faults += [] if refused == 403 else [f"the unsigned request was answered with {refused} instead of 403"]
     if not faults and not (found and found == expected):

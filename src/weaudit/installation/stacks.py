@@ -1,7 +1,7 @@
 """What CloudFormation tells while it works on a stack: followed until it is quiet, a line a resource."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,12 @@ def described(client: Any, name: str) -> StackState | None:
         masked=frozenset(key for key, value in parameters.items() if value == "****"),
         protected=bool(found.get("EnableTerminationProtection")),
     )
+
+
+def resources(target: Target, name: str) -> Iterator[Any]:
+    """Yield what CloudFormation tells of each resource that a stack has now, as ListStackResources has it."""
+    for page in target.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=name):
+        yield from (row for row in page["StackResourceSummaries"] if row["ResourceStatus"] != "DELETE_COMPLETE")
 
 
 def when_quiet(client: Any, name: str, progress: Progress) -> StackState | None:
