@@ -41,7 +41,7 @@ def _second_ways() -> Iterator[None]:
     mapping = functions.create_event_source_mapping(
         FunctionName=alias, EventSourceArn=stream, StartingPosition="TRIM_HORIZON", BatchSize=7
     )
-    [rule] = events.list_rules()["Rules"]
+    [rule] = [found for found in events.list_rules()["Rules"] if found["Name"].endswith("-images")]
     [target] = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
     events.put_rule(Name="again", EventPattern=rule["EventPattern"])
     events.put_targets(Rule="again", Targets=[{"Id": "again", "Arn": target["Arn"]}])
