@@ -17,7 +17,8 @@ from weaudit.cli.printing import output
 PRINTING = """
 import sys
 import threading
-from weaudit.cli import main, output
+from weaudit.cli import main
+from weaudit.cli.printing import output
 
 def failing(text: str) -> None:
     sys.stdout.write(text)
@@ -33,7 +34,7 @@ def refused(text: str) -> None:
 
 def verified(text: str) -> None:
     from types import SimpleNamespace as Found
-    from weaudit.cli import verifying
+    from weaudit.cli import verify as verifying
     table = Found(name="T", exists=True)
     verifying._checkers = lambda *_: [Found(table=table, item_keys=lambda _: [], verdicts=lambda _: [])]
     verifying._report = lambda *_: {"findings": [{}]}
