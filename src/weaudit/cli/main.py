@@ -36,7 +36,7 @@ from weaudit.cli import (
     updates,
     verify,
     watch,
-)  # fmt: skip
+)
 from weaudit.cli.demo import command as demo
 from weaudit.cli.printing import output
 
