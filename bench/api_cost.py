@@ -162,7 +162,7 @@ class Site:
 
 def run(quick: bool = False) -> Report:
     """Start an engine of its own with the stack on it, ask every route, and stop it again."""
-    clients, calls, rounds = (2, 2, 1) if quick else (8, 25, 15)
+    clients, calls, rounds = (1, 2, 1) if quick else (8, 25, 15)
     before = load()
     results: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder, _site(Path(folder) / "state", 20 if quick else 100) as site:

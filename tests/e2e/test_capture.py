@@ -14,7 +14,7 @@ from weaudit.local import engine
 from weaudit.watch.applying import Watching
 
 pytestmark = pytest.mark.engine
-CHANGES = sized(1_200)
+CHANGES = sized(800)
 
 
 def deliver_twice() -> list[str]:

@@ -21,7 +21,7 @@ from weaudit.installation.outputs import Installation
 from weaudit.local import engine, process
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("stack")]
-OBJECTS = sized(130)
+OBJECTS = sized(90)
 PIPELINE = {
     "renditions": [
         {"name": "small", "width": 48, "format": "webp"},

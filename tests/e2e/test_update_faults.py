@@ -16,7 +16,7 @@ from tests.sizes import sized
 from weaudit.local import engine
 
 pytestmark = pytest.mark.engine
-UPDATES, ITEMS, THREADS = sized(300), 48, 16
+UPDATES, ITEMS, THREADS = sized(200), 48, 16
 
 
 @pytest.fixture
