@@ -248,10 +248,10 @@ def stand_in(source: bytes, pipeline: Pipeline, limits: Limits) -> Worked:
 class Bench:
     """The function with its stores in memory; ``environment`` begins another execution environment of it."""
 
-    def __init__(self, fault: Callable[[int, str], str] = _no_fault, work: Any = stand_in) -> None:
+    def __init__(self, fault: Callable[[int, str], str] = _no_fault, work: Any = stand_in, **limits: Any) -> None:
         self.tables, self.buckets = PolicingTables(fault), PolicingBuckets(fault)
         self.now = 0.0
-        self.limits = working.Limits()
+        self.limits = working.Limits(**limits)
         self.work = work
         self.environment()
 

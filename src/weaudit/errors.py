@@ -24,7 +24,7 @@ The first line of each class's docstring is its entry in docs/errors.md.
 """
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
 

@@ -10,9 +10,10 @@ import json
 from hashlib import sha256
 
 from weaudit.errors import StoreRefusedError, WeauditError
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
     from weaudit.aws.client import S3
@@ -49,15 +50,13 @@ class EvidenceBucket:
             raise
 
 
+@value
 class Spilled:
     """A record with a reference in place of its largest value, and the object that the reference names."""
 
-    __slots__ = ("body", "key", "record")
-
-    def __init__(self, record: Item, key: str, body: bytes) -> None:
-        self.record = record
-        self.key = key
-        self.body = body
+    record: Item
+    key: str
+    body: bytes
 
 
 def spill(record: Item, bucket: str) -> Spilled | None:

@@ -15,7 +15,7 @@ from weaudit.api.queries import Asked, asked
 from weaudit.errors import InvalidInputError
 from weaudit.items.texts import compact
 from weaudit.items.times import iso_moment
-from weaudit.trail.pages import ChangesPlan
+from weaudit.trail.pages import changes_plan
 
 TABLE = {"table": "Configuration"}
 any_text = st.text(st.characters(codec="utf-8"), max_size=30)
@@ -106,7 +106,7 @@ def test_a_forged_place_asks_for_no_more_than_its_query_may(said: dict[str, str]
     changes = "GET /v1/tables/{table}/changes"
     text = paging.cursor(query(changes, None, **said), [until, since, "x"])
     try:
-        plan = ChangesPlan(query(changes, None, **said, cursor=text), 0)
+        plan = changes_plan(query(changes, None, **said, cursor=text), 0)
     except InvalidInputError:
         return
     # As the query would have to say it.

@@ -8,6 +8,7 @@ def test_importing_the_client_loads_only_the_allowed_modules() -> None:
     ours = {name for name in loaded if name.startswith("weaudit.")}
     assert ours == {
         "weaudit.errors",
+        "weaudit.values",
         "weaudit.aws",
         *(f"weaudit.aws.{name}" for name in ("client", "connections", "credentials", "endpoints", "errors")),
         *(f"weaudit.aws.{name}" for name in ("sigv4", "transport")),

@@ -373,7 +373,7 @@ def _page(count: int, *, same_place: bool) -> Any:
     keys = [{"key": {"S": f"k{number}"}} for number in range(count)]
     told = [change(None, key, keys=key, sequence="0" if same_place else str(at)) for at, key in enumerate(keys)]
     found = history.changes(record for one in told for record in auditing.decide(one))
-    plan = pages.ChangesPlan(asked, 0)
+    plan = pages.changes_plan(asked, 0)
     return pages.changes_page(asked, plan, plan.left(found))
 
 

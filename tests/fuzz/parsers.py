@@ -12,7 +12,7 @@ from tests.images import tiffs
 from tests.notifications import object_record
 from tests.strategies import stream_record
 from weaudit.api import paging, queries, requests
-from weaudit.aws.client import Listing
+from weaudit.aws.client import listing
 from weaudit.capture import stream
 from weaudit.errors import (
     ImageRejectedError,
@@ -52,9 +52,9 @@ def _asked(event: Any) -> Any:
     for name in ("since", "until", "at", "from", "to"):
         queries.moment(found, name)
     if request.route.endswith("/history"):
-        return pages.HistoryPlan(found)
+        return pages.history_plan(found)
     if request.route.endswith("/changes"):
-        return pages.ChangesPlan(found, 1_704_067_200_000)
+        return pages.changes_plan(found, 1_704_067_200_000)
     return paging.place_of(found, 1)
 
 
@@ -135,7 +135,7 @@ PARSERS: dict[str, Parser] = {
         texts=True,
     ),
     "listings": Parser(
-        Listing,
+        listing,
         (
             "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>a%2Bb&amp;</Key><Size>1</Size></Contents>"
             "<CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes><IsTruncated>true</IsTruncated></ListBucketResult>",

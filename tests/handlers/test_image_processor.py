@@ -17,6 +17,7 @@ from weaudit.handlers import image_processor
 from weaudit.images.pixels import working
 from weaudit.items import values
 from weaudit.runtime.event import Invocation
+from weaudit.values import replaced
 
 
 def sequencer(number: int) -> str:
@@ -328,8 +329,7 @@ def test_gzip_that_says_so_is_unpacked_and_the_row_is_of_what_is_stored() -> Non
 def test_what_says_gzip_or_is_text_is_rejected_as_what_it_is(
     content: bytes, encoding: str, code: str | None, reason: str
 ) -> None:
-    bench = Bench()
-    bench.limits.bytes = 2 * 1024 * 1024
+    bench = Bench(bytes=2 * 1024 * 1024)
     bench.upload("a.png", content, encoding=encoding)
     [outcome] = bench.deliver(created("a.png", content, sequencer(1)))
     assert outcome.get("code") == code
@@ -347,8 +347,7 @@ def test_what_takes_an_images_place_takes_its_row_too() -> None:
 
 
 def test_a_file_over_the_limit_is_not_read_whole() -> None:
-    bench = Bench()
-    bench.limits.bytes = 2 * 1024 * 1024
+    bench = Bench(bytes=2 * 1024 * 1024)
     content = PNG + bytes(3 * 1024 * 1024)
     bench.upload("a.png", content)
     [outcome] = bench.deliver(created("a.png", content, sequencer(1)))
@@ -373,9 +372,7 @@ def test_an_object_is_read_in_two_parts_that_make_the_whole() -> None:
 
 def test_a_result_that_no_row_can_hold_is_a_recorded_rejection() -> None:
     def work(source: bytes, *words: Any) -> working.Worked:
-        worked = stand_in(source, *words)
-        worked.algorithms = {"much": "x" * 500_000}
-        return worked
+        return replaced(stand_in(source, *words), algorithms={"much": "x" * 500_000})
 
     bench = Bench(work=work)
     bench.upload("a.png", PNG)
@@ -385,9 +382,8 @@ def test_a_result_that_no_row_can_hold_is_a_recorded_rejection() -> None:
 
 def test_a_result_that_dynamodb_cannot_hold_is_left_out_with_a_warning() -> None:
     def work(source: bytes, *words: Any) -> working.Worked:
-        worked = stand_in(source, *words)
-        worked.algorithms = {"broken": float("nan"), "fine": [1, 0.5, {"a": None}]}
-        return worked
+        found = {"broken": float("nan"), "fine": [1, 0.5, {"a": None}]}
+        return replaced(stand_in(source, *words), algorithms=found)
 
     row = processed(Bench(work=work))
     assert row["algorithms"]["M"] == {"fine": {"L": [{"N": "1"}, {"N": "0.5"}, {"M": {"a": {"NULL": True}}}]}}

@@ -1,6 +1,5 @@
 """Records are gathered into the changes that made them, whole and lossless."""
 
-import copy
 import random
 from hashlib import sha256
 from typing import Any
@@ -19,6 +18,7 @@ from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueRe
 from weaudit.trail.history import NEAR, attributed, changes, fits, narrowed, not_used_before
 from weaudit.updates.log import log_entry
 from weaudit.updates.requests import Caller, UpdateRequest
+from weaudit.values import replaced
 
 NULL = {"NULL": True}
 AT_MS = 1_704_067_200_000  # of strategies.change
@@ -165,7 +165,7 @@ def test_narrowing_keeps_an_item_whose_values_are_elsewhere() -> None:
     """Nobody can say without reading it whether the attribute is in it."""
     whole = AttributeChange(None, None, None, new_ref=ValueReference("b", "k", "0f", 1))
     (found,) = gathered(None, {"key": {"S": "k"}})
-    spilled = AuditedChange(**{**{name: getattr(found, name) for name in found.__slots__}, "attributes": (whole,)})
+    spilled = replaced(found, attributes=(whole,))
     assert narrowed(spilled, "anything") == spilled
 
 
@@ -274,7 +274,8 @@ def test_a_large_value_that_is_gone_is_known_by_its_hash() -> None:
     made = updated(OLD, ASKED)
     body = body_of(ASKED["m"])
     for digest, right in ((sha256(body).hexdigest(), True), ("0" * 64, False)):
-        parts = copy.deepcopy(made.attributes)
-        (part,) = (part for part in parts if part.name == "m")
-        part.new, part.new_ref = None, ValueReference("b", "spill/1", digest, len(body))
-        assert fits(made.replaced(attributes=parts), entry_of(ASKED)) == right
+        elsewhere = ValueReference("b", "spill/1", digest, len(body))
+        parts = tuple(
+            replaced(part, new=None, new_ref=elsewhere) if part.name == "m" else part for part in made.attributes
+        )
+        assert fits(replaced(made, attributes=parts), entry_of(ASKED)) == right

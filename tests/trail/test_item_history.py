@@ -20,6 +20,7 @@ from weaudit.trail.history import changes
 from weaudit.trail.item_history import ItemHistory
 from weaudit.trail.reader import AuditHistory
 from weaudit.trail.states import AsOf
+from weaudit.values import replaced
 
 START_MS = 1_711_922_395_000
 TABLE = "Configuration"
@@ -241,8 +242,8 @@ def test_a_stream_that_was_turned_off_and_on_has_numbers_of_its_own() -> None:
 def test_times_a_little_out_of_order_are_found_all_the_same() -> None:
     """The state is that after the last change, in the order of the stream, that is stamped in time."""
     told = counted(600, at_ms=START_MS, every_ms=1000)
-    for one in told:
-        one.created_at_ms = START_MS + max(0, (int(one.sequence) % 10**21) * 1000 + DRAW.randrange(-25_000, 25_000))
+    stamps = [max(0, (int(one.sequence) % 10**21) * 1000 + DRAW.randrange(-25_000, 25_000)) for one in told]
+    told = [replaced(one, created_at_ms=START_MS + stamp) for one, stamp in zip(told, stamps, strict=True)]
     history = memory(told)
     for _ in range(40):
         at_ms = START_MS + DRAW.randrange(30_000, 600_000)
@@ -257,7 +258,7 @@ def test_a_time_is_found_however_sequence_numbers_lie(spread: str) -> None:
     told = counted(count, at_ms=START_MS, every_ms=60_000)
     for number, one in enumerate(told):
         places = {"even": number * 10**18, "burst": number, "far": number if number < count - 1 else 9 * 10**39}
-        one.sequence = str(places[spread] + 1)
+        told[number] = replaced(one, sequence=str(places[spread] + 1))
     index = Index([record for one in told for record in decide(one)])
     history = AuditHistory(index.query, one_by_one(index.query), "Audit", no_object)
     for point in DRAW.sample(range(count), 20):

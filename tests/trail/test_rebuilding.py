@@ -17,6 +17,7 @@ from weaudit.trail.changes import AuditedChange, ValueReference
 from weaudit.trail.history import changes
 from weaudit.trail.rebuilding import MOST_LATER, rebuild
 from weaudit.trail.states import AsOf, between
+from weaudit.values import replaced
 
 Image = dict[str, Any] | None
 KEY = {"key": {"S": "k"}}
@@ -221,9 +222,8 @@ def spilled(one: AuditedChange, name: str | None, *sides: str) -> AuditedChange:
     moved: dict[str, Any] = {}
     for side in sides:
         moved |= {side: None, f"{side}_ref": ValueReference("b", f"{one.sequence}/{name}/{side}", "0f", 400_000)}
-    return one.replaced(
-        attributes=tuple(part.replaced(**moved) if part.name == name else part for part in one.attributes)
-    )
+    parts = tuple(replaced(part, **moved) if part.name == name else part for part in one.attributes)
+    return replaced(one, attributes=parts)
 
 
 def test_large_values_are_read_only_where_they_are_needed() -> None:

@@ -6,7 +6,7 @@ from weaudit.errors import DatabaseError, RequestError
 from weaudit.items.times import iso_time
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
 KEPT_FOR_EVER = "private, max-age=31536000, immutable"

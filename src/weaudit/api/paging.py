@@ -10,7 +10,7 @@ from weaudit.errors import InvalidInputError
 from weaudit.items.texts import Written, compact
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 

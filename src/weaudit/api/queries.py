@@ -8,9 +8,10 @@ from weaudit.api.routes import BY_KEY, Route
 from weaudit.errors import InvalidInputError, RecordNotFoundError
 from weaudit.items.plain import shown
 from weaudit.items.times import iso_moment
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DEFAULT_LIMIT, LARGEST_LIMIT = 50, 1000
@@ -25,18 +26,16 @@ _TABLE_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012
 _HEX = frozenset("0123456789abcdef")
 
 
+@value
 class Asked:
     """A request whose route is known and whose parameters are those of the route, each given once.
 
     ``path`` holds the parameters of the path, ``query`` those of the query that were given.
     """
 
-    __slots__ = ("path", "query", "route")
-
-    def __init__(self, route: Route, path: dict[str, str], query: dict[str, str]) -> None:
-        self.route = route
-        self.path = path
-        self.query = query
+    route: Route
+    path: dict[str, str]
+    query: dict[str, str]
 
 
 def asked(route_key: str, path: Mapping[str, str], query: Mapping[str, Sequence[str]], function: str) -> Asked:

@@ -13,12 +13,14 @@ from weaudit.api.answers import is_request
 from weaudit.api.routes import LARGEST_BODY_BYTES
 from weaudit.errors import InvalidInputError
 from weaudit.items import plain
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
 
+@value
 class Request:
     """What was asked, and by whom as far as API Gateway knows.
 
@@ -26,39 +28,14 @@ class Request:
     query every value of each.
     """
 
-    __slots__ = (
-        "document",
-        "idempotency_key",
-        "identity",
-        "owner",
-        "path",
-        "query",
-        "route",
-        "user_agent",
-    )
-
-    def __init__(
-        self,
-        document: Any,
-        *,
-        identity: str = "",
-        owner: str = "",
-        user_agent: str = "",
-        idempotency_key: str = "",
-        route: str = "",
-        path: dict[str, str] | None = None,
-        query: dict[str, list[str]] | None = None,
-    ) -> None:
-        self.document = document
-        # The ARN of the IAM identity, or issuer and subject of the token, that API Gateway let through.
-        self.identity = identity
-        # Whose request ids they are: see updating.Caller.
-        self.owner = owner
-        self.user_agent = user_agent
-        self.idempotency_key = idempotency_key
-        self.route = route
-        self.path = path or {}
-        self.query = query or {}
+    document: Any
+    path: dict[str, str]
+    query: dict[str, list[str]]
+    identity: str = ""  # ARN of the IAM identity, or issuer and subject of the token, that API Gateway let through
+    owner: str = ""  # whose request ids they are: see updates.requests.Caller
+    user_agent: str = ""
+    idempotency_key: str = ""
+    route: str = ""
 
 
 def parse(event: Any) -> Request:
@@ -67,20 +44,20 @@ def parse(event: Any) -> Request:
     An event that is no request (api_answers.is_request) is the document itself, and nobody vouches for its caller.
     """
     if not is_request(event):
-        return Request(event)
+        return Request(event, {}, {})
     context = _part(event, "requestContext")
     given = event.get("headers")
     headers = {str(name).lower(): str(value) for name, value in (given if isinstance(given, dict) else {}).items()}
     identity, owner = _caller(context)
     return Request(
         event.get("body"),
+        path={name: unquote(str(value)) for name, value in _part(event, "pathParameters").items()},
+        query=_query(event),
         identity=identity,
         owner=owner,
         user_agent=str(_part(context, "http").get("userAgent") or headers.get("user-agent") or ""),
         idempotency_key=headers.get("idempotency-key", ""),
         route=_route(event),
-        path={name: unquote(str(value)) for name, value in _part(event, "pathParameters").items()},
-        query=_query(event),
     )
 
 

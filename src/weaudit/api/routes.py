@@ -5,35 +5,28 @@ A handler is given a request whose route and parameters were checked by it (:fun
 
 from __future__ import annotations
 
+from weaudit.values import value
+
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LARGEST_BODY_BYTES = 1024 * 1024
 """A request's body: more than an item of 400 KB takes in JSON, less than what Lambda itself would be given."""
 
 
+@value
 class Route:
     """One route: which function answers it, and which parameters of the query it takes, in the order of its pages.
 
     ``path`` holds its own parameters as ``{name}``. Every other parameter is refused.
     """
 
-    __slots__ = ("function", "method", "optional", "path", "required")
-
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        function: str,  # a name of weaudit.functions
-        required: tuple[str, ...] = (),
-        optional: tuple[str, ...] = (),
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.function = function
-        self.required = required
-        self.optional = optional
+    method: str
+    path: str
+    function: str  # a name of weaudit.functions
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

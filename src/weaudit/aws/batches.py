@@ -11,7 +11,7 @@ from weaudit.errors import RecordRejectedError, StoreUnavailableError
 from weaudit.items.values import Item
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 

@@ -17,9 +17,10 @@ from weaudit.aws.connections import Call, Connection
 from weaudit.aws.sigv4 import Credentials, query_text, sign
 from weaudit.aws.transport import UnreadableAnswerError
 from weaudit.errors import RecordRejectedError, StoreError
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
     from weaudit.aws.transport import Answer
@@ -145,7 +146,7 @@ class S3:
         host, path = endpoints.object_address(self._connection.endpoint, bucket, "")
         address = (host, f"{path}?{query_text(query)}")
         answer = self._connection.send(Call("ListObjectsV2", "GET", address, {}, b"", _explain_listing))
-        return Listing(answer.body.decode())
+        return listing(answer.body.decode())
 
     def link(self, bucket: str, key: str, seconds: int) -> str:
         """Return a URL by which anybody may read an object, from now on for so many seconds; no request is made."""
@@ -219,6 +220,7 @@ def _element(text: str, name: str) -> str:
     return found
 
 
+@value
 class Listing:
     """A page of a bucket's objects.
 
@@ -226,13 +228,17 @@ class Listing:
     several keys share.
     """
 
-    __slots__ = ("groups", "objects", "truncated")
+    objects: list[dict[str, str]]
+    groups: list[str]
+    truncated: bool
 
-    def __init__(self, text: str) -> None:
-        decoded = unquote_plus if _element(text, "EncodingType") == "url" else str
-        fields = ("Key", "LastModified", "ETag", "Size", "StorageClass")
-        self.objects = [{name: _element(part, name) for name in fields} for part in _elements(text, "Contents")]
-        for found in self.objects:
-            found["Key"] = decoded(found["Key"])
-        self.groups = [decoded(_element(part, "Prefix")) for part in _elements(text, "CommonPrefixes")]
-        self.truncated = _element(text, "IsTruncated") == "true"
+
+def listing(text: str) -> Listing:
+    """Read the document of a ListObjectsV2."""
+    decoded = unquote_plus if _element(text, "EncodingType") == "url" else str
+    fields = ("Key", "LastModified", "ETag", "Size", "StorageClass")
+    objects = [{name: _element(part, name) for name in fields} for part in _elements(text, "Contents")]
+    for found in objects:
+        found["Key"] = decoded(found["Key"])
+    groups = [decoded(_element(part, "Prefix")) for part in _elements(text, "CommonPrefixes")]
+    return Listing(objects, groups, truncated=_element(text, "IsTruncated") == "true")

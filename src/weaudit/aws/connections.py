@@ -19,7 +19,7 @@ from weaudit.aws.transport import Exchange, Pool, Request, UnreadableAnswerError
 from weaudit.errors import StoreError, StoreUnavailableError
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from weaudit.aws.sigv4 import Credentials

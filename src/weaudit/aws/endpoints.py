@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
 from weaudit.errors import InvalidInputError
+from weaudit.values import value
 
 # Domain, domain of dual-stack endpoints.
 _AWS = ("amazonaws.com", "api.aws")
@@ -22,20 +23,18 @@ _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _PORTS = {"http": 80, "https": 443}
 
 
+@value
 class Endpoint:
     """A service's address: ``scheme``, ``host`` (with the port where it is not the scheme's own), ``path``, ``region``.
 
     ``path`` is "" or a prefix of every path. ``configured`` tells an endpoint URL of the environment from AWS's own.
     """
 
-    __slots__ = ("configured", "host", "path", "region", "scheme")
-
-    def __init__(self, scheme: str, host: str, path: str, region: str, *, configured: bool) -> None:
-        self.scheme = scheme
-        self.host = host
-        self.path = path
-        self.region = region
-        self.configured = configured
+    scheme: str
+    host: str
+    path: str
+    region: str
+    configured: bool
 
 
 def resolve(service: str, environment: Mapping[str, str]) -> Endpoint:

@@ -15,7 +15,7 @@ from weaudit.errors import (
 )
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
 THROTTLED = frozenset(

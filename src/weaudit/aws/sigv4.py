@@ -9,16 +9,16 @@ import hmac
 import time
 from urllib.parse import quote
 
+from weaudit.values import value
 
+
+@value
 class Credentials:
     """An access key, its secret and, for temporary ones, the session token; an empty token counts as absent."""
 
-    __slots__ = ("access_key", "secret_key", "session_token")
-
-    def __init__(self, access_key: str, secret_key: str, session_token: str | None = None) -> None:
-        self.access_key = access_key
-        self.secret_key = secret_key
-        self.session_token = session_token or None
+    access_key: str
+    secret_key: str
+    session_token: str | None = None
 
     def __repr__(self) -> str:
         # Never the secret, never the token: a repr ends up in logs.

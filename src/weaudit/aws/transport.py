@@ -13,8 +13,10 @@ import ssl
 import time
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 
+from weaudit.values import value
+
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     import socket
     from typing import Any, Literal
 
@@ -29,17 +31,15 @@ class UnreadableAnswerError(Exception):
     """A response that cannot be what the service meant to say: cut off, empty or damaged."""
 
 
+@value
 class Request:
     """An HTTP request: ``path`` includes the query, ``headers`` include Host."""
 
-    __slots__ = ("body", "headers", "host", "method", "path")
-
-    def __init__(self, method: str, host: str, path: str, headers: dict[str, str], body: bytes) -> None:
-        self.method = method
-        self.host = host
-        self.path = path
-        self.headers = headers
-        self.body = body
+    method: str
+    host: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
 
 
 class Answer:

@@ -7,7 +7,7 @@ import time
 from weaudit.errors import StoreError
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 

@@ -9,7 +9,7 @@ from weaudit.evidence import EvidenceBucket, spill
 from weaudit.items.values import Item
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Iterable
 
 

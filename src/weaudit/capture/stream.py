@@ -12,7 +12,7 @@ from weaudit.capture.changes import Change
 from weaudit.errors import MalformedEventError
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
 _IMAGES_OF = {"INSERT": (False, True), "MODIFY": (True, True), "REMOVE": (True, False)}

@@ -14,6 +14,7 @@ from weaudit.installation.item_keys import item_keys
 from weaudit.installation.readers import keeps_back, key_schema, of_stage, open_trail, with_callers
 from weaudit.items.texts import dumps
 from weaudit.trail.state_documents import as_of_document, between_document
+from weaudit.values import replaced
 
 if TYPE_CHECKING:
     from weaudit.installation.targets import Target
@@ -64,7 +65,7 @@ def as_of(
     at = None if time is None else moments.parse(time, name="TIME", utc=utc, end=True)
     trail = _Trail.open(table, audit_table, audit_log_table, state)
     key, found = trail.first(item_key, lambda key, known: trail.history.as_of(table, key, at, sequence, **known), _told)
-    trail.name_callers(found)
+    (found,) = trail.with_callers(found)
     if as_json:
         output.print_text(dumps(as_of_document(found, table, key, at=at, sequence=sequence)))
     else:
@@ -99,7 +100,8 @@ def diff(
     key, found = trail.first(
         item_key, lambda key, known: trail.history.between(table, key, since, until, **known), _both_told
     )
-    trail.name_callers(found.before, found.after)
+    before, after = trail.with_callers(found.before, found.after)
+    found = replaced(found, before=before, after=after)
     if as_json:
         output.print_text(dumps(between_document(found, table, key, since, until)))
     else:
@@ -187,14 +189,19 @@ class _Trail:
             self.audit_table,
         )
 
-    def name_callers(self, *states: "AsOf") -> None:
-        """Say who made the changes next to the states, as far as the log of updates tells."""
+    def with_callers(self, *states: "AsOf") -> list["AsOf"]:
+        """Return the states with the callers of the changes next to them, as far as the log of updates knows them."""
         changes = [change for state in states for change in (state.last_change, state.next_change) if change]
-        told = with_callers(changes, self.history, self.client, self.audit_log_table, output.note)
-        named = {change.order: change for change in told}
-        for state in states:
-            state.last_change = named[state.last_change.order] if state.last_change else None
-            state.next_change = named[state.next_change.order] if state.next_change else None
+        found = with_callers(changes, self.history, self.client, self.audit_log_table, output.note)
+        named = {change.order: change for change in found}
+        return [
+            replaced(
+                state,
+                last_change=named[state.last_change.order] if state.last_change else None,
+                next_change=named[state.next_change.order] if state.next_change else None,
+            )
+            for state in states
+        ]
 
     def advise(self, item_key: str) -> None:
         output.note(self.why_unread or f"Is the key {item_key!r} spelled exactly so?")

@@ -13,7 +13,7 @@ from weaudit.items.values import Item
 from weaudit.runtime import logs
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 

@@ -11,7 +11,7 @@ from weaudit.errors import StoreError
 from weaudit.runtime import logs
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 

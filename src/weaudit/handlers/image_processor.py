@@ -12,19 +12,20 @@ from weaudit.images import deletions, events
 from weaudit.images import rows as image_rows
 from weaudit.images.configuration import PipelineConfiguration
 from weaudit.images.pixels import sniffing, unpacking, working
+from weaudit.images.sources import ImageSource
 from weaudit.images.store import ImageTable
 from weaudit.images.store_originals import ImageOriginals
 from weaudit.images.store_renditions import RenditionsBucket
 from weaudit.images.store_sources import SourceObject, SourceObjects
 from weaudit.items.times import iso_time
 from weaudit.runtime import logs
+from weaudit.values import replaced
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from weaudit.images.sources import ImageSource
     from weaudit.items.values import Item
     from weaudit.runtime.event import Invocation
 
@@ -43,9 +44,12 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
     s3 = S3(Connection.from_environment("s3", environment))
     dynamodb = DynamoDB(Connection.from_environment("dynamodb", environment))
     renditions = RenditionsBucket(s3, environment.get("RENDITIONS_BUCKET", ""))
-    limits = working.Limits()
-    limits.bytes = int(environment.get("IMAGE_MAX_BYTES") or limits.bytes)
-    limits.pixels = int(environment.get("IMAGE_MAX_PIXELS") or limits.pixels)
+    most = working.Limits()
+    limits = replaced(
+        most,
+        bytes=int(environment.get("IMAGE_MAX_BYTES") or most.bytes),
+        pixels=int(environment.get("IMAGE_MAX_PIXELS") or most.pixels),
+    )
     pipelines = PipelineConfiguration(
         dynamodb.call,
         environment.get("CONFIGURATION_TABLE", ""),
@@ -67,8 +71,8 @@ def handle(
     event: Any, invocation: Invocation, *, evidence: EvidenceBucket, limits: working.Limits, **stores: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Process every image that an event tells of; an event that tells of none is quarantined. Raises StoreError."""
-    limits = working.Limits(**{name: getattr(limits, name) for name in working.Limits.__slots__})
-    limits.wall_seconds = min(limits.wall_seconds, max(invocation.remaining_ms() / 1000 - _RESERVE_S, 1.0))
+    left_s = max(invocation.remaining_ms() / 1000 - _RESERVE_S, 1.0)
+    limits = replaced(limits, wall_seconds=min(limits.wall_seconds, left_s))
     answers: list[dict[str, Any]] = []
     for raw in events.records(event):
         try:
@@ -77,8 +81,7 @@ def handle(
             evidence.put(*quarantined(raw, error, "image_processor"))
             answers.append({"outcome": "quarantined", "code": error.code, "reason": str(error)})
             continue
-        outcome = Processing(limits=limits, **stores).process(source)
-        answers.append({**outcome, "sequencer": source.sequencer})
+        answers.append(Processing(limits=limits, **stores).process(source))
     return {"images": answers}, _line(answers)
 
 
@@ -124,6 +127,7 @@ class Processing:
         self._timings: dict[str, float] = {}
         # The image's row, as it is known to be; None where nothing has to be true of it.
         self._standing: Item | None = None
+        self._sequencer = ""
 
     def process(self, source: ImageSource) -> dict[str, Any]:
         """Return the outcome, as docs/formats/image-row.md lists them. Raises StoreError."""
@@ -131,19 +135,21 @@ class Processing:
             answer = self._once(source)
             following = self._originals.following(self._standing) if self._standing is not None else None
             if following is None:
-                return answer
+                return {**answer, "sequencer": self._sequencer}
             source = following
         raise StoreUnavailableError(f"the object has changed {_MOST_ROUNDS} times while it was worked on")
 
     def _once(self, source: ImageSource) -> dict[str, Any]:
-        self._standing = None
+        self._standing, self._sequencer = None, source.sequencer
         if source.deletion is not None:
-            deleted = self._originals.follow(source)
-            if deleted is not None:
-                return deleted
+            followed = self._originals.follow(source)
+            if not isinstance(followed, ImageSource):
+                return followed
+            source = followed
         row = self._images.get(source.key)
         if source.wanted and row is not None:
-            deletions.adopt(source, row)
+            source = deletions.adopted(source, row)
+        self._sequencer = source.sequencer
         if row is not None and image_rows.is_done(row, source):
             self._originals.tidy(row)
             self._standing = row
@@ -151,7 +157,7 @@ class Processing:
         begun = self._timed("read", self._sources.begin, source.bucket, source.key, source.etag)
         if begun is None or source.version_id not in ("", begun.version_id or source.version_id):
             return self._superseded(source, row)
-        source.etag, source.version_id = begun.etag or source.etag, begun.version_id or source.version_id
+        source = replaced(source, etag=begun.etag or source.etag, version_id=begun.version_id or source.version_id)
         first = unpacking.inside(begun.encoding, begun.content)
         kind = sniffing.sniff(first)
         # What took an image's place has a row, or the row would go on telling of the image.

@@ -7,7 +7,7 @@ from weaudit.aws.client import S3, Connection
 from weaudit.objects import listing as object_pages
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 

@@ -12,7 +12,7 @@ from weaudit.images.store import ImageTable
 from weaudit.items.times import iso_time
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 

@@ -16,7 +16,7 @@ from weaudit.trail.state_documents import as_of_document, between_document
 from weaudit.trail.store_callers import AuditLogs
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
@@ -63,7 +63,7 @@ def handle(
     asked = queries.asked(request.route, request.path, request.query, "read_trail")
     kind = asked.route.path.rpartition("/")[2]
     if kind == "history":
-        plan = pages.HistoryPlan(asked)
+        plan = pages.history_plan(asked)
         found = trail.item(
             plan.table,
             plan.item_key,
@@ -79,7 +79,7 @@ def handle(
             {},
         )
     if kind == "changes":
-        span = pages.ChangesPlan(asked, now_ms())
+        span = pages.changes_plan(asked, now_ms())
         found = span.left(trail.table(span.table, span.since, span.until))
         changes = _with_callers(trail, found, span.limit + 1, audit_logs)
         return 200, pages.changes_page(asked, span, changes), {}

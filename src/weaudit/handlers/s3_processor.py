@@ -11,7 +11,7 @@ from weaudit.objects import arrivals, notifications
 from weaudit.objects.store import InvocationLog
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 

@@ -16,7 +16,7 @@ from weaudit.updates.requests import Caller, Settings, read_request, settings_of
 from weaudit.updates.store import UpdatedTables
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 

@@ -9,9 +9,10 @@ from weaudit.errors import PipelineRefusedError, StoreError, StoreUnavailableErr
 from weaudit.images import pipeline as image_pipelines
 from weaudit.images.pipeline import Pipeline
 from weaudit.items import values
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
@@ -48,14 +49,12 @@ def kept(version: str) -> str:
     return f"pipelines/{version}.json"
 
 
+@value
 class InForce:
     """The pipeline that is in force; ``refused`` says why it is not the configured one, "" where it is."""
 
-    __slots__ = ("pipeline", "refused")
-
-    def __init__(self, pipeline: Pipeline, refused: str) -> None:
-        self.pipeline = pipeline
-        self.refused = refused
+    pipeline: Pipeline
+    refused: str
 
 
 class PipelineConfiguration:

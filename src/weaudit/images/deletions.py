@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from weaudit.images.rows import DELETED, is_deleted
 from weaudit.images.sources import SEQUENCER_DIGITS, ImageSource
+from weaudit.values import replaced
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from weaudit.items.values import Item
 
 NOTICED = "noticed"
@@ -25,12 +26,11 @@ def successor(sequencer: str) -> str:
     return f"{min(int(sequencer, 16) + 1, _LAST):0{SEQUENCER_DIGITS}X}"
 
 
-def adopt(wish: ImageSource, row: Item) -> None:
-    """Make a wish one for the object that the row is of; for whatever is there, where that one is gone."""
+def adopted(wish: ImageSource, row: Item) -> ImageSource:
+    """Return a wish for the object that the row is of; for whatever is there, where that one is gone."""
     if is_deleted(row):
-        wish.sequencer = successor(row["sequencer"]["S"])
-        return
-    wish.etag, wish.sequencer, wish.event_time = row["eTag"]["S"], row["sequencer"]["S"], row["eventTime"]["S"]
+        return replaced(wish, sequencer=successor(row["sequencer"]["S"]))
+    return replaced(wish, etag=row["eTag"]["S"], sequencer=row["sequencer"]["S"], event_time=row["eventTime"]["S"])
 
 
 def is_of(row: Item, etag: str, version_id: str) -> bool:
@@ -63,12 +63,12 @@ def may_uncover(deletion: ImageSource) -> bool:
     return deletion.deletion is not None and deletion.deletion.get("type") != _MARKED
 
 
-def uncover(deletion: ImageSource, row: Item | None, etag: str, version_id: str, size: int) -> None:
-    """Make a deletion the object that is there since, because what lay over it is gone."""
-    deletion.etag, deletion.version_id, deletion.bytes = etag, version_id, size
-    deletion.deletion = None
+def uncovered(deletion: ImageSource, row: Item | None, etag: str, version_id: str, size: int) -> ImageSource:
+    """Return the object that is there since a deletion, because what lay over it is gone."""
+    sequencer = deletion.sequencer
     if row is not None and is_deleted(row):
-        deletion.sequencer = max(deletion.sequencer, successor(row["sequencer"]["S"]))
+        sequencer = max(sequencer, successor(row["sequencer"]["S"]))
+    return replaced(deletion, etag=etag, version_id=version_id, bytes=size, sequencer=sequencer, deletion=None)
 
 
 def decide(row: Item, source: ImageSource, now: str, *, another: bool = False) -> Item | None:

@@ -13,7 +13,7 @@ from weaudit.errors import MalformedEventError
 from weaudit.images.sources import FIRST, SEQUENCER_DIGITS, ImageSource, padded
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
 REPROCESSING = ("weaudit", "Image Reprocessing")

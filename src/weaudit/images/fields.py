@@ -6,7 +6,7 @@ from weaudit.errors import PipelineRefusedError
 from weaudit.items.plain import spelled_path
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
     from weaudit.items.plain import Path

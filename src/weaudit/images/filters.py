@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+from weaudit.values import value
+
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
 
+@value
 class Parameter:
     """What a filter's parameter takes: a kind, and a range or the values to choose from."""
 
-    __slots__ = ("choices", "default", "highest", "kind", "lowest", "meaning")
-
-    def __init__(
-        self,
-        kind: str,  # int, float, colour or choice
-        default: Any,  # None: it must be given
-        meaning: str,
-        lowest: float = 0,
-        highest: float = 0,
-        choices: tuple[str, ...] = (),
-    ) -> None:
-        self.kind = kind
-        self.default = default
-        self.meaning = meaning
-        self.lowest = lowest
-        self.highest = highest
-        self.choices = choices
+    kind: str  # int, float, colour or choice
+    default: Any  # None: it must be given
+    meaning: str
+    lowest: float = 0
+    highest: float = 0
+    choices: tuple[str, ...] = ()
 
     def takes(self) -> str:
         """Return in words what is right."""

@@ -9,9 +9,10 @@ from weaudit.errors import PipelineRefusedError
 from weaudit.images import fields
 from weaudit.images.filters import FILTERS
 from weaudit.items.values import MARKER, image_hash
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
     from weaudit.images.filters import Parameter
@@ -25,56 +26,37 @@ _FIELDS = ("renditions", "algorithms", "keep_metadata")
 _RENDITION_FIELDS = ("name", "width", "height", "fit", "format", "quality", "enlarge", "background", "filters")
 
 
+@value
 class Step:
     """A filter or an algorithm: its name, and its parameters as plain values (int, float, str, bool …), complete."""
 
-    __slots__ = ("name", "parameters")
-
-    def __init__(self, name: str, parameters: dict[str, Any]) -> None:
-        self.name = name
-        self.parameters = parameters
+    name: str
+    parameters: dict[str, Any]
 
 
+@value
 class RenditionPlan:
-    """One rendition that is to be made. Nothing writes to it."""
+    """One rendition that is to be made."""
 
-    __slots__ = ("background", "enlarge", "filters", "fit", "format", "height", "name", "quality", "width")
-
-    def __init__(
-        self,
-        name: str,
-        width: int | None,  # pixels; None follows from the other one, both None keep the size
-        height: int | None,
-        fit: str = "inside",  # one of FITS
-        format: str = "webp",  # noqa: A002  one of FORMATS
-        quality: int = 80,  # 1 to 100
-        enlarge: bool = False,
-        background: str = "#ffffff",  # "#rrggbb"
-        filters: tuple[Step, ...] = (),
-    ) -> None:
-        self.name = name
-        self.width = width
-        self.height = height
-        self.fit = fit
-        self.format = format
-        self.quality = quality
-        self.enlarge = enlarge
-        self.background = background
-        self.filters = filters
+    name: str
+    width: int | None  # pixels; None follows from the other one, both None keep the size
+    height: int | None
+    fit: str = "inside"  # one of FITS
+    format: str = "webp"
+    quality: int = 80  # 1 to 100
+    enlarge: bool = False
+    background: str = "#ffffff"  # "#rrggbb"
+    filters: tuple[Step, ...] = ()
 
 
+@value
 class Pipeline:
     """What is made of every image. ``version`` names it: the hash of its item, or ``built-in-<16 hex digits>``."""
 
-    __slots__ = ("algorithms", "keep_metadata", "renditions", "version")
-
-    def __init__(
-        self, version: str, renditions: tuple[RenditionPlan, ...], algorithms: tuple[Step, ...], keep_metadata: bool
-    ) -> None:
-        self.version = version
-        self.renditions = renditions
-        self.algorithms = algorithms
-        self.keep_metadata = keep_metadata
+    version: str
+    renditions: tuple[RenditionPlan, ...]
+    algorithms: tuple[Step, ...]
+    keep_metadata: bool
 
 
 def built_in() -> Pipeline:

@@ -8,7 +8,7 @@ from weaudit.errors import ValidationError
 from weaudit.items import plain
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
     from weaudit.images.sources import ImageSource

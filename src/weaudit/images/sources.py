@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from weaudit.values import value
+
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # S3's sequencers are hexadecimal, of any even length, and compare as if the shorter were padded with zeros on the right
@@ -12,6 +14,7 @@ SEQUENCER_DIGITS = 40
 FIRST = "0" * SEQUENCER_DIGITS
 
 
+@value
 class ImageSource:
     """One state of an object: as an event or a wish tells it, completed by what the row and the object itself say.
 
@@ -20,30 +23,15 @@ class ImageSource:
     deleted, in the row's words; None where something landed.
     """
 
-    __slots__ = ("bucket", "bytes", "deletion", "etag", "event_time", "key", "sequencer", "version_id", "wanted")
-
-    def __init__(
-        self,
-        *,
-        bucket: str,
-        key: str,
-        etag: str,  # without quotes; "" in a wish, which takes the one of the image's row, and in a deletion
-        bytes: int,  # noqa: A002 the row's name
-        sequencer: str,
-        event_time: str,  # ISO 8601, UTC, milliseconds
-        version_id: str = "",
-        wanted: str = "",
-        deletion: Mapping[str, str] | None = None,
-    ) -> None:
-        self.bucket = bucket
-        self.key = key
-        self.etag = etag
-        self.bytes = bytes
-        self.sequencer = sequencer
-        self.event_time = event_time
-        self.version_id = version_id
-        self.wanted = wanted
-        self.deletion = deletion
+    bucket: str
+    key: str
+    etag: str  # without quotes; "" in a wish, which takes the one of the image's row, and in a deletion
+    bytes: int
+    sequencer: str
+    event_time: str  # ISO 8601, UTC, milliseconds
+    version_id: str = ""
+    wanted: str = ""
+    deletion: Mapping[str, str] | None = None
 
 
 def padded(sequencer: str) -> str:

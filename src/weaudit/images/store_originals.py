@@ -12,7 +12,7 @@ from weaudit.images import deletions, rows
 from weaudit.images.sources import ImageSource
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
@@ -35,11 +35,10 @@ class ImageOriginals:
         self._renditions = renditions
         self._now = now
 
-    def follow(self, deletion: ImageSource) -> dict[str, Any] | None:
+    def follow(self, deletion: ImageSource) -> dict[str, Any] | ImageSource:
         """Return what came of a deletion: deleted, unchanged or superseded. Raises StoreError.
 
-        None where an object is there that has no event of its own, because the deletion uncovered it: then
-        ``deletion`` has become that object, and is to be processed.
+        Where the deletion uncovered an object, which has no event of its own, that one is returned: process it.
         """
         for _ in range(_TRIES):
             row = self._images.get(deletion.key)
@@ -59,8 +58,7 @@ class ImageOriginals:
                     self.tidy(row, empty=seen is None)
             uncovered = deletions.may_uncover(deletion) and seen is not None and bool(seen.version_id)
             if uncovered and seen is not None and seen.modified <= deletion.event_time:
-                deletions.uncover(deletion, row, seen.etag, seen.version_id, seen.bytes)
-                return None
+                return deletions.uncovered(deletion, row, seen.etag, seen.version_id, seen.bytes)
             self._drop_uncovered(deletion, row)
             if gone is not None:
                 return {"outcome": "deleted"}

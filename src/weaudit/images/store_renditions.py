@@ -5,7 +5,7 @@ from __future__ import annotations
 from weaudit.errors import StoreRefusedError
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from weaudit.aws.client import S3
 
 

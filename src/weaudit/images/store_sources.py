@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from weaudit.errors import ImageRejectedError, StoreRefusedError
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Protocol
 
     from weaudit.aws.transport import Answer
@@ -55,6 +56,7 @@ def _iso_time(text: str) -> str:
     return f"{year}-{_MONTHS.index(month) + 1:02}-{day}T{clock}.000Z"
 
 
+@value
 class SourceObject:
     """An object, or the beginning of one: ``content`` is all of it where it has ``bytes`` bytes.
 
@@ -63,23 +65,29 @@ class SourceObject:
     what S3 does not say is "" or 0. ``modified`` is when it landed, ISO 8601 in whole seconds.
     """
 
-    __slots__ = ("bytes", "content", "content_type", "encoding", "etag", "modified", "refusal", "version_id")
+    content: bytes
+    bytes: int
+    etag: str
+    content_type: str
+    encoding: str
+    version_id: str
+    modified: str
+    refusal: ImageRejectedError | None = None
 
-    def __init__(
-        self,
-        content: bytes,
-        total: int,
-        headers: dict[str, str],
-        refusal: ImageRejectedError | None = None,
-    ) -> None:
-        self.content = content
-        self.bytes = total
-        self.etag = headers.get("etag", "").strip('"')
-        self.content_type = headers.get("content-type", "")
-        self.encoding = headers.get("content-encoding", "")
-        self.version_id = headers.get("x-amz-version-id", "")
-        self.modified = _iso_time(headers.get("last-modified", ""))
-        self.refusal = refusal
+
+def _object(
+    content: bytes, total: int, headers: dict[str, str], refusal: ImageRejectedError | None = None
+) -> SourceObject:
+    return SourceObject(
+        content,
+        total,
+        etag=headers.get("etag", "").strip('"'),
+        content_type=headers.get("content-type", ""),
+        encoding=headers.get("content-encoding", ""),
+        version_id=headers.get("x-amz-version-id", ""),
+        modified=_iso_time(headers.get("last-modified", "")),
+        refusal=refusal,
+    )
 
 
 class SourceObjects:
@@ -110,7 +118,7 @@ class SourceObjects:
             return None
         total = answer.headers.get("content-range", "").rpartition("/")[2]
         size = int(total) if total.isdecimal() and len(total) < 20 else len(answer.body)
-        return SourceObject(answer.body, size, answer.headers)
+        return _object(answer.body, size, answer.headers)
 
     def _empty(self, bucket: str, key: str, etag: str) -> SourceObject | None:
         try:
@@ -119,7 +127,7 @@ class SourceObjects:
             if error.aws_code not in _CHANGED:
                 raise
             return None
-        return SourceObject(answer.body, len(answer.body), answer.headers)
+        return _object(answer.body, len(answer.body), answer.headers)
 
     def _refused(self, bucket: str, key: str, etag: str, aws_code: str) -> SourceObject | None:
         """Return what is known of an object whose content S3 refuses to give, or None where it is another by now."""
@@ -140,7 +148,7 @@ class SourceObjects:
             storage_class += f" ({headers['x-amz-archive-status']})"
         length = headers.get("content-length", "")
         refusal = ImageRejectedError(code, reason.format(storage_class))
-        return SourceObject(b"", int(length) if length.isdecimal() else 0, headers, refusal)
+        return _object(b"", int(length) if length.isdecimal() else 0, headers, refusal)
 
     def complete(self, bucket: str, key: str, begun: SourceObject) -> bytes | None:
         """Return the whole object that was begun, or None where it has been replaced or deleted meanwhile.

@@ -7,7 +7,7 @@ from collections import namedtuple
 from weaudit.items.values import canonical, canonical_number, same_value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from weaudit.items.values import Value

@@ -8,7 +8,7 @@ from hashlib import sha256
 from weaudit.items.values import Item, canonical
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 

@@ -12,7 +12,7 @@ from weaudit.errors import InvalidInputError, ValidationError
 from weaudit.items.values import canonical_number
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 

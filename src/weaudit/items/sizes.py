@@ -8,7 +8,7 @@ from __future__ import annotations
 from weaudit.items.values import canonical_number
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from weaudit.items.values import Item, Value
 
 LARGEST_ITEM_BYTES = 400 * 1024

@@ -12,7 +12,7 @@ from json.encoder import encode_basestring
 from weaudit.items.plain import Number
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 

@@ -10,7 +10,7 @@ from hashlib import sha256
 from json.encoder import encode_basestring as _quoted
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
 # DynamoDB JSON: {"S": "text"}, {"N": "1"}, {"M": {...}} ...

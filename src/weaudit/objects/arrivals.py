@@ -3,8 +3,10 @@
 from hashlib import sha256
 
 from weaudit.items.values import Item
+from weaudit.values import value
 
 
+@value
 class ObjectEvent:
     """One thing that happened to an object of S3.
 
@@ -12,28 +14,14 @@ class ObjectEvent:
     ``sequencer`` and ``etag`` are "", ``size_bytes`` is None, where the event does not say.
     """
 
-    __slots__ = ("at", "bucket", "etag", "event_name", "key", "sequencer", "size_bytes", "version")
-
-    def __init__(
-        self,
-        *,
-        bucket: str,
-        key: str,
-        event_name: str,
-        at: str,
-        version: str,
-        sequencer: str,
-        etag: str,
-        size_bytes: int | None,
-    ) -> None:
-        self.bucket = bucket
-        self.key = key
-        self.event_name = event_name
-        self.at = at
-        self.version = version
-        self.sequencer = sequencer
-        self.etag = etag
-        self.size_bytes = size_bytes
+    bucket: str
+    key: str
+    event_name: str
+    at: str
+    version: str
+    sequencer: str
+    etag: str
+    size_bytes: int | None
 
 
 def decide(event: ObjectEvent, function_name: str, aws_request_id: str) -> Item:

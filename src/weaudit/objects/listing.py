@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from weaudit.api import paging, queries
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from weaudit.api.queries import Asked
@@ -13,26 +14,27 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
     class Listing(Protocol):
         """What S3 answered (weaudit.aws.client.Listing)."""
 
-        objects: list[dict[str, str]]
-        groups: list[str]
-        truncated: bool
+        @property
+        def objects(self) -> list[dict[str, str]]: ...
+        @property
+        def groups(self) -> list[str]: ...
+        @property
+        def truncated(self) -> bool: ...
 
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 _MOST_ENTRIES = 1000
 
 
+@value
 class Plan:
     """What is asked of S3. ``after`` is the last key of the page before, or its last group where ``after_group``."""
 
-    __slots__ = ("after", "after_group", "delimiter", "limit", "prefix")
-
-    def __init__(self, prefix: str, delimiter: str, limit: int, after: str, after_group: bool) -> None:
-        self.prefix = prefix
-        self.delimiter = delimiter
-        self.limit = limit
-        self.after = after
-        self.after_group = after_group
+    prefix: str
+    delimiter: str
+    limit: int
+    after: str
+    after_group: bool
 
     @property
     def most_entries(self) -> int:

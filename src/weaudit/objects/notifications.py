@@ -12,7 +12,7 @@ from weaudit.errors import MalformedEventError
 from weaudit.objects.arrivals import ObjectEvent
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html: in UTF-8.

@@ -8,7 +8,7 @@ from weaudit.errors import RecordRejectedError
 from weaudit.items.values import Item
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Iterable
 
     Key = tuple[str, str]

@@ -10,9 +10,10 @@ import os
 
 from weaudit.errors import WeauditError
 from weaudit.runtime import logs, metrics
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
@@ -26,15 +27,13 @@ if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
             """Handle an event; return the answer, and what there is to log of it."""
 
 
+@value
 class Invocation:
     """One call of a function by Lambda. ``remaining_ms`` tells how many milliseconds are left until Lambda ends it."""
 
-    __slots__ = ("function_name", "remaining_ms", "request_id")
-
-    def __init__(self, function_name: str, request_id: str, remaining_ms: Callable[[], int]) -> None:
-        self.function_name = function_name
-        self.request_id = request_id
-        self.remaining_ms = remaining_ms
+    function_name: str
+    request_id: str
+    remaining_ms: Callable[[], int]
 
     @classmethod
     def of(cls, context: Any) -> Invocation:

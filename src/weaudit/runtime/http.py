@@ -11,7 +11,7 @@ from weaudit.items.texts import compact
 from weaudit.runtime import logs, metrics
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 

@@ -10,7 +10,7 @@ import time
 from weaudit.runtime import logs
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
 NAMESPACE = "WeAudit"

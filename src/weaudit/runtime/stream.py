@@ -13,7 +13,7 @@ from weaudit.errors import WeauditError
 from weaudit.runtime import logs, metrics
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 

@@ -7,7 +7,7 @@ from weaudit.items.plain import plain
 from weaudit.items.texts import Written, compact
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
     from weaudit.trail.changes import AttributeChange, AuditedChange, ValueReference

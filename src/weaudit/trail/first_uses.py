@@ -10,7 +10,7 @@ from weaudit.items.keys import history_key
 from weaudit.trail.table_history import Pages
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from weaudit.trail.changes import AuditedChange

@@ -15,9 +15,10 @@ from weaudit.items.keys import history_key, logged_record_id
 from weaudit.items.times import iso_moment, moment
 from weaudit.items.values import same_value
 from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueReference
+from weaudit.values import replaced
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from weaudit.items.values import Item, Value
@@ -60,7 +61,7 @@ def attributed(change: AuditedChange, entry: Item | None, *, used_before: bool =
     if entry is None or used_before or not fits(change, entry):
         return change
     name = _text(entry, "caller") or _text(entry, "user_agent")
-    return change.replaced(actor=Actor("logged", name)) if name else change
+    return replaced(change, actor=Actor("logged", name)) if name else change
 
 
 def fits(change: AuditedChange, entry: Item) -> bool:
@@ -112,7 +113,7 @@ def narrowed(change: AuditedChange, attribute: str) -> AuditedChange | None:
             kept.append((found, record_id))
     if not kept:
         return None
-    return change.replaced(attributes=tuple(part for part, _ in kept), record_ids=tuple(name for _, name in kept))
+    return replaced(change, attributes=tuple(part for part, _ in kept), record_ids=tuple(name for _, name in kept))
 
 
 def _change(records: list[Item]) -> AuditedChange:

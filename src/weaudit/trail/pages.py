@@ -5,9 +5,10 @@ from __future__ import annotations
 from weaudit.api import paging, queries
 from weaudit.trail.documents import document, without_values
 from weaudit.trail.history import narrowed
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
@@ -18,25 +19,18 @@ MOST_READ = 2000
 """So many changes of an item are looked through for those of one attribute; then the page ends, however few it has."""
 
 
+@value
 class HistoryPlan:
     """Which of an item's changes are asked for; ``beyond_order`` is that of the last one of the page before."""
 
-    __slots__ = ("attribute", "beyond_order", "item_key", "limit", "newest_first", "since", "table", "until")
-
-    def __init__(self, asked: Asked) -> None:
-        """Read a query. Raises InvalidInputError."""
-        self.table = queries.table(asked)
-        self.item_key = asked.query["key"]
-        self.attribute = asked.query.get("attribute")
-        self.since = queries.moment(asked, "since")
-        self.until = queries.moment(asked, "until", whole_day=True)
-        queries.check_order(self.since, self.until)
-        self.newest_first = queries.newest_first(asked)
-        self.limit = queries.limit(asked)
-        place = paging.place_of(asked, 1)
-        if place is not None and not (len(place) == 1 and queries.is_order(place[0])):
-            raise paging.refused()
-        self.beyond_order = place[0] if place else ""
+    table: str
+    item_key: str
+    attribute: str | None
+    since: str | None
+    until: str | None
+    newest_first: bool
+    limit: int
+    beyond_order: str
 
     @property
     def records_a_read(self) -> int | None:
@@ -53,24 +47,36 @@ class HistoryPlan:
         return self.limit + 1 if self.attribute is None else MOST_READ + 1
 
 
+def history_plan(asked: Asked) -> HistoryPlan:
+    """Return what a query asks of an item's history. Raises InvalidInputError."""
+    table = queries.table(asked)
+    since, until = queries.moment(asked, "since"), queries.moment(asked, "until", whole_day=True)
+    queries.check_order(since, until)
+    newest_first, limit = queries.newest_first(asked), queries.limit(asked)
+    place = paging.place_of(asked, 1)
+    if place is not None and not (len(place) == 1 and queries.is_order(place[0])):
+        raise paging.refused()
+    return HistoryPlan(
+        table=table,
+        item_key=asked.query["key"],
+        attribute=asked.query.get("attribute"),
+        since=since,
+        until=until,
+        newest_first=newest_first,
+        limit=limit,
+        beyond_order=place[0] if place else "",
+    )
+
+
+@value
 class ChangesPlan:
     """Which of a table's changes are asked for; ``given`` are those of the place ``since`` that pages before had."""
 
-    __slots__ = ("given", "limit", "since", "table", "until")
-
-    def __init__(self, asked: Asked, now_ms: int) -> None:
-        """Read a query. Raises InvalidInputError."""
-        self.table = queries.table(asked)
-        self.limit = queries.limit(asked)
-        place = paging.place_of(asked, 3)
-        self.given: list[str] = []
-        if place is None:
-            self.since, self.until = queries.span(asked, now_ms)
-        else:
-            # Keep the first page's end: with a moving "now" the pages would never end.
-            self.until, self.since, *self.given = place
-            if not queries.is_place(asked, self.until, self.since):
-                raise paging.refused()
+    table: str
+    since: str
+    until: str
+    limit: int
+    given: tuple[str, ...]
 
     def left(self, changes: Iterable[AuditedChange]) -> Iterator[AuditedChange]:
         """Yield the changes without those that a page before had."""
@@ -80,6 +86,20 @@ class ChangesPlan:
     def is_place(self, at: str, sequence: str) -> bool:
         """Say whether the next page may begin at a change with this time and padded sequence number."""
         return queries.is_moment(at) and self.since[:24] <= at <= self.until and queries.is_padded(sequence)
+
+
+def changes_plan(asked: Asked, now_ms: int) -> ChangesPlan:
+    """Return what a query asks of a table's changes. Raises InvalidInputError."""
+    table, limit = queries.table(asked), queries.limit(asked)
+    place = paging.place_of(asked, 3)
+    if place is None:
+        since, until = queries.span(asked, now_ms)
+        return ChangesPlan(table, since, until, limit, ())
+    # Keep the first page's end: with a moving "now" the pages would never end.
+    until, since, *given = place
+    if not queries.is_place(asked, until, since):
+        raise paging.refused()
+    return ChangesPlan(table, since, until, limit, tuple(given))
 
 
 def history_page(asked: Asked, plan: HistoryPlan, changes: Iterable[AuditedChange]) -> dict[str, Any]:

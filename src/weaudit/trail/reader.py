@@ -17,9 +17,10 @@ from weaudit.trail.first_uses import FirstUses
 from weaudit.trail.history import attributed, changes, fits, not_used_before
 from weaudit.trail.item_history import ItemHistory
 from weaudit.trail.table_history import TableHistory
+from weaudit.values import replaced
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
@@ -175,13 +176,14 @@ class AuditHistory:
         if not any(part.lost for part in change.attributes):
             return change
         parts = tuple(
-            part.replaced(
+            replaced(
+                part,
                 old=self._followed(part.old_ref) if part.old_ref else part.old,
                 new=self._followed(part.new_ref) if part.new_ref else part.new,
             )
             for part in change.attributes
         )
-        return change.replaced(attributes=parts)
+        return replaced(change, attributes=parts)
 
     def _followed(self, reference: ValueReference) -> Value | None:
         body = self._fetch(reference.bucket, reference.key)

@@ -23,7 +23,7 @@ from weaudit.trail.states import AsOf, Between, Problem, between
 __all__ = ["MOST_LATER", "AsOf", "Between", "Problem", "between", "rebuild"]
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from weaudit.items.values import Item, Value

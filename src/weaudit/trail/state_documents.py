@@ -5,7 +5,7 @@ from __future__ import annotations
 from weaudit.items.plain import plain
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
     from weaudit.items.differences import Difference

@@ -3,66 +3,57 @@
 from __future__ import annotations
 
 from weaudit.items.differences import differences
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from weaudit.items.differences import Difference
     from weaudit.items.values import Item
     from weaudit.trail.changes import AuditedChange
 
 
+@value
 class Problem:
     """Why a state is not known whole: ``code`` is stable, ``message`` is for people."""
 
-    __slots__ = ("code", "message")
-
-    def __init__(self, code: str, message: str) -> None:
-        self.code = code
-        self.message = message
+    code: str
+    message: str
 
 
+@value
 class AsOf:
     """An item as of a point. Complete means that there is no problem: ``item`` has the hash that was recorded."""
 
-    __slots__ = ("absent", "complete", "exists", "item", "last_change", "next_change", "problems", "unknown")
+    exists: bool | None  # None: the trail does not say
+    item: Item | None = None  # what is known of it, in DynamoDB JSON; None if nothing is, or if it did not exist
+    problems: tuple[Problem, ...] = ()
+    unknown: tuple[str, ...] = ()  # attributes that were there, or may have been, with an unknown value
+    absent: frozenset[str] = frozenset()  # attributes that were not there, if that is known one by one
+    last_change: AuditedChange | None = None  # the one that led to this state; its large values are not read
+    next_change: AuditedChange | None = None  # the one that ended it
 
-    def __init__(
-        self,
-        *,
-        exists: bool | None,  # None: the trail does not tell
-        item: Item | None = None,  # what is known of it, in DynamoDB JSON; None where nothing is, or it did not exist
-        problems: tuple[Problem, ...] = (),
-        unknown: tuple[str, ...] = (),  # attributes that were there, or may have been, with a value nobody can tell
-        absent: frozenset[str] = frozenset(),  # attributes that were not there, where that is known one by one
-        last_change: AuditedChange | None = None,  # the one that led to this state; its large values are not read
-        next_change: AuditedChange | None = None,  # the one that ended it
-    ) -> None:
-        self.exists = exists
-        self.item = item
-        self.complete = not problems
-        self.problems = problems
-        self.unknown = unknown
-        self.absent = absent
-        self.last_change = last_change
-        self.next_change = next_change
+    @property
+    def complete(self) -> bool:
+        """Whether the whole item is known."""
+        return not self.problems
 
 
+@value
 class Between:
     """What changed between two states of an item, place by place; ``unknown`` names the attributes nobody can compare.
 
     Where one of the states is not complete, there may be attributes that nobody can name either.
     """
 
-    __slots__ = ("after", "before", "complete", "differences", "unknown")
+    before: AsOf
+    after: AsOf
+    differences: tuple[Difference, ...]
+    unknown: tuple[str, ...]
 
-    def __init__(
-        self, before: AsOf, after: AsOf, differences: tuple[Difference, ...], unknown: tuple[str, ...]
-    ) -> None:
-        self.before = before
-        self.after = after
-        self.complete = before.complete and after.complete
-        self.differences = differences
-        self.unknown = unknown
+    @property
+    def complete(self) -> bool:
+        """Whether both states are known whole."""
+        return self.before.complete and self.after.complete
 
 
 def between(before: AsOf, after: AsOf) -> Between:

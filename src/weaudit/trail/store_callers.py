@@ -5,7 +5,7 @@ from __future__ import annotations
 from weaudit.aws.unprocessed import Rounds
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 

@@ -10,7 +10,7 @@ from weaudit.items.times import iso_moment
 from weaudit.trail.history import changes
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from typing import Any, Protocol
 

@@ -7,7 +7,7 @@ from weaudit.errors import DatabaseError, RecordRejectedError, RequestError, Sto
 from weaudit.items.times import iso_time
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
 

@@ -11,9 +11,10 @@ from weaudit.items import plain
 from weaudit.items.sizes import value_bytes
 from weaudit.updates.operands import Operand, Operands
 from weaudit.updates.tokens import wrong
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
     from weaudit.items.values import Value
@@ -32,15 +33,13 @@ _OR, _AND, _NOT, _ATOM = 1, 2, 3, 4
 _STRENGTH = {"OR": _OR, "AND": _AND, "NOT": _NOT}
 
 
+@value
 class Condition:
     """A condition that may be sent: an expression in which nothing is as it was typed, its aliases and its values."""
 
-    __slots__ = ("expression", "names", "values")
-
-    def __init__(self, expression: str, names: dict[str, str], values: dict[str, Value]) -> None:
-        self.expression = expression
-        self.names = names  # "#c0" and so on
-        self.values = values  # ":c0" and so on, in DynamoDB JSON
+    expression: str
+    names: dict[str, str]  # "#c0" and so on
+    values: dict[str, Value]  # ":c0" and so on, in DynamoDB JSON
 
 
 def condition_of(text: str, values: Any = None, names: Any = None) -> Condition:
@@ -78,15 +77,15 @@ def _given_values(given: Any) -> dict[str, Value]:
     if given is None:
         return {}
     found = {}
-    for name, value in _object(given, "condition_values").items():
-        kind = next(iter(value)) if isinstance(value, dict) and len(value) == 1 else ""
+    for name, plainly in _object(given, "condition_values").items():
+        kind = next(iter(plainly)) if isinstance(plainly, dict) and len(plainly) == 1 else ""
         if kind in ("S", "N", "BOOL", "NULL", "L"):
             # It would be a map with this name, and the condition would silently mean another thing.
             raise InvalidInputError(
                 f'condition_values.{name} looks like DynamoDB JSON: write the bare value, or {{"M": …}} for a map'
             )
         try:
-            found[name] = plain.typed(value, f"condition_values.{plain.shown(name, quoted=False)}")
+            found[name] = plain.typed(plainly, f"condition_values.{plain.shown(name, quoted=False)}")
         except ValidationError as error:
             raise InvalidInputError(str(error), error.details) from None
     return found

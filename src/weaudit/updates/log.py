@@ -12,7 +12,7 @@ from weaudit.items.times import iso_time
 from weaudit.updates.requests import Caller, Settings, UpdateRequest, is_text
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
     from weaudit.items.values import Item, Value

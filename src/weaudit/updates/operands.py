@@ -7,9 +7,10 @@ import binascii
 from weaudit.errors import ValidationError
 from weaudit.items import plain
 from weaudit.updates.tokens import Token, tokens, wrong
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from weaudit.items.values import Value
 
 # How many operands each function takes. All but size make a condition; size makes a number.
@@ -28,19 +29,15 @@ _DEEPEST_PATH = 32
 _HIGHEST_INDEX = 2**31 - 1
 
 
+@value
 class Operand:
     """One operand. ``kind`` is its DynamoDB type where it is known: the stored type of a path is not."""
 
-    __slots__ = ("at", "is_path", "kind", "text", "value")
-
-    def __init__(
-        self, text: str, at: int, kind: str = "", value: Value | None = None, *, is_path: bool = False
-    ) -> None:
-        self.text = text
-        self.at = at
-        self.kind = kind
-        self.value = value
-        self.is_path = is_path
+    text: str
+    at: int
+    kind: str = ""
+    value: Value | None = None
+    is_path: bool = False
 
 
 class Operands:

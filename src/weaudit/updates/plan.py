@@ -21,32 +21,33 @@ from weaudit.updates.answers import success
 from weaudit.updates.conditions import EXISTS, LONGEST_EXPRESSION_BYTES
 from weaudit.updates.log import log_entry
 from weaudit.updates.requests import key_of
+from weaudit.values import replaced, value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
     from weaudit.items.values import Item, Value
     from weaudit.updates.requests import Caller, Settings, UpdateRequest
 
 
+@value
 class UpdatePlan:
     """One write that makes the whole update, and the answer for when it succeeds."""
 
-    __slots__ = ("answer", "body", "key", "operation", "record_id", "request", "request_hash", "steps", "update")
+    request: UpdateRequest
+    key: Item
+    update: dict[str, Any]  # the body of an UpdateItem
+    answer: dict[str, Any]
+    request_hash: str
+    body: dict[str, Any]  # of the operation: ``update``, or a transaction with it
+    operation: str = "UpdateItem"  # or TransactWriteItems
+    steps: tuple[str, ...] = ("update",)  # the actions of the transaction: request, update, log
 
-    def __init__(
-        self, request: UpdateRequest, key: Item, update: dict[str, Any], answer: dict[str, Any], request_hash: str
-    ) -> None:
-        self.request = request
-        self.key = key
-        self.record_id: str = answer["updated_id"]  # the record's name in the trail and in the log
-        self.update = update
-        self.answer = answer
-        self.request_hash = request_hash
-        self.operation = "UpdateItem"  # or TransactWriteItems
-        self.body = update
-        self.steps: tuple[str, ...] = ("update",)  # what a transaction's actions are: request, update, log
+    @property
+    def record_id(self) -> str:
+        """The record's name in the trail and in the log."""
+        return str(self.answer["updated_id"])
 
 
 def plan(
@@ -67,10 +68,13 @@ def plan(
     set_values = {name: value for name, value in item.items() if name not in key}
     update = _update(request, key, set_values)
     answer = success(item_key(key), list(request.attributes), now_ms)
-    made = UpdatePlan(request, key, update, answer, _request_hash(request, key))
-    if request.logged or request.request_id:
-        _make_transaction(made, settings, caller, now_ms, log_id)
-    return made
+    alone = UpdatePlan(request, key, update, answer, _request_hash(request, key), body=update)
+    if not (request.logged or request.request_id):
+        return alone
+    actions = _actions(alone, settings, caller, now_ms, log_id)
+    # The token makes the same call safe to repeat: after a lost response DynamoDB answers it, and writes nothing again.
+    body = {"TransactItems": list(actions.values()), "ClientRequestToken": log_id}
+    return replaced(alone, body=body, operation="TransactWriteItems", steps=tuple(actions))
 
 
 def _check_size(item: Item, what: str) -> None:
@@ -107,7 +111,9 @@ def _update(request: UpdateRequest, key: Item, values: dict[str, Value]) -> dict
     }
 
 
-def _make_transaction(made: UpdatePlan, settings: Settings, caller: Caller, now_ms: int, log_id: str) -> None:
+def _actions(
+    made: UpdatePlan, settings: Settings, caller: Caller, now_ms: int, log_id: str
+) -> dict[str, dict[str, Any]]:
     table = settings.audit_log_table
     actions: dict[str, dict[str, Any]] = {}
     if made.request.request_id:
@@ -117,10 +123,7 @@ def _make_transaction(made: UpdatePlan, settings: Settings, caller: Caller, now_
         entry = log_entry(made.request, made.record_id, caller, "success", now_ms, log_id)
         _check_size(entry, "the log entry with the new values takes")
         actions["log"] = {"Put": {"TableName": table, "Item": entry}}
-    made.steps = tuple(actions)
-    made.operation = "TransactWriteItems"
-    # The token makes the same call safe to repeat: after a lost reply it is answered and not made again.
-    made.body = {"TransactItems": list(actions.values()), "ClientRequestToken": log_id}
+    return actions
 
 
 def _request_row(made: UpdatePlan, settings: Settings, caller: Caller, now_ms: int) -> dict[str, Any]:

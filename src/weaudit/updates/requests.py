@@ -6,9 +6,10 @@ from weaudit.errors import DatabaseError, InvalidInputError, ValidationError
 from weaudit.items import plain
 from weaudit.items.values import MARKER
 from weaudit.updates.conditions import condition_of
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
@@ -24,27 +25,16 @@ _LONGEST_KEYS_BYTES = (2048, 1024)
 _YES = frozenset(("true", "1", "yes", "on"))
 
 
+@value
 class Settings:
     """How this stack updates: its environment, read once."""
 
-    __slots__ = ("allowed_tables", "audit_log_table", "logs_always", "marks", "remembered_seconds", "table")
-
-    def __init__(
-        self,
-        table: str,
-        audit_log_table: str = "audit_logs",
-        *,
-        logs_always: bool = False,
-        marks: bool = True,
-        allowed_tables: frozenset[str] | None = None,
-        remembered_seconds: int = 7 * 24 * 3600,
-    ) -> None:
-        self.table = table  # where a document names none
-        self.audit_log_table = audit_log_table
-        self.logs_always = logs_always  # a call cannot switch it off
-        self.marks = marks  # a logged update leaves MARKER on the item
-        self.allowed_tables = allowed_tables  # besides ``table``; None leaves it to permissions alone
-        self.remembered_seconds = remembered_seconds  # how long a request_id is remembered
+    table: str  # where a document names none
+    audit_log_table: str = "audit_logs"
+    logs_always: bool = False  # a call cannot switch it off
+    marks: bool = True  # a logged update leaves MARKER on the item
+    allowed_tables: frozenset[str] | None = None  # besides ``table``; None leaves it to permissions alone
+    remembered_seconds: int = 7 * 24 * 3600  # how long a request_id is remembered
 
 
 def settings_of(environment: Mapping[str, str]) -> Settings:
@@ -62,43 +52,28 @@ def settings_of(environment: Mapping[str, str]) -> Settings:
     )
 
 
+@value
 class Caller:
     """Who asks, as far as the door knows."""
 
-    __slots__ = ("identity", "owner", "user_agent")
-
-    def __init__(self, identity: str = "", owner: str = "", user_agent: str = "") -> None:
-        self.identity = identity  # what the API proved: an IAM ARN, or issuer and subject of a token; else ""
-        # Request ids of two owners never meet: an account of AWS, or the subject of a token; "" of direct calls.
-        self.owner = owner
-        self.user_agent = user_agent  # of the HTTP request; one that the document states comes first
+    identity: str = ""  # what the API proved: an IAM ARN, or issuer and subject of a token; else ""
+    # Request ids of two owners never meet: an account of AWS, or the subject of a token; "" of direct calls.
+    owner: str = ""
+    user_agent: str = ""  # of the HTTP request; one that the document states comes first
 
 
+@value
 class UpdateRequest:
     """A document whose shape is right; whether it fits the table's key is not known yet."""
 
-    __slots__ = ("attributes", "condition", "condition_expression", "id", "logged", "request_id", "table", "user_agent")
-
-    def __init__(
-        self,
-        id: Any,  # noqa: A002 the contract's name
-        attributes: dict[str, Value],
-        table: str,
-        *,
-        logged: bool = False,
-        request_id: str = "",
-        condition_expression: str = "",
-        condition: Condition | None = None,
-        user_agent: str = "",
-    ) -> None:
-        self.id = id  # text, number or object: see key_of
-        self.attributes = attributes  # in DynamoDB JSON, in the order given
-        self.table = table
-        self.logged = logged
-        self.request_id = request_id
-        self.condition_expression = condition_expression
-        self.condition = condition
-        self.user_agent = user_agent
+    id: Any  # text, number or object: see key_of
+    attributes: dict[str, Value]  # in DynamoDB JSON, in the order given
+    table: str
+    logged: bool = False
+    request_id: str = ""
+    condition_expression: str = ""
+    condition: Condition | None = None
+    user_agent: str = ""
 
 
 def read_request(document: Any, settings: Settings, request_id: str = "") -> UpdateRequest:
@@ -198,12 +173,12 @@ def _values(attributes: dict[str, Any], *, logged: bool) -> dict[str, Value]:
     # The log holds the new values in a map of its own: one level.
     levels = plain.DEEPEST_LEVEL - logged
     values = {}
-    for name, value in attributes.items():
+    for name, plainly in attributes.items():
         path = plain.below("attributes", name)
         plain.check_name(name, path)
         if name == MARKER:
             raise plain.refusal(path, "this attribute is WeAudit's own")
-        values[name] = plain.typed(value, path, levels)
+        values[name] = plain.typed(plainly, path, levels)
     return values
 
 

@@ -7,7 +7,7 @@ from weaudit.items.keys import key_types
 from weaudit.updates.plan import refused
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from weaudit.errors import InvalidInputError
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -28,15 +29,13 @@ _INSTEAD = {
 _WINDOW = 60
 
 
+@value
 class Token:
     """One word. ``kind``: name, quoted (a name in backticks), keyword, number, text, literal, ":", "#", symbol, end."""
 
-    __slots__ = ("at", "kind", "text")
-
-    def __init__(self, kind: str, text: str, at: int) -> None:
-        self.kind = kind
-        self.text = text  # as it means: a keyword in capitals, a text without its quotes and escapes
-        self.at = at  # its first character, from 0
+    kind: str
+    text: str  # as it means: a keyword in capitals, a text without its quotes and escapes
+    at: int  # its first character, from 0
 
 
 def tokens(source: str) -> Iterator[Token]:

@@ -7,7 +7,7 @@ Alpha is left as it is, unless pixels move.
 from __future__ import annotations
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 

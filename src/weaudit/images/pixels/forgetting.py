@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
 # What programs that an algorithm starts may need to run at all.

@@ -16,9 +16,10 @@ import time
 import warnings
 
 from weaudit.images.pixels import forgetting
+from weaudit.values import value
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
@@ -33,15 +34,13 @@ _MOST_ANSWER_BYTES = 512 * 1024 * 1024
 _MEMORY_WORDS = (b"failed to allocate", b"bad_alloc", b"out of memory", b"cannot allocate", b"creating thread")
 
 
+@value
 class Outcome:
     """What became of a child."""
 
-    __slots__ = ("ended", "frames", "peak_bytes")
-
-    def __init__(self, frames: list[Frame], ended: str, peak_bytes: int) -> None:
-        self.frames = frames  # those that came whole, in order
-        self.ended = ended  # "", OutOfTime, OutOfMemory or DecoderCrashed
-        self.peak_bytes = peak_bytes  # resident memory at its height, with what it shared with its parent
+    frames: list[Frame]  # those that came whole, in order
+    ended: str  # "", OutOfTime, OutOfMemory or DecoderCrashed
+    peak_bytes: int  # resident memory at its height, with what it shared with its parent
 
 
 def run(task: Callable[[Send], None], *, memory_bytes: int, cpu_seconds: int, wall_seconds: float) -> Outcome:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
 # Loaders by sniffed format. https://www.libvips.org/API/current/ (VipsForeignLoad)

@@ -6,7 +6,7 @@ from weaudit.errors import ImageRejectedError
 from weaudit.images.pixels import frames, libvips
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
     from weaudit.images.pixels.samples import Samples

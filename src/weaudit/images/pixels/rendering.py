@@ -11,7 +11,7 @@ import math
 from weaudit.images.pixels import filtering, libvips
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
     from weaudit.images.pipeline import RenditionPlan

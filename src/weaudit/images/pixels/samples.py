@@ -10,7 +10,7 @@ from __future__ import annotations
 from weaudit.images.pixels import tiff
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
     from weaudit.images.pixels.tiff import Header

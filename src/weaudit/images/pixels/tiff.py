@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs a cold start milliseconds
+if TYPE_CHECKING:
     from typing import Any
 
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3  # SampleFormat
