@@ -30,8 +30,8 @@ def run(quick: bool = False, *, changes: int = 2000) -> Report:
         up_s = time.perf_counter() - began
         try:
             target = Target.of(started)
-            _put(target, range(1))  # the function's worker is up after this one
-            _wait(target, [0])
+            put(target, range(1))  # the function's worker is up after this one
+            wait(target, [0])
             results = _measured(target, changes)
         finally:
             engine.down(state_dir=state, force=True)
@@ -43,14 +43,14 @@ def run(quick: bool = False, *, changes: int = 2000) -> Report:
 
 def _measured(target: Target, changes: int) -> dict[str, dict[str, float]]:
     shares = [range(1 + writer, 1 + changes, _WRITERS) for writer in range(_WRITERS)]
-    threads = [threading.Thread(target=_put, args=(target, share)) for share in shares]
+    threads = [threading.Thread(target=put, args=(target, share)) for share in shares]
     began = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     put_s = time.perf_counter() - began
-    _wait(target, [share[-1] for share in shares])
+    wait(target, [share[-1] for share in shares])
     all_s = time.perf_counter() - began
     found = sum(page["Count"] for page in _pages(target))
     assert found == changes + 1, f"{changes + 1} changes made {found} records"
@@ -60,17 +60,19 @@ def _measured(target: Target, changes: int) -> dict[str, dict[str, float]]:
     }
 
 
-def _key(number: int) -> str:
+def key(number: int) -> str:
+    """Return the key of an item of these benchmarks."""
     return f"BENCH_{number:06d}"
 
 
-def _put(target: Target, numbers: range) -> None:
+def put(target: Target, numbers: range) -> None:
+    """Write these items."""
     client = target.client("dynamodb")
     for number in numbers:
-        client.put_item(TableName="Configuration", Item={"key": {"S": _key(number)}, "value": {"N": str(number)}})
+        client.put_item(TableName="Configuration", Item={"key": {"S": key(number)}, "value": {"N": str(number)}})
 
 
-def _wait(target: Target, numbers: list[int]) -> None:
+def wait(target: Target, numbers: list[int]) -> None:
     """Wait until the records of all these items are there: a writer's last item is the last of it that is audited."""
     client = target.client("dynamodb")
     deadline = time.monotonic() + _PATIENCE_S
@@ -79,7 +81,7 @@ def _wait(target: Target, numbers: list[int]) -> None:
             "TableName": "Audit",
             "IndexName": "history",
             "KeyConditionExpression": "historyKey = :k",
-            "ExpressionAttributeValues": {":k": {"S": history_key("Configuration", _key(number))}},
+            "ExpressionAttributeValues": {":k": {"S": history_key("Configuration", key(number))}},
             "Select": "COUNT",
         }
         while not client.query(**query)["Count"]:

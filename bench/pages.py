@@ -6,8 +6,8 @@ from typing import Any
 from bench.figures import Line, kept, lines, tally, verdict
 
 _ORDER = (
-    "cold_start", "batch_cost", "update_cost", "invocation_cost", "image_cost", "api_cost", "cost_model", "engine_rate",
-    "package_size",
+    "cold_start", "batch_cost", "update_cost", "invocation_cost", "image_cost", "api_cost", "command_start",
+    "cost_model", "engine_rate", "package_size",
 )  # fmt: skip
 _INTRODUCTION = """# Benchmarks
 

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))  # bench is no part of the package
 from bench import pages as benchmarks  # noqa: E402 only now can it be found
 
 _NOTICE = "<!-- Written by `make docs`; changes here are lost. -->\n\n"
-_TYPES = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH"}
+_TYPES = {"int": "INTEGER", "int range": "INTEGER", "float": "NUMBER", "str": "TEXT", "path": "PATH"}
 
 
 def pages() -> dict[Path, str]:
@@ -255,7 +255,7 @@ def _options(command: Any) -> str:
         if param.param_type_name != "option" or param.hidden:
             continue
         names = ", ".join(f"`{name}`" for name in (*param.opts, *param.secondary_opts))
-        value = "" if param.is_flag else f" `{param.metavar or _TYPES[param.type_descriptor.annotation]}`"
+        value = "" if param.is_flag else f" `{param.metavar or _TYPES[param.type.name]}`"
         rows.append((names + value, _explained(param)))
     return _table(("option", ""), rows) if rows else ""
 

@@ -99,7 +99,7 @@ def _use(target: Target) -> None:
 
 
 def _trail(target: Target, dynamodb: Any, installation: Installation) -> None:
-    table, trail = installation.configuration_table, open_trail(target, installation.audit_table, dynamodb)
+    table, trail = installation.configuration_table, open_trail(target, installation.audit_table)
     dynamodb.put_item(TableName=table, Item={"key": {"S": "SMOKE"}, "n": {"N": "1"}})
     began = int(time.time() * 1000)
     for step in STEPS:

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import shutil
 import urllib.error
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,13 @@ def test_invocation_cost_measures_every_variant(tmp_path: Path) -> None:
 def test_update_cost_measures_both_functions(tmp_path: Path) -> None:
     results = run("update_cost", tmp_path)["results"]
     assert all({"coldMs", "coldMsTls"} <= row.keys() for row in results.values())
+
+
+@pytest.mark.engine
+def test_command_start_reads_the_same_item_by_both_commands(tmp_path: Path) -> None:
+    if shutil.which("aws") is None:
+        pytest.skip("there is no AWS CLI: the start of commands was NOT measured")
+    assert run("command_start", tmp_path)["results"].keys() == {"weaudit history", "aws dynamodb get-item"}
 
 
 def test_the_store_with_tls_is_trusted_by_its_own_issuer_alone(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.aws.scripted_server import Request, ScriptedServer, serving, stall
 from weaudit.cli.printing import output
 
+ADVICE = "`weaudit status` shows the engine; `aws sts get-caller-identity` shows who you are on AWS."
 PRINTING = """
 import sys
 import threading
@@ -112,7 +113,7 @@ def test_a_reader_of_help_that_has_gone_is_no_error(words: tuple[str, ...]) -> N
 @pytest.mark.parametrize(
     ("way", "code", "said"),
     [
-        ("failing", output.EXIT_UNREACHABLE, "Error: the store is away"),
+        ("failing", output.EXIT_UNREACHABLE, f"Error: the store is away\n{ADVICE}"),
         ("interrupted", output.EXIT_INTERRUPTED, ""),
         ("refused", output.EXIT_FAILED, ""),
         ("verified", output.EXIT_FAILED, ""),

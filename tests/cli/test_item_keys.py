@@ -41,7 +41,7 @@ def test_one_key_of_another_type_may_be_given_bare() -> None:
     assert item_keys("-1.50", {"id": "N"}, "T") == ['{"id":{"N":"-1.5"}}']
 
 
-@given(strategies.texts, st.integers(-(10**37), 10**37))
+@given(strategies.texts.filter(bool), st.integers(-(10**37), 10**37))
 def test_the_item_key_that_a_command_prints_can_be_typed_back(text: str, number: int) -> None:
     printed = keys.item_key({"pk": {"S": text}, "sk": {"N": str(number)}})
     assert item_keys(printed, COMPOSITE, "T") == [printed]

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from tests.cli.test_trail import AT_MS, client, make_table, run
 from tests.conftest import RunningEngine
 from tests.strategies import change
 from tests.trails import changed, write
+from weaudit.aws import errors
+from weaudit.aws.client import DynamoDB
 from weaudit.errors import DeployError
 from weaudit.installation.outputs import Installation
 
@@ -124,14 +125,14 @@ def test_an_outage_of_the_table_is_not_taken_for_what_nobody_knows(
     write(client, [change(old, {**old, "v": {"N": "1"}}, keys={"key": {"S": "OLD"}}, created_at_ms=AT_MS)])
     client.put_item(TableName="Configuration", Item={**old, "v": {"N": "1"}})
     assert run("as-of", "OLD", "2100-01-01").exit_code == 0
-    sent = BaseClient._make_api_call
+    sent = DynamoDB.call
 
-    def send(self: Any, operation: str, body: Any) -> Any:
+    def send(self: DynamoDB, operation: str, body: Any) -> Any:
         if operation == "GetItem":
-            raise refused(code, status, operation)
+            raise errors.failure(operation, status, code, "")
         return sent(self, operation, body)
 
-    monkeypatch.setattr(BaseClient, "_make_api_call", send)
+    monkeypatch.setattr(DynamoDB, "call", send)
     assert run("as-of", "OLD", "2100-01-01").exit_code == (unreachable or 1)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from typer.testing import CliRunner, Result
 
+from tests.aws.moto_relay import moto_environment
 from tests.strategies import change
 from tests.trails import changed, make_audit_table, write
 from weaudit.cli.main import app
@@ -32,11 +32,10 @@ def run(*words: str) -> Result:
 def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """An account with Configuration and an Audit table that holds the life of CACHE_TTL_SEC."""
     monkeypatch.setenv("WEAUDIT_STATE_DIR", str(tmp_path))
-    monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-    with mock_aws():
-        dynamodb = boto3.client("dynamodb", region_name="eu-west-1")
+    with moto_environment() as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        dynamodb = boto3.client("dynamodb", environment["AWS_REGION"])
         make_audit_table(dynamodb)
         make_table(dynamodb, "Configuration", {"key": "S"}, stream=True)
         write(dynamodb, changed("CACHE_TTL_SEC", LIFE, at_ms=AT_MS))
@@ -131,7 +130,7 @@ def test_an_empty_answer_says_what_to_check(client: Any) -> None:
         (["history", "nope"], "Is the key spelled exactly so?"),
         (["history", "nope", "--table", "Gone"], "There is no table Gone now."),
         (["history", "nope", "--table", "Plain"], "Plain is not audited: its stream is off."),
-        (["history", "nope", "--table", ""], "can be no table's name"),
+        (["history", "nope", "--table", ""], "is not a valid name of a table"),
         (["changes", "--table", "Plain"], "Plain is not audited: its stream is off."),
         (["changes", "--since", "1h"], "weaudit logs audit_producer"),
         (["history", "CACHE_TTL_SEC", "--attribute", "x"], "No change of 'x' of 'CACHE_TTL_SEC'"),
@@ -139,7 +138,7 @@ def test_an_empty_answer_says_what_to_check(client: Any) -> None:
         result = run(*words)
         assert (result.exit_code, result.stdout) == (0, "")
         assert hint in result.stderr
-        assert "Looked at AWS (eu-west-1)" in result.stderr
+        assert "Looked at http://127.0.0.1:" in result.stderr
         assert run(*words, "--json").stdout == "[]\n"
     assert r"No change of 'a\x1b' in Configuration" in run("history", "a\x1b").stderr
 

@@ -25,10 +25,11 @@ from weaudit.images import events, pipeline
 from weaudit.images.pixels import frames, sniffing, tiff, unpacking
 from weaudit.images.pixels.samples import Samples
 from weaudit.items import plain
+from weaudit.items.typed_keys import typed_key
 from weaudit.objects import notifications
 from weaudit.trail import pages
 from weaudit.updates.conditions import condition_of
-from weaudit.updates.requests import Settings, key_of, read_request
+from weaudit.updates.requests import Settings, read_request
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def _cursor(text: str) -> Any:
 
 def _updated(document: Any) -> Any:
     request = read_request(document, Settings("Configuration"))
-    return key_of(request.id, {"pk": "S", "sk": "N"}), condition_of("a = 1")
+    return typed_key(request.id, {"pk": "S", "sk": "N"}), condition_of("a = 1")
 
 
 def _stream(event: Any) -> Any:

@@ -347,7 +347,7 @@ def test_a_logged_update_names_its_caller(stores: Stores, capsys: pytest.Capture
     capsys.readouterr()
     stores.log_fault = StoreRefusedError("BatchGetItem: AccessDeniedException (HTTP 400)")
     assert "actor" not in stores.api.get(HISTORY, TABLE, key="k")["changes"][1]
-    assert "callers of logged updates are not told" in capsys.readouterr().out
+    assert "the callers of logged updates cannot be read" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

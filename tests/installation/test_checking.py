@@ -5,11 +5,12 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
+from tests.aws.moto_relay import moto_environment
 from tests.strategies import change
 from tests.trails import changed, make_audit_table, write
 from weaudit.capture.changes import Change
+from weaudit.installation import clients
 from weaudit.installation.checking import AuditedTable, Checker
 from weaudit.installation.readers import open_trail
 from weaudit.installation.targets import Target
@@ -21,8 +22,10 @@ ARN = "arn:aws:dynamodb:eu-west-1:111122223333:table/Configuration"
 
 @pytest.fixture
 def client() -> Iterator[Any]:
-    with mock_aws():
-        found = boto3.client("dynamodb", "eu-west-1", aws_access_key_id="a", aws_secret_access_key="s")
+    with moto_environment() as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        found = boto3.client("dynamodb", environment["AWS_REGION"])
         make_audit_table(found)
         found.create_table(
             TableName="Configuration",
@@ -33,10 +36,11 @@ def client() -> Iterator[Any]:
         yield found
 
 
-def checker(client: Any, sleep: Callable[[float], None] = lambda _: None, since: str | None = None) -> Checker:
-    target = Target("eu-west-1", access_key="a", secret_key="s")
+def checker(sleep: Callable[[float], None] = lambda _: None, since: str | None = None) -> Checker:
+    target = Target.resolve()
     table = AuditedTable("Configuration", ARN, {"key": "S"}, audited_from_birth=True)
-    return Checker(client, open_trail(target, "Audit", client), table, since, sleep)
+    dynamodb = clients.dynamodb(target)
+    return Checker(dynamodb, open_trail(target, "Audit", dynamodb), table, since, sleep)
 
 
 def counted(count: int) -> list[Change]:
@@ -68,19 +72,19 @@ class Busy:
 
 
 def test_an_item_that_is_written_all_the_time_is_whole_once_its_trail_gets_to_what_it_was(client: Any) -> None:
-    assert found(checker(client, Busy(client, counted(9))).verdict("k")) == []
+    assert found(checker(Busy(client, counted(9))).verdict("k")) == []
 
 
 def test_a_write_that_nobody_audited_is_found_in_an_item_that_is_written_all_the_time(client: Any) -> None:
     told = counted(9)
-    assert ("gap", told[3].sequence) in found(checker(client, Busy(client, told, unaudited=2)).verdict("k"))
+    assert ("gap", told[3].sequence) in found(checker(Busy(client, told, unaudited=2)).verdict("k"))
 
 
 def test_an_item_that_its_trail_never_gets_to_is_found(client: Any) -> None:
     told = counted(3)
     write(client, told[:2])
     put(client, told[2])
-    assert found(checker(client).verdict("k")) == [("unaudited", "")]
+    assert found(checker().verdict("k")) == [("unaudited", "")]
 
 
 def test_times_out_of_order_at_the_beginning_of_a_range_are_no_gap(client: Any) -> None:
@@ -91,6 +95,6 @@ def test_times_out_of_order_at_the_beginning_of_a_range_are_no_gap(client: Any) 
     )
     write(client, told)
     put(client, told[-1])
-    assert found(checker(client, since=iso_time(START_MS + 1000)).verdict("k")) == []
-    assert checker(client, since=iso_time(START_MS + 1000)).verdict("k").changes == 3
-    assert checker(client, since=iso_time(START_MS + 60_000)).verdict("k").changes == 0
+    assert found(checker(since=iso_time(START_MS + 1000)).verdict("k")) == []
+    assert checker(since=iso_time(START_MS + 1000)).verdict("k").changes == 3
+    assert checker(since=iso_time(START_MS + 60_000)).verdict("k").changes == 0

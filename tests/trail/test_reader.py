@@ -196,15 +196,18 @@ def environment(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
         yield found
 
 
-def commands_and_functions(environment: dict[str, str]) -> list[AuditHistory]:
-    """The trail as commands read it, and as functions do."""
-    target = Target(
+def target_of(environment: dict[str, str]) -> Target:
+    return Target(
         environment["AWS_REGION"],
         environment["AWS_ENDPOINT_URL"],
         environment["AWS_ACCESS_KEY_ID"],
         environment["AWS_SECRET_ACCESS_KEY"],
     )
-    return [open_trail(target), read_trail.connect(environment)["trail"]]
+
+
+def commands_and_functions(environment: dict[str, str]) -> list[Any]:
+    """The trail as commands read it, and as functions do."""
+    return [open_trail(target_of(environment)), read_trail.connect(environment)["trail"]]
 
 
 def test_commands_and_functions_read_the_same_with_many_pages_on_their_way(environment: dict[str, str]) -> None:
@@ -257,11 +260,11 @@ def test_an_error_of_the_store_reaches_the_reader() -> None:
             next(read())
 
 
-def test_a_missing_audit_table_is_said_and_what_to_do() -> None:
-    with mock_aws():
-        history = open_trail(Target("eu-west-1", access_key="a", secret_key="s"), "Audit")
-        with pytest.raises(StoreRefusedError, match=r"there is no audit table Audit on AWS.*\n.*weaudit up"):
-            next(history.item("Configuration", "k"))
+def test_a_missing_audit_table_is_said_and_what_to_do(environment: dict[str, str]) -> None:
+    history = open_trail(target_of(environment), "Audit")
+    for found in (history.item("Configuration", "k"), history.table("Configuration")):
+        with pytest.raises(StoreRefusedError, match=r"there is no audit table Audit on http.*\n.*weaudit up"):
+            next(found)
 
 
 def test_an_item_key_of_any_length_is_found(trail: Trail) -> None:

@@ -7,13 +7,15 @@ answered is overwritten with itself. An operation without that property must che
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from email.utils import mktime_tz, parsedate_tz
 from urllib.parse import quote
 
 from weaudit import __version__
-from weaudit.aws import credentials, endpoints, errors
+from weaudit.aws import endpoints, errors
+from weaudit.aws.credentials import from_environment
 from weaudit.aws.sigv4 import presign, sign
 from weaudit.aws.transport import Exchange, Pool, Request, UnreadableAnswerError
 from weaudit.errors import StoreError, StoreUnavailableError
@@ -77,13 +79,27 @@ class Connection:
     first_throttled_wait_s = 0.25
     longest_wait_s = 2.0
 
-    def __init__(self, service: str, endpoint: endpoints.Endpoint, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        service: str,
+        endpoint: endpoints.Endpoint,
+        environment: Mapping[str, str],
+        *,
+        given: Callable[[], Credentials] | None = None,
+        proxy: str = "",
+    ) -> None:
+        """Keep what requests are made with; nothing is opened yet.
+
+        ``given`` returns the credentials to sign with now; without it they are those of the environment. ``proxy`` is a
+        URL through which https goes.
+        """
         self.endpoint = endpoint
         self._service = service
         self._environment = environment
+        self._credentials = given or functools.partial(from_environment, environment)
         self._clock_behind_s = 0.0
         self._begin_at = 0.0  # begin() writes nothing earlier than this
-        self._pool = Pool(endpoint.scheme, environment.get("AWS_CA_BUNDLE") or None)
+        self._pool = Pool(endpoint.scheme, environment.get("AWS_CA_BUNDLE") or None, proxy)
 
     @classmethod
     def from_environment(cls, service: str, environment: Mapping[str, str]) -> Connection:
@@ -109,7 +125,7 @@ class Connection:
         query = presign(
             host,
             path,
-            credentials=credentials.from_environment(self._environment),
+            credentials=self._credentials(),
             region=self.endpoint.region,
             service=self._service,
             at=time.time() + self._clock_behind_s,
@@ -180,7 +196,7 @@ class Connection:
             exchange.discard()
 
     def _attempt(self, call: Call, deadline: float) -> Exchange:
-        call.credentials = call.credentials or credentials.from_environment(self._environment)
+        call.credentials = call.credentials or self._credentials()
         call.at = time.time() + self._clock_behind_s
         headers = sign(
             call.method,

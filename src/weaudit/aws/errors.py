@@ -162,6 +162,11 @@ def passes(status: int, code: str) -> bool:
     return status in _TRANSIENT_STATUSES or code in THROTTLED or code in _TRANSIENT or "Throttl" in code
 
 
+def withheld(code: str) -> bool:
+    """Return whether a service will never give what was asked for: access is denied, or it does not exist."""
+    return "AccessDenied" in code or code == "ResourceNotFoundException"
+
+
 def _kind(status: int, code: str, message: str) -> type[StoreError]:
     if passes(status, code):
         return StoreUnavailableError

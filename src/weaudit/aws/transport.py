@@ -6,12 +6,14 @@ own connection (docs/decisions/0015-calls-under-way.md).
 
 from __future__ import annotations
 
+import base64
 import functools
 import io
 import select
 import ssl
 import time
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from urllib.parse import unquote, urlsplit
 
 from weaudit.values import value
 
@@ -183,9 +185,11 @@ class Pool:
     never more than there were requests at once.
     """
 
-    def __init__(self, scheme: str, certificates: str | None) -> None:
+    def __init__(self, scheme: str, certificates: str | None, proxy: str = "") -> None:
+        """Open nothing yet. ``certificates`` is a file of trusted issuers, ``proxy`` a URL through which https goes."""
         self._scheme = scheme
         self._certificates = certificates
+        self._proxy = proxy
         self._idle: dict[str, list[tuple[HTTPConnection, BoundedSocket]]] = {}
         if scheme == "https":
             # Read now, while Lambda initialises the function, and not during its first request.
@@ -223,6 +227,8 @@ class Pool:
     def _opened(self, host: str, timeout_s: float) -> tuple[HTTPConnection, BoundedSocket]:
         if self._scheme == "http":
             http = HTTPConnection(host, timeout=timeout_s)
+        elif self._proxy:
+            http = _tunnelled(self._proxy, host, timeout_s, _tls(self._certificates))
         else:
             http = HTTPSConnection(host, timeout=timeout_s, context=_tls(self._certificates))
         try:
@@ -312,6 +318,21 @@ class _Received(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+
+def _tunnelled(proxy: str, host: str, timeout_s: float, tls: ssl.SSLContext) -> HTTPSConnection:
+    """Return a connection that reaches a host through a proxy, which sees TLS alone. Raises OSError."""
+    # https://www.rfc-editor.org/rfc/rfc9110#name-connect
+    parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    if not parts.hostname:
+        raise OSError("the proxy that HTTPS_PROXY names has no host: it must look like http://host:port")
+    http = HTTPSConnection(parts.hostname, parts.port or 80, timeout=timeout_s, context=tls)
+    headers = {}
+    if parts.username is not None:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Proxy-Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+    http.set_tunnel(host, headers=headers)
+    return http
 
 
 @functools.lru_cache(maxsize=2)  # reading the certificates takes milliseconds

@@ -3,6 +3,7 @@
 from hashlib import sha256
 
 from weaudit.capture.changes import Change
+from weaudit.items.ids import uuid4
 from weaudit.items.keys import history_key, item_key
 from weaudit.items.times import iso_time
 from weaudit.items.values import MARKER, Item, Value, data, same_value, sorted_spellings, spellings_hash
@@ -100,9 +101,7 @@ def record_id(change: Change, attribute: str | None) -> str:
     """
     # An attribute's name is never empty, so "" stands for the whole item.
     named = f"weaudit-record-v1\0{change.stream_arn}\0{change.sequence}\0{attribute or ''}"
-    digits = sha256(named.encode("utf-8", "surrogatepass")).hexdigest()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+    return uuid4(sha256(named.encode("utf-8", "surrogatepass")).hexdigest())
 
 
 def changes_key(table: str, month: str, shard: str) -> str:

@@ -68,7 +68,7 @@ class _Commands(TyperGroup):
         try:
             return self._printed(ctx)
         except errors.WeauditError as error:
-            raise typer.Exit(output.fail(error)) from error
+            raise typer.Exit(output.fail(_advised(error))) from error
         except BrokenPipeError:
             # The reader of our output has gone (`| head`): that is its right, and not an error of ours.
             _let_go_of_stdout()
@@ -118,6 +118,16 @@ _NO_ENTRY = frozenset((errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, e
 _NOT_SENT = ("ParamValidationError", "ProfileNotFound", "ConfigParseError", "InvalidConfigError", "NoRegionError")
 
 
+_HINT = "\n`weaudit status` shows the engine; `aws sts get-caller-identity` shows who you are on AWS."
+
+
+def _advised(error: errors.WeauditError) -> errors.WeauditError:
+    """Return an error of a service with what to look at, if it does not say that itself."""
+    if not isinstance(error, errors.StoreUnavailableError | errors.StoreRefusedError) or "\n" in str(error):
+        return error
+    return type(error)(f"{error}{_HINT}", aws_code=error.aws_code, status=error.status)
+
+
 def _explained(error: Exception) -> errors.WeauditError | None:
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         where = f" to {error.filename}" if error.filename else ""
@@ -130,18 +140,13 @@ def _explained(error: Exception) -> errors.WeauditError | None:
     botocore = sys.modules.get("botocore.exceptions")
     if botocore is None:
         return None
-    hint = "\n`weaudit status` shows the engine; `aws sts get-caller-identity` shows who you are on AWS."
-    if isinstance(error, botocore.ClientError):
-        from weaudit.installation import boto_errors
-
-        kind = errors.StoreUnavailableError if boto_errors.passes(error) else errors.StoreRefusedError
-        return kind(str(error) + hint, aws_code=str(error.response.get("Error", {}).get("Code", "")))
     if isinstance(error, tuple(getattr(botocore, name) for name in _NOT_SENT)):
         # Nothing was sent: the SDK itself refuses what was given.
         return errors.InvalidInputError(" ".join(str(error).split()))
-    if isinstance(error, botocore.BotoCoreError):
-        return errors.StoreUnavailableError(str(error) + hint)
-    return None
+    from weaudit.installation.boto_errors import meaning
+
+    found = meaning(error)
+    return None if found is None else _advised(found)
 
 
 app = typer.Typer(

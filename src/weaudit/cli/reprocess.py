@@ -101,9 +101,9 @@ def _say_plan(
 ) -> NoReturn:
     """Print which images would be processed, and what would become of all others that are looked at."""
     from weaudit.images.store_sources import SourceObjects
-    from weaudit.installation.boto import Objects
+    from weaudit.installation import clients
 
-    sources = SourceObjects(Objects(installation.target.client("s3")))
+    sources = SourceObjects(clients.s3(installation.target))
     with ThreadPoolExecutor(_LOOKED_AT_ONCE) as pool:
         expected = list(pool.map(lambda wish: _look(wish, sources), wishes))
     counts.update(outcome for outcome, _ in expected)

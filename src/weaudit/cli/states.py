@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from weaudit.aws.errors import withheld
 from weaudit.cli.options import AuditTableOption, KeyArgument, LogTableOption, StateOption, TableOption, UtcOption
 from weaudit.cli.printing import moments, output, panels
-from weaudit.errors import DeployError, InvalidInputError
+from weaudit.errors import DeployError, InvalidInputError, RecordRejectedError, StoreRefusedError
 from weaudit.installation.item_keys import item_keys
-from weaudit.installation.readers import keeps_back, key_schema, of_stage, open_trail, with_callers
+from weaudit.installation.readers import key_schema, of_stage, open_trail, with_callers
 from weaudit.items.texts import dumps
 from weaudit.trail.state_documents import as_of_document, between_document
 from weaudit.values import replaced
@@ -19,7 +20,7 @@ from weaudit.values import replaced
 if TYPE_CHECKING:
     from weaudit.installation.targets import Target
     from weaudit.items.values import Item
-    from weaudit.trail.reader import AuditHistory
+    from weaudit.trail.reader import Trail
     from weaudit.trail.states import AsOf, Between
 
 Found = TypeVar("Found", "AsOf", "Between")
@@ -117,7 +118,7 @@ class _Trail:
 
     target: "Target"
     client: Any
-    history: "AuditHistory"
+    history: "Trail"
     table: str
     audit_table: str
     audit_log_table: str
@@ -126,10 +127,11 @@ class _Trail:
 
     @classmethod
     def open(cls, table: str, audit_table: str, audit_log_table: str, state: Any) -> "_Trail":
+        from weaudit.installation import clients
         from weaudit.installation.targets import Target
 
         target = Target.resolve(state_dir=state)
-        client = target.client("dynamodb")
+        client = clients.dynamodb(target)
         schema, why_unread = key_schema(client, table)
         history = open_trail(target, audit_table, client)
         return cls(target, client, history, table, audit_table, audit_log_table, schema, why_unread)
@@ -153,34 +155,31 @@ class _Trail:
 
     def _live(self, key: str) -> "Item | None":
         """Return the item as it is now; None where it may not be read."""
-        import botocore.exceptions
-
         from weaudit.installation.checking import AuditedTable
-        from weaudit.installation.targets import unwire, wire
 
         keys = AuditedTable(self.table, "", self.schema or {}, audited_from_birth=False).keys_of(key)
         try:
-            answer = self.client.get_item(TableName=self.table, Key=unwire(keys), ConsistentRead=True)
-        except botocore.exceptions.ClientError as error:
+            request = {"TableName": self.table, "Key": keys, "ConsistentRead": True}
+            item: Item | None = self.client.call("GetItem", request).get("Item")
+        except (RecordRejectedError, StoreRefusedError) as error:
             # Reading the trail needs no permission on the table itself; nor need the key be one that the table takes.
-            if not keeps_back(error) and error.response["Error"]["Code"] != "ValidationException":
+            if not withheld(error.aws_code) and error.aws_code != "ValidationException":
                 raise
             return None
-        item: Item | None = wire(answer.get("Item"))
         return item
 
     def _from_birth(self) -> bool:
         """Whether the table is the one that the stack made together with what audits it."""
-        import botocore.exceptions
-
+        from weaudit.installation.boto_errors import translated
         from weaudit.installation.outputs import Installation
 
         try:
-            found = Installation.find()
+            with translated():
+                found = Installation.find()
         except DeployError:
             return False
-        except botocore.exceptions.ClientError as error:
-            if not keeps_back(error):
+        except StoreRefusedError as error:
+            if not withheld(error.aws_code):
                 raise
             return False
         return (found.target, found.configuration_table, found.audit_table) == (

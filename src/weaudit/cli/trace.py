@@ -83,13 +83,13 @@ def _recorded(installation: "Installation", ids: tuple[str, ...]) -> "tuple[list
 
     The changes are found by the table and item of an entry, about its time.
     """
-    from weaudit.installation.boto import calls
+    from weaudit.installation import clients
     from weaudit.installation.readers import open_trail
     from weaudit.trail.history import NEAR
     from weaudit.trail.store_callers import AuditLogs
 
-    client = installation.target.client("dynamodb")
-    entries = AuditLogs(calls(client), installation.outputs["AuditLogsTableName"]).get(list(ids))
+    client = clients.dynamodb(installation.target)
+    entries = AuditLogs(client.call, installation.outputs["AuditLogsTableName"]).get(list(ids))
     trail = open_trail(installation.target, installation.audit_table, client)
     changes: list[AuditedChange] = []
     borrowed = 0

@@ -61,13 +61,14 @@ def history(
 
     Example: weaudit history CACHE_TTL_SEC --since 2h
     """
+    from weaudit.installation import clients
     from weaudit.installation.targets import Target
     from weaudit.trail.history import narrowed
 
     table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
     begin, end = _range(since, until, utc)
     target = Target.resolve(state_dir=state)
-    client = target.client("dynamodb")
+    client = clients.dynamodb(target)
     schema, why_unread = key_schema(client, table)
     trail = open_trail(target, audit_table, client)
     found: Iterator[AuditedChange] = iter(())
@@ -106,12 +107,13 @@ def changes(
 
     Example: weaudit changes --table Configuration --since 3d
     """
+    from weaudit.installation import clients
     from weaudit.installation.targets import Target
 
     table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
     begin, end = _range(since, until, utc)
     target = Target.resolve(state_dir=state)
-    client = target.client("dynamodb")
+    client = clients.dynamodb(target)
     trail = open_trail(target, audit_table, client)
     found = limited(trail.table(table, begin, end, newest_first), limit)
     found = with_callers(found, trail, client, audit_log_table, output.note)

@@ -157,10 +157,10 @@ def _show(plan: "UpdatePlan", item: "Item") -> None:
 
 
 def _stores(installation: "Installation", table: str) -> tuple[Any, dict[str, str]]:
-    from weaudit.installation.boto import calls
+    from weaudit.installation import clients
     from weaudit.updates.store import UpdatedTables
 
-    call = calls(installation.target.client("dynamodb"))
+    call = clients.dynamodb(installation.target).call
     return call, UpdatedTables(call).key_schema(table)
 
 
@@ -175,7 +175,7 @@ def audit_log(
 
     Example: weaudit audit-log CACHE_TTL_SEC --newest-first
     """
-    from weaudit.installation.boto import calls
+    from weaudit.installation import clients
     from weaudit.installation.outputs import Installation
     from weaudit.items.keys import logged_record_id
     from weaudit.trail.store_callers import AuditLogs
@@ -186,7 +186,7 @@ def audit_log(
         )
     installation = Installation.find()
     key = _key(installation, table, record_id)
-    logs = AuditLogs(calls(installation.target.client("dynamodb")), _output(installation, "AuditLogsTableName"))
+    logs = AuditLogs(clients.dynamodb(installation.target).call, _output(installation, "AuditLogsTableName"))
     found = (entry for entry in logs.query(logged_record_id(key), newest_first=newest_first) if _is_of(entry, table))
     entries = [_plain(entry) for entry in limited(found, limit)]
     if as_json:
@@ -218,11 +218,12 @@ def _print_entries(entries: list[dict[str, Any]]) -> None:
 
 def _key(installation: "Installation", table: str | None, text: str) -> str:
     """Return the record's id as the log and the trail spell it, whatever the table's key."""
+    from weaudit.installation import clients
     from weaudit.installation.item_keys import item_keys
     from weaudit.installation.readers import key_schema
 
     name = table or installation.configuration_table
-    schema, _ = key_schema(installation.target.client("dynamodb"), name)
+    schema, _ = key_schema(clients.dynamodb(installation.target), name)
     try:
         return item_keys(text, schema, name)[0]
     except InvalidInputError:

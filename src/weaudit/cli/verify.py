@@ -93,6 +93,7 @@ def _counted(number: int, thing: str) -> str:
 
 
 def _checkers(table: str | None, item: str | None, since: str | None) -> "list[Checker]":
+    from weaudit.installation import clients
     from weaudit.installation.checking import AuditedTable, Checker
     from weaudit.installation.outputs import Installation
     from weaudit.installation.readers import open_trail
@@ -101,8 +102,8 @@ def _checkers(table: str | None, item: str | None, since: str | None) -> "list[C
     if item is not None and table is None:
         raise InvalidInputError("an item key says nothing without its table\nAdd --table, as in: --table Configuration")
     installation = Installation.find()
-    dynamodb = installation.target.client("dynamodb")
-    audit_arn = dynamodb.describe_table(TableName=installation.audit_table)["Table"]["TableArn"]
+    dynamodb = clients.dynamodb(installation.target)
+    audit_arn = dynamodb.call("DescribeTable", {"TableName": installation.audit_table})["Table"]["TableArn"]
     watched = [*installation.own_streams, *(watch.table for watch in watches(installation))]
     names = [table] if table is not None else watched
     from_time = moments.parse(since, name="--since") if since is not None else None

@@ -11,18 +11,19 @@ from weaudit.errors import RecordNotFoundError, StoreRefusedError
 from weaudit.evidence import EvidenceBucket
 from weaudit.runtime import logs
 from weaudit.trail import documents, pages
+from weaudit.trail.callers import with_callers
 from weaudit.trail.reader import AuditHistory
 from weaudit.trail.state_documents import as_of_document, between_document
 from weaudit.trail.store_callers import AuditLogs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from weaudit.api.queries import Asked
     from weaudit.aws.client import Pending
-    from weaudit.trail.changes import AuditedChange
+    from weaudit.trail.reader import Trail
 
     Answer = tuple[int, Any, dict[str, str]]
 
@@ -54,7 +55,7 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
 def handle(
     event: Any,
     *,
-    trail: AuditHistory,
+    trail: Trail,
     audit_logs: AuditLogs,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Answer:
@@ -73,15 +74,12 @@ def handle(
             beyond_order=plan.beyond_order,
             page=plan.records_a_read,
         )
-        return (
-            200,
-            pages.history_page(asked, plan, _with_callers(trail, found, plan.most_changes, audit_logs)),
-            {},
-        )
+        changes = with_callers(islice(found, plan.most_changes), trail, audit_logs, _unread, _LOOKED_UP)
+        return 200, pages.history_page(asked, plan, changes), {}
     if kind == "changes":
         span = pages.changes_plan(asked, now_ms())
         found = span.left(trail.table(span.table, span.since, span.until))
-        changes = _with_callers(trail, found, span.limit + 1, audit_logs)
+        changes = with_callers(islice(found, span.limit + 1), trail, audit_logs, _unread, _LOOKED_UP)
         return 200, pages.changes_page(asked, span, changes), {}
     if kind == "item":
         return _as_of(asked, trail)
@@ -93,7 +91,7 @@ def handle(
     return _record(asked, trail)
 
 
-def _as_of(asked: Asked, trail: AuditHistory) -> Answer:
+def _as_of(asked: Asked, trail: Trail) -> Answer:
     table, key = queries.table(asked), asked.query["key"]
     at, sequence = queries.point(asked)
     state = trail.as_of(table, key, at, sequence)
@@ -107,7 +105,7 @@ def _as_of(asked: Asked, trail: AuditHistory) -> Answer:
     return 200, document, {"cache-control": answers.KEPT_FOR_EVER} if settled else {}
 
 
-def _record(asked: Asked, trail: AuditHistory) -> Answer:
+def _record(asked: Asked, trail: Trail) -> Answer:
     change = trail.record(queries.record_id(asked))
     if change is None:
         raise RecordNotFoundError("No audit record has this id")
@@ -116,17 +114,5 @@ def _record(asked: Asked, trail: AuditHistory) -> Answer:
     return 200, document, {"cache-control": answers.KEPT_FOR_EVER} if whole else {}
 
 
-def _with_callers(
-    trail: AuditHistory, found: Iterable[AuditedChange], most: int, audit_logs: AuditLogs
-) -> Iterator[AuditedChange]:
-    """Yield so many changes with the callers that log entries name; where the log may not be read, as they are."""
-    waiting = islice(found, most)
-    while some := list(islice(waiting, _LOOKED_UP)):
-        entries: dict[str, Any] = {}
-        log_ids = [change.change_id for change in some if change.change_id]
-        if log_ids:
-            try:
-                entries = audit_logs.get(log_ids)
-            except StoreRefusedError as error:
-                logs.write("WARNING", "callers of logged updates are not told", why=str(error))
-        yield from trail.attributed(some, entries)
+def _unread(error: StoreRefusedError) -> None:
+    logs.write("WARNING", "the callers of logged updates cannot be read", why=str(error))

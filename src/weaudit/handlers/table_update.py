@@ -8,6 +8,7 @@ import time
 from weaudit.api import requests
 from weaudit.aws.client import Connection, DynamoDB
 from weaudit.errors import InvalidInputError, RecordRejectedError, StoreError, StoreRefusedError, ValidationError
+from weaudit.items.ids import uuid4
 from weaudit.runtime import logs
 from weaudit.trail.store_callers import AuditLogs
 from weaudit.updates import answers, log
@@ -44,7 +45,7 @@ def handle(
     audit_logs: AuditLogs,
     settings: Settings,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-    new_id: Callable[[], str] = lambda: _uuid4(os.urandom(16)),
+    new_id: Callable[[], str] = lambda: uuid4(os.urandom(16).hex()),
 ) -> tuple[int, dict[str, Any]]:
     """Make the update that an event asks for; return the HTTP status and the document that answer it. Never raises."""
     at_ms = now_ms()
@@ -88,10 +89,3 @@ def _keep(entry: Any, audit_logs: AuditLogs) -> None:
         audit_logs.put(entry)
     except StoreError as error:
         logs.write("WARNING", "the failed attempt could not be logged", why=str(error))
-
-
-def _uuid4(random: bytes) -> str:
-    """Return a UUID of version 4 (RFC 9562); importing ``uuid`` costs a cold start milliseconds."""
-    digits = random.hex()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"

@@ -1,5 +1,7 @@
 """What an AWS error means to a command: whether the same request may succeed later."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from weaudit.aws import errors
@@ -21,6 +23,30 @@ def passes(error: BaseException) -> bool:
         behind = error.__cause__ or error.__context__
         return behind is not None and passes(behind)
     return isinstance(error, BotoCoreError) and not isinstance(error, ParamValidationError)
+
+
+def meaning(error: Exception) -> StoreError | None:
+    """Return what an error of the SDK means as the lean client would raise it; None if it is about the call itself."""
+    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        return (StoreUnavailableError if passes(error) else StoreRefusedError)(str(error), aws_code=code)
+    if isinstance(error, BotoCoreError) and not isinstance(error, ParamValidationError):
+        return StoreUnavailableError(str(error))
+    return None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what a service refuses or does not answer as the lean client does. Raises StoreError."""
+    try:
+        yield
+    except Exception as error:
+        found = meaning(error)
+        if found is None:
+            raise
+        raise found from error
 
 
 def function_failed(payload: Any, text: str) -> StoreError:

@@ -1,21 +1,23 @@
 """Gathers what the check of a trail needs: the records of each item and the item as it is now, and checks them."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from weaudit.errors import InvalidInputError
+from weaudit.aws.client import DynamoDB
+from weaudit.errors import InvalidInputError, StoreRefusedError
 from weaudit.installation.item_keys import item_keys
 from weaudit.installation.pool import ReadingPool
-from weaudit.installation.targets import unwire, wire
 from weaudit.items.keys import item_key, key_types
+from weaudit.items.typed_keys import typed_key
 from weaudit.items.values import Item, image_hash
 from weaudit.trail.changes import AuditedChange
-from weaudit.trail.reader import AuditHistory
 from weaudit.trail.verifying import Verdict, verify_item
+
+if TYPE_CHECKING:
+    from weaudit.trail.reader import Trail
 
 # A change just made is on its way for a moment: what looks wrong is looked at again before it is called a fault.
 _TRIES = 6
@@ -35,14 +37,16 @@ class AuditedTable:
     audited_from_birth: bool
 
     @classmethod
-    def describe(cls, dynamodb: Any, name: str, audit_arn: str) -> "AuditedTable":
+    def describe(cls, dynamodb: DynamoDB, name: str, audit_arn: str) -> "AuditedTable":
         """Read the table's key schema and its stream; a table that is gone has its trail checked without its items."""
         try:
-            found = dynamodb.describe_table(TableName=name)["Table"]
-        except dynamodb.exceptions.ResourceNotFoundException:
+            found = dynamodb.call("DescribeTable", {"TableName": name})["Table"]
+        except StoreRefusedError as error:
+            if error.aws_code != "ResourceNotFoundException":
+                raise
             return cls(name, audit_arn.rpartition("/")[0] + f"/{name}", {}, audited_from_birth=False)
         label = found.get("LatestStreamLabel")
-        made = found["CreationDateTime"].astimezone(UTC)
+        made = datetime.fromtimestamp(found["CreationDateTime"], UTC)
         from_birth = label is not None and _label_time(label) - made < _BORN_TOGETHER
         return cls(name, found["TableArn"], key_types(found), from_birth)
 
@@ -52,26 +56,20 @@ class AuditedTable:
         return bool(self.key_types)
 
     def keys_of(self, key: str) -> Item:
-        """Return the typed key that an item key stands for; InvalidInputError where the table has no such keys."""
-        if list(self.key_types.values()) == ["S"]:
-            return {next(iter(self.key_types)): {"S": key}}
+        """Return the typed key that an item key stands for; InvalidInputError if the table can have no such key."""
         try:
-            typed: Item = json.loads(key)
-            types = {name: next(iter(value)) for name, value in typed.items()}
-        except (ValueError, AttributeError, TypeError, StopIteration):
-            types = {}
-        if types != self.key_types:
+            return typed_key(key, self.key_types)
+        except InvalidInputError:
             names = ", ".join(f"{name} ({kind})" for name, kind in self.key_types.items())
-            raise InvalidInputError(f"{key!r} is no key of {self.name}, whose key is {names}")
-        return typed
+            raise InvalidInputError(f"{key!r} is no key of {self.name}, whose key is {names}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Checker:
     """Checks the trail of one table against its items."""
 
-    dynamodb: Any
-    history: AuditHistory
+    dynamodb: DynamoDB
+    history: "Trail"
     table: AuditedTable
     since: str | None = None
     sleep: Callable[[float], None] = time.sleep
@@ -102,11 +100,17 @@ class Checker:
 
     def _scanned_keys(self) -> Iterator[Item]:
         names = {f"#{number}": name for number, name in enumerate(self.table.key_types)}
-        pages = self.dynamodb.get_paginator("scan").paginate(
-            TableName=self.table.name, ProjectionExpression=", ".join(names), ExpressionAttributeNames=names
-        )
-        for page in pages:
-            yield from wire(page["Items"])
+        request: dict[str, Any] = {
+            "TableName": self.table.name,
+            "ProjectionExpression": ", ".join(names),
+            "ExpressionAttributeNames": names,
+        }
+        while True:
+            answer = self.dynamodb.call("Scan", request)
+            yield from answer["Items"]
+            if not answer.get("LastEvaluatedKey"):
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def verdicts(self, keys: list[str]) -> Iterator[tuple[str, Verdict]]:
         """Check each item, several at a time, in the order given."""
@@ -156,11 +160,8 @@ class Checker:
     def _live(self, key: str) -> Item | None:
         if not self.table.exists:
             return None
-        answer = self.dynamodb.get_item(
-            TableName=self.table.name, Key=unwire(self.table.keys_of(key)), ConsistentRead=True
-        )
-        found: Item | None = wire(answer.get("Item"))
-        return found
+        request = {"TableName": self.table.name, "Key": self.table.keys_of(key), "ConsistentRead": True}
+        return self.dynamodb.call("GetItem", request).get("Item")
 
 
 def _label_time(label: str) -> datetime:

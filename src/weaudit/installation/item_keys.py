@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from weaudit.errors import InvalidInputError
+from weaudit.items import plain
 from weaudit.items.keys import item_key
-from weaudit.items.values import Value
+from weaudit.items.typed_keys import typed_key
 
 _KEY_TYPES = ("S", "N", "B")
 
@@ -13,56 +14,29 @@ _KEY_TYPES = ("S", "N", "B")
 def item_keys(text: str, schema: dict[str, str] | None, table: str) -> list[str]:
     """Return the item keys that ``text`` may mean, the likeliest first.
 
-    ``schema`` is the live table's key attributes and their types, in order; None where the table is gone, and then the
-    text may be meant as it stands or as a JSON key. Where one string is the key, the text is that string, whatever it
-    looks like. Any other key is JSON, loose ``{"pk": "a", "sk": 7}`` or typed ``{"pk": {"S": "a"}, "sk": {"N": "7"}}``.
-    Raises InvalidInputError where the table can have no such key.
+    ``schema`` is the live table's key attributes and their types, in order; None if the table is gone, and then the
+    text may be meant as it stands or as a JSON key. If one string is the key, the text is that string, however it
+    looks. Any other key is JSON, plain ``{"pk": "a", "sk": 7}`` or typed ``{"pk": {"S": "a"}, "sk": {"N": "7"}}``.
+    Raises InvalidInputError if the table can have no such key.
     """
     if schema is None:
         guess = _guessed(text)
         return [text] if guess in (None, text) else [text, str(guess)]
     if list(schema.values()) == ["S"]:
         return [text]
-    document = _document(text)
-    if not isinstance(document, dict) and len(schema) == 1:
-        document = {next(iter(schema)): text if document is None else document}
-    if not isinstance(document, dict) or document.keys() != schema.keys():
-        raise _no_such_key(text, schema, table)
     try:
-        return [item_key({name: _typed(document[name], kind) for name, kind in schema.items()})]
-    except ValueError as error:
+        return [item_key(typed_key(text, schema))]
+    except InvalidInputError as error:
         raise _no_such_key(text, schema, table) from error
 
 
-def _document(text: str) -> Any:
-    """Return the JSON of a text with its numbers as spelled, or None where it is none."""
-    try:
-        return json.loads(text, parse_int=_Number, parse_float=_Number)
-    except (ValueError, RecursionError):  # what is nested that deep is no key either
-        return None
-
-
-class _Number(str):
-    __slots__ = ()
-
-
-def _typed(value: Any, kind: str) -> Value:
-    if isinstance(value, dict):
-        if list(value) != [kind] or isinstance(value[kind], dict):
-            raise ValueError("another type")
-        value = value[kind]
-    if not isinstance(value, str) or (kind != "N" and isinstance(value, _Number)):
-        raise ValueError("another type")
-    return {kind: str(value)}
-
-
 def _guessed(text: str) -> str | None:
-    document = _document(text)
-    if not isinstance(document, dict):
-        return None
+    """Return the item key that a JSON object means if each of its parts has the type that it seems to have."""
     try:
-        return item_key({name: _typed(value, _kind(value)) for name, value in document.items()})
-    except ValueError:
+        document = plain.parse(text)
+        kinds = {name: _kind(value) for name, value in document.items()} if isinstance(document, dict) else {}
+        return item_key(typed_key(document, kinds)) if kinds else None
+    except InvalidInputError:
         return None
 
 
@@ -70,7 +44,7 @@ def _kind(value: Any) -> str:
     if isinstance(value, dict):
         kind = next(iter(value), "")
         return kind if kind in _KEY_TYPES else "S"
-    return "N" if isinstance(value, _Number) else "S"
+    return "N" if isinstance(value, plain.Number) else "S"
 
 
 def _no_such_key(text: str, schema: dict[str, str], table: str) -> InvalidInputError:

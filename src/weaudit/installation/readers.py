@@ -1,25 +1,23 @@
-"""The trail as commands read it: the tables of a stage, asked by boto3, and the callers of logged updates."""
+"""The trail as commands read it: the tables of a stage, by the client that functions use."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from weaudit.errors import StoreRefusedError
+from weaudit.aws import errors
+from weaudit.aws.client import DynamoDB, Pending
+from weaudit.errors import RecordRejectedError, StoreRefusedError
+from weaudit.installation import clients
 from weaudit.items.keys import key_types
+from weaudit.trail import callers
+from weaudit.trail.reader import AuditHistory
+from weaudit.trail.store_callers import AuditLogs
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from botocore.exceptions import ClientError
-
     from weaudit.installation.targets import Target
     from weaudit.trail.changes import AuditedChange
-    from weaudit.trail.reader import AuditHistory
-
-# A month's sixteen shards have a page on its way each, and so has the month after it.
-_PAGES_AT_ONCE = 32
-# So many changes are read before their callers are looked up, all at once.
-_LOOKED_UP = 100
+    from weaudit.trail.reader import Trail
 
 
 def of_stage(table: str, audit_table: str, audit_log_table: str) -> tuple[str, str, str]:
@@ -34,43 +32,56 @@ def of_stage(table: str, audit_table: str, audit_log_table: str) -> tuple[str, s
     )
 
 
-def open_trail(target: "Target", audit_table: str = "Audit", client: Any = None) -> "AuditHistory":
+def open_trail(target: "Target", audit_table: str = "Audit", dynamodb: DynamoDB | None = None) -> "Trail":
     """Return the trail kept in a target's table ``audit_table``.
 
-    ``client`` is the target's boto3 client of DynamoDB, where there is one already. Reading raises StoreRefusedError
-    where there is no such table.
+    ``dynamodb`` is the target's, if there is one already. Reading raises StoreError, which says what to do
+    if there is no such table.
     """
-    from weaudit.installation.pool import ReadingPool
-    from weaudit.installation.targets import unwire, wire
-    from weaudit.trail.reader import AuditHistory
+    client = dynamodb or clients.dynamodb(target)
 
-    dynamodb = client or target.client("dynamodb")
-
-    def query(request: dict[str, Any]) -> dict[str, Any]:
+    @contextmanager
+    def explained() -> Iterator[None]:
         try:
-            answer = dynamodb.query(**unwire(request))
-        except dynamodb.exceptions.ResourceNotFoundException as error:
+            yield
+        except StoreRefusedError as error:
+            if error.aws_code != "ResourceNotFoundException":
+                raise
             raise StoreRefusedError(
                 f"there is no audit table {audit_table} on {target.describe()}\n"
                 "Deploy WeAudit first (`weaudit up` for the embedded engine), or name it with --audit-table."
             ) from error
-        return {"Items": wire(answer["Items"]), "LastEvaluatedKey": wire(answer.get("LastEvaluatedKey"))}
+
+    class Asked:
+        """A query under way, whose errors say what to do."""
+
+        def __init__(self, pending: Pending) -> None:
+            self.cancel = pending.cancel
+            self._pending = pending
+
+        def result(self) -> dict[str, Any]:
+            """Return the response, once."""
+            with explained():
+                return self._pending.result()
+
+    def query(request: dict[str, Any]) -> dict[str, Any]:
+        with explained():
+            return client.call("Query", request)
+
+    # Made where a value needs it: few trails have large ones.
+    objects = functools.cache(lambda: clients.s3(target))
 
     def fetch(bucket: str, key: str) -> bytes | None:
-        s3 = target.client("s3")  # made where a value needs it: few trails have large ones
         try:
-            return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
-            return None
-        except s3.exceptions.InvalidObjectState as error:
-            raise archived(bucket, key) from error
+            return objects().get_object(bucket, key)
+        except StoreRefusedError as error:
+            if error.aws_code in ("NoSuchKey", "NoSuchBucket"):
+                return None
+            if error.aws_code == "InvalidObjectState":
+                raise archived(bucket, key) from error
+            raise
 
-    pool = ReadingPool(_PAGES_AT_ONCE, "weaudit-history")
-
-    def begin(request: dict[str, Any]) -> "Future[dict[str, Any]]":
-        return pool.submit(query, request)
-
-    return AuditHistory(query, begin, audit_table, fetch)
+    return AuditHistory(query, lambda request: Asked(client.begin("Query", request)), audit_table, fetch)
 
 
 def archived(bucket: str, key: str) -> StoreRefusedError:
@@ -82,57 +93,35 @@ def archived(bucket: str, key: str) -> StoreRefusedError:
     )
 
 
-def keeps_back(error: "ClientError") -> bool:
-    """Say whether a service will never tell what was asked: we may not know, or it is not there. An outage passes."""
-    code = str(error.response["Error"]["Code"])
-    return "AccessDenied" in code or code == "ResourceNotFoundException"
-
-
-def key_schema(client: Any, table: str) -> tuple[dict[str, str] | None, str]:
-    """Return a table's key attributes with their types, None where it cannot be asked; and why it may have no trail."""
-    import botocore.exceptions
-
+def key_schema(dynamodb: DynamoDB, table: str) -> tuple[dict[str, str] | None, str]:
+    """Return a table's key attributes with their types, or None if it cannot be asked; and why it may have no trail."""
+    invalid = f"{table!r} is not a valid name of a table (--table)."
+    if not table:
+        return None, invalid
     try:
-        found = client.describe_table(TableName=table)["Table"]
-    except client.exceptions.ResourceNotFoundException:
-        return None, f"There is no table {table} now. Is its name spelled exactly so (--table)?"
-    except botocore.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] == "ValidationException":
-            return None, f"{table!r} can be no table's name (--table)."
+        found = dynamodb.call("DescribeTable", {"TableName": table})["Table"]
+    except RecordRejectedError:
+        return None, invalid
+    except StoreRefusedError as error:
+        if error.aws_code == "ResourceNotFoundException":
+            return None, f"There is no table {table} now. Is its name spelled exactly so (--table)?"
         # Reading the trail needs no permission on the table itself.
-        if not keeps_back(error):
+        if not errors.withheld(error.aws_code):
             raise
         return None, ""
-    except botocore.exceptions.ParamValidationError:
-        return None, f"{table!r} can be no table's name (--table)."
     streams = found.get("StreamSpecification", {}).get("StreamEnabled")
     return key_types(found), "" if streams else f"{table} is not audited: its stream is off."
 
 
 def with_callers(
-    found: "Iterable[AuditedChange]", trail: "AuditHistory", client: Any, log_table: str, warn: Callable[[str], None]
+    found: "Iterable[AuditedChange]", trail: "Trail", dynamodb: DynamoDB, log_table: str, warn: Callable[[str], None]
 ) -> "Iterator[AuditedChange]":
-    """Yield the changes of a trail with the callers that log entries name; where the log cannot be read, as they are.
+    """Yield the changes of a trail with the callers that log entries name (see trail.callers).
 
-    They are given whole, none narrowed to some of its attributes. ``warn`` is told once why callers are missing.
+    ``warn`` is called once with the reason if the log cannot be read.
     """
-    import botocore.exceptions
 
-    from weaudit.installation.boto import calls
-    from weaudit.trail.store_callers import AuditLogs
+    def unread(error: StoreRefusedError) -> None:
+        warn(f"Callers of logged updates are not shown: {log_table} cannot be read ({error.aws_code or error.code}).")
 
-    logs: AuditLogs | None = AuditLogs(calls(client), log_table)
-    waiting = iter(found)
-    while some := list(islice(waiting, _LOOKED_UP)):
-        entries: dict[str, Any] = {}
-        log_ids = [change.change_id for change in some if change.change_id]
-        if logs is not None and log_ids:
-            try:
-                entries = logs.get(log_ids)
-            except botocore.exceptions.ClientError as error:
-                if not keeps_back(error):
-                    raise
-                logs = None
-                code = error.response["Error"]["Code"]
-                warn(f"Callers of logged updates are not shown: {log_table} cannot be read ({code}).")
-        yield from trail.attributed(some, entries)
+    return callers.with_callers(found, trail, AuditLogs(dynamodb.call, log_table), unread)

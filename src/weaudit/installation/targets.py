@@ -78,13 +78,18 @@ class Target:
         )
         try:
             with _ONE_AFTER_THE_OTHER:
-                made = _session(self, _environment()).client(service, endpoint_url=self.endpoint, config=config)
+                made = _sessions(self, _environment())[0].client(service, endpoint_url=self.endpoint, config=config)
             _ = urlsplit(made.meta.endpoint_url).port  # which the SDK looks at when it sends
         except ValueError as error:  # an endpoint or a region that is none, whoever named it
             raise InvalidInputError(
                 f"{error}\nLook at AWS_ENDPOINT_URL (http://… or https://…), AWS_REGION and your AWS profile."
             ) from error
         return made
+
+    def session(self) -> Any:
+        """Return the botocore session that knows the target's credentials and the AWS configuration."""
+        with _ONE_AFTER_THE_OTHER:
+            return _sessions(self, _environment())[1]
 
     def describe(self) -> str:
         """Return where this is, for people: no credentials in it."""
@@ -105,8 +110,10 @@ def _environment() -> tuple[tuple[str, str], ...]:
 
 
 @functools.lru_cache(maxsize=8)
-def _session(target: Target, _read: tuple[tuple[str, str], ...]) -> Any:
-    """Return the one session of a target: another one would resolve the profile again, which may ask for a code.
+def _sessions(target: Target, _read: tuple[tuple[str, str], ...]) -> tuple[Any, Any]:
+    """Return the one session of a target, boto3's and botocore's.
+
+    Another one would resolve the profile again, which may ask for a code.
 
     Setting one up takes 35 ms as well. ``_read`` is what a session reads of the environment.
     """
@@ -115,12 +122,13 @@ def _session(target: Target, _read: tuple[tuple[str, str], ...]) -> Any:
 
     core = botocore.session.Session(profile=target.profile)
     core.register_component("data_loader", _service_models())
-    return boto3.session.Session(
+    session = boto3.session.Session(
         region_name=target.region,
         aws_access_key_id=target.access_key,
         aws_secret_access_key=target.secret_key,
         botocore_session=core,
     )
+    return session, core
 
 
 @functools.cache

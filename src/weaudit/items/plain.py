@@ -254,3 +254,8 @@ def refusal(path: Path, reason: str, limit: int | None = None) -> ValidationErro
     text = spelled_path(path)
     details: dict[str, Any] = {"path": text} if limit is None else {"path": text, "limit": limit}
     return ValidationError(f"{text}: {reason}", details)
+
+
+def is_text(found: Any) -> bool:
+    """Say whether a part of a document is a text: a Number is spelled as one and is none."""
+    return isinstance(found, str) and not isinstance(found, Number)

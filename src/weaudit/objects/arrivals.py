@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 
+from weaudit.items.ids import uuid4
 from weaudit.items.values import Item
 from weaudit.values import value
 
@@ -52,6 +53,4 @@ def row_id(event: ObjectEvent) -> str:
     # Each part after its length: a key may hold any character, so no character could stand between them.
     parts = (event.bucket, event.key, event.version, event.sequencer, event.event_name)
     named = "weaudit-invocation-v1" + "".join(f"\0{len(part)}\0{part}" for part in parts)
-    digits = sha256(named.encode()).hexdigest()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+    return uuid4(sha256(named.encode()).hexdigest())

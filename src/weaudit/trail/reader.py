@@ -22,11 +22,45 @@ from weaudit.values import replaced
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import Any
+    from typing import Any, Protocol
 
     from weaudit.items.values import Item, Value
     from weaudit.trail.changes import AuditedChange, ValueReference
     from weaudit.trail.table_history import Begin
+
+    class Trail(Protocol):
+        """What can be asked of a trail, wherever it is kept. Times are ISO 8601 in UTC with milliseconds."""
+
+        def item(
+            self,
+            table: str,
+            item_key: str,
+            since: str | None = None,
+            until: str | None = None,
+            newest_first: bool = False,
+            beyond_order: str = "",
+            page: int | None = None,
+        ) -> Iterator[AuditedChange]:
+            """Yield the changes of one item."""
+
+        def table(
+            self, table: str, since: str | None = None, until: str | None = None, newest_first: bool = False
+        ) -> Iterator[AuditedChange]:
+            """Yield the changes of a table in the order of time."""
+
+        def record(self, record_id: str) -> AuditedChange | None:
+            """Return the change that one record says, or None if there is no such record."""
+
+        def as_of(
+            self, table: str, item_key: str, at: str | None = None, sequence: str | None = None, **known: Any
+        ) -> rebuilding.AsOf:
+            """Return an item's state at a time, or after a change."""
+
+        def between(self, table: str, item_key: str, since: str, until: str, **known: Any) -> rebuilding.Between:
+            """Return what changed between an item's states at two times."""
+
+        def attributed(self, found: Iterable[AuditedChange], entries: Mapping[str, Item]) -> list[AuditedChange]:
+            """Return changes with the callers that these log entries name."""
 
     # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]

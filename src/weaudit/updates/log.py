@@ -9,7 +9,7 @@ from weaudit.items import plain
 from weaudit.items.keys import LONGEST_LOGGED_ID_BYTES, logged_record_id
 from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
 from weaudit.items.times import iso_time
-from weaudit.updates.requests import Caller, Settings, UpdateRequest, is_text
+from weaudit.updates.requests import Caller, Settings, UpdateRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,11 +85,11 @@ def _id_text(found: Any) -> Any:
             return json.dumps(found, default=str, separators=(",", ":"), sort_keys=True)
         except (ValueError, TypeError, RecursionError):
             return ""
-    return found if is_text(found) or found is None else str(found)[:100]
+    return found if plain.is_text(found) or found is None else str(found)[:100]
 
 
 def _storable_text(found: Any) -> str:
-    if not is_text(found):
+    if not plain.is_text(found):
         return ""
     return str(found).encode("utf-8", "replace").decode()[:LONGEST_LOGGED_ID_BYTES]
 

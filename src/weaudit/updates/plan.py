@@ -16,11 +16,11 @@ from weaudit.errors import (
 from weaudit.items.keys import item_key
 from weaudit.items.plain import below, refusal
 from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
+from weaudit.items.typed_keys import typed_key
 from weaudit.items.values import MARKER, canonical
 from weaudit.updates.answers import success
 from weaudit.updates.conditions import EXISTS, LONGEST_EXPRESSION_BYTES
 from weaudit.updates.log import log_entry
-from weaudit.updates.requests import key_of
 from weaudit.values import replaced, value
 
 TYPE_CHECKING = False
@@ -57,7 +57,7 @@ def plan(
 
     ``key_schema`` is the table's key attributes and their types, partition key first; ``log_id`` a fresh UUID.
     """
-    key = key_of(request.id, key_schema)
+    key = typed_key(request.id, key_schema)
     for name in request.attributes:
         if name in key_schema:
             raise refusal(below("attributes", name), "it is part of the record's key, which never changes")

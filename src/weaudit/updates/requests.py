@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weaudit.errors import DatabaseError, InvalidInputError, ValidationError
+from weaudit.errors import DatabaseError, InvalidInputError
 from weaudit.items import plain
 from weaudit.items.values import MARKER
 from weaudit.updates.conditions import condition_of
@@ -13,14 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from weaudit.items.values import Item, Value
+    from weaudit.items.values import Value
     from weaudit.updates.conditions import Condition
 
 _TEXTS = ("table_name", "request_id", "condition_expression", "user_agent")
 _FIELDS = ("id", "attributes", "enable_logging", *_TEXTS, "condition_values", "condition_names")
 _LONGEST_TEXTS = {"request_id": 256, "user_agent": 1024}
-# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-_LONGEST_KEYS_BYTES = (2048, 1024)
 # The template gives true or false; whoever writes 1 or yes by hand must not find out later that nothing was logged.
 _YES = frozenset(("true", "1", "yes", "on"))
 
@@ -66,7 +64,7 @@ class Caller:
 class UpdateRequest:
     """A document whose shape is right; whether it fits the table's key is not known yet."""
 
-    id: Any  # text, number or object: see key_of
+    id: Any  # text, number or object: see items.typed_keys
     attributes: dict[str, Value]  # in DynamoDB JSON, in the order given
     table: str
     logged: bool = False
@@ -130,16 +128,11 @@ def _given(document: Any) -> dict[str, Any]:
     return given
 
 
-def is_text(found: Any) -> bool:
-    """Say whether a part of a document is a text: a Number is spelled as one and is none."""
-    return isinstance(found, str) and not isinstance(found, plain.Number)
-
-
 def _text(given: dict[str, Any], name: str) -> str:
     found = given.get(name)
     if found is None:
         return ""
-    if not is_text(found) or not found:
+    if not plain.is_text(found) or not found:
         raise InvalidInputError(f"{name} must be a text that is not empty", {"field": name})
     longest = _LONGEST_TEXTS.get(name)
     if longest and len(found) > longest:
@@ -180,49 +173,3 @@ def _values(attributes: dict[str, Any], *, logged: bool) -> dict[str, Value]:
             raise plain.refusal(path, "this attribute is WeAudit's own")
         values[name] = plain.typed(plainly, path, levels)
     return values
-
-
-def key_of(id: Any, key_schema: dict[str, str]) -> Item:  # noqa: A002 the contract's name
-    """Return the key that an id names, in DynamoDB JSON. Raises InvalidInputError.
-
-    ``key_schema`` is the key attributes and their types, partition key first. One string key is the id itself, and
-    any other single key may be. Else it is an object of the key's parts, or that object as JSON text, with values
-    plain (``{"pk": "a", "sk": 7}``, binary in base64) or in DynamoDB JSON, as the trail's item keys are.
-    """
-    if list(key_schema.values()) == ["S"]:
-        if not is_text(id):
-            raise InvalidInputError("id must be a string", {"field": "id"})
-        return {name: _key_part(id, "S", name, _LONGEST_KEYS_BYTES[0]) for name in key_schema}
-    parts = id
-    if is_text(id) and id[:1] == "{":
-        try:
-            parts = plain.parse(id)
-        except InvalidInputError:
-            parts = id
-    if not isinstance(parts, dict) and len(key_schema) == 1:
-        parts = dict.fromkeys(key_schema, parts)
-    if not isinstance(parts, dict) or parts.keys() != key_schema.keys():
-        named = ", ".join(f"{name} ({kind})" for name, kind in key_schema.items())
-        raise InvalidInputError(f"id must be an object of the table's key: {named}", {"field": "id"})
-    longest = zip(key_schema.items(), _LONGEST_KEYS_BYTES, strict=False)
-    return {name: _key_part(parts[name], kind, name, limit) for (name, kind), limit in longest}
-
-
-def _key_part(found: Any, kind: str, name: str, longest: int) -> Value:
-    part = found[kind] if isinstance(found, dict) and list(found) == [kind] else found
-    if kind == "N" and is_text(part):
-        part = plain.Number(part)
-    if kind == "B" and is_text(part):
-        part = {"B": part}
-    try:
-        value = plain.typed(part, "id")
-    except ValidationError as error:
-        raise InvalidInputError(str(error), {"field": "id"}) from None
-    content = value.get(kind)
-    if not content or not isinstance(content, str):
-        meant = {"S": "a string that is not empty", "N": "a number", "B": "binary in base64, not empty"}[kind]
-        raise InvalidInputError(f"id must be {meant} (the key attribute {name})", {"field": "id"})
-    length = len(content.encode()) if kind == "S" else len(content) // 4 * 3 - content[-2:].count("=")
-    if kind != "N" and length > longest:
-        raise InvalidInputError(f"id is longer than a key may be: {longest} bytes", {"field": "id", "limit": longest})
-    return value

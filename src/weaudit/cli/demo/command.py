@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 from shutil import which
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,7 +18,9 @@ from weaudit.cli.printing import output, panels
 from weaudit.errors import WeauditError
 from weaudit.items.values import Item
 from weaudit.trail.changes import AuditedChange
-from weaudit.trail.reader import AuditHistory
+
+if TYPE_CHECKING:
+    from weaudit.trail.reader import Trail
 
 TABLE, AUDIT_TABLE, KEY = "Configuration", "Audit", "CACHE_TTL_SEC"
 NOTE = "halved for the sale"
@@ -68,7 +70,7 @@ def demo(
     found = stacks.describe(target, Stage().stack)
     assert found is not None  # noqa: S101 `up` has just deployed it
     client = target.client("dynamodb")
-    trail = open_trail(target, AUDIT_TABLE, client)
+    trail = open_trail(target, AUDIT_TABLE)
     tour = Tour(Installation(target, found.outputs, Stage()), client, trail, running.directory, _command(state), utc)
     faults = _toured(tour)
     if faults:
@@ -119,7 +121,7 @@ def _progress(line: str) -> None:
         output.note(f"  {line}")
 
 
-def _changed(client: Any, trail: AuditHistory) -> list[AuditedChange]:
+def _changed(client: Any, trail: "Trail") -> list[AuditedChange]:
     """Take the steps and return the changes that the trail shows of them, in order.
 
     An item that was there before is put aside and put back; that is audited too, but none of the demo's changes.
@@ -144,7 +146,7 @@ def _changed(client: Any, trail: AuditHistory) -> list[AuditedChange]:
             client.put_item(TableName=TABLE, Item=kept)
 
 
-def _awaited(trail: AuditHistory, seen: set[str], events: tuple[str, ...]) -> list[AuditedChange]:
+def _awaited(trail: "Trail", seen: set[str], events: tuple[str, ...]) -> list[AuditedChange]:
     """Return the item's last changes once they are these events; after a while whatever is new by then.
 
     A change made just before the demo may still arrive, so that only the last ones count.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from weaudit.cli.demo import oracle, picture
 from weaudit.cli.printing import output
+from weaudit.installation import clients
 from weaudit.installation.readers import with_callers
 from weaudit.items.texts import dumps
 from weaudit.items.values import Item
@@ -23,7 +24,7 @@ from weaudit.trail.documents import document
 
 if TYPE_CHECKING:
     from weaudit.installation.outputs import Installation
-    from weaudit.trail.reader import AuditHistory
+    from weaudit.trail.reader import Trail
 
 STOPS = 7
 WAIT_SECONDS = 20.0
@@ -41,7 +42,7 @@ class Tour:
 
     installation: "Installation"
     dynamodb: Any
-    trail: "AuditHistory"
+    trail: "Trail"
     directory: Path
     weaudit: str
     utc: bool
@@ -115,7 +116,7 @@ def update(tour: Tour) -> list[str]:
             lambda: [change for change in tour.trail.item(table, SEATS) if change.order not in seen],
             lambda new: bool(new) and new[-1].change_id is not None,
         )[-1:]
-        told = list(with_callers(found, tour.trail, tour.dynamodb, logs, output.note))
+        told = list(with_callers(found, tour.trail, clients.dynamodb(tour.installation.target), logs, output.note))
         tour.show(told)
         caller = tour.installation.target.client("sts").get_caller_identity()["Arn"]
         key = {"log_id": {"S": (found[0].change_id if found else None) or "none"}}
@@ -205,7 +206,7 @@ def request(tour: Tour) -> list[str]:
     newest = islice(tour.trail.item(table, SEATS, newest_first=True), 1)
     expected = [
         json.loads(dumps(document(change)))
-        for change in with_callers(newest, tour.trail, tour.dynamodb, logs, output.note)
+        for change in with_callers(newest, tour.trail, clients.dynamodb(tour.installation.target), logs, output.note)
     ]
     faults = [] if status == 200 else [f"the signed request was answered with {status}"]
     faults += [] if refused == 403 else [f"the unsigned request was answered with {refused} instead of 403"]
@@ -237,12 +238,13 @@ def verification(tour: Tour, items: dict[str, tuple[str, ...]]) -> list[str]:
     from weaudit.installation.checking import AuditedTable, Checker
 
     tour.heading(7, "a verification: does every change join the one before, and the last one the item as it is?")
+    reading = clients.dynamodb(tour.installation.target)
     audit_arn = tour.dynamodb.describe_table(TableName=tour.installation.audit_table)["Table"]["TableArn"]
     faults: list[str] = []
     for table, keys in items.items():
-        described = AuditedTable.describe(tour.dynamodb, table, audit_arn)
+        described = AuditedTable.describe(reading, table, audit_arn)
         # What looks wrong may be a change on its way: it is read again soon, and often.
-        checker = Checker(tour.dynamodb, tour.trail, described, sleep=lambda _seconds: time.sleep(_POLL_SECONDS))
+        checker = Checker(reading, tour.trail, described, sleep=lambda _seconds: time.sleep(_POLL_SECONDS))
         for key in keys:
             verdict = awaited(lambda: checker.verdict(key), lambda verdict: not verdict.findings)  # noqa: B023 at once
             whole = "whole" if not verdict.findings else "not whole"
