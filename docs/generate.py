@@ -21,7 +21,8 @@ from weaudit.images.filters import FILTERS, Parameter
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # bench is no part of the package
 
-from bench import pages as benchmarks  # noqa: E402 only now can it be found
+from bench import pages as benchmarks  # noqa: E402 only now can they be found
+from infra import alarms  # noqa: E402
 
 _NOTICE = "<!-- Written by `make docs`; changes here are lost. -->\n\n"
 _TYPES = {"int": "INTEGER", "int range": "INTEGER", "float": "NUMBER", "str": "TEXT", "path": "PATH"}
@@ -31,6 +32,7 @@ def pages() -> dict[Path, str]:
     """Return the text of every generated page, by its path."""
     docs = ROOT / "docs"
     found = {
+        alarms.TEMPLATE: alarms.template(),
         docs / "functions.md": _NOTICE + _functions(),
         docs / "cli.md": _NOTICE + _commands(),
         docs / "errors.md": _NOTICE + _errors(),

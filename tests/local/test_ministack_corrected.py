@@ -632,6 +632,56 @@ def test_locks_of_objects_outlive_a_restart(tmp_path: Path) -> None:
     assert refused_deletions(OURS, tmp_path / "ours") == ["AccessDenied", "AccessDenied", ""]
 
 
+# ---- what CloudFormation takes
+
+
+def deployed(engine: Engine, name: str, resources: Item) -> str:
+    """Deploy these resources as a stack of their own, and return how that ended."""
+    stacks = engine.client("cloudformation")
+    template = {"Parameters": {"Most": {"Type": "Number", "Default": "7"}}, "Resources": resources}
+    try:
+        stacks.create_stack(StackName=name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"])
+    except botocore.exceptions.ClientError as error:
+        return str(error.response["Error"]["Code"])
+
+    def ended() -> str:
+        status = str(stacks.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
+        return "" if status.endswith("IN_PROGRESS") else status
+
+    return str(eventually(ended))
+
+
+def rate(metric: str) -> Item:
+    return {
+        "Id": metric.lower(),
+        "ReturnData": False,
+        "MetricStat": {
+            "Period": 60,
+            "Stat": "Sum",
+            "Metric": {"Namespace": "N", "MetricName": metric, "Dimensions": [{"Name": "F", "Value": "f"}]},
+        },
+    }
+
+
+def test_the_templates_kinds_are_taken_as_they_are(bare: Engine, ours: Engine) -> None:
+    math = {"Id": "rate", "Expression": "IF(calls > 0, 100 * failed / calls, 0)", "ReturnData": True}
+    alarm = {"AlarmName": "rate", "Metrics": [math, rate("Failed"), rate("Calls")], "Threshold": 1}
+    alarm |= {"ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 5}
+    kinds = {
+        "alarm": {"A": {"Type": "AWS::CloudWatch::Alarm", "Properties": alarm}},
+        "query": {"Q": {"Type": "AWS::Logs::QueryDefinition", "Properties": {"Name": "q", "QueryString": "limit 1"}}},
+    }
+    for name, resources in kinds.items():
+        assert deployed(bare, name, resources) != "CREATE_COMPLETE"
+        assert deployed(ours, name, resources) == "CREATE_COMPLETE"
+    [kept] = ours.client("cloudwatch").describe_alarms(AlarmNames=["rate"])["MetricAlarms"]
+    assert (kept["Namespace"], kept["MetricName"], kept["Statistic"]) == ("N", "Failed", "Sum")
+    assert kept["Dimensions"] == [{"Name": "F", "Value": "f"}]
+    for name in kinds:
+        ours.client("cloudformation").delete_stack(StackName=name)
+    eventually(lambda: not ours.client("cloudwatch").describe_alarms(AlarmNames=["rate"])["MetricAlarms"])
+
+
 # ---- the start
 
 

@@ -66,6 +66,7 @@ def main() -> None:
     from ministack import app
     from ministack.core import iam_actions, iam_evaluator, responses
     from ministack.services import dynamodb, dynamodb_streams, s3
+    from ministack.services.cloudformation import provisioners
 
     _name_the_process(app)
     _record_partiql_writes(dynamodb)
@@ -77,6 +78,7 @@ def main() -> None:
     _authorize_stream_readers(iam_actions, dynamodb_streams)
     _read_form_names_as_utf8(s3)
     _keep_object_locks(s3)
+    _deploy_what_the_template_has(provisioners)
     app.main()
 
 
@@ -368,6 +370,37 @@ def _read_form_names_as_utf8(s3: Any) -> None:
 def _keep_object_locks(s3: Any) -> None:
     """1.5.33: a restart loses the retention and legal hold of each object; a locked version can then be deleted."""
     s3._PERSISTED_BUCKET_DICTS.update(object_retention=s3._object_retention, object_legal_hold=s3._object_legal_hold)
+
+
+def _deploy_what_the_template_has(provisioners: Any) -> None:
+    """1.5.33: CloudFormation refuses an alarm of metric math, saved queries, and a number that a parameter gives.
+
+    Of a rate of failures their number stands for it; a saved query is a name and nothing else.
+    """
+
+    @_in_place_of(provisioners, "_cw_metric_alarm_record")
+    def record(original: Any, name: str, props: _Item) -> Any:
+        counted = next((part["MetricStat"] for part in props.get("Metrics") or () if "MetricStat" in part), None)
+        if counted is not None:
+            rest = {name: value for name, value in props.items() if name != "Metrics"}
+            props = {**rest, **counted["Metric"], "Statistic": counted["Stat"], "Period": counted["Period"]}
+        return original(name, props)
+
+    provisioners._RESOURCE_HANDLERS["AWS::Logs::QueryDefinition"] = {
+        "create": lambda logical_id, _props, stack: (f"{stack}-{logical_id}", {}),
+        "update": lambda physical_id, *_: (physical_id, {}),
+        "delete": lambda *_: None,
+    }
+    mappings = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]
+    for step in ("create", "update"):
+        mappings[step] = functools.partial(_with_a_number, mappings[step])
+
+
+def _with_a_number(original: Callable[..., Any], *words: Any, **named: Any) -> Any:
+    for props in words:
+        if isinstance(props, dict) and isinstance(props.get("ScalingConfig"), dict):
+            props["ScalingConfig"] = {name: int(value) for name, value in props["ScalingConfig"].items()}
+    return original(*words, **named)
 
 
 if __name__ == "__main__":
