@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 CASES = Path(__file__).parent / "cases"
+_WIDTH = 120
 _WRITE = "WEAUDIT_WRITE_CASES" in os.environ
 
 
@@ -45,6 +46,20 @@ class CaseFile:
         if not _WRITE:
             return
         for name, found in (("decision", decision), ("records out", records)):
-            self._parts[name] = found if isinstance(found, str) else json.dumps(found, indent=1, ensure_ascii=False)
+            self._parts[name] = found if isinstance(found, str) else lines(found)
         parts = (f"{name}\n{text}" for name, text in self._parts.items())
         self._path.write_text("\n\n--- ".join([self._prose, *parts]) + "\n")
+
+
+def lines(found: Any, indent: str = "") -> str:
+    """Return JSON to be read aloud: whatever fits is on one line, and what does not has a member a line."""
+    text = json.dumps(found, ensure_ascii=False)
+    if len(indent) + len(text) <= _WIDTH or not (found and isinstance(found, dict | list)):
+        return text
+    deeper = indent + " "
+    if isinstance(found, dict):
+        members = [f"{json.dumps(name, ensure_ascii=False)}: {lines(member, deeper)}" for name, member in found.items()]
+    else:
+        members = [lines(member, deeper) for member in found]
+    begin, end = "{}" if isinstance(found, dict) else "[]"
+    return f"{begin}\n" + ",\n".join(deeper + member for member in members) + f"\n{indent}{end}"
