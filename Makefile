@@ -34,7 +34,9 @@ help:
 demo: $(VENV)/run.stamp
 	@$(BIN)/weaudit demo
 
-test: lint pytest
+# Both at once: the linters use one processor. Whatever fails is said at the end.
+test: $(VENV)/dev.stamp
+	@$(MAKE) -j 2 lint pytest
 
 pytest: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
@@ -125,7 +127,8 @@ $(VENV)/run.stamp: requirements/run.txt pyproject.toml $(VENV)/build.stamp | $(B
 
 $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml $(VENV)/build.stamp | $(BIN)/pip
 	@echo "installing what tests and linters need (requirements/dev.txt)"
-	@$(CHECKED) -r requirements/dev.txt
+	@$(CHECKED) --no-compile -r requirements/dev.txt
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true # of every package, by all processors; templates are no Python
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/run.stamp
 

@@ -26,7 +26,7 @@ from weaudit.local import process
 
 # How fast an example is made and run says how busy the machine is, with several workers above all.
 hypothesis.settings.register_profile(
-    "sized", max_examples=sized(50), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "sized", max_examples=sized(30), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("sized")
 

@@ -22,7 +22,7 @@ from weaudit.images.pixels import working
 
 CORPUS = Path(__file__).with_name("corpus")
 # More by the environment, for a night: WEAUDIT_TEST_SIZE=1000 pytest tests/fuzz
-EXAMPLES = sized(60)
+EXAMPLES = sized(40)
 
 scalars = st.one_of(
     st.none(),

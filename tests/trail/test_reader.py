@@ -179,7 +179,7 @@ def test_a_tables_changes_are_merged_in_time_over_items_shards_and_months(trail:
 
 def test_who_wants_few_changes_does_not_read_them_all(trail: Trail) -> None:
     trail.write(
-        *(one for number in range(16) for one in counting(f"i{number}", 260, at_ms=START_MS, first=number * 1000))
+        *(one for number in range(16) for one in counting(f"i{number}", 130, at_ms=START_MS, first=number * 1000))
     )
     asked = trail.history.item("Configuration", "i1")
     assert len(list(itertools.islice(asked, 3))) == 3

@@ -235,7 +235,7 @@ ODD_WORDS = ("size(", "attribute_exists(", "contains(", ":v", "#n", "\\", "'", "
 SOUP = st.lists(st.sampled_from(WORDS + ODD_WORDS), max_size=25).map(" ".join)
 
 
-@settings(max_examples=sized(500))
+@settings(max_examples=sized(200))
 @given(st.one_of(SOUP, st.text(max_size=60)))
 def test_whatever_is_typed_is_read_or_refused(text: str) -> None:
     message = refusal_of(text)
