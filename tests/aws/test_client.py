@@ -164,7 +164,7 @@ def test_a_kept_connection_lost_without_an_answer_leaves_doubt() -> None:
 def test_nobody_there_is_unavailable() -> None:
     with serving(answer(200)) as server:
         client = connect(server)
-    with pytest.raises(StoreUnavailableError, match=r"no answer from 127\.0\.0\.1"):
+    with pytest.raises(StoreUnavailableError, match=r"no valid response from 127\.0\.0\.1"):
         put(client)
 
 
