@@ -3,21 +3,21 @@
 ::
 
     WeauditError
-    ├── MalformedEventError       an event that is not what its service documents: it can never be processed
-    ├── RequestError              an answer to the caller: code, HTTP status and details (CONTRACTS part C)
-    │   ├── InvalidInputError         400: what the caller gave is wrong; the text says what would be right
+    ├── MalformedEventError       an event without the shape that its service documents: it can never be processed
+    ├── RequestError              returned to the caller: code, HTTP status, details (docs/contracts.md, part C)
+    │   ├── InvalidInputError         400: the caller's input is wrong; the text says what would be right
     │   ├── ValidationError           400: the data cannot be stored
     │   ├── RecordNotFoundError       404: there is no such record
     │   ├── ConditionalCheckFailedError   412: the caller's condition did not hold
     │   └── DatabaseError             500: anything else
-    ├── StoreError                a store did not do what was asked
-    │   ├── StoreUnavailableError     it may pass later: throttled, 5xx, timed out, connection lost
-    │   ├── StoreRefusedError         refused as it stands: permissions, missing table or bucket
+    ├── StoreError                a store did not do what the request asked for
+    │   ├── StoreUnavailableError     may succeed later: throttled, 5xx, timed out, connection lost
+    │   ├── StoreRefusedError         a retry does not help: access denied, missing table or bucket
     │   ├── ConditionNotMetError      a write's own condition did not hold; nothing was written
-    │   └── RecordRejectedError       this very record can never be stored: too large, invalid
-    ├── PipelineRefusedError      the item IMAGE_PIPELINE is no image pipeline: the text names the place
-    ├── ImageRejectedError        an object can never be processed as an image: code and reason stand in its row
-    ├── EngineError               the embedded engine does not run, start or stop as asked
+    │   └── RecordRejectedError       this record can never be stored: too large, invalid
+    ├── PipelineRefusedError      the item IMAGE_PIPELINE is not a valid image pipeline: the text says where
+    ├── ImageRejectedError        an object can never be processed as an image: its row has code and reason
+    ├── EngineError               the embedded engine could not be started, reached or stopped
     └── DeployError               a package or a stack could not be built, deployed or removed
 
 The first line of each class's docstring is its entry in docs/errors.md.
@@ -41,7 +41,7 @@ class MalformedEventError(WeauditError):
 
 
 class RequestError(WeauditError):
-    """A request cannot be carried out; ``code``, ``status`` and ``details`` are what its caller is told."""
+    """A request cannot be carried out; its caller gets ``code``, ``status`` and ``details``."""
 
     code = "RequestError"
     status = 500
@@ -52,14 +52,14 @@ class RequestError(WeauditError):
 
 
 class InvalidInputError(RequestError):
-    """An argument or a document is missing, wrongly typed or out of range."""
+    """An argument or a document is missing, has the wrong type or is out of range."""
 
     code = "InvalidInputError"
     status = 400
 
 
 class ValidationError(RequestError):
-    """The data of a request cannot be stored: a name, a value, its nesting or its size is beyond a limit."""
+    """The data of a request cannot be stored: a name, a value, its nesting or its size exceeds a limit."""
 
     code = "ValidationError"
     status = 400
@@ -80,46 +80,46 @@ class ConditionalCheckFailedError(RequestError):
 
 
 class DatabaseError(RequestError):
-    """The database did not do what a request needs; its caller is told no internals."""
+    """The database did not do what a request needs; the message to the caller reveals no internals."""
 
     code = "DatabaseError"
     status = 500
 
 
 class StoreError(WeauditError):
-    """A store (DynamoDB, S3) answered with an error, or not at all."""
+    """A store (DynamoDB, S3) returned an error, or no response at all."""
 
     code = "StoreError"
-    # The same request may come to something else in a moment.
+    # Whether the same request may succeed in a moment.
     passes = False
 
     def __init__(self, message: str, *, aws_code: str = "", status: int = 0) -> None:
         super().__init__(message)
         self.aws_code = aws_code
         self.status = status
-        # An earlier attempt at the same request got no answer: it may have been carried out.
+        # An earlier attempt at the same request got no response and may have been carried out.
         self.in_doubt = False
 
 
 class StoreUnavailableError(StoreError):
-    """A store was throttled, failing or out of reach; the same request may succeed later."""
+    """A store throttled the request, failed or could not be reached; the same request may succeed later."""
 
     code = "StoreUnavailable"
     passes = True
 
 
 class StoreRefusedError(StoreError):
-    """A store refused a request as it stands: no permission, or no such table or bucket."""
+    """A store refused a request, and a retry will not help: access denied, or no such table or bucket."""
 
     code = "StoreRefused"
 
 
 class ConditionNotMetError(StoreError):
-    """A condition of a write did not hold, so nothing of the request was written.
+    """A condition of a write did not hold, so the request wrote nothing.
 
-    ``reasons`` are DynamoDB's, one for each write in their order: ``Code`` (``ConditionalCheckFailed``, ``None`` …)
-    and the ``Item`` that was there instead, where there was one and the request asked for it. ``passes`` says that
-    another write of the transaction was throttled or met a conflict, so its own condition was not evaluated.
+    ``reasons`` are DynamoDB's, one for each write in order: ``Code`` (``ConditionalCheckFailed``, ``None`` …) and the
+    ``Item`` that failed the condition, if it existed and the request asked for it. ``passes`` says that another write
+    of the transaction was throttled or met a conflict, so that write's condition was not evaluated.
     """
 
     code = "ConditionNotMet"
@@ -138,13 +138,13 @@ class RecordRejectedError(StoreError):
 
 
 class PipelineRefusedError(WeauditError):
-    """The item IMAGE_PIPELINE is no image pipeline; the text names the place in it and what would be right."""
+    """The item IMAGE_PIPELINE is not a valid image pipeline; the text says where, and what would be right."""
 
     code = "PipelineRefused"
 
 
 class ImageRejectedError(WeauditError):
-    """An object can never be processed as an image; ``code`` (docs/images.md) and ``reason`` stand in its row."""
+    """An object can never be processed as an image; its row has ``code`` (docs/images.md) and ``reason``."""
 
     code = "ImageRejected"
 

@@ -1,7 +1,7 @@
 """The evidence bucket: values that are too large for a record, and records that could not be processed.
 
-A value that is too large moves here, and a reference takes its place in the record. A record that can never be
-processed comes here whole.
+A value that is too large is moved here, and a reference replaces it in the record. A record that can never be
+processed is kept here whole (quarantine, our dead letters).
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 
 
 class EvidenceBucket:
-    """Keeps objects under keys that are derived from their content: putting one again changes nothing."""
+    """Stores objects under keys that are derived from their content: a repeated put changes nothing."""
 
     def __init__(self, s3: S3, name: str) -> None:
         self._s3 = s3
         self.name = name
 
     def put(self, key: str, body: bytes) -> None:
-        """Keep a JSON document; when this returns it is stored. Raises StoreError."""
+        """Store a JSON document; when this returns it is stored. Raises StoreError."""
         if not self.name:
             raise StoreRefusedError("no evidence bucket is configured: set EVIDENCE_BUCKET")
         self._s3.put_object(self.name, key, body, "application/json")
 
     def get(self, bucket: str, key: str) -> bytes | None:
-        """Return a spilled value's object; None where there is none, or none that may be read. Raises StoreError.
+        """Return the object of a spilled value, or None if it is missing or must not be read. Raises StoreError.
 
-        Whatever a record says, nothing but spilled values of this very bucket is read.
+        Whatever bucket and key a record names, only spilled values in this bucket are read.
         """
         if bucket != self.name or not key.startswith("spill/"):
             return None
         try:
             return self._s3.get_object(bucket, key)
         except StoreRefusedError as error:
-            # To whom may not list the bucket, S3 says that an object is denied which is not there. One that a rule of
-            # the bucket has archived must not keep all else of a trail from who reads it.
+            # S3 reports a missing object as access denied to a caller that may not list the bucket. An object that a
+            # rule of the bucket has archived must not make the rest of a trail unreadable.
             if error.aws_code in ("NoSuchKey", "AccessDenied", "InvalidObjectState"):
                 return None
             raise
@@ -60,11 +60,11 @@ class Spilled:
 
 
 def spill(record: Item, bucket: str) -> Spilled | None:
-    """Move the larger of ``oldValue`` and ``newValue`` out of a record; None where neither is left in it.
+    """Move the larger of ``oldValue`` and ``newValue`` out of a record; None if neither is left in it.
 
     The object's key is ``spill/<historyKey>/<record id>/<field>.json``; its body is the value in DynamoDB JSON,
-    compact, names sorted, UTF-8. The reference is ``{bucket, key, sha256, bytes}`` over that body: see
-    docs/formats/audit-record.md.
+    compact, names sorted, UTF-8. The reference is ``{bucket, key, sha256, bytes}``, the last two of that body
+    (docs/formats/audit-record.md).
     """
     bodies = {field: body_of(record[field]) for field in ("newValue", "oldValue") if field in record}
     if not bodies:
@@ -89,7 +89,7 @@ def body_of(value: Value) -> bytes:
 
 
 def restore(body: bytes, digest: str) -> Value | None:
-    """Return the value that an object of the evidence bucket holds, or None where it has not the recorded SHA-256."""
+    """Return the value that an object of the evidence bucket holds, or None if its SHA-256 is not the recorded one."""
     if sha256(body).hexdigest() != digest:
         return None
     value: Value = json.loads(body)
@@ -97,13 +97,13 @@ def restore(body: bytes, digest: str) -> Value | None:
 
 
 def quarantined(record: Any, error: Exception, function: str) -> tuple[str, bytes]:
-    """Return key and body of the object that keeps a record whole, with the reason why it could not be processed.
+    """Return key and body of the object that keeps a record whole, with the reason why it cannot be processed.
 
     The key is ``quarantine/<function>/<first 32 hex digits of the record's SHA-256>.json``, so the same record always
     has the same key; the body is JSON with ``code``, ``reason``, ``function`` and ``record``.
     """
     raw = json.dumps(record, sort_keys=True, separators=(",", ":"))
-    # An unforeseen error's text may quote data: its type says enough, and the record is beside it.
+    # The text of an unexpected error may quote data. Its type says enough, and the entry holds the record.
     known = isinstance(error, WeauditError)
     entry = {
         "code": error.code if isinstance(error, WeauditError) else type(error).__name__,

@@ -1,4 +1,4 @@
-"""The function map: one row per Lambda function.
+"""The function map: one row for each Lambda function.
 
 Packaging, the template's tests and the documentation read it; no handler imports it.
 """
@@ -10,11 +10,10 @@ from dataclasses import dataclass
 class Function:
     """One Lambda function of the system.
 
-    ``name`` is the handler's file in ``weaudit/handlers``, the folder in ``tests/cases`` and, with the stack's prefix
-    before it, the physical name where ``physical_name`` does not say otherwise (with the template's EnvironmentSuffix
-    in it where it has one: see ``deployed_as``). ``trigger`` is the module of
-    ``weaudit.runtime`` that turns an invocation into a call of the handler. ``requirements`` are pinned packages whose
-    wheels go into the zip.
+    ``name`` is the handler's file in ``weaudit/handlers`` and its folder in ``tests/cases``. ``physical_name`` is the
+    function's name in AWS, without the stack's prefix and perhaps with ``${EnvironmentSuffix}`` (see ``deployed_as``).
+    ``trigger`` is the module of ``weaudit.runtime`` that turns an invocation into a call of the handler.
+    ``requirements`` are pinned packages whose wheels go into the zip.
     """
 
     name: str

@@ -1,9 +1,9 @@
 """Frozen value classes for code that a function imports.
 
-``@value`` is what ``dataclass(frozen=True, slots=True)`` is elsewhere. Importing ``dataclasses`` costs a cold start ten
-milliseconds, and ``typing`` some of them: no module that a function imports needs either at run time. For the same
-reason those modules set ``TYPE_CHECKING`` themselves, which type checkers take for the one of ``typing``. What is
-outside the functions uses plain dataclasses.
+``@value`` replaces ``dataclass(frozen=True, slots=True)``. Importing ``dataclasses`` adds ten milliseconds to a cold
+start, and ``typing`` is part of that, so no module that a function imports needs either at run time. For the same
+reason those modules define ``TYPE_CHECKING`` themselves; type checkers treat it as the one of ``typing``. Code outside
+the functions uses plain dataclasses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     @dataclass_transform(frozen_default=True)
     def value(cls: type[T]) -> type[T]:
-        """Make a class of annotated fields a frozen value class."""
+        """Turn a class of annotated fields into a frozen value class."""
         raise NotImplementedError
 
 else:
@@ -24,8 +24,8 @@ else:
     def value(cls):
         """Return the class with ``__init__`` over its annotated fields, ``__eq__``, ``__hash__`` and ``__repr__``.
 
-        Type checking refuses to write to a field. At run time nothing watches, except in the project's tests, which
-        set ``write_once``: a check at every field would cost each stream record a microsecond.
+        The type checker refuses writes to a field. At run time only the project's tests check, by setting
+        ``write_once``: a check at every field would cost a microsecond for each stream record.
         """
         fields = tuple(cls.__annotations__)
         space = {name: found for name, found in vars(cls).items() if name not in ("__dict__", "__weakref__")}
@@ -44,7 +44,7 @@ write_once = False
 
 
 def replaced(of: T, **fields: Any) -> T:
-    """Return the same value with some fields changed."""
+    """Return a copy of the value with some fields changed."""
     names: tuple[str, ...] = vars(type(of))["__slots__"]
     return type(of)(**{name: getattr(of, name) for name in names} | fields)
 

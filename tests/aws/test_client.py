@@ -164,7 +164,7 @@ def test_a_kept_connection_lost_without_an_answer_leaves_doubt() -> None:
 def test_nobody_there_is_unavailable() -> None:
     with serving(answer(200)) as server:
         client = connect(server)
-    with pytest.raises(StoreUnavailableError, match=r"no answer from 127\.0\.0\.1"):
+    with pytest.raises(StoreUnavailableError, match=r"no valid response from 127\.0\.0\.1"):
         put(client)
 
 
@@ -240,7 +240,7 @@ def test_threads_at_one_time_never_share_a_connection() -> None:
         for thread in threads:
             thread.join()
     assert len(answers) == 80
-    assert all(asked == told for asked, told in answers)
+    assert all(sent == received for sent, received in answers)
     assert len({request.connection for request in server.requests}) == 4
 
 
@@ -383,7 +383,7 @@ def test_who_asks_late_for_an_answer_gets_it_and_has_the_whole_time_for_another_
     assert len(server.requests) == 3
 
 
-def test_the_connection_of_a_call_that_nobody_asks_for_serves_the_next() -> None:
+def test_the_connection_of_a_cancelled_call_serves_the_next() -> None:
     with serving(echo) as server:
         client = connect(server, Once)
         for pending in begun(client, 3):
@@ -394,14 +394,14 @@ def test_the_connection_of_a_call_that_nobody_asks_for_serves_the_next() -> None
 
 
 @pytest.mark.parametrize("lost", [hang_up, stall, dynamodb(_DONE, cut=5)])
-def test_what_goes_wrong_with_a_call_that_nobody_asks_for_is_nobodys_concern(lost: Step) -> None:
+def test_what_goes_wrong_with_a_cancelled_call_is_ignored(lost: Step) -> None:
     with serving(lost, echo) as server:
         client = connect(server, Once)
         begun(client, 1)[0].cancel()
         assert begun(client, 1)[0].result() == {"asked": 0}
 
 
-def test_nothing_is_asked_again_for_calls_that_nobody_asks_for() -> None:
+def test_cancelled_calls_are_never_sent_again() -> None:
     # Their kept connections were closed meanwhile, and a new one would never be answered: each would cost a wait.
     def lost(request: Request, connection: Any, server: ScriptedServer) -> bool:
         return (hang_up if place_of(request) >= 4 else echo)(request, connection, server)
@@ -414,7 +414,7 @@ def test_nothing_is_asked_again_for_calls_that_nobody_asks_for() -> None:
     assert sorted(place_of(request) for request in server.requests) == list(range(8))
 
 
-def test_calls_that_nobody_asks_for_cost_one_wait_however_their_answers_trickle(
+def test_cancelled_calls_cost_one_wait_however_slowly_their_responses_arrive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     waits: list[float] = []
@@ -493,7 +493,7 @@ def test_kept_connections_that_were_lost_are_no_failure_of_the_calls_under_way()
     assert answers == [{"asked": number} for number in range(8)]
 
 
-def test_nothing_to_sign_with_is_said_to_who_asks() -> None:
+def test_missing_credentials_are_an_error_of_the_request() -> None:
     with serving(echo) as server:
         connection = Once.from_environment("dynamodb", {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": server.url})
         [pending] = begun(DynamoDB(connection), 1)
@@ -567,8 +567,8 @@ def test_objects_are_tried_again(failing: Step) -> None:
 
 @pytest.mark.parametrize("cut", [b"", b"the who", b"the whole and more"])
 def test_a_part_of_an_object_that_is_not_as_long_as_it_says_is_read_again(cut: bytes) -> None:
-    told = {"Content-Range": "bytes 4-12/99"}
-    with serving(answer(206, cut, headers=told), answer(206, b"the whole", headers=told)) as server:
+    headers = {"Content-Range": "bytes 4-12/99"}
+    with serving(answer(206, cut, headers=headers), answer(206, b"the whole", headers=headers)) as server:
         found = connect(server, service="s3").read_object("bucket", "key", span="4-12")
     assert found.body == b"the whole"
     assert len(server.requests) == 2
@@ -602,9 +602,7 @@ def test_tls_is_verified(certificate: Certificate) -> None:
     assert [request.connection for request in server.requests] == [1, 1]
 
 
-def test_a_file_of_certificates_that_is_not_there_is_told_by_the_request(
-    certificate: Certificate, tmp_path: Path
-) -> None:
+def test_a_missing_file_of_certificates_is_an_error_of_the_request(certificate: Certificate, tmp_path: Path) -> None:
     with serving(dynamodb(_DONE), context=certificate.context) as server:
         client = connect(server, Once, AWS_CA_BUNDLE=str(tmp_path / "nowhere.pem"))
         with pytest.raises(StoreUnavailableError, match=r"(?i)nowhere\.pem cannot be read: .*no such file"):

@@ -171,7 +171,7 @@ def sending(*parts: bytes, close: bool = False, endless: bytes = b"") -> Step:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "endless",
     [
         sending(_OK, b"Content-Length: 100001\r\n\r\n"),
         sending(_OK, b"Content-Length: 99999999999999999999\r\n\r\n"),
@@ -183,9 +183,9 @@ def sending(*parts: bytes, close: bool = False, endless: bytes = b"") -> Step:
         sending(endless=b"HTTP/1.1 100 Continue\r\n\r\n"),
     ],
 )
-def test_an_answer_has_an_end(told: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_has_an_end(endless: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "LARGEST_ANSWER_BYTES", 100_000)
-    with serving(told) as server, pytest.raises(StoreUnavailableError, match="more than the 100000"):
+    with serving(endless) as server, pytest.raises(StoreUnavailableError, match="more than the 100000"):
         put(connect(server, PatientOnce))
     assert len(server.requests) == 1
 

@@ -98,7 +98,7 @@ def test_a_state_directory_that_is_a_file_is_called_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     shown = run("status", "--state", tmp_path / "file")
     assert shown.exit_code == output.EXIT_UNREACHABLE
-    assert shown.stderr.startswith(f"Error: the state directory {tmp_path / 'file'} is no directory\n")
+    assert shown.stderr.startswith(f"Error: the state directory {tmp_path / 'file'} is not a directory\n")
 
 
 def test_standard_input_that_holds_no_json_is_called_so() -> None:

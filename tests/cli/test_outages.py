@@ -173,7 +173,7 @@ def test_a_stack_that_was_never_deployed_whole_is_called_so(words: tuple[str, ..
     with serving(services(DescribeStacks=stack(status, {}))) as server:
         found = run(server, *words)
     assert (found.exit_code, found.stdout) == (1, "")
-    assert f" is {status}: it has never been deployed whole" in found.stderr
+    assert f" is {status}: it was never deployed completely" in found.stderr
 
 
 INVALID = {"success": False, "error": "InvalidInputError", "message": "limit", "details": {}, "timestamp": "…"}

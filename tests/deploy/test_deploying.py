@@ -351,7 +351,7 @@ def test_names_that_another_stack_has_are_refused_before_anything_is_built(
     [
         (("deploy", "--retain", "-p", "Retain=false"), "given twice"),
         (("deploy", "--template", "none.yaml"), "no file none.yaml"),
-        (("deploy", "--stage", "Dev"), "is no stage"),
+        (("deploy", "--stage", "Dev"), "is not a valid stage"),
         (("rollback", "--to", "99"), "no release 99"),
         (("outputs", "--stage", "none"), "weaudit deploy --stage none"),
         (("package", "--bucket", "b"), "--template"),

@@ -143,4 +143,4 @@ def test_what_cannot_be_followed_is_said(engine: RunningEngine) -> None:
 
     wrong = run(engine, "trace", 'a" | "b')
     assert wrong.exit_code == 2
-    assert "is no id" in wrong.output
+    assert "is not a valid id" in wrong.output

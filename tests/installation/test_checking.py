@@ -56,19 +56,19 @@ def found(verdict: Any) -> list[tuple[str, str]]:
 
 
 class Busy:
-    """An item that is written whenever somebody waits, and whose trail is two changes behind."""
+    """An item that is written whenever the check waits, and whose trail is two changes behind."""
 
-    def __init__(self, client: Any, told: list[Change], unaudited: int | None = None) -> None:
-        self.client, self.told, self.unaudited = client, told, unaudited
+    def __init__(self, client: Any, changes: list[Change], unaudited: int | None = None) -> None:
+        self.client, self.changes, self.unaudited = client, changes, unaudited
         self.place = 2
-        write(client, told[:1])
-        put(client, told[2])
+        write(client, changes[:1])
+        put(client, changes[2])
 
     def __call__(self, _seconds: float) -> None:
         self.place += 1
-        put(self.client, self.told[self.place])
+        put(self.client, self.changes[self.place])
         if self.place - 2 != self.unaudited:
-            write(self.client, self.told[self.place - 2 : self.place - 1])
+            write(self.client, self.changes[self.place - 2 : self.place - 1])
 
 
 def test_an_item_that_is_written_all_the_time_is_whole_once_its_trail_gets_to_what_it_was(client: Any) -> None:
@@ -76,25 +76,25 @@ def test_an_item_that_is_written_all_the_time_is_whole_once_its_trail_gets_to_wh
 
 
 def test_a_write_that_nobody_audited_is_found_in_an_item_that_is_written_all_the_time(client: Any) -> None:
-    told = counted(9)
-    assert ("gap", told[3].sequence) in found(checker(Busy(client, told, unaudited=2)).verdict("k"))
+    changes = counted(9)
+    assert ("gap", changes[3].sequence) in found(checker(Busy(client, changes, unaudited=2)).verdict("k"))
 
 
 def test_an_item_that_its_trail_never_gets_to_is_found(client: Any) -> None:
-    told = counted(3)
-    write(client, told[:2])
-    put(client, told[2])
+    changes = counted(3)
+    write(client, changes[:2])
+    put(client, changes[2])
     assert found(checker().verdict("k")) == [("unaudited", "")]
 
 
 def test_times_out_of_order_at_the_beginning_of_a_range_are_no_gap(client: Any) -> None:
-    told = counted(4)
-    late = told[2]
-    told[2] = change(
+    changes = counted(4)
+    late = changes[2]
+    changes[2] = change(
         late.old_image, late.new_image, sequence=late.sequence, keys=late.keys, created_at_ms=START_MS - 3000
     )
-    write(client, told)
-    put(client, told[-1])
+    write(client, changes)
+    put(client, changes[-1])
     assert found(checker(since=iso_time(START_MS + 1000)).verdict("k")) == []
     assert checker(since=iso_time(START_MS + 1000)).verdict("k").changes == 3
     assert checker(since=iso_time(START_MS + 60_000)).verdict("k").changes == 0

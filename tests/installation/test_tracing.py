@@ -1,4 +1,4 @@
-"""Which ids of a line are followed, which logs are read, and how a line is told."""
+"""Which ids of a line are followed, which logs are read, and how a line is summarised."""
 
 import json
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def test_an_id_is_taken_as_lines_have_it(given: str, found: str) -> None:
 
 @pytest.mark.parametrize("given", ["", "short", 'a" | "b" and more', "x" * 129, "two words here", "grün-grün-grün"])
 def test_what_is_no_id_is_refused(given: str) -> None:
-    with pytest.raises(InvalidInputError, match="is no id"):
+    with pytest.raises(InvalidInputError, match="is not a valid id"):
         id_of(given)
 
 
@@ -102,7 +102,7 @@ def test_every_function_is_read_and_the_gateway() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "text", "told"),
+    ("source", "text", "expected"),
     [
         ("f", "START RequestId: 1", "START RequestId: 1"),
         ("f", '{"level":"INFO","message":"batch done","requestId":"1","changes":2}', "batch done changes=2"),
@@ -114,9 +114,9 @@ def test_every_function_is_read_and_the_gateway() -> None:
         ("f", "[1]", "[1]"),
     ],
 )
-def test_a_line_is_told(source: str, text: str, told: str) -> None:
+def test_a_line_is_summarised(source: str, text: str, expected: str) -> None:
     try:
         fields = json.loads(text)
     except ValueError:
         fields = {}
-    assert summary(Line(0, source, "g", text, fields if isinstance(fields, dict) else {})) == told
+    assert summary(Line(0, source, "g", text, fields if isinstance(fields, dict) else {})) == expected

@@ -38,7 +38,7 @@ def test_two_files_with_one_key_are_refused(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x.txt").write_text(folder)
-    with pytest.raises(InvalidInputError, match=r"two files would be 'x\.txt'"):
+    with pytest.raises(InvalidInputError, match=r"two files would have the key 'x\.txt'"):
         uploads.plan([tmp_path / "one" / "x.txt", tmp_path / "two" / "x.txt"], "")
 
 
@@ -55,12 +55,12 @@ def test_what_cannot_be_uploaded_is_told_with_the_reason_and_stops_no_other(tmp_
     assert [(one.path.name, one.why) for one in failed[:4]] == [
         ("missing", "No such file or directory"),
         ("empty", "the folder is empty"),
-        ("pipe", "it is no regular file"),
+        ("pipe", "it is not a regular file"),
         ("dangling", "No such file or directory"),
     ]
     assert "not UTF-8" in failed[4].why
     _, [long] = uploads.plan([tmp_path / "good.txt"], "é" * 510)
-    assert "1028 bytes; S3 takes 1,024" in long.why
+    assert "1028 bytes; S3 allows 1,024" in long.why
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_every_difference_is_where_it_says(old: dict[str, Any], new: dict[str, A
 
 @given(values)
 def test_what_was_not_there_is_one_difference(value: dict[str, Any]) -> None:
-    """An added or removed value is told whole."""
+    """An added or removed value is shown whole."""
     assert list(differences(None, value, ("a",))) == [Difference(("a",), None, value)]
     assert list(differences(value, None, ("a",))) == [Difference(("a",), value, None)]
     assert list(differences(value, value)) == []

@@ -127,7 +127,7 @@ def test_images_have_the_same_hash_exactly_where_their_values_are_the_same(
     assert (image_hash({"a": one}) == image_hash({"a": other})) == same_value(one, other)
 
 
-def test_the_types_null_text_and_absent_are_told_apart() -> None:
+def test_null_text_and_absent_are_different() -> None:
     kinds: list[dict[str, Any] | None] = [None, {"NULL": True}, {"S": ""}, {"L": []}, {"M": {}}, {"S": "1"}, {"N": "1"}]
     assert not [(a, b) for a in kinds for b in kinds if a is not b and same_value(a, b)]
 

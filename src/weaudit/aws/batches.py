@@ -1,4 +1,4 @@
-"""Many puts into one table in as few calls as fit, whatever the table: BatchWriteItem."""
+"""Puts many items into one table in as few calls as possible, with BatchWriteItem."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 _BATCH_ITEMS = 25
-_CALLS_AT_ONCE = 4
+_CONCURRENT_CALLS = 4
 
 
 def _no_smaller(_item: Item) -> Item | None:
@@ -30,9 +30,9 @@ def _no_smaller(_item: Item) -> Item | None:
 
 
 class BatchWrites:
-    """Puts items over whatever is there under their keys: putting one again writes the same bytes over itself.
+    """Puts items and overwrites what has the same key: a repeated put overwrites an item with itself.
 
-    ``key`` names the table's key attributes. A crash between two calls leaves some of the items written.
+    ``key`` names the table's key attributes. A crash between two calls leaves only some of the items written.
     """
 
     def __init__(self, dynamodb: DynamoDB, table: str, key: tuple[str, ...]) -> None:
@@ -41,13 +41,14 @@ class BatchWrites:
         self._key = key
 
     def put(self, items: Iterable[Item], smaller: Callable[[Item], Item | None] = _no_smaller) -> Rejected:
-        """Write all items, a few calls under way at once; return those that the table can never hold, and why.
+        """Write all items, a few calls concurrently; return those that the table can never hold, and why.
 
-        Twins are written once: a batch with two equal keys is refused. An item that the table refuses as it stands is
-        written as ``smaller`` makes it, while that gives one. Raises StoreError where a later try may do better.
+        Items with the same key are written once, because DynamoDB refuses a batch with two equal keys. If the table
+        rejects an item, ``smaller`` makes a smaller one to write instead, until it returns None. Raises StoreError if a
+        later attempt may succeed.
 
-        A throttled table is asked for as long as each round writes something: a call that gave up half way would begin
-        with the same items when its event comes again, and never get beyond them.
+        A throttled table is retried as long as each round writes something. If the call gave up half way, the
+        redelivered event would begin with the same items and never get beyond them.
         """
         waiting = _batches(list({tuple(item[name]["S"] for name in self._key): item for item in items}.values()))
         rejected: Rejected = []
@@ -63,14 +64,14 @@ class BatchWrites:
     def _written(
         self, batches: list[list[Item]], smaller: Callable[[Item], Item | None], rejected: Rejected
     ) -> tuple[list[Item], list[list[Item]]]:
-        """Write batches, each once; return the items that were left unprocessed, and what to write in their place."""
+        """Send each batch once; return the unprocessed items, and the batches that replace rejected ones."""
         unprocessed: list[Item] = []
         refused: Rejected = []
         instead: list[list[Item]] = []
         for batch, answer in self._answers(batches):
             if isinstance(answer, RecordRejectedError):
                 if len(batch) > 1:
-                    # One bad item refuses the whole batch: find it by writing each alone.
+                    # DynamoDB refuses a whole batch for one bad item: find it by writing each item alone.
                     instead += [[item] for item in batch]
                 else:
                     refused.append((batch[0], answer))
@@ -86,17 +87,17 @@ class BatchWrites:
         return unprocessed, instead
 
     def _answers(self, batches: list[list[Item]]) -> Iterator[tuple[list[Item], Answer]]:
-        """Yield each batch with its answer, in turn, a few calls under way at once. Raises StoreError.
+        """Yield each batch with its response, in order, a few calls concurrently. Raises StoreError.
 
-        DynamoDB refuses a batch of which it could write nothing. Where others were written, that is no reason to give
-        up: this one and those that were not sent yet are yielded as unprocessed.
+        DynamoDB refuses a batch as throttled if it could write none of its items. If it has written other batches, that
+        is no reason to give up: this batch and those not sent yet are yielded as unprocessed.
         """
         waiting = deque(batches)
         under_way: deque[tuple[list[Item], Pending]] = deque()
         written = False
         try:
             while waiting or under_way:
-                while waiting and len(under_way) < _CALLS_AT_ONCE:
+                while waiting and len(under_way) < _CONCURRENT_CALLS:
                     batch = waiting.popleft()
                     body = {"RequestItems": {self._table: _puts(batch)}}
                     pending = self._dynamodb.begin("BatchWriteItem", body)

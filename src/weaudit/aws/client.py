@@ -1,7 +1,7 @@
-"""The lean AWS client of the functions: DynamoDB and S3 over the standard library, nothing else talks to AWS.
+"""The functions' lean AWS client: DynamoDB and S3 over the standard library. Nothing else in a function talks to AWS.
 
-Requests are tried again (see connections.py), so an operation called here must be idempotent: every write of ours is,
-or looks at ``in_doubt`` of its error.
+Requests are retried (see connections.py), so an operation called here must be idempotent. Every write of ours is, or
+checks ``in_doubt`` of its error.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 __all__ = ["S3", "Connection", "Credentials", "DynamoDB", "sign"]
 
-# A request never holds itself: looking for that costs a sixth of the encoding.
+# A request never contains itself, and checking for that costs a sixth of the encoding.
 _encode = json.JSONEncoder(check_circular=False, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html: 16 MB over the network.
 _LARGEST_REQUEST_BYTES = 16 * 1024 * 1024
 
 
 class Pending:
-    """A call on its way. Like a future, but for the waiting: that is done by who asks, and by no thread."""
+    """A call under way. It is like a future without a thread: ``result`` itself waits for the response."""
 
     __slots__ = ("_call", "_connection", "_error")
 
@@ -44,37 +44,38 @@ class Pending:
         self._error = error
 
     def result(self) -> dict[str, Any]:
-        """Return the answer, once. Raises what ``DynamoDB.call`` raises."""
+        """Return the response; can be called only once. Raises what ``DynamoDB.call`` raises."""
         if self._call is None:
-            raise self._error or RuntimeError("it was asked for before")
+            raise self._error or RuntimeError("result() was called before, or the call was cancelled: call it once")
         call, self._call = self._call, None
         return self._connection.finish(call).document
 
     def cancel(self) -> None:
-        """Do without the answer; it is read all the same, where it comes, so that its connection can be kept."""
+        """Drain and discard the response so that the connection can be reused."""
         if self._call is not None:
             self._connection.drop(self._call)
             self._call = None
 
 
 class DynamoDB:
-    """DynamoDB by its JSON protocol: DynamoDB JSON in, DynamoDB JSON out, nothing converted."""
+    """A client for DynamoDB's JSON protocol: DynamoDB JSON in, DynamoDB JSON out, nothing converted."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer of an operation, such as ``BatchWriteItem``, which must be idempotent as called here.
+        """Return the response to an operation, such as ``BatchWriteItem``, which must be idempotent as called here.
 
-        Raises StoreUnavailableError when it was tried often enough, StoreRefusedError, RecordRejectedError, and
-        ConditionNotMetError: ``in_doubt`` where an earlier attempt, unanswered, may be what the condition met.
+        Raises StoreUnavailableError when no retries are left, StoreRefusedError, RecordRejectedError and
+        ConditionNotMetError. The last is ``in_doubt`` if the condition may have met this request's own earlier attempt,
+        to which no response arrived.
         """
         return self.begin(operation, body).result()
 
     def begin(self, operation: str, body: dict[str, Any]) -> Pending:
-        """Write a call and wait for nothing; whatever goes wrong with it is raised by its ``result``.
+        """Send a call without waiting for its response; every error is raised by its ``result``.
 
-        Several at a time share their waits without threads, which cost a function a quarter of its CPU.
+        Several calls under way share their waits. Threads would do so too, but cost a function a quarter of its CPU.
         """
         endpoint = self._connection.endpoint
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"DynamoDB_20120810.{operation}"}
@@ -88,34 +89,34 @@ class DynamoDB:
 
 
 class S3:
-    """Objects of S3, whole: what is put is checked by its SHA-256 on the way."""
+    """A client for whole objects of S3, which checks what is put by its SHA-256."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def put_object(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
-        """Keep an object; when this returns it is stored. Raises StoreError."""
+        """Store an object; when this returns it is stored. Raises StoreError."""
         digest = hashlib.sha256(body)
-        # The header also satisfies buckets with Object Lock, and the object keeps its hash.
+        # Buckets with Object Lock require such a header, and S3 keeps the hash with the object.
         checksum = base64.b64encode(digest.digest()).decode()
         headers = {"Content-Type": content_type, "X-Amz-Checksum-Sha256": checksum}
         address = endpoints.object_address(self._connection.endpoint, bucket, key)
         self._connection.send(Call("PutObject", "PUT", address, headers, body, _explain_xml, digest.hexdigest()))
 
     def delete_object(self, bucket: str, key: str) -> None:
-        """Remove an object; one that is not there is removed already. Raises StoreError."""
+        """Delete an object; a missing object is no error. Raises StoreError."""
         address = endpoints.object_address(self._connection.endpoint, bucket, key)
         self._connection.send(Call("DeleteObject", "DELETE", address, {}, b"", _explain_xml))
 
     def get_object(self, bucket: str, key: str) -> bytes:
-        """Return an object's bytes. Raises StoreRefusedError (``NoSuchKey`` where there is none), StoreError."""
+        """Return an object's bytes. Raises StoreError: StoreRefusedError with ``NoSuchKey`` if there is none."""
         return self.read_object(bucket, key).body
 
     def read_object(self, bucket: str, key: str, *, etag: str = "", span: str = "") -> Answer:
-        """Return the answer to GetObject, with its headers. Raises StoreError.
+        """Return the response to GetObject, with its headers. Raises StoreError.
 
-        ``etag`` (without quotes): only while the object has it, else StoreRefusedError with ``PreconditionFailed``.
-        ``span``: only these bytes, ``0-1023`` or ``1024-``; then Content-Range tells how many there are in all.
+        With ``etag`` (without quotes), an object with another ETag raises StoreRefusedError, ``PreconditionFailed``.
+        ``span``, such as ``0-1023`` or ``1024-``, reads only these bytes; Content-Range then says how many there are.
         """
         headers = {"If-Match": f'"{etag}"'} if etag else {}
         if span:
@@ -124,9 +125,9 @@ class S3:
         return self._connection.send(Call("GetObject", "GET", address, headers, b"", _explain_object))
 
     def head_object(self, bucket: str, key: str) -> Answer:
-        """Return the answer to HeadObject: an object's headers, also of one that is archived. Raises StoreError.
+        """Return the response to HeadObject: the headers of an object, even of an archived one. Raises StoreError.
 
-        A refusal has a status and no code, because HEAD has no body to hold one.
+        The error has a status and no code, because the response to HEAD has no body to hold one.
         """
         address = endpoints.object_address(self._connection.endpoint, bucket, key)
         return self._connection.send(Call("HeadObject", "HEAD", address, {}, b"", _explain_xml))
@@ -134,22 +135,22 @@ class S3:
     def list_objects(
         self, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000
     ) -> Listing:
-        """Return at most ``limit`` (1 to 1,000) objects and groups behind ``after``, in the order of their keys.
+        """Return at most ``limit`` (1 to 1,000) objects and groups after the key ``after``, in the order of their keys.
 
-        With a delimiter, keys that share what comes up to its first place behind the prefix are one group; the group
-        that ``after`` lies in is given again. Raises StoreError.
+        With a delimiter, keys are one group if they are equal up to its first occurrence after the prefix. The group
+        that contains ``after`` is returned again. Raises StoreError.
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
         """
-        asked = {"prefix": prefix, "delimiter": delimiter, "start-after": after, "max-keys": str(limit)}
-        # XML has no place for some characters that a key may hold, so keys come percent-encoded.
-        query = {"list-type": "2", "encoding-type": "url", **{name: value for name, value in asked.items() if value}}
+        options = {"prefix": prefix, "delimiter": delimiter, "start-after": after, "max-keys": str(limit)}
+        # XML cannot hold some characters that a key may have, so keys come percent-encoded.
+        query = {"list-type": "2", "encoding-type": "url", **{name: value for name, value in options.items() if value}}
         host, path = endpoints.object_address(self._connection.endpoint, bucket, "")
         address = (host, f"{path}?{query_text(query)}")
         answer = self._connection.send(Call("ListObjectsV2", "GET", address, {}, b"", _explain_listing))
         return listing(answer.body.decode())
 
     def link(self, bucket: str, key: str, seconds: int) -> str:
-        """Return a URL by which anybody may read an object, from now on for so many seconds; no request is made."""
+        """Return a URL with which anyone can read an object during the next ``seconds``; makes no request."""
         return self._connection.link(endpoints.object_address(self._connection.endpoint, bucket, key), seconds)
 
 
@@ -191,19 +192,19 @@ def _explain_xml(answer: Answer) -> tuple[str, str]:
 
 
 def _explain_object(answer: Answer) -> tuple[str, str]:
-    # What a proxy on the way cut short and sent on as whole would else be taken for a damaged object.
+    # A proxy may forward a truncated body as if it were whole; without this check the object would look damaged.
     # https://www.rfc-editor.org/rfc/rfc9110#field.content-range: "bytes 0-1023/4096", both ends included.
     span = answer.headers.get("content-range", "").rpartition(" ")[2].partition("/")[0]
     first, _, last = span.partition("-")
     if answer.status == 206 and first.isdecimal() and last.isdecimal() and len(span) < 40:
-        told = int(last) - int(first) + 1
-        if len(answer.body) != told:
-            raise UnreadableAnswerError(f"{len(answer.body)} bytes of the {told} that it tells of")
+        expected = int(last) - int(first) + 1
+        if len(answer.body) != expected:
+            raise UnreadableAnswerError(f"its body has {len(answer.body)} bytes, its Content-Range {expected}")
     return _explain_xml(answer)
 
 
 def _explain_listing(answer: Answer) -> tuple[str, str]:
-    # A connection that breaks off within a chunked body may look like its end.
+    # A connection that is lost within a chunked body may look like the end of the body.
     if answer.status < 300 and not answer.body.rstrip().endswith(b"</ListBucketResult>"):
         raise UnreadableAnswerError("its body is not a listing")
     return _explain_xml(answer)
@@ -224,8 +225,8 @@ def _element(text: str, name: str) -> str:
 class Listing:
     """A page of a bucket's objects.
 
-    ``objects`` are ``{"Key", "LastModified", "ETag", "Size", "StorageClass"}``, all texts; ``groups`` the starts that
-    several keys share.
+    ``objects`` are ``{"Key", "LastModified", "ETag", "Size", "StorageClass"}``, all texts. ``groups`` are the prefixes
+    that several keys share.
     """
 
     objects: list[dict[str, str]]
@@ -234,7 +235,7 @@ class Listing:
 
 
 def listing(text: str) -> Listing:
-    """Read the document of a ListObjectsV2."""
+    """Parse the XML document of a response to ListObjectsV2."""
     decoded = unquote_plus if _element(text, "EncodingType") == "url" else str
     fields = ("Key", "LastModified", "ETag", "Size", "StorageClass")
     objects = [{name: _element(part, name) for name in fields} for part in _elements(text, "Contents")]

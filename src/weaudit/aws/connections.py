@@ -1,8 +1,8 @@
-"""Signed, retried requests to one AWS service, one after the other or several at once.
+"""Signed, retried requests to one AWS service, one after the other or concurrently.
 
 A request is retried after throttling, server errors and lost connections. That is safe only because every write of
-this system is idempotent: an id or key is derived from what is written, so a write that was stored but never
-answered is overwritten with itself. An operation without that property must check ``in_doubt`` of its error.
+this system is idempotent: an id or key is derived from what is written, so if a write was stored but its response was
+lost, the retry overwrites it with itself. Any other operation must check ``in_doubt`` of its error.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from weaudit.aws.sigv4 import Credentials
     from weaudit.aws.transport import Answer
 
-# A clock that is off by less is not why a signature was refused.
+# A clock that is wrong by less than this is not the reason for a refused signature.
 _SKEW_S = 60.0
 
 
 class Call:
-    """A request, and its state while it is carried out: ``address`` is the host, and the path with its query.
+    """A request and its state while it is carried out; ``address`` is the host, and the path with its query.
 
-    ``explain`` returns an answer's error code and message ("" for a success) and raises UnreadableAnswerError where
-    it finds neither.
+    ``explain`` returns the error code and message of a response, "" for a success. It raises UnreadableAnswerError for
+    a response that is damaged or incomplete.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Call:
         self.body = body
         self.explain = explain
         self.body_hash = body_hash or hashlib.sha256(body).hexdigest()
-        # The service may have carried out an attempt whose answer never arrived.
+        # The service may have carried out an attempt whose response never arrived.
         self.in_doubt = False
         self.credentials: Credentials | None = None
         # The current attempt, and when it was signed.
@@ -64,17 +64,17 @@ class Call:
 
 
 class Connection:
-    """Signed, retried requests to one service; any number of threads may use it at once.
+    """Signed, retried requests to one service; any number of threads may use it concurrently.
 
     Attributes in lower case are limits in seconds.
     """
 
     connect_s = 2.0
     read_s = 5.0
-    # No attempt begins later than this after the first, and none waits longer, except to open its connection.
+    # No attempt begins later than this after the first one, or waits beyond it except to open its connection.
     deadline_s = 20.0
     attempts = 5
-    # Each wait is a random part of a limit that starts here and doubles.
+    # Each wait is a random fraction of a limit that begins here and doubles with each retry.
     first_wait_s = 0.05
     first_throttled_wait_s = 0.25
     longest_wait_s = 2.0
@@ -88,10 +88,10 @@ class Connection:
         given: Callable[[], Credentials] | None = None,
         proxy: str = "",
     ) -> None:
-        """Keep what requests are made with; nothing is opened yet.
+        """Keep the settings for requests; nothing is opened yet.
 
-        ``given`` returns the credentials to sign with now; without it they are those of the environment. ``proxy`` is a
-        URL through which https goes.
+        ``given`` returns the current credentials; without it they come from the environment. ``proxy`` is the URL of a
+        proxy for https.
         """
         self.endpoint = endpoint
         self._service = service
@@ -105,7 +105,7 @@ class Connection:
     def from_environment(cls, service: str, environment: Mapping[str, str]) -> Connection:
         """Return a connection to ``dynamodb`` or ``s3``; nothing is opened yet. Raises InvalidInputError.
 
-        Keeps the mapping: Lambda changes the trace id in it with every invocation.
+        It keeps the mapping itself and no copy, because Lambda changes the trace id in it with every invocation.
         """
         return cls(service, endpoints.resolve(service, environment), environment)
 
@@ -117,9 +117,9 @@ class Connection:
         self.close()
 
     def link(self, address: tuple[str, str], seconds: int) -> str:
-        """Return a URL by which anybody may GET what is at host and path, for this many seconds from now.
+        """Return a URL with which anyone can GET what is at host and path during the next ``seconds``.
 
-        No request is made: only using the URL shows whether the object exists and these credentials may read it.
+        Makes no request: only using the URL shows whether the object exists and these credentials may read it.
         """
         host, path = address
         query = presign(
@@ -134,26 +134,26 @@ class Connection:
         return f"{self.endpoint.scheme}://{host}{path}?{query}"
 
     def send(self, call: Call) -> Answer:
-        """Return the answer to a request once it succeeds: :meth:`begin` and :meth:`finish` in one."""
+        """Return the response to a request once it succeeds: :meth:`begin` and :meth:`finish` in one."""
         self.begin(call)
         return self.finish(call)
 
     def begin(self, call: Call) -> None:
-        """Write a request without waiting for its answer; :meth:`finish` raises what goes wrong on the way.
+        """Send a request without waiting for its response; :meth:`finish` raises what goes wrong.
 
-        Writes nothing where no connection could be opened a moment ago: each of many calls would wait for a connection
-        of its own in turn. ``finish`` tries then. Raises StoreError where there are no credentials.
+        If opening a connection has just failed, this sends nothing and leaves the attempt to ``finish``; otherwise many
+        calls would each wait for a connection in turn. Raises StoreError if there are no credentials.
         """
         if time.monotonic() >= self._begin_at:
             self._attempt(call, time.monotonic() + self.deadline_s)
 
     def finish(self, call: Call) -> Answer:
-        """Return the answer to a request once it succeeds, with as many attempts as the limits allow.
+        """Return the response to a request once it succeeds, with as many attempts as the limits allow.
 
-        Raises StoreError. It is ``in_doubt`` where the service may have carried out an attempt that was not answered:
-        the request itself may then have caused what a condition met.
+        Raises StoreError. The error is ``in_doubt`` if the service may have carried out an attempt whose response never
+        arrived: a condition may then have met what this request itself wrote.
         """
-        # Counted from here: a call that was begun long ago still has all of its time for retries.
+        # Counted from now, so that a call that was begun long ago still has all of its time for retries.
         deadline = time.monotonic() + self.deadline_s
         corrected = False
         tried = 0
@@ -175,7 +175,9 @@ class Connection:
                 call.in_doubt |= answer.status >= 500
             except (OSError, UnreadableAnswerError) as error:
                 code, cause = "", error
-                failed = StoreUnavailableError(f"{call.operation}: no answer from {call.address[0]}: {error or 'lost'}")
+                failed = StoreUnavailableError(
+                    f"{call.operation}: no valid response from {call.address[0]}: {error or 'lost'}"
+                )
                 call.in_doubt |= isinstance(error, UnreadableAnswerError)
             call.in_doubt |= exchange.in_doubt
             failed.in_doubt = call.in_doubt
@@ -186,10 +188,10 @@ class Connection:
             time.sleep(wait)
 
     def drop(self, call: Call) -> None:
-        """Read and discard the answer to a request that was begun, so that its connection can be reused.
+        """Drain and discard the response to a request that was begun, so that its connection can be reused.
 
-        Never sends the request again. Waits only until the time is over that began when the request was written, so
-        that many dropped calls cost one wait.
+        Never sends the request again. The wait is counted from when the request was written, so that many dropped calls
+        cost one wait.
         """
         exchange, call.exchange = call.exchange, None
         if exchange is not None:
@@ -212,7 +214,7 @@ class Connection:
         headers["Accept-Encoding"] = "identity"  # no compression: the body is read as it is stored
         trace = self._environment.get("_X_AMZN_TRACE_ID")
         if trace and self._environment.get("AWS_LAMBDA_FUNCTION_NAME"):
-            # Lambda detects loops by it: a function whose writes invoke it again is stopped.
+            # With this header Lambda detects a function whose own writes invoke it again, and stops it.
             headers["X-Amzn-Trace-Id"] = quote(trace, safe="-=;:+&[]{}\"',")
         request = Request(call.method, *call.address, headers, call.body)
         call.exchange = Exchange(self._pool, request, (self.connect_s, self.read_s), deadline)
@@ -220,13 +222,13 @@ class Connection:
         return call.exchange
 
     def _wait_s(self, tried: int, *, throttled: bool) -> float:
-        import random  # few calls wait, and from Python 3.13 nothing else loads it
+        import random  # few calls wait, and from Python 3.13 on nothing else imports it
 
         first = self.first_throttled_wait_s if throttled else self.first_wait_s
         return random.uniform(0, min(self.longest_wait_s, first * 2 ** (tried - 1)))  # noqa: S311 jitter, no secret
 
     def _correct_clock(self, answer: Answer, call: Call) -> bool:
-        """Take over the service's time, and say whether that differs enough to explain a refused signature."""
+        """Adopt the service's time, and say whether it differs enough to explain a refused signature."""
         parsed = parsedate_tz(answer.headers.get("date", ""))
         if parsed is None or abs(mktime_tz(parsed) - call.at) < _SKEW_S:
             return False

@@ -1,10 +1,10 @@
 """The addresses of AWS services, from the environment and by botocore's rules. Pure.
 
-Known are the regions of AWS, of AWS GovCloud (US) and of AWS China. Every other address, also that of a region in
-another partition, is given by AWS_ENDPOINT_URL.
+The regions of AWS, AWS GovCloud (US) and AWS China are known. AWS_ENDPOINT_URL gives every other address, including
+those of regions in other partitions.
 
-Left out, because no Lambda function needs them: account-based DynamoDB endpoints (an optimisation: the regional ones
-answer as well), S3's global endpoint, access points and directory buckets, and configuration files.
+No Lambda function needs the following, so they are left out: account-based DynamoDB endpoints (an optimisation: the
+regional ones work as well), S3's global endpoint, access points and directory buckets, and configuration files.
 """
 
 import re
@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from weaudit.errors import InvalidInputError
 from weaudit.values import value
 
-# Domain, domain of dual-stack endpoints.
+# The domain, and the domain of dual-stack endpoints.
 _AWS = ("amazonaws.com", "api.aws")
 _CHINA = ("amazonaws.com.cn", "api.amazonwebservices.com.cn")
 # Such as eu-west-1, cn-north-1 and us-gov-west-1, but not us-iso-east-1 or eusc-de-east-1 of other partitions.
@@ -25,9 +25,9 @@ _PORTS = {"http": 80, "https": 443}
 
 @value
 class Endpoint:
-    """A service's address: ``scheme``, ``host`` (with the port where it is not the scheme's own), ``path``, ``region``.
+    """The address of a service in a region; ``host`` includes a port that is not the scheme's default.
 
-    ``path`` is "" or a prefix of every path. ``configured`` tells an endpoint URL of the environment from AWS's own.
+    ``path`` is "" or a prefix of every path. ``configured`` says that the environment gave the endpoint URL.
     """
 
     scheme: str
@@ -40,7 +40,7 @@ class Endpoint:
 def resolve(service: str, environment: Mapping[str, str]) -> Endpoint:
     """Return the endpoint of ``dynamodb`` or ``s3``.
 
-    Raises InvalidInputError for a missing region, a region whose addresses are not known, and a wrong setting.
+    Raises InvalidInputError for a missing region, a region whose addresses are not known, or an invalid setting.
     """
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
     if not region or not _LOWER.issuperset(region):
@@ -55,14 +55,14 @@ def resolve(service: str, environment: Mapping[str, str]) -> Endpoint:
         return Endpoint("https", host, "", region, configured=False)
     if fips or dual_stack:
         raise InvalidInputError(
-            "an endpoint URL goes with neither AWS_USE_FIPS_ENDPOINT nor AWS_USE_DUALSTACK_ENDPOINT"
+            "an endpoint URL cannot be combined with AWS_USE_FIPS_ENDPOINT or AWS_USE_DUALSTACK_ENDPOINT: unset them"
         )
     scheme, host, path = split_url(url)
     return Endpoint(scheme, host, path, region, configured=True)
 
 
 def split_url(url: str) -> tuple[str, str, str]:
-    """Return scheme, host (with a port that is not the scheme's own) and path. Raises InvalidInputError."""
+    """Return scheme, host (with a port that is not the scheme's default) and path. Raises InvalidInputError."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -78,7 +78,7 @@ def split_url(url: str) -> tuple[str, str, str]:
 
 
 def object_address(endpoint: Endpoint, bucket: str, key: str) -> tuple[str, str]:
-    """Return host and path of an S3 object: the bucket in the host name where AWS allows it, else in the path."""
+    """Return host and path of an S3 object; the bucket is in the host name if AWS allows that, else in the path."""
     path = quote(key, safe="/-._~")
     if endpoint.configured or not _may_be_in_a_host_name(bucket):
         return endpoint.host, f"{endpoint.path}/{quote(bucket, safe='-._~')}/{path}"
@@ -102,7 +102,7 @@ def _aws_host(service: str, region: str, *, fips: bool, dual_stack: bool) -> str
 
 
 def _may_be_in_a_host_name(bucket: str) -> bool:
-    # With a dot in it AWS's certificate would not match.
+    # AWS's certificate does not match a host name in which the bucket has a dot.
     return 3 <= len(bucket) <= 63 and _LOWER.issuperset(bucket) and bucket[0] != "-" and bucket[-1] != "-"
 
 

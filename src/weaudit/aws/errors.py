@@ -1,6 +1,6 @@
-"""What an AWS answer that is not a success means: worth trying again, refused, or a record that can never be stored.
+"""Translates AWS error responses: worth a retry, refused, or a record that can never be stored.
 
-Texts are made of codes, and of such messages only as are known to hold neither credentials nor values of items: a
+The texts hold error codes, and only those messages that are known to hold neither credentials nor values of items: a
 signature error quotes the session token, a validation error may quote an item.
 """
 
@@ -41,15 +41,15 @@ _TRANSIENT = frozenset(
         "RequestTimeout",
         "RequestTimeoutException",
         "ReplicatedWriteConflictException",
-        # Beyond botocore's standard mode: another transaction held an item; another write held an object; the body
-        # was damaged on its way.
+        # These go beyond botocore's standard mode: another transaction held an item, another write held an object, or
+        # the body was damaged on its way.
         "TransactionConflictException",
         "OperationAborted",
         "BadDigest",
         "XAmzContentSHA256Mismatch",
     )
 )
-# 429 and 509 are of botocore's legacy mode: throttling by something that does not speak AWS, such as a proxy.
+# 429 and 509 are from botocore's legacy mode: throttling by something other than AWS, such as a proxy.
 _TRANSIENT_STATUSES = frozenset((429, 500, 502, 503, 504, 509))
 CLOCK = frozenset(
     (
@@ -69,7 +69,7 @@ _REJECTED = frozenset(
         "SerializationException",
     )
 )
-# A ValidationException that is about the table and not about the record: every record would meet it.
+# A ValidationException about the table and not about the record: every record would cause it.
 _ABOUT_THE_TABLE = (
     "does not match the schema",
     "Missing the key",
@@ -108,9 +108,10 @@ _LONGEST_MESSAGE = 400
 
 
 def failure(operation: str, status: int, code: str, message: str, document: dict[str, Any] | None = None) -> StoreError:
-    """Return the error that an answer means; StoreUnavailableError means that trying again may help.
+    """Return the error for a response; StoreUnavailableError means that a retry may succeed.
 
-    ``document`` is the answer's JSON: what a failed condition met, and why each part of a transaction failed.
+    ``document`` is the response's JSON, which holds the item that failed a condition, or the reason for each part of a
+    cancelled transaction.
     """
     if status == 400 and code == "ConditionalCheckFailedException":
         item = (document or {}).get("Item")
@@ -124,17 +125,18 @@ def failure(operation: str, status: int, code: str, message: str, document: dict
     return _kind(status, code, message)(text, aws_code=code, status=status)
 
 
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html, Errors: reasons by part.
+# A cancelled transaction has a reason for each of its parts; see Errors at
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 _CONDITION = "ConditionalCheckFailed"
 _REASONS_THAT_PASS = frozenset(("ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"))
 _REASONS_OF_THE_ITEM = frozenset(("ItemCollectionSizeLimitExceeded", "ValidationError"))
 
 
 def _cancelled(operation: str, status: int, code: str, document: dict[str, Any]) -> StoreError:
-    """Return what a cancelled transaction means; a condition that did not hold is an answer, whatever else failed.
+    """Return the error for a cancelled transaction; a condition that did not hold outweighs all other reasons.
 
-    If another part was throttled or met another transaction, the error passes: that part's condition was not evaluated,
-    and may fail as well.
+    If another part was throttled or met another transaction, ``passes`` is set: that part's condition was not
+    evaluated, and may fail as well.
     """
     reasons = [reason if isinstance(reason, dict) else {} for reason in document.get("CancellationReasons") or ()]
     codes = [str(reason.get("Code", "None")) for reason in reasons]
@@ -150,20 +152,20 @@ def _cancelled(operation: str, status: int, code: str, document: dict[str, Any])
     elif not _REASONS_OF_THE_ITEM.isdisjoint(codes):
         kind = RecordRejectedError
     messages = [str(reason.get("Message") or "") for reason in reasons]
-    told = next((message for message in messages if message.startswith(_SAFE_MESSAGES)), "")
-    return kind(f"{text}: {told[:_LONGEST_MESSAGE]}" if told else text, aws_code=code, status=status)
+    safe = next((message for message in messages if message.startswith(_SAFE_MESSAGES)), "")
+    return kind(f"{text}: {safe[:_LONGEST_MESSAGE]}" if safe else text, aws_code=code, status=status)
 
 
 def passes(status: int, code: str) -> bool:
-    """Return whether the same request may succeed later, by the response's HTTP status and error code.
+    """Say whether the same request may succeed later, by the response's HTTP status and error code.
 
-    Commands ask this for every service; several have a name of their own for throttling (``KMSThrottlingException``).
+    Commands use this for every service; several have their own code for throttling (``KMSThrottlingException``).
     """
     return status in _TRANSIENT_STATUSES or code in THROTTLED or code in _TRANSIENT or "Throttl" in code
 
 
 def withheld(code: str) -> bool:
-    """Return whether a service will never give what was asked for: access is denied, or it does not exist."""
+    """Say whether a retry cannot help: access is denied, or the resource does not exist."""
     return "AccessDenied" in code or code == "ResourceNotFoundException"
 
 

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 for requests and for links: pure, the time is an argument.
+"""AWS Signature Version 4 for requests and links. Pure: the time is an argument.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -14,7 +14,7 @@ from weaudit.values import value
 
 @value
 class Credentials:
-    """An access key, its secret and, for temporary ones, the session token; an empty token counts as absent."""
+    """An access key, its secret and, if they are temporary, the session token; an empty token counts as none."""
 
     access_key: str
     secret_key: str
@@ -37,10 +37,10 @@ def sign(
     service: str,
     at: float,
 ) -> dict[str, str]:
-    """Return the headers to send: the given ones, all signed, with Host, X-Amz-Date, Authorization and what they need.
+    """Return the headers to send: the given ones, all of them signed, with Host, X-Amz-Date, Authorization and others.
 
-    ``path`` is percent-encoded as it is sent, with its query where it has one (:func:`query_text`), ``body_hash`` the
-    hex SHA-256 of the body, ``at`` in seconds since 1970.
+    ``path`` is percent-encoded as it is sent and includes the query, if any (:func:`query_text`). ``body_hash`` is the
+    hex SHA-256 of the body, ``at`` is in seconds since 1970.
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
     signed = {**headers, "Host": host, "X-Amz-Date": stamp}
@@ -50,7 +50,7 @@ def sign(
     if service == "s3":
         signed["X-Amz-Content-SHA256"] = body_hash
     else:
-        # Every service but S3 encodes the path once more to sign it.
+        # For the signature, every service except S3 encodes the path once more.
         path = quote(path, safe="/~")
     lines = sorted((name.lower(), " ".join(value.split())) for name, value in signed.items())
     names = ";".join(name for name, _ in lines)
@@ -65,9 +65,9 @@ def sign(
 def presign(
     host: str, path: str, *, credentials: Credentials, region: str, service: str, at: float, seconds: int
 ) -> str:
-    """Return the query that lets whoever has it GET the path, from ``at`` on for so many seconds (S3: at most a week).
+    """Return a query with which anyone can GET the path for ``seconds`` from ``at`` on (S3: at most a week).
 
-    A link of temporary credentials ends with them, if that is sooner.
+    If the credentials are temporary, the link expires with them at the latest.
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
@@ -87,7 +87,7 @@ def presign(
 
 
 def query_text(parameters: dict[str, str]) -> str:
-    """Return a query as it is signed and sent: percent-encoded, sorted."""
+    """Return a query as it is signed and sent: percent-encoded and sorted."""
     pairs = sorted((quote(name, safe="-._~"), quote(value, safe="-._~")) for name, value in parameters.items())
     return "&".join(f"{name}={value}" for name, value in pairs)
 

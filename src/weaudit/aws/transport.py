@@ -1,7 +1,7 @@
-"""HTTP over the standard library's ``http.client``: connections that are kept, and waits and answers that are bounded.
+"""HTTP over the standard library's ``http.client``, with reused connections and with bounded waits and responses.
 
-A request is written at once and its answer is read later, so that one thread can have several under way, each on its
-own connection (docs/decisions/0015-calls-under-way.md).
+A request is written immediately and its response is read later, so that one thread can have several under way, each on
+its own connection (docs/decisions/0015-calls-under-way.md).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     import socket
     from typing import Any, Literal
 
-# The most bytes that an answer may have: the most that ImageMaxBytes allows an image, and a megabyte for the head.
-# DynamoDB answers with 16 MB of items at most. http.client itself bounds each line of a head (64 KB) and their number.
+# The most bytes that a response may have: the most that ImageMaxBytes allows an image, and a megabyte for the head.
+# DynamoDB returns at most 16 MB of items. http.client itself limits each line of a head (64 KB) and their number.
 LARGEST_ANSWER_BYTES = 257 * 1024 * 1024
 _LEAST_WAIT_S = 0.1
 _PART_BYTES = 65_536
 
 
 class UnreadableAnswerError(Exception):
-    """A response that cannot be what the service meant to say: cut off, empty or damaged."""
+    """A response that the service cannot have meant to send: it is cut off, empty or damaged."""
 
 
 @value
@@ -58,11 +58,11 @@ class Answer:
 
 
 class Exchange:
-    """One attempt at a request: it is written at once, and its answer is read when somebody asks for it.
+    """One attempt at a request: it is written immediately, and its response is read when ``answer`` is called.
 
-    Requests on other connections may be written in between; the waits for their answers are then one. ``waits_s`` are
-    the seconds to open a connection in and to wait for the other side at a time; ``deadline`` is of time.monotonic().
-    ``in_doubt`` says that the service may have carried the request out, although no answer arrived.
+    Requests on other connections may be written in between; all then wait together. ``waits_s`` holds the seconds for
+    opening a connection and for each wait on the other side; ``deadline`` is a time of time.monotonic(). ``in_doubt``
+    says that the service may have carried out the request although no response arrived.
     """
 
     __slots__ = ("_answer_by", "_error", "_fresh", "_http", "_pool", "_request", "_sock", "_waits_s", "in_doubt")
@@ -76,17 +76,17 @@ class Exchange:
 
     @property
     def connected(self) -> bool:
-        """Whether there was a connection to write to."""
+        """Whether a connection could be opened or reused."""
         return self._http is not None
 
     def answer(self, deadline: float, *, again: bool = True) -> Answer:
-        """Return the answer. Raises OSError, UnreadableAnswerError.
+        """Return the response. Raises OSError, UnreadableAnswerError.
 
-        ``again``: write the request to another connection where the kept one turns out to be closed.
+        With ``again``, the request is sent on another connection if the reused one turns out to be closed.
         """
         while True:
             if self._http is None:
-                raise self._error or ConnectionError("never opened")
+                raise self._error or ConnectionError("no connection was opened")
             try:
                 answer, reusable = self._read(self._http, deadline)
             except BaseException as error:
@@ -94,12 +94,12 @@ class Exchange:
                 self._http.close()
                 timed_out = isinstance(error, TimeoutError)
                 if timed_out and not self._fresh:
-                    # While Lambda froze the function, all kept connections may have died unnoticed: wait for one only.
+                    # All idle connections may have died unnoticed while Lambda froze the function: wait for one only.
                     self._pool.close(self._request.host)
                 if self._fresh or not again or timed_out or not isinstance(error, OSError):
                     raise
                 # The service closed the connection while it was idle. That is no failure of the service, so the request
-                # is written again at once. This ends with the first connection that was not kept.
+                # is sent again immediately. The loop ends at the latest with a newly opened connection.
                 self._write(deadline)
             else:
                 if reusable:
@@ -109,7 +109,7 @@ class Exchange:
                 return answer
 
     def discard(self) -> None:
-        """Read the answer for its connection's sake, within the time that began when the request was written."""
+        """Drain the response so that the connection can be reused; the wait is counted from the write."""
         try:
             if self._error is None:
                 self.answer(self._answer_by, again=False)
@@ -119,7 +119,7 @@ class Exchange:
             return
 
     def _write(self, deadline: float) -> None:
-        """Write the request; ``answer`` raises what goes wrong."""
+        """Write the request; an OSError is kept for ``answer`` to raise."""
         request, (connect_s, read_s) = self._request, self._waits_s
         self._http: HTTPConnection | None = None
         self._fresh = True
@@ -139,11 +139,11 @@ class Exchange:
         self._answer_by = time.monotonic() + read_s
 
     def _read(self, http: HTTPConnection, deadline: float) -> tuple[Answer, bool]:
-        """Return the answer, and whether the connection may have another."""
+        """Return the response, and whether the connection can be reused."""
         if self._error is None:
             return self._receive(http, deadline)
         if isinstance(self._error, BrokenPipeError | ConnectionResetError):
-            # A service that refuses a body before its end answers and closes: the answer says why.
+            # A service may refuse a body before its end, respond and close the connection: the response says why.
             try:
                 return self._receive(http, deadline)
             except (OSError, UnreadableAnswerError):
@@ -153,15 +153,15 @@ class Exchange:
     def _receive(self, http: HTTPConnection, deadline: float) -> tuple[Answer, bool]:
         read_s = self._waits_s[1]
         try:
-            # The wait began when the request was written: several calls that nobody answers cost one wait.
+            # The wait is counted from the write, so that several calls without a response cost one wait.
             self._sock.limit(read_s, _later(min(self._answer_by, deadline)))
             with http.getresponse() as response:
                 self._sock.limit(read_s, _later(deadline))
                 return complete(response), not response.will_close
-        except (HTTPException, ValueError) as error:  # int() raises ValueError for some damaged lengths of chunks
-            if isinstance(error, OSError):  # RemoteDisconnected: not one byte came
+        except (HTTPException, ValueError) as error:  # int() raises ValueError for some damaged chunk lengths
+            if isinstance(error, OSError):  # RemoteDisconnected: no byte arrived
                 raise
-            # Without the error's text, which may quote the answer.
+            # Without the error's text, which may quote the response.
             raise UnreadableAnswerError(f"it cannot be read as HTTP ({type(error).__name__})") from None
 
 
@@ -169,24 +169,24 @@ def complete(response: HTTPResponse) -> Answer:
     """Read a response to its end. Raises UnreadableAnswerError, OSError, and what http.client raises."""
     chunked, length = bool(response.chunked), response.length
     if len(response.headers.get_all("Content-Length", ())) + chunked > 1 or (length is None and not chunked):
-        # Two lengths may hide another answer. With none, one that is cut off would look complete.
-        raise UnreadableAnswerError("its length is not given, or given twice")
+        # Two lengths may hide a second response. With no length, a response that is cut off would look complete.
+        raise UnreadableAnswerError("its length is not given, or given twice: it must be given once")
     if length is not None and length > LARGEST_ANSWER_BYTES:
-        raise UnreadableAnswerError(f"it has {length} bytes, more than the {LARGEST_ANSWER_BYTES} that are read")
+        raise UnreadableAnswerError(f"it has {length} bytes, more than the {LARGEST_ANSWER_BYTES} that are allowed")
     headers = {name.lower(): value.strip() for name, value in response.getheaders()}
-    # Without a limit, http.client would allocate as many bytes as a chunk says that it has.
+    # Without a limit, http.client would allocate as many bytes as a chunk claims to have.
     return Answer(response.status, headers, response.read(LARGEST_ANSWER_BYTES) if chunked else response.read())
 
 
 class Pool:
-    """The open connections to one service, by host; any number of threads may use it at once.
+    """The open connections to one service, by host; any number of threads may use it concurrently.
 
-    A request has a connection to itself. Idle connections are kept for the next request, whichever thread makes it:
-    never more than there were requests at once.
+    Each request has its own connection. Idle connections are kept for the next request of any thread, and there are
+    never more of them than there were concurrent requests.
     """
 
     def __init__(self, scheme: str, certificates: str | None, proxy: str = "") -> None:
-        """Open nothing yet. ``certificates`` is a file of trusted issuers, ``proxy`` a URL through which https goes."""
+        """Open nothing yet. ``certificates`` is a file of trusted issuers, ``proxy`` the URL of a proxy for https."""
         self._scheme = scheme
         self._certificates = certificates
         self._proxy = proxy
@@ -199,29 +199,29 @@ class Pool:
                 return
 
     def close(self, host: str = "") -> None:
-        """Close the idle connections, all or those to one host."""
+        """Close all idle connections, or those to one host."""
         for each in (host,) if host else tuple(self._idle):
             while (kept := self._kept(each)) is not None:
                 kept[0].close()
 
     def take(self, host: str, timeout_s: float) -> tuple[HTTPConnection, BoundedSocket, bool]:
-        """Return a connection, its socket, and whether it was opened just now. Raises OSError."""
+        """Return a connection, its socket, and whether it was opened for this call. Raises OSError."""
         while (kept := self._kept(host)) is not None:
             http, sock = kept
             if not sock.is_readable():
                 return http, sock, False
-            # The other side has closed it, or has sent bytes that answer nothing.
+            # The other side has closed it, or has sent bytes that belong to no request.
             http.close()
         return *self._opened(host, timeout_s), True
 
     def keep(self, host: str, http: HTTPConnection, sock: BoundedSocket) -> None:
-        """Keep a connection, whose answer was read to its end, for the next request."""
+        """Keep a connection, whose response was read to its end, for the next request."""
         self._idle.setdefault(host, []).append((http, sock))
 
     def _kept(self, host: str) -> tuple[HTTPConnection, BoundedSocket] | None:
         try:
             return self._idle[host].pop()
-        except (KeyError, IndexError):  # asking first would not do: another thread may take the last one meanwhile
+        except (KeyError, IndexError):  # no check beforehand would help: another thread may take the last one meanwhile
             return None
 
     def _opened(self, host: str, timeout_s: float) -> tuple[HTTPConnection, BoundedSocket]:
@@ -242,10 +242,10 @@ class Pool:
 
 
 class BoundedSocket:
-    """What http.client needs of a socket, with every wait bounded, and a deadline for all of them.
+    """The part of a socket that http.client uses, with a limit for each wait and a deadline for all of them.
 
-    A timeout alone begins anew with each byte: a service that sends or takes a byte now and then would hold a request
-    for ever.
+    A timeout alone begins anew with each byte: a service that sends or takes a byte now and then would keep a request
+    waiting for ever.
     """
 
     __slots__ = ("_deadline", "_sock", "_unsent", "_wait_s")
@@ -255,18 +255,18 @@ class BoundedSocket:
         self._unsent: list[bytes] = []
 
     def limit(self, wait_s: float, deadline: float) -> None:
-        """Wait at most this long at a time, and never beyond a deadline (of time.monotonic)."""
+        """Set the longest single wait, and the deadline of all waits (a time of time.monotonic)."""
         self._wait_s, self._deadline = wait_s, deadline
 
     def wait(self) -> None:
-        """Give the next operation of the socket the time that is left. Raises TimeoutError where there is none."""
+        """Give the next operation of the socket the time that is left. Raises TimeoutError if none is left."""
         left_s = min(self._wait_s, self._deadline - time.monotonic())
         if left_s <= 0:
             raise TimeoutError("timed out")
         self._sock.settimeout(left_s)
 
     def is_readable(self) -> bool:
-        """Whether reading would not wait: there are bytes, or the other side has closed."""
+        """Say whether a read would return immediately: bytes have arrived, or the other side has closed."""
         if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
             return True
         poll = select.poll()
@@ -274,27 +274,27 @@ class BoundedSocket:
         return bool(poll.poll(0))
 
     def sendall(self, data: bytes) -> None:
-        """Keep it for :meth:`flush`: http.client gives head and body one after the other, and one packet is cheaper."""
+        """Keep the data for :meth:`flush`: http.client passes head and body separately, and one packet is cheaper."""
         self._unsent.append(data)
 
     def flush(self) -> None:
-        """Send what was given, in parts: each may take as long as a wait. With TLS, one ``send`` would take it all."""
+        """Send what ``sendall`` kept, in parts, each with its own wait; with TLS one ``send`` would take all of it."""
         left, self._unsent = memoryview(b"".join(self._unsent)), []
         while left:
             self.wait()
             left = left[self._sock.send(left[:_PART_BYTES]) :]
 
     def makefile(self, mode: Literal["rb"]) -> io.BufferedReader:
-        """Return a file that reads one answer."""
+        """Return a file that reads one response."""
         return io.BufferedReader(_Received(self, self._sock.makefile(mode, buffering=0)))
 
     def close(self) -> None:
-        """Close it, once the files made of it are closed too."""
+        """Close the socket; it stays open until the files made from it are closed too."""
         self._sock.close()
 
 
 class _Received(io.RawIOBase):
-    """The bytes of one answer as they arrive, and no more of them than an answer may have."""
+    """The bytes of one response as they arrive, at most as many as a response may have."""
 
     def __init__(self, sock: BoundedSocket, raw: socket.SocketIO) -> None:
         self._sock = sock
@@ -308,11 +308,11 @@ class _Received(io.RawIOBase):
         self._sock.wait()
         count = self._raw.readinto(buffer)
         if not count and self._left < LARGEST_ANSWER_BYTES:
-            # http.client would take some of what is cut off for complete: a head without its last lines, for one.
+            # http.client takes some truncated responses for complete ones: a head without its last lines, for example.
             raise UnreadableAnswerError("it is cut off")
         self._left -= count or 0
         if self._left < 0:
-            raise UnreadableAnswerError(f"it has more than the {LARGEST_ANSWER_BYTES} bytes that are read")
+            raise UnreadableAnswerError(f"it has more than the {LARGEST_ANSWER_BYTES} bytes that are allowed")
         return count
 
     def close(self) -> None:
@@ -321,7 +321,7 @@ class _Received(io.RawIOBase):
 
 
 def _tunnelled(proxy: str, host: str, timeout_s: float, tls: ssl.SSLContext) -> HTTPSConnection:
-    """Return a connection that reaches a host through a proxy, which sees TLS alone. Raises OSError."""
+    """Return a connection to a host through a proxy, which sees only TLS. Raises OSError."""
     # https://www.rfc-editor.org/rfc/rfc9110#name-connect
     parts = urlsplit(proxy if "//" in proxy else f"//{proxy}")
     if not parts.hostname:
@@ -337,16 +337,16 @@ def _tunnelled(proxy: str, host: str, timeout_s: float, tls: ssl.SSLContext) -> 
 
 @functools.lru_cache(maxsize=2)  # reading the certificates takes milliseconds
 def _tls(certificates: str | None) -> ssl.SSLContext:
-    """Return settings by which a server must prove its name; ``certificates`` is a file of trusted issuers.
+    """Return TLS settings that require a server to prove its name. Raises OSError.
 
-    None stands for the system's issuers. Raises OSError.
+    ``certificates`` is a file of trusted issuers; None means the system's.
     """
     try:
         return ssl.create_default_context(cafile=certificates)
-    except OSError as error:  # it names no file
+    except OSError as error:  # the error itself names no file
         raise OSError(f"the certificates of {certificates or 'this system'} cannot be read: {error}") from error
 
 
 def _later(deadline: float) -> float:
-    """Return a deadline, or a moment from now if it is over: what has arrived already is worth reading."""
+    """Return the deadline, or a moment from now if it has passed: what has arrived already is worth reading."""
     return max(deadline, time.monotonic() + _LEAST_WAIT_S)

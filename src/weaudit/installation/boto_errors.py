@@ -1,4 +1,4 @@
-"""What an AWS error means to a command: whether the same request may succeed later."""
+"""Translates the SDK's errors into ours, and says whether the same request may succeed later."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ from weaudit.errors import StoreError, StoreRefusedError, StoreUnavailableError
 
 
 def passes(error: BaseException) -> bool:
-    """Say whether the same request may succeed later: throttled, a failing service, or no answer at all.
+    """Say whether the same request may succeed later: it was throttled, the service failed or did not respond.
 
-    An error of boto3's transfers means what the error that ended the transfer means.
+    For an error of boto3's transfers, the error that ended the transfer decides.
     """
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
@@ -20,13 +20,13 @@ def passes(error: BaseException) -> bool:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return errors.passes(int(status), str(error.response.get("Error", {}).get("Code", "")))
     if isinstance(error, Boto3Error):
-        behind = error.__cause__ or error.__context__
-        return behind is not None and passes(behind)
+        cause = error.__cause__ or error.__context__
+        return cause is not None and passes(cause)
     return isinstance(error, BotoCoreError) and not isinstance(error, ParamValidationError)
 
 
 def meaning(error: Exception) -> StoreError | None:
-    """Return what an error of the SDK means as the lean client would raise it; None if it is about the call itself."""
+    """Return the error that the lean client would raise for one of the SDK's, or None if the call itself is wrong."""
     from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
     if isinstance(error, ClientError):
@@ -39,7 +39,7 @@ def meaning(error: Exception) -> StoreError | None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what a service refuses or does not answer as the lean client does. Raises StoreError."""
+    """Translate the SDK's errors inside the block into the lean client's. Raises StoreError."""
     try:
         yield
     except Exception as error:
@@ -50,9 +50,9 @@ def translated() -> Iterator[None]:
 
 
 def function_failed(payload: Any, text: str) -> StoreError:
-    """Return the error for a function that raised or was ended; ``payload`` is the document beside FunctionError.
+    """Return the error for a function that raised or was stopped; ``payload`` is the response's document.
 
-    It is StoreUnavailableError if the function could not reach its own stores, or ran out of time.
+    It is StoreUnavailableError if the function could not reach its own stores or timed out.
     """
     document = payload if isinstance(payload, dict) else {}
     kind, message = str(document.get("errorType", "")), str(document.get("errorMessage", ""))

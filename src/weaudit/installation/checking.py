@@ -1,4 +1,4 @@
-"""Gathers what the check of a trail needs: the records of each item and the item as it is now, and checks them."""
+"""Checks a trail: gathers the records of each item and the item as it is now, and compares them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,17 +19,17 @@ from weaudit.trail.verifying import Verdict, verify_item
 if TYPE_CHECKING:
     from weaudit.trail.reader import Trail
 
-# A change just made is on its way for a moment: what looks wrong is looked at again before it is called a fault.
+# The record of a new change takes a moment to arrive: what looks wrong is read again before it counts as a fault.
 _TRIES = 6
 _WAIT_S = 1.0
 _THREADS = 8
-# A stream made with its table carries the table's time, give or take what the service needs to make both.
+# A stream that was created with its table has the table's time, give or take what the service needs to create both.
 _BORN_TOGETHER = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
 class AuditedTable:
-    """A table under audit as it is now; ``key_types`` is empty where the table is gone."""
+    """An audited table as it is now; ``key_types`` is empty if the table is gone."""
 
     name: str
     arn: str
@@ -38,7 +38,7 @@ class AuditedTable:
 
     @classmethod
     def describe(cls, dynamodb: DynamoDB, name: str, audit_arn: str) -> "AuditedTable":
-        """Read the table's key schema and its stream; a table that is gone has its trail checked without its items."""
+        """Read the table's key schema and stream; if the table is gone, its trail is checked without items."""
         try:
             found = dynamodb.call("DescribeTable", {"TableName": name})["Table"]
         except StoreRefusedError as error:
@@ -52,16 +52,16 @@ class AuditedTable:
 
     @property
     def exists(self) -> bool:
-        """Whether there are items to compare the trail with."""
+        """Whether the table exists, so that the trail can be compared with its items."""
         return bool(self.key_types)
 
     def keys_of(self, key: str) -> Item:
-        """Return the typed key that an item key stands for; InvalidInputError if the table can have no such key."""
+        """Return the typed key for an item key. Raises InvalidInputError if it does not fit the table's key schema."""
         try:
             return typed_key(key, self.key_types)
         except InvalidInputError:
             names = ", ".join(f"{name} ({kind})" for name, kind in self.key_types.items())
-            raise InvalidInputError(f"{key!r} is no key of {self.name}, whose key is {names}") from None
+            raise InvalidInputError(f"{key!r} is not a valid key of {self.name}, whose key is {names}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Checker:
     sleep: Callable[[float], None] = time.sleep
 
     def item_keys(self, progress: Callable[[int], None]) -> list[str]:
-        """Return the key of every item that is in the table or in its trail, sorted; ``progress`` gets the count."""
+        """Return the sorted keys of all items in the table or its trail; ``progress`` is called with the count."""
         keys = set()
         for change in self.history.table(self.table.name, self.since, None):
             keys.add(change.item_key)
@@ -87,9 +87,9 @@ class Checker:
         return sorted(keys)
 
     def item_keys_of(self, text: str) -> list[str]:
-        """Return the key of the one item that ``text`` means, as people type it; none where nothing is known of it.
+        """Return the key of the item that ``text``, typed by a person, means; an empty list if there is no such item.
 
-        Raises InvalidInputError where the table can have no such key.
+        Raises InvalidInputError if the text does not fit the table's key schema.
         """
         if not text:
             return []
@@ -113,12 +113,12 @@ class Checker:
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def verdicts(self, keys: list[str]) -> Iterator[tuple[str, Verdict]]:
-        """Check each item, several at a time, in the order given."""
+        """Check each item, several concurrently; yield the verdicts in the order given."""
         with ReadingPool(_THREADS, "weaudit-verify") as pool:
             yield from zip(keys, pool.map(self.verdict, keys), strict=True)
 
     def verdict(self, key: str) -> Verdict:
-        """Check one item; what looks wrong is read again for some seconds, since a change may be on its way."""
+        """Check one item; while something looks wrong, read it again for some seconds: a record may be on its way."""
         read: list[tuple[str, str | None]] = []
         for attempt in range(_TRIES):
             if attempt:
@@ -129,7 +129,7 @@ class Checker:
         return verdict
 
     def _verdict_now(self, key: str, read: list[tuple[str, str | None]]) -> Verdict:
-        """Check an item as it is read now; ``read`` keeps how far its trail went, each time, and the item's hash."""
+        """Check an item as it is now; ``read`` collects the last change order and the item's hash of each attempt."""
         changes, live = self._changes(key), self._live(key)
         verdict = verify_item(
             changes,
@@ -139,9 +139,9 @@ class Checker:
             item_key=key,
             audited_from_birth=self.table.audited_from_birth and self.since is None,
         )
-        # An item that is written all the time is ahead of its trail whenever it is read: then the trail has to get to
-        # what it was.
-        reached = any((change.order > last and change.after_hash == was) for last, was in read for change in changes)
+        # An item that is written all the time is always ahead of its trail. Then it is enough if the trail reaches the
+        # state in which an earlier attempt read the item.
+        reached = any((change.order > last and change.after_hash == seen) for last, seen in read for change in changes)
         read.append((changes[-1].order if changes else "", None if live is None else image_hash(live)))
         if self.table.exists and not reached:
             return verdict
@@ -153,7 +153,7 @@ class Checker:
         if first is None:
             return []
         if self.since is not None:
-            # Times may lie a little out of order: who is left out for its time would be missing between two others.
+            # Times may be slightly out of order: a change left out for its time would look like a gap between others.
             found = self.history.item(self.table.name, key, beyond_order=first.order)
         return [first, *found]
 

@@ -1,6 +1,6 @@
-"""Waiting until a function has handled what its streams hold, told by what the function logs.
+"""Waits until a function has handled everything in its streams, which its log lines show.
 
-Lambda tells nobody how far a mapping has read. The functions do: one log line a batch, with the last sequence number.
+Lambda does not say how far a mapping has read. The functions do: one log line a batch, with the last sequence number.
 """
 
 import time
@@ -9,14 +9,14 @@ from typing import Any
 
 from weaudit.installation.targets import Target
 
-_EMPTY_ANSWERS = 3  # an open shard may answer with nothing although more is to come
+_EMPTY_PAGES = 3  # an open shard may return an empty page although more records follow
 
 
 def behind(target: Target, mappings: Sequence[Any], since_ms: int, seconds: float) -> list[str]:
     """Wait until the function of each mapping has logged the last change of its stream.
 
-    Returns the names of the functions that had not after ``seconds``. Log lines before ``since_ms``, milliseconds since
-    the epoch, are not looked at. Writers must be quiet meanwhile. A stream that is gone has nothing to wait for.
+    Returns the names of the functions that have not after ``seconds``. Log lines before ``since_ms``, in milliseconds
+    since the epoch, are ignored. There must be no writes meanwhile. A stream that is gone needs no wait.
     """
     logs = target.client("logs")
     deadline = time.monotonic() + seconds
@@ -34,7 +34,7 @@ def behind(target: Target, mappings: Sequence[Any], since_ms: int, seconds: floa
 
 
 def _last_sequences(target: Target, stream: str) -> Iterator[str]:
-    """Yield the last sequence number of each line of shards; a new shard that is still empty has its parent's."""
+    """Yield the last sequence number of each lineage of shards; a new, empty shard has its parent's."""
     client = target.client("dynamodbstreams")
     try:
         shards = {shard["ShardId"]: shard for shard in _shards(client, stream)}
@@ -63,7 +63,7 @@ def _shards(client: Any, stream: str) -> Iterator[Any]:
 def _last_in(client: Any, stream: str, shard: str) -> str:
     iterator = client.get_shard_iterator(StreamArn=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")
     position, last, empty = iterator["ShardIterator"], "", 0
-    while position and empty < _EMPTY_ANSWERS:
+    while position and empty < _EMPTY_PAGES:
         page = client.get_records(ShardIterator=position, Limit=1000)
         position = page.get("NextShardIterator")
         empty = 0 if page["Records"] else empty + 1

@@ -1,4 +1,4 @@
-"""What is known of an embedded engine, kept in its state directory, and whether that engine lives.
+"""The state of an embedded engine, kept in its state directory, and whether that engine is alive.
 
 ::
 
@@ -6,8 +6,8 @@
     STATE/engine.log    what the engine prints
     STATE/lock          held (flock) while an engine is started or stopped
     STATE/data/         the engine's own state, saved when it is stopped
-    STATE/objects/      S3 objects, written at once
-    STATE/packages/     the zips that were deployed last
+    STATE/objects/      S3 objects, written immediately
+    STATE/packages/     the zips of the last deployment
     STATE/tmp/          unpacked functions of the running engine
 """
 
@@ -29,7 +29,7 @@ _STATE_FILE = "engine.json"
 class EngineState:
     """One engine: where it is and how to reach it.
 
-    ``pid`` is 0 when it was stopped on purpose; ``identity`` tells its process from a later one with the same number.
+    ``pid`` is 0 if it was stopped on purpose. ``identity`` distinguishes its process from a later one with that number.
     ``started_ms`` is milliseconds since the epoch.
     """
 
@@ -56,11 +56,11 @@ class EngineState:
 
     @property
     def alive(self) -> bool:
-        """Whether this very process still runs."""
+        """Whether the engine's process, and not a later one with its number, still runs."""
         return self.pid > 0 and identity(self.pid) == self.identity
 
     def environment(self) -> dict[str, str]:
-        """Return the variables by which the AWS CLI and every SDK reach the engine."""
+        """Return the environment variables with which the AWS CLI and every SDK reach the engine."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.access_key,
@@ -83,7 +83,7 @@ def directory(given: Path | None = None, environment: Mapping[str, str] | None =
 
 
 def load(path: Path) -> EngineState | None:
-    """Return the state kept in ``path``, or None where there is none; EngineError where it is unreadable."""
+    """Return the state kept in ``path``, or None if there is none. Raises EngineError if it is unreadable."""
     try:
         document = json.loads((path / _STATE_FILE).read_text())
         return EngineState(directory=path, **document)
@@ -91,7 +91,7 @@ def load(path: Path) -> EngineState | None:
         return None
     except NotADirectoryError as error:
         raise EngineError(
-            f"the state directory {path} is no directory\nChoose another with --state or WEAUDIT_STATE_DIR."
+            f"the state directory {path} is not a directory\nChoose another with --state or WEAUDIT_STATE_DIR."
         ) from error
     except (OSError, ValueError, TypeError) as error:
         raise EngineError(
@@ -107,7 +107,7 @@ def running(path: Path) -> EngineState | None:
 
 
 def save(engine: EngineState) -> None:
-    """Keep ``engine`` in its directory; the file is replaced whole, and only its owner can read it (it holds a key)."""
+    """Save ``engine`` in its directory; the file is replaced whole, and only its owner can read it (it holds a key)."""
     document = dataclasses.asdict(engine)
     del document["directory"]
     temporary = engine.directory / f".{_STATE_FILE}.{os.getpid()}"
@@ -119,7 +119,7 @@ def save(engine: EngineState) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the directory's lock; a second starter or stopper gets an EngineError at once instead of a race."""
+    """Hold the directory's lock; a second command that starts or stops the engine gets an EngineError immediately."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = (path / "lock").open("w")
@@ -138,13 +138,13 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def identity(pid: int) -> str:
-    """Return when the process ``pid`` started if it is an engine, else "" (gone, a zombie, or some other program)."""
+    """Return when the process ``pid`` started if it is an engine, else "" (gone, a zombie, or another program)."""
     proc = Path(f"/proc/{pid}")
     try:
         if Path("/proc/self/stat").exists():
             fields = (proc / "stat").read_text().rpartition(")")[2].split()
             command = (proc / "cmdline").read_bytes()
-            # Z: ended, and not waited for yet. An empty command line otherwise: the process is just being replaced.
+            # Z: a zombie. If another process has an empty command line, its program is just being replaced.
             return "" if fields[0] in "ZX" or (command and b"ministack" not in command) else fields[19]
         shown = subprocess.run(  # noqa: S603  (a number is the only variable part)
             ["/bin/ps", "-o", "lstart=,command=", "-p", str(pid)],

@@ -1,4 +1,4 @@
-"""An item's key as people type it, turned into the item key under which the trail has it."""
+"""Turns a key that a person typed into the item key under which the trail has the item."""
 
 import json
 from typing import Any
@@ -14,10 +14,10 @@ _KEY_TYPES = ("S", "N", "B")
 def item_keys(text: str, schema: dict[str, str] | None, table: str) -> list[str]:
     """Return the item keys that ``text`` may mean, the likeliest first.
 
-    ``schema`` is the live table's key attributes and their types, in order; None if the table is gone, and then the
-    text may be meant as it stands or as a JSON key. If one string is the key, the text is that string, however it
+    ``schema`` holds the live table's key attributes and their types, in order. It is None if the table is gone; then
+    the text may be the item key itself or a JSON key. If the key is one string, the text is that string, however it
     looks. Any other key is JSON, plain ``{"pk": "a", "sk": 7}`` or typed ``{"pk": {"S": "a"}, "sk": {"N": "7"}}``.
-    Raises InvalidInputError if the table can have no such key.
+    Raises InvalidInputError if the text does not fit the schema.
     """
     if schema is None:
         guess = _guessed(text)
@@ -31,7 +31,7 @@ def item_keys(text: str, schema: dict[str, str] | None, table: str) -> list[str]
 
 
 def _guessed(text: str) -> str | None:
-    """Return the item key that a JSON object means if each of its parts has the type that it seems to have."""
+    """Return the item key for a JSON object, guessing each part's type from its value, or None if it is no key."""
     try:
         document = plain.parse(text)
         kinds = {name: _kind(value) for name, value in document.items()} if isinstance(document, dict) else {}
@@ -51,4 +51,6 @@ def _no_such_key(text: str, schema: dict[str, str], table: str) -> InvalidInputE
     examples: dict[str, Any] = {"S": "a", "N": 7, "B": "AAEC"}
     example = json.dumps({name: examples.get(kind, "a") for name, kind in schema.items()})
     named = ", ".join(f"{name} ({kind})" for name, kind in schema.items())
-    return InvalidInputError(f"{text!r} is no key of {table}, whose key is {named}\nGive it as JSON: '{example}'")
+    return InvalidInputError(
+        f"{text!r} is not a valid key of {table}, whose key is {named}\nGive it as JSON: '{example}'"
+    )

@@ -1,4 +1,4 @@
-"""An installed WeAudit, as commands find it: where it is, and the names that its stack gave its parts."""
+"""An installed WeAudit as commands find it: its target, and the names of its stack's resources."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from weaudit.installation.targets import Target
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """One stack of WeAudit: its outputs by name."""
+    """One stack of WeAudit, with its outputs by name."""
 
     target: Target
     outputs: dict[str, str]
@@ -19,9 +19,9 @@ class Installation:
 
     @classmethod
     def find(cls, state_dir: Path | None = None, stage: Stage | None = None) -> "Installation":
-        """Return the installation that commands go to: of ``stage``, or of WEAUDIT_STAGE and WEAUDIT_PREFIX.
+        """Return the installation of ``stage``, or of WEAUDIT_STAGE and WEAUDIT_PREFIX.
 
-        Raises DeployError where its stack is not there, or not yet.
+        Raises DeployError if its stack does not exist or has never been deployed completely.
         """
         stage = stage or Stage.of()
         target = Target.resolve(state_dir=state_dir)
@@ -29,12 +29,12 @@ class Installation:
         if found is None:
             raise DeployError(
                 f"there is no stack {stage.stack} on {target.describe()}\nDeploy it first: `weaudit up` does on the "
-                f"embedded engine, `weaudit deploy {stage.options}` on AWS. Another stage is named by WEAUDIT_STAGE."
+                f"embedded engine, `weaudit deploy {stage.options}` on AWS. Set WEAUDIT_STAGE for another stage."
             )
         if not found.outputs:
             raise DeployError(
-                f"the stack {stage.stack} on {target.describe()} is {found.status}: it has never been deployed whole\n"
-                f"Wait for who deploys it, or do it yourself: `weaudit deploy {stage.options}`."
+                f"the stack {stage.stack} on {target.describe()} is {found.status}: it was never deployed completely\n"
+                f"Wait if it is being deployed, or deploy it: `weaudit deploy {stage.options}`."
             )
         return cls(target, found.outputs, stage)
 
@@ -50,12 +50,12 @@ class Installation:
 
     @property
     def images_table(self) -> str:
-        """The name of the table Images."""
+        """The name of the Images table."""
         return self.outputs["ImagesTableName"]
 
     @property
     def own_streams(self) -> dict[str, str]:
-        """The stream of each table that the stack itself has watched, by the table's name."""
+        """The streams of the tables that the stack itself watches, by the table's name."""
         return {
             self.configuration_table: self.outputs["ConfigurationStreamArn"],
             self.images_table: self.outputs["ImagesStreamArn"],
@@ -68,7 +68,7 @@ class Installation:
 
     @property
     def invocation_log(self) -> str:
-        """The name of the invocation log's table."""
+        """The name of the table that holds the invocation log."""
         return self.outputs["DynamoDBTableName"]
 
     @property

@@ -1,4 +1,4 @@
-"""What commands hand to a function, in as few bytes as JSON takes, and within what Lambda takes."""
+"""The payloads with which commands invoke a function: compact JSON, within the limits of Lambda."""
 
 import json
 from collections.abc import Iterable
@@ -7,25 +7,25 @@ from typing import Any
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 6 MB. "Request must be smaller than 6291456
 # bytes for the InvokeFunction operation", says Lambda.
 LARGEST_BYTES = 6 * 1024 * 1024 - 1
-# Longer than any of these functions takes (infra/template.yaml): who gives up earlier calls it a second time.
+# Longer than any of these functions runs (infra/template.yaml): a caller that gives up earlier invokes it again.
 LONGEST_CALL_S = 310
-# A call is filled up to here; a single record may take all of it.
+# Records are added to a payload up to this size; a single larger record gets a payload of its own.
 _FILLED_BYTES = 5_500_000
-_MOST_RECORDS = 100  # as many as a batch of the stream has
+_MOST_RECORDS = 100  # the most that a batch of the stream has
 _FRAME_BYTES = len(b'{"Records":[]}')
 
 
 def payload(document: Any) -> bytes:
-    """Return a document as JSON: no spaces, and of non-ASCII text only halves of surrogate pairs escaped.
+    """Return a document as JSON without spaces; of non-ASCII text, only halves of surrogate pairs are escaped.
 
-    As ``json.dumps`` writes it, a text of Cyrillic letters takes three times its bytes.
+    ``json.dumps`` would escape all of it: a text of Cyrillic letters would have three times as many bytes.
     """
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace")  # of half a pair: \ud800, as JSON spells it
+    return text.encode("utf-8", "backslashreplace")  # half of a pair becomes \ud800, as in JSON
 
 
 def of_records(records: Iterable[Any]) -> tuple[list[bytes], list[int]]:
-    """Return payloads ``{"Records": […]}`` with all records in their order, and the bytes of each that fits in none."""
+    """Return payloads ``{"Records": […]}`` with the records in order, and the sizes of those too large for one."""
     calls: list[list[bytes]] = []
     too_large: list[int] = []
     left = 0

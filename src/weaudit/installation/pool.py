@@ -1,4 +1,4 @@
-"""Threads that read for a command, and that hold nobody: neither who has enough, nor who interrupts it."""
+"""A pool of daemon threads that never delays the process's exit."""
 
 import threading
 from collections.abc import Callable
@@ -10,10 +10,10 @@ _Work = tuple["Future[Any]", Callable[[], Any]]
 
 
 class ReadingPool(Executor):
-    """As ThreadPoolExecutor, for what may be left undone: nothing waits for a read that is on its way.
+    """A ThreadPoolExecutor for reads that may be abandoned: nothing waits for a read under way.
 
-    Python waits at its end for each thread of a ThreadPoolExecutor: after Ctrl-C, a service that does not answer would
-    hold a command until the SDK gives up.
+    At exit, Python waits for each thread of a ThreadPoolExecutor. After Ctrl-C, a service that does not respond would
+    then keep a command from ending until the SDK gives up.
     """
 
     def __init__(self, threads: int, name: str) -> None:
@@ -26,21 +26,21 @@ class ReadingPool(Executor):
         self._waiting: SimpleQueue[_Work | None] = SimpleQueue()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Have it called as soon as a thread is free. Raises RuntimeError after ``shutdown``."""
+        """Call ``fn`` as soon as a thread is free. Raises RuntimeError after ``shutdown``."""
         future: Future[Any] = Future()
         with self._lock:
             if self._over:
-                raise RuntimeError("nothing more is begun: the pool was shut down")
+                raise RuntimeError("the pool was shut down and takes no more calls")
             self._waiting.put((future, lambda: fn(*args, **kwargs)))
             if not self._idle.acquire(blocking=False) and self._started < self._most:
                 self._started += 1
-                # It knows the pool's parts and not the pool, which goes when nobody has it any more.
+                # A thread refers to the pool's parts and not to the pool, so that an unused pool is collected.
                 parts, name = (self._waiting, self._idle), f"{self._name}_{self._started}"
                 threading.Thread(target=_serve, args=parts, name=name, daemon=True).start()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Begin nothing more, and wait for nothing; whatever the arguments, which are ThreadPoolExecutor's."""
+        """Cancel the calls not yet begun, and wait for none. The arguments, of ThreadPoolExecutor, have no effect."""
         del wait, cancel_futures
         self._over = True
         while True:
@@ -63,7 +63,7 @@ def _serve(waiting: "SimpleQueue[_Work | None]", idle: threading.Semaphore) -> N
         if future.set_running_or_notify_cancel():
             try:
                 result = call()
-            except BaseException as error:  # noqa: BLE001 nothing is swallowed: result() raises it to who asks
+            except BaseException as error:  # noqa: BLE001 not swallowed: result() raises it
                 future.set_exception(error)
             else:
                 future.set_result(result)

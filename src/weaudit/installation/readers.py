@@ -1,4 +1,4 @@
-"""The trail as commands read it: the tables of a stage, by the client that functions use."""
+"""Opens the trail for commands: the tables of a stage, read with the functions' client."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
@@ -35,8 +35,8 @@ def of_stage(table: str, audit_table: str, audit_log_table: str) -> tuple[str, s
 def open_trail(target: "Target", audit_table: str = "Audit", dynamodb: DynamoDB | None = None) -> "Trail":
     """Return the trail kept in a target's table ``audit_table``.
 
-    ``dynamodb`` is the target's, if there is one already. Reading raises StoreError, which says what to do
-    if there is no such table.
+    ``dynamodb`` is the target's client, if there is one already. Reading raises StoreError; if there is no such table,
+    its text says what to do.
     """
     client = dynamodb or clients.dynamodb(target)
 
@@ -52,15 +52,15 @@ def open_trail(target: "Target", audit_table: str = "Audit", dynamodb: DynamoDB 
                 "Deploy WeAudit first (`weaudit up` for the embedded engine), or name it with --audit-table."
             ) from error
 
-    class Asked:
-        """A query under way, whose errors say what to do."""
+    class Explained:
+        """A query under way, with errors that say what to do."""
 
         def __init__(self, pending: Pending) -> None:
             self.cancel = pending.cancel
             self._pending = pending
 
         def result(self) -> dict[str, Any]:
-            """Return the response, once."""
+            """Return the response; can be called only once."""
             with explained():
                 return self._pending.result()
 
@@ -68,7 +68,7 @@ def open_trail(target: "Target", audit_table: str = "Audit", dynamodb: DynamoDB 
         with explained():
             return client.call("Query", request)
 
-    # Made where a value needs it: few trails have large ones.
+    # Created only when a value needs it: few trails have large values.
     objects = functools.cache(lambda: clients.s3(target))
 
     def fetch(bucket: str, key: str) -> bytes | None:
@@ -81,20 +81,20 @@ def open_trail(target: "Target", audit_table: str = "Audit", dynamodb: DynamoDB 
                 raise archived(bucket, key) from error
             raise
 
-    return AuditHistory(query, lambda request: Asked(client.begin("Query", request)), audit_table, fetch)
+    return AuditHistory(query, lambda request: Explained(client.begin("Query", request)), audit_table, fetch)
 
 
 def archived(bucket: str, key: str) -> StoreRefusedError:
-    """Return the error of an object that S3 does not give because of its storage class, however often it is asked."""
+    """Return the error for an object that S3 does not return, despite any retry, because of its storage class."""
     return StoreRefusedError(
-        f"s3://{bucket}/{key} is archived, and S3 does not give it\n"
-        "Restore it (`aws s3api restore-object`), and keep rules that archive away from this bucket.",
+        f"s3://{bucket}/{key} is archived, and S3 does not return it\n"
+        "Restore it (`aws s3api restore-object`), and remove rules of this bucket that archive objects.",
         aws_code="InvalidObjectState",
     )
 
 
 def key_schema(dynamodb: DynamoDB, table: str) -> tuple[dict[str, str] | None, str]:
-    """Return a table's key attributes with their types, or None if it cannot be asked; and why it may have no trail."""
+    """Return a table's key attributes and types, None if they cannot be read; and why it may have no trail, or ""."""
     invalid = f"{table!r} is not a valid name of a table (--table)."
     if not table:
         return None, invalid
@@ -104,7 +104,7 @@ def key_schema(dynamodb: DynamoDB, table: str) -> tuple[dict[str, str] | None, s
         return None, invalid
     except StoreRefusedError as error:
         if error.aws_code == "ResourceNotFoundException":
-            return None, f"There is no table {table} now. Is its name spelled exactly so (--table)?"
+            return None, f"There is no table {table} now. Is its name spelled correctly (--table)?"
         # Reading the trail needs no permission on the table itself.
         if not errors.withheld(error.aws_code):
             raise
@@ -116,7 +116,7 @@ def key_schema(dynamodb: DynamoDB, table: str) -> tuple[dict[str, str] | None, s
 def with_callers(
     found: "Iterable[AuditedChange]", trail: "Trail", dynamodb: DynamoDB, log_table: str, warn: Callable[[str], None]
 ) -> "Iterator[AuditedChange]":
-    """Yield the changes of a trail with the callers that log entries name (see trail.callers).
+    """Yield the changes of a trail with their callers, which log entries name (see trail.callers).
 
     ``warn`` is called once with the reason if the log cannot be read.
     """

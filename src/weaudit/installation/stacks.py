@@ -1,4 +1,4 @@
-"""What CloudFormation tells while it works on a stack: followed until it is quiet, a line a resource."""
+"""Follows CloudFormation's work on a stack until it ends, and reports one line for each event."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class StackState:
-    """A stack as it is now. ``parameters`` are all of them, those that show asterisks (NoEcho) apart."""
+    """A stack as it is now; ``masked`` names the parameters with a hidden value (NoEcho), ``parameters`` the others."""
 
     name: str
     status: str
@@ -29,12 +29,12 @@ class StackState:
 
 
 def describe(target: Target, name: str) -> StackState | None:
-    """Return the stack, or None where there is none of that name."""
+    """Return the stack, or None if there is no stack of that name."""
     return described(target.client("cloudformation"), name)
 
 
 def described(client: Any, name: str) -> StackState | None:
-    """As ``describe``, by a boto3 client of CloudFormation."""
+    """Return the stack as ``describe`` does, with a boto3 client of CloudFormation."""
     try:
         [found] = client.describe_stacks(StackName=name)["Stacks"]
     except client.exceptions.ClientError as error:
@@ -57,15 +57,15 @@ def described(client: Any, name: str) -> StackState | None:
 
 
 def resources(target: Target, name: str) -> Iterator[Any]:
-    """Yield what CloudFormation tells of each resource that a stack has now, as ListStackResources has it."""
+    """Yield the summary in ListStackResources of each resource that a stack has now."""
     for page in target.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=name):
         yield from (row for row in page["StackResourceSummaries"] if row["ResourceStatus"] != "DELETE_COMPLETE")
 
 
 def when_quiet(client: Any, name: str, progress: Progress) -> StackState | None:
-    """Return the stack once what goes on in it is over, or None where there is none of that name.
+    """Return the stack once the work under way on it has ended, or None if there is no stack of that name.
 
-    A stack whose creation was planned and never begun, REVIEW_IN_PROGRESS, has nothing going on in it.
+    No work is under way in a stack whose creation was planned and never begun (REVIEW_IN_PROGRESS).
     """
     found = described(client, name)
     if found is None or not found.status.endswith("_IN_PROGRESS") or found.status == "REVIEW_IN_PROGRESS":
@@ -75,16 +75,17 @@ def when_quiet(client: Any, name: str, progress: Progress) -> StackState | None:
 
 
 def until_quiet(client: Any, name: str, seen: str, progress: Progress, failures: list[str]) -> StackState | None:
-    """Wait while the stack is in progress; return it as it is then, None where it is gone.
+    """Wait while work on the stack is in progress; return its state then, or None if it is gone.
 
-    Tells ``progress`` a line for each event after ``seen``, an event's id, and adds what failed to ``failures``.
+    Calls ``progress`` with a line for each event after ``seen``, an event's id, and adds failures to ``failures``.
+    Raises DeployError after an hour.
     """
     deadline, pause = time.monotonic() + WAIT_SECONDS, 0.03
     while True:
-        found = described(client, name)  # before the events: what happens in between is reported all the same
+        found = described(client, name)  # before the events, so that an event in between is still reported
         if found is not None:
             seen = _report(client, name, seen, progress, failures)
-        # A cleanup is still going on in UPDATE_COMPLETE_CLEANUP_IN_PROGRESS: the next update would be refused.
+        # In UPDATE_COMPLETE_CLEANUP_IN_PROGRESS the cleanup is still under way: the next update would be refused.
         if found is None or not found.status.endswith("_IN_PROGRESS"):
             return found
         if time.monotonic() > deadline:
@@ -94,7 +95,7 @@ def until_quiet(client: Any, name: str, seen: str, progress: Progress, failures:
 
 
 def latest_event(client: Any, name: str) -> str:
-    """Return the id of the stack's newest event, "" where there is none: what came before is not told again."""
+    """Return the id of the stack's newest event, or "" if there is none: earlier events are not reported again."""
     try:
         events = client.describe_stack_events(StackName=name)["StackEvents"]
     except client.exceptions.ClientError as error:
@@ -118,7 +119,7 @@ def _report(client: Any, name: str, seen: str, progress: Progress, failures: lis
         resource, status = event["LogicalResourceId"], event["ResourceStatus"]
         reason = event.get("ResourceStatusReason", "")
         progress(f"{event['ResourceType']} {resource} {status}")
-        # What CloudFormation cancels because of another failure is no cause.
+        # A resource that CloudFormation cancelled because of another failure is not the cause.
         if status.endswith("_FAILED") and "cancelled" not in reason.lower():
             failures.append(f"{resource} ({event['ResourceType']}): {reason}")
     return str(fresh[0]["EventId"]) if fresh else seen

@@ -1,4 +1,4 @@
-"""Stages: which installation of an account a command means (dev, staging, production), and what its stack is called."""
+"""Stages: the installation that a command means (dev, staging, production), and the name of its stack."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from weaudit.errors import InvalidInputError
 
-# As in infra/template.yaml, whose parameters EnvironmentSuffix and Prefix these become.
+# As in infra/template.yaml, where these are the parameters EnvironmentSuffix and Prefix.
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,11}")
 _PREFIX = re.compile(r"([a-z][a-z0-9-]{0,15})?")
 
@@ -23,7 +23,7 @@ class Stage:
     def of(
         cls, name: str | None = None, prefix: str | None = None, environment: Mapping[str, str] | None = None
     ) -> "Stage":
-        """Return the stage that is meant: as given, else by WEAUDIT_STAGE and WEAUDIT_PREFIX, else dev with no prefix.
+        """Return the given stage, else the one of WEAUDIT_STAGE and WEAUDIT_PREFIX, else dev with no prefix.
 
         Raises InvalidInputError for a name or prefix that the template would refuse.
         """
@@ -31,10 +31,10 @@ class Stage:
         name = environment.get("WEAUDIT_STAGE") or "dev" if name is None else name
         prefix = environment.get("WEAUDIT_PREFIX", "") if prefix is None else prefix
         if not _NAME.fullmatch(name):
-            raise InvalidInputError(f"{name!r} is no stage: up to 12 lower-case letters, digits and hyphens")
+            raise InvalidInputError(f"{name!r} is not a valid stage: up to 12 lower-case letters, digits and hyphens")
         if not _PREFIX.fullmatch(prefix):
             raise InvalidInputError(
-                f"{prefix!r} is no prefix: up to 16 lower-case letters, digits and hyphens, a letter first"
+                f"{prefix!r} is not a valid prefix: up to 16 lower-case letters, digits and hyphens, a letter first"
             )
         return cls(name, prefix)
 
@@ -45,9 +45,9 @@ class Stage:
 
     @property
     def options(self) -> str:
-        """How a command of the shell names this stage, for advice: ``--stage staging --prefix staging-``."""
+        """The command-line options for this stage, for use in advice: ``--stage staging --prefix staging-``."""
         return f"--stage {self.name}" + (f" --prefix {self.prefix}" if self.prefix else "")
 
     def named(self, name: str, default: str) -> str:
-        """Return ``name``, or where it is ``default``, a name of the template, that table's name in this stage."""
+        """Return a table's name; if it is the template's ``default``, the prefix of this stage is added."""
         return self.prefix + name if name == default else name

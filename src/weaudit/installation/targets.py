@@ -1,4 +1,4 @@
-"""Where a command goes: the embedded engine, or AWS as the environment says."""
+"""The target of a command: the embedded engine, or the AWS account that the environment names."""
 
 import base64
 import functools
@@ -14,7 +14,7 @@ from weaudit.errors import EngineError, InvalidInputError
 from weaudit.installation import engine_state
 
 ENGINE_ACCOUNT = "000000000000"
-"""The embedded engine's account: on AWS it can be nobody's."""
+"""The embedded engine's account: no account on AWS has this number."""
 _LAMBDA_OR_CI = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
@@ -25,21 +25,21 @@ _CREDENTIALS = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", *_LAMBDA_OR_CI)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One place that commands go to. ``endpoint`` is None on AWS; keys are None where boto3 finds them itself."""
+    """One target of commands; ``endpoint`` is None on AWS, and keys are None if boto3 finds them itself."""
 
     region: str | None
     endpoint: str | None = None
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
     engine: bool = False
-    profile: str | None = None  # of the AWS configuration, where it is not the one of the environment
+    profile: str | None = None  # of the AWS configuration, if not the environment's
 
     @classmethod
     def resolve(cls, environment: Mapping[str, str] | None = None, *, state_dir: Path | None = None) -> "Target":
         """Decide where commands go.
 
-        AWS_ENDPOINT_URL wins; then an engine that is up; then AWS, where credentials are set. Raises
-        EngineError, with what to do, where there is none of them.
+        AWS_ENDPOINT_URL wins, then a running engine, then AWS if credentials are set. Raises EngineError, which says
+        what to do, if there is none of these.
         """
         environment = os.environ if environment is None else environment
         region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or None
@@ -58,16 +58,16 @@ class Target:
 
     @classmethod
     def of(cls, engine: engine_state.EngineState) -> "Target":
-        """Return the target that is this engine."""
+        """Return the target for this engine."""
         return cls(engine.region, engine.endpoint, engine.access_key, engine.secret_key, engine=True)
 
     def client(self, service: str, read_s: int = 60) -> Any:
-        """Return a new boto3 client for ``service``: standard retries, path-style S3 where there is an endpoint.
+        """Return a new boto3 client for ``service``: standard retries, path-style S3 if there is an endpoint.
 
-        ``read_s`` is how long it waits for an answer before it asks again: longer than a function takes that it calls.
-        Raises InvalidInputError where the endpoint or the region can be none.
+        ``read_s`` is how long it waits for a response before a retry; it must be longer than an invoked function runs.
+        Raises InvalidInputError if endpoint or region is not valid.
         """
-        from botocore.config import Config  # with boto3 200 ms: only commands that talk pay for it
+        from botocore.config import Config  # takes 200 ms with boto3: only commands that need it pay
 
         config = Config(
             retries={"mode": "standard", "total_max_attempts": 5},
@@ -77,10 +77,10 @@ class Target:
             s3={"addressing_style": "path" if self.endpoint else "auto"},
         )
         try:
-            with _ONE_AFTER_THE_OTHER:
+            with _SESSION_LOCK:
                 made = _sessions(self, _environment())[0].client(service, endpoint_url=self.endpoint, config=config)
-            _ = urlsplit(made.meta.endpoint_url).port  # which the SDK looks at when it sends
-        except ValueError as error:  # an endpoint or a region that is none, whoever named it
+            _ = urlsplit(made.meta.endpoint_url).port  # an invalid port; the SDK would notice only when it sends
+        except ValueError as error:  # endpoint or region is not valid, wherever it was set
             raise InvalidInputError(
                 f"{error}\nLook at AWS_ENDPOINT_URL (http://… or https://…), AWS_REGION and your AWS profile."
             ) from error
@@ -88,11 +88,11 @@ class Target:
 
     def session(self) -> Any:
         """Return the botocore session that knows the target's credentials and the AWS configuration."""
-        with _ONE_AFTER_THE_OTHER:
+        with _SESSION_LOCK:
             return _sessions(self, _environment())[1]
 
     def describe(self) -> str:
-        """Return where this is, for people: no credentials in it."""
+        """Return the target in words, without credentials."""
         if self.engine:
             return f"the embedded engine at {self.endpoint}"
         if self.endpoint:
@@ -100,9 +100,9 @@ class Target:
         return f"AWS ({self.region or 'the region of your profile'})"
 
 
-# A session may be used by one thread at a time while it makes clients.
+# Only one thread at a time may create clients from a session.
 # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/session.html#multithreading-or-multiprocessing-with-sessions
-_ONE_AFTER_THE_OTHER = threading.Lock()
+_SESSION_LOCK = threading.Lock()
 
 
 def _environment() -> tuple[tuple[str, str], ...]:
@@ -111,11 +111,10 @@ def _environment() -> tuple[tuple[str, str], ...]:
 
 @functools.lru_cache(maxsize=8)
 def _sessions(target: Target, _read: tuple[tuple[str, str], ...]) -> tuple[Any, Any]:
-    """Return the one session of a target, boto3's and botocore's.
+    """Return the session of a target, boto3's and botocore's; the same one for the same environment.
 
-    Another one would resolve the profile again, which may ask for a code.
-
-    Setting one up takes 35 ms as well. ``_read`` is what a session reads of the environment.
+    A new session would resolve the profile again, which may ask for a code, and takes 35 ms. ``_read`` holds the
+    environment variables that a session reads.
     """
     import boto3
     import botocore.session
@@ -133,14 +132,14 @@ def _sessions(target: Target, _read: tuple[tuple[str, str], ...]) -> tuple[Any, 
 
 @functools.cache
 def _service_models() -> Any:
-    # One for all sessions: one that reads its own parses every service's model again, 60 to 140 ms a client.
+    # All sessions share one loader: each loader parses every service's model again, which takes 60 to 140 ms a client.
     import botocore.session
 
     return botocore.session.get_session().get_component("data_loader")
 
 
 def wire(value: Any) -> Any:
-    """Return ``value``, an answer of boto3, with bytes turned into base64 text: DynamoDB JSON as our code sees it."""
+    """Return a response of boto3 with bytes turned into base64 text: DynamoDB JSON as our code expects it."""
     if isinstance(value, bytes | bytearray):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, dict):
@@ -151,7 +150,7 @@ def wire(value: Any) -> Any:
 
 
 def unwire(value: Any) -> Any:
-    """Return ``value`` with typed binary (``{"B": text}``, ``{"BS": [text]}``) turned into bytes: what boto3 takes."""
+    """Return ``value`` with typed binary (``{"B": text}``, ``{"BS": [text]}``) turned into bytes, as boto3 expects."""
     if isinstance(value, dict):
         if len(value) == 1:
             [(kind, inner)] = value.items()

@@ -1,7 +1,7 @@
-"""What the functions logged of one request, update or change: the lines that name its id, and those joined to them.
+"""Finds the log lines of one request, update or change: those with its id, and those connected to them.
 
-A line that names the id may name further ones: of the invocation, of API Gateway's request, of the X-Ray trace, of the
-change. Those are followed as well. The other changes of a batch are not.
+A line with the id may hold more ids: of the invocation, API Gateway's request, the X-Ray trace or the change. Those are
+followed as well. The other changes of a batch are not.
 """
 
 import json
@@ -17,18 +17,18 @@ from weaudit.installation.pool import ReadingPool
 # https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html#xray-api-traceids
 _XRAY = re.compile(r"(?:Root=)?(1-[0-9a-f]{8}-[0-9a-f]{24})(?:;.*)?")
 _ID = re.compile(r"[A-Za-z0-9_=+/.:@-]{8,128}")
-# Fields whose value stands for the same request or change; `changeIds` of a batch are others' as well.
+# Fields whose value identifies the same request or change; `changeIds` of a batch also names other changes.
 _JOINING = ("requestId", "apiRequestId", "functionRequestId", "traceId", "changeId", "logId")
 _CHANGES = ("changeId", "logId")
 _ROUNDS = 4
 _IDS = 20
 _LINES = 10_000
-_AT_ONCE = 8
+_CONCURRENT_READS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One log line. ``at_ms`` is milliseconds since 1970, UTC; ``fields`` is its JSON, empty where it is none."""
+    """One log line; ``at_ms`` is milliseconds since 1970, UTC, and ``fields`` its JSON, empty if it is not JSON."""
 
     at_ms: int
     source: str
@@ -39,52 +39,52 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """What was found: lines in the order of their times, the ids that were followed, and those of changes."""
+    """The result of a trace: lines in order of time, the ids that were followed, and the ids of changes."""
 
     lines: tuple[Line, ...]
     ids: tuple[str, ...]
     changes: tuple[str, ...]
-    cut: bool = False  # there was more than is read
+    cut: bool = False  # a limit was reached: there may be more
 
 
 def id_of(given: str) -> str:
-    """Return an id as log lines have it: the root of an X-Ray trace, else what was given. Raises InvalidInputError."""
+    """Return an id as log lines hold it: the root of an X-Ray trace, else the given text. Raises InvalidInputError."""
     text = given.strip()
     root = _XRAY.fullmatch(text)
     if root is not None:
         return root[1]
     if not _ID.fullmatch(text):
         raise InvalidInputError(
-            f"{given!r} is no id\nGive a request's id (the header x-request-id or apigw-requestid), a changeId, or the "
-            "root of an X-Ray trace (1-…)."
+            f"{given!r} is not a valid id\nGive a request's id (the header x-request-id or apigw-requestid), a "
+            "changeId, or the root of an X-Ray trace (1-…)."
         )
     return text
 
 
 def groups(prefix: str, suffix: str) -> dict[str, str]:
-    """Return what a request may leave lines in: log group by log group, and who writes there."""
+    """Return the log groups in which a request may leave lines, each with the function or service that writes there."""
     found = {f"/aws/lambda/{row.deployed_as(prefix, suffix)}": row.name for row in FUNCTIONS}
     return {f"/aws/vendedlogs/{prefix}weaudit-api-{suffix}": "API Gateway", **found}
 
 
 def follow(
-    logs: Any, sources: dict[str, str], trace_id: str, since_ms: int, told: Callable[[str], None] = lambda _: None
+    logs: Any, sources: dict[str, str], trace_id: str, since_ms: int, progress: Callable[[str], None] = lambda _: None
 ) -> Traced:
-    """Return what the groups hold of ``trace_id`` since then, and of every id that its lines join it to.
+    """Return the lines since ``since_ms`` that hold ``trace_id``, or an id that these lines connect it to.
 
-    ``logs`` is a boto3 client of CloudWatch Logs, ``sources`` what ``groups`` returns; a group that is not there has
-    nothing. ``told`` is told each id that is looked for. Reads a bounded number of ids and lines.
+    ``logs`` is a boto3 client of CloudWatch Logs, ``sources`` what ``groups`` returns; a group that does not exist has
+    no lines. ``progress`` is called with each id that is searched for. The number of ids and lines is limited.
     """
     found: dict[tuple[str, int, str], Line] = {}
     asked: list[str] = []
     waiting = [trace_id]
     cut = False
-    with ReadingPool(_AT_ONCE, "weaudit-trace") as pool:
+    with ReadingPool(_CONCURRENT_READS, "weaudit-trace") as pool:
         for _ in range(_ROUNDS):
             if not waiting:
                 break
             for each in waiting:
-                told(each)
+                progress(each)
             pairs = [(group, each) for each in waiting for group in sources]
             asked += waiting
             for events in pool.map(lambda pair: list(_events(logs, pair[0], pair[1], since_ms)), pairs):
@@ -100,14 +100,14 @@ def follow(
 
 
 def _order(line: Line) -> tuple[int, bool, str, int]:
-    """Lines of one millisecond: audit_producer follows what it audits, and Lambda's own lines stand around ours."""
+    """Return a sort key. Within a millisecond, audit_producer comes last, and Lambda's own lines surround ours."""
     kind = str(line.fields.get("type", line.text.partition(" ")[0])).lower().removeprefix("platform.")
     place = {"initstart": 0, "start": 1, "end": 3, "runtimedone": 3, "report": 4}.get(kind, 2)
     return line.at_ms, line.source == "audit_producer", line.group, place
 
 
 def joined_ids(fields: dict[str, Any]) -> Iterator[str]:
-    """Yield the ids that stand for the same request or change as the line with these fields."""
+    """Yield the ids, in a line with these fields, of the line's own request or change."""
     # Lambda's own lines have theirs one level deeper: {"type": "platform.report", "record": {"requestId": …}}.
     inner = fields.get("record")
     for level in (fields, inner if isinstance(inner, dict) else {}):
@@ -117,12 +117,12 @@ def joined_ids(fields: dict[str, Any]) -> Iterator[str]:
                 try:
                     yield id_of(value)
                 except InvalidInputError:
-                    continue  # API Gateway writes "-" for what there is not
+                    continue  # API Gateway writes "-" for a missing id
 
 
 def _changes_among(lines: Iterable[Line], trace_id: str) -> tuple[str, ...]:
     stated = [line.fields[name] for line in lines for name in _CHANGES if isinstance(line.fields.get(name), str)]
-    # A change may be traced whose update has left no line (any more).
+    # The traced id may be that of a change whose update has left no line, or none that still exists.
     return tuple(dict.fromkeys([*stated, trace_id]))
 
 
@@ -142,17 +142,17 @@ def _line(event: Any, group: str, source: str) -> Line:
     text = str(event["message"]).rstrip("\n")
     try:
         fields = json.loads(text)
-    except (ValueError, RecursionError):  # no JSON, or nested deeper than Python reads
+    except (ValueError, RecursionError):  # not JSON, or nested deeper than Python can parse
         fields = {}
     return Line(int(event["timestamp"]), source, group, text, fields if isinstance(fields, dict) else {})
 
 
-# What a line is about comes first in it, or is said elsewhere on the screen.
-_SAID_ELSEWHERE = frozenset(("level", "message", "function", "requestId", "apiRequestId", "traceId", "_aws"))
+# Fields that a summary puts first, or that appear elsewhere on the screen.
+_SHOWN_ELSEWHERE = frozenset(("level", "message", "function", "requestId", "apiRequestId", "traceId", "_aws"))
 
 
 def summary(line: Line) -> str:
-    """Return a line for reading: its message and fields; of Lambda's own its type, of what is no JSON the text."""
+    """Return a readable summary: message and fields, the type of a line of Lambda's, or text that is not JSON."""
     fields = line.fields
     if line.source == "API Gateway" and fields:
         return f"{fields.get('routeKey', '')} {fields.get('status', '')} in {fields.get('latencyMs', '?')} ms"
@@ -164,11 +164,11 @@ def summary(line: Line) -> str:
     if "message" not in fields:
         return line.text
     level = str(fields.get("level", "INFO"))
-    said = [f"{name}={_told(value)}" for name, value in fields.items() if name not in _SAID_ELSEWHERE]
-    return " ".join([*([] if level == "INFO" else [level]), str(fields["message"]), *said])
+    shown = [f"{name}={_short(value)}" for name, value in fields.items() if name not in _SHOWN_ELSEWHERE]
+    return " ".join([*([] if level == "INFO" else [level]), str(fields["message"]), *shown])
 
 
-def _told(value: Any) -> str:
+def _short(value: Any) -> str:
     if isinstance(value, list) and len(value) > 3:
         return f"{len(value)} of them"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

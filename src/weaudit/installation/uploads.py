@@ -1,4 +1,4 @@
-"""Files of this machine on their way into a bucket: which key each gets, and the transfer itself."""
+"""Uploads local files to a bucket: chooses the key of each, and transfers it."""
 
 import mimetypes
 import os
@@ -13,9 +13,9 @@ from weaudit.errors import InvalidInputError
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 _LONGEST_KEY_BYTES = 1024
-_FILES_AT_A_TIME = 8
-_PARTS_AT_A_TIME = 4
-# What Python's own list, or that of a lean system, does not know.
+_CONCURRENT_FILES = 8
+_CONCURRENT_PARTS = 4
+# Types that are missing from Python's own list, or from that of a minimal system.
 _TYPES = {".avif": "image/avif", ".heic": "image/heic", ".heif": "image/heif", ".webp": "image/webp"}
 
 
@@ -30,7 +30,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A file that is not in the bucket, and why; ``passes`` where the same upload may succeed later."""
+    """A file that was not uploaded, and why; ``passes`` says that the same upload may succeed later."""
 
     path: Path
     why: str
@@ -38,10 +38,10 @@ class Failed:
 
 
 def plan(paths: Sequence[Path], prefix: str) -> tuple[list[Upload], list[Failed]]:
-    """Return what to upload, and what cannot be. A file's key is ``prefix`` and its name, a folder's files keep theirs.
+    """Return the files to upload, and those that cannot be. A key is ``prefix`` and the file's name or path.
 
-    ``photos/2024/a.jpg`` of the folder ``photos`` is ``<prefix>photos/2024/a.jpg``. Raises InvalidInputError where two
-    files would get one key.
+    The path begins with the given folder: ``2024/a.jpg`` in the folder ``photos`` becomes
+    ``<prefix>photos/2024/a.jpg``. Raises InvalidInputError if two files would have the same key.
     """
     uploads: dict[str, Upload] = {}
     failed: list[Failed] = []
@@ -52,8 +52,8 @@ def plan(paths: Sequence[Path], prefix: str) -> tuple[list[Upload], list[Failed]
                 failed.append(planned)
             elif planned.key in uploads and uploads[planned.key].path.resolve() != path.resolve():
                 raise InvalidInputError(
-                    f"two files would be {planned.key!r}: {uploads[planned.key].path} and {path}\n"
-                    "Put the folder that holds both, or put them one after the other with --prefix."
+                    f"two files would have the key {planned.key!r}: {uploads[planned.key].path} and {path}\n"
+                    "Upload the folder that contains both, or upload each by itself with its own --prefix."
                 )
             else:
                 uploads[planned.key] = planned
@@ -61,7 +61,7 @@ def plan(paths: Sequence[Path], prefix: str) -> tuple[list[Upload], list[Failed]
 
 
 def _files(given: Path, failed: list[Failed]) -> Iterator[tuple[Path, str]]:
-    """Yield files with the names that they will have, sorted; links to folders are not followed."""
+    """Yield files, sorted, with the names for their keys; links to folders are not followed."""
     if not given.is_dir():
         yield given, given.name
         return
@@ -83,28 +83,28 @@ def _planned(path: Path, key: str) -> Upload | Failed:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            return Failed(path, "it is no regular file")
+            return Failed(path, "it is not a regular file")
         size = len(key.encode())
     except UnicodeEncodeError:
-        return Failed(path, "its name is not UTF-8, which a key must be")
+        return Failed(path, "its name is not UTF-8, as a key must be")
     except OSError as error:
         return Failed(path, error.strerror or str(error))
     if size > _LONGEST_KEY_BYTES:
-        return Failed(path, f"its key would have {size} bytes; S3 takes {_LONGEST_KEY_BYTES:,}")
+        return Failed(path, f"its key would have {size} bytes; S3 allows {_LONGEST_KEY_BYTES:,}")
     return Upload(path, key, found.st_size)
 
 
 def content_type(path: Path) -> str:
-    """Return the media type that a file's name claims; ``application/octet-stream`` where it claims none."""
+    """Return the media type for a file's name, ``application/octet-stream`` if the name suggests none."""
     return _TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
 
 
 def transfer(
     client: Any, bucket: str, uploads: Sequence[Upload], advance: Callable[[int], None]
 ) -> Iterator[Upload | Failed]:
-    """Upload the files, several at a time and large ones in parts; yield each when it is there or has failed.
+    """Upload files concurrently, large ones in parts; yield each when it is uploaded or has failed.
 
-    ``advance`` is told how many bytes went on, from several threads. A failure stops no other file.
+    Several threads call ``advance`` with the number of bytes just sent. A failure stops no other file.
     """
     from boto3.exceptions import Boto3Error
     from boto3.s3.transfer import TransferConfig
@@ -112,7 +112,7 @@ def transfer(
 
     from weaudit.installation import boto_errors
 
-    config = TransferConfig(max_concurrency=_PARTS_AT_A_TIME)
+    config = TransferConfig(max_concurrency=_CONCURRENT_PARTS)
 
     def one(upload: Upload) -> Upload | Failed:
         try:
@@ -120,16 +120,16 @@ def transfer(
                 str(upload.path), bucket, upload.key, Callback=advance, Config=config,
                 ExtraArgs={"ContentType": content_type(upload.path)},
             )  # fmt: skip
-        except (Boto3Error, BotoCoreError) as error:  # before OSError: a timeout of botocore's is one, too
+        except (Boto3Error, BotoCoreError) as error:  # before OSError, which botocore's timeouts are as well
             return Failed(upload.path, str(error), boto_errors.passes(error))
         except OSError as error:
             return Failed(upload.path, error.strerror or str(error))
         return upload
 
-    pool = ThreadPoolExecutor(_FILES_AT_A_TIME)
+    pool = ThreadPoolExecutor(_CONCURRENT_FILES)
     try:
         for done in as_completed([pool.submit(one, upload) for upload in uploads]):
             yield done.result()
     finally:
-        # Interrupted, what has not begun does not begin.
+        # After an interrupt, no further upload begins.
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Where two values differ, path by path: ``limits.max[2]`` and not "limits, somewhere"."""
+"""The differences between two values, path by path: ``limits.max[2]``, and not "somewhere in limits"."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SETS = {"SS": "S", "NS": "N", "BS": "B"}
 
 
 class Difference(namedtuple("_Difference", ("path", "old", "new", "member"), defaults=(False,))):
-    """One place where two values differ. None as a value means that there is none at this place.
+    """One place where two values differ; ``old`` or ``new`` is None if there is no value at this place.
 
-    ``path`` leads from the compared value down: names of maps and positions of lists, empty for the value itself.
-    ``member`` says that the value is a member that a set gained or lost, or that stayed out of it.
+    ``path`` leads down from the compared value: names in maps and positions in lists, empty for the value itself.
+    ``member`` says that the value is a member that a set gained or lost.
     """
 
     __slots__ = ()
@@ -31,10 +31,10 @@ class Difference(namedtuple("_Difference", ("path", "old", "new", "member"), def
 
 
 def differences(old: Value | None, new: Value | None, path: tuple[str | int, ...] = ()) -> Iterator[Difference]:
-    """Yield where two values in DynamoDB JSON differ, maps by name, lists by position, sets member by member.
+    """Yield where two values in DynamoDB JSON differ: maps by name, lists by position, sets member by member.
 
-    Nothing is yielded where DynamoDB would call them the same. What a list lost or gained in its middle is shown as if
-    at its end only where nothing else changed place: equal beginnings and ends are recognised.
+    Yields nothing if DynamoDB would call the two the same. The equal beginnings and ends of two lists are skipped, and
+    what is between them is compared by position.
     """
     if same_value(old, new):
         return

@@ -1,6 +1,6 @@
-"""Values as plain JSON, both ways, without loss (docs/formats/trail-json.md, Values).
+"""Conversion of values to plain JSON and back, without loss (docs/formats/trail-json.md, Values).
 
-What :func:`plain` writes, :func:`typed` reads back as the same value.
+:func:`typed` reads what :func:`plain` writes back as the same value.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from weaudit.items.values import Value
 
-    # A text, or a path and the step that leads on from it: a name, or a place in a list. It is spelled where something
-    # is refused, and nowhere else: a name may be long, and there may be many values below it.
+    # A text, or a path and the next step down: a name, or a position in a list. Only an error message spells it out:
+    # a name may be long, and there may be many values below it.
     Path = str | tuple["Path", str | int]
 
-# A map of this one name looks like a typed value, so it is written as {"M": {...}}.
+# A map whose only name is one of these looks like a typed value, so it is written as {"M": {...}}.
 _TYPED = frozenset(("B", "SS", "NS", "BS", "M"))
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
@@ -31,19 +31,19 @@ LONGEST_NAME_BYTES = 65535
 _MOST_DIGITS = 38
 _HIGHEST_EXPONENT, _LOWEST_EXPONENT = 125, -130
 _SHOWN = 80
-# Far more than DynamoDB's levels take. Python's own limit is another in each version (1,000 in 3.11, 10,000 in 3.13),
-# and beyond it the next thing that goes down into the document fails.
+# Far more than DynamoDB's 32 levels need. Python's own limit differs between versions (1,000 in 3.11, 10,000 in 3.13),
+# and any code that recurses into a deeper document fails.
 _DEEPEST_DOCUMENT = 500
 
 
 class Number(str):
-    """A number by its digits: JSON text that is written as it is. Not a text, though it is spelled as one."""
+    """A number kept as its digits, which are written to JSON unchanged. It is not a text, although it is a ``str``."""
 
     __slots__ = ()
 
 
 def parse(text: str) -> Any:
-    """Return a JSON document with every number as Number. Raises InvalidInputError, also for a name given twice."""
+    """Parse a JSON document, with every number as a Number. Raises InvalidInputError, also for a duplicate name."""
     try:
         found = json.loads(
             text, parse_int=Number, parse_float=Number, parse_constant=Number, object_pairs_hook=_each_once
@@ -79,7 +79,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise InvalidInputError(f"the name {shown(name)} stands twice in one object")
+                raise InvalidInputError(f"the name {shown(name)} occurs twice in one object")
             seen.add(name)
     return found
 
@@ -87,8 +87,8 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def plain(value: Value) -> Any:
     """Return a value of DynamoDB JSON as plain JSON; two different values never become the same.
 
-    Numbers keep every digit, sets and binary stay typed: ``{"SS": [...]}``, ``{"NS": [...]}``, ``{"BS": [...]}``,
-    ``{"B": "base64"}``. Whatever is no DynamoDB value is returned as it is.
+    Numbers keep every digit. Sets and binary stay typed: ``{"SS": [...]}``, ``{"NS": [...]}``, ``{"BS": [...]}``,
+    ``{"B": "base64"}``. Anything that is not a DynamoDB value is returned unchanged.
     """
     kind: str
     content: Any
@@ -117,10 +117,10 @@ def _digits(text: str) -> str:
 
 
 def typed(found: Any, path: Path, levels: int = DEEPEST_LEVEL) -> Value:
-    """Return plain JSON as a value of DynamoDB JSON, checked against every limit of DynamoDB but the item's size.
+    """Return plain JSON as a value of DynamoDB JSON, checked against every limit of DynamoDB except the item's size.
 
-    Numbers are int, float (by its shortest digits), Decimal or Number. ``levels`` is how deep values may be nested
-    here. Raises ValidationError that names the place, as ``path`` and what leads on from it, and the limit.
+    Numbers may be int, float (by its shortest digits), Decimal or Number. ``levels`` is how deep values may be nested
+    here. Raises ValidationError with the limit and the place, whose path begins with ``path``.
     """
     if levels < 1:
         raise refusal(path, f"values are nested deeper than {DEEPEST_LEVEL} levels", DEEPEST_LEVEL)
@@ -142,7 +142,7 @@ def typed(found: Any, path: Path, levels: int = DEEPEST_LEVEL) -> Value:
             return {"B": _binary(found["B"], path)}
         if kind in ("SS", "NS", "BS"):
             return {kind: _set(kind, found[kind], path)}
-        raise refusal(path, 'an object whose one name is M is a map written out: {"M": {...}}')
+        raise refusal(path, 'an object whose only name is M must hold a map: {"M": {...}}')
     return {"N": _number(found, path)}
 
 
@@ -155,7 +155,7 @@ def _map(found: dict[Any, Any], path: Path, levels: int) -> dict[str, Value]:
 
 
 def check_name(name: Any, path: Path) -> str:
-    """Return the name of an attribute or of a map's member. Raises ValidationError where DynamoDB has no such name."""
+    """Return the name of an attribute or a map's member. Raises ValidationError if DynamoDB does not allow the name."""
     if not isinstance(name, str):
         raise refusal(path, "a name must be a text")
     if not name:
@@ -169,23 +169,23 @@ def _text(text: str, path: Path) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise refusal(path, "a text holds half of a surrogate pair, which UTF-8 cannot") from None
+        raise refusal(path, "a text holds half of a surrogate pair, which UTF-8 cannot encode") from None
     return text
 
 
 def _binary(found: Any, path: Path) -> str:
     if not isinstance(found, str) or isinstance(found, Number):
-        raise refusal(path, 'binary is {"B": "base64"}')
+        raise refusal(path, 'binary must be {"B": "base64"}')
     try:
         raw = binascii.a2b_base64(found.encode("ascii"), strict_mode=True)
     except ValueError:
-        raise refusal(path, "binary is base64 with padding, and this is not") from None
+        raise refusal(path, "binary must be base64 with padding") from None
     return binascii.b2a_base64(raw, newline=False).decode()
 
 
 def _set(kind: str, found: Any, path: Path) -> list[str]:
     if not isinstance(found, list):
-        raise refusal(path, f'a set is {{"{kind}": [members]}}')
+        raise refusal(path, f'a set must be {{"{kind}": [members]}}')
     if not found:
         raise refusal(path, "a set must not be empty")
     member: Callable[[Any, Path], str] = {"SS": _member, "NS": _number, "BS": _binary}[kind]
@@ -202,9 +202,9 @@ def _member(found: Any, path: Path) -> str:
 
 
 def _number(found: Any, path: Path) -> str:
-    # A set of numbers may spell them as texts, as DynamoDB does.
+    # Numbers in a set may be texts, as in DynamoDB JSON.
     if isinstance(found, bool) or not (isinstance(found, int | float | str) or hasattr(found, "as_tuple")):
-        raise refusal(path, f"{type(found).__name__} is no type of JSON")
+        raise refusal(path, f"{type(found).__name__} is not a JSON type")
     text = "a number" if isinstance(found, int) and found.bit_length() > 2000 else str(found)
     try:
         spelled = canonical_number(text)
@@ -221,13 +221,13 @@ def _number(found: Any, path: Path) -> str:
 def _out_of_range(path: Path) -> ValidationError:
     return refusal(
         path,
-        f"not a number that DynamoDB holds: {_MOST_DIGITS} digits, of 1E-130 to 9.99E+125 or their negatives, or 0",
+        f"not a DynamoDB number: at most {_MOST_DIGITS} digits, from 1E-130 to 9.99E+125, their negatives, or 0",
         _MOST_DIGITS,
     )
 
 
 def below(path: str, name: object) -> str:
-    """Return the path of a map's member, its name made safe and short to show."""
+    """Return the path of a map's member, with its name made safe and short for display."""
     return f"{path}.{shown(str(name), quoted=not name)}"
 
 
@@ -243,7 +243,7 @@ def spelled_path(path: Path) -> str:
 
 
 def shown(text: str, *, quoted: bool = True) -> str:
-    """Return a text that may be printed anywhere: on one line, without control characters, cut where it is long."""
+    """Return a text made safe to print anywhere: one line, no control characters, cut if it is long."""
     cut = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
     safe = cut if cut.isprintable() else ascii(cut)[1:-1]
     return f'"{safe}"' if quoted else safe
@@ -257,5 +257,5 @@ def refusal(path: Path, reason: str, limit: int | None = None) -> ValidationErro
 
 
 def is_text(found: Any) -> bool:
-    """Say whether a part of a document is a text: a Number is spelled as one and is none."""
+    """Say whether a part of a document is a text. A Number is not, although it is a ``str``."""
     return isinstance(found, str) and not isinstance(found, Number)

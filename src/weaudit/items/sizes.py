@@ -1,4 +1,4 @@
-"""How many bytes an item takes in DynamoDB, never more than DynamoDB itself counts.
+"""The size of an item in DynamoDB, never more than DynamoDB itself counts.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 """
@@ -15,12 +15,12 @@ LARGEST_ITEM_BYTES = 400 * 1024
 
 
 def item_bytes(item: Item) -> int:
-    """Return the size of an item, or of some attributes of one, in bytes: names and values."""
+    """Return the size in bytes, names and values, of an item or of some of its attributes."""
     return sum(len(name.encode("utf-8", "surrogatepass")) + value_bytes(value) for name, value in item.items())
 
 
 def value_bytes(value: Value) -> int:
-    """Return the size of a value in DynamoDB JSON, in bytes. Numbers are counted as DynamoDB does at the least."""
+    """Return the size in bytes of a value in DynamoDB JSON. A number counts the least that DynamoDB may count."""
     ((kind, content),) = value.items()
     if kind == "S":
         return len(content.encode("utf-8", "surrogatepass"))

@@ -1,7 +1,6 @@
-"""JSON as text, without loss.
+"""Writes JSON text without loss.
 
-The ``json`` module would turn 38-digit numbers into floats and leave control characters of the C1 range as they are,
-so the text is written here.
+The ``json`` module would turn 38-digit numbers into floats and leave the control characters U+0080 to U+009F unescaped.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class Written(str):
-    """JSON text, part of a document, that is written as it is."""
+    """A part of a document that is JSON text already, and is written unchanged."""
 
     __slots__ = ()
 
 
 def compact(value: Any) -> str:
-    """Return JSON text on one line, without spaces; as :func:`dumps` in everything else."""
+    """Return JSON text on one line, without spaces; otherwise as :func:`dumps`."""
     if isinstance(value, str):
         return str(value) if isinstance(value, (Number, Written)) else _text(value)
     if isinstance(value, dict):
@@ -35,7 +34,7 @@ def compact(value: Any) -> str:
 
 
 def dumps(value: Any, indent: int | None = 2) -> str:
-    """Return JSON text with all digits of a number, non-ASCII kept, and everything a terminal might obey escaped."""
+    """Return JSON text that keeps all digits and non-ASCII letters, and escapes what a terminal might obey."""
     return "".join(_written(value, "" if indent is None else "\n", indent or 0))
 
 
@@ -63,7 +62,7 @@ def _written(value: Any, line: str, indent: int) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """Return JSON text with everything but its line breaks escaped that a terminal might obey."""
+    """Return JSON text with everything escaped that a terminal might obey, except its line breaks."""
     return "\n".join([line if line.isprintable() else _escaped(line) for line in text.split("\n")])
 
 

@@ -1,4 +1,4 @@
-"""A key as people write it, in a request or on the command line: the one way to DynamoDB's typed key."""
+"""Turns a key that a person typed, in a request or on the command line, into DynamoDB's typed key."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _LONGEST_KEYS_BYTES = (2048, 1024)
 def typed_key(id: Any, key_schema: dict[str, str]) -> Item:  # noqa: A002 the contract's name
     """Return the key that an id names, in DynamoDB JSON. Raises InvalidInputError.
 
-    ``key_schema`` is the key attributes and their types, partition key first. One string key is the id itself, and
-    any other single key may be. Else it is an object of the key's parts, or that object as JSON text, with values
-    plain (``{"pk": "a", "sk": 7}``, binary in base64) or in DynamoDB JSON, as the trail's item keys are.
+    ``key_schema`` holds the key attributes and their types, partition key first. If the key is one string, the id is
+    that string. If it is one number or binary, the id may be just its value. Otherwise the id is an object of the
+    key's parts, or that object as JSON text. Its values are plain (``{"pk": "a", "sk": 7}``, binary in base64) or
+    DynamoDB JSON, as in the trail's item keys.
     """
     if list(key_schema.values()) == ["S"]:
         if not plain.is_text(id):
@@ -53,9 +54,9 @@ def _key_part(found: Any, kind: str, name: str, longest: int) -> Value:
         raise InvalidInputError(str(error), {"field": "id"}) from None
     content = value.get(kind)
     if not content or not isinstance(content, str):
-        meant = {"S": "a string that is not empty", "N": "a number", "B": "binary in base64, not empty"}[kind]
-        raise InvalidInputError(f"id must be {meant} (the key attribute {name})", {"field": "id"})
+        expected = {"S": "a string that is not empty", "N": "a number", "B": "binary in base64, not empty"}[kind]
+        raise InvalidInputError(f"id must be {expected} (the key attribute {name})", {"field": "id"})
     length = len(content.encode()) if kind == "S" else len(content) // 4 * 3 - content[-2:].count("=")
     if kind != "N" and length > longest:
-        raise InvalidInputError(f"id is longer than a key may be: {longest} bytes", {"field": "id", "limit": longest})
+        raise InvalidInputError(f"id must have at most {longest} bytes", {"field": "id", "limit": longest})
     return value

@@ -1,6 +1,6 @@
-"""Values and images of items: when two are the same, and the hash that names an image.
+"""Values and items of DynamoDB: when two are the same, and the hash that identifies an item.
 
-Two values are the same where DynamoDB would say so: numbers by value (``1.0`` is ``1``), sets without order.
+Two values are the same if DynamoDB says so: it compares numbers by value (``1.0`` is ``1``) and sets without order.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _ATOMS = frozenset(("S", "B", "BOOL", "NULL"))
 
 
 def canonical_number(text: str) -> str:
-    """Return the one spelling of a DynamoDB number: plain decimal, no exponent, no idle zeros.
+    """Return the canonical text of a DynamoDB number: plain decimal, no exponent, no redundant zeros.
 
     DynamoDB keeps 38 digits and exponents of -130 to 125, so the result has at most 170 characters.
-    Raises ValueError where the text is not a number of that range.
+    Raises ValueError if the text is not a number in that range.
     """
     if text.isdecimal() and text.isascii() and text[0] != "0" and len(text) <= 38:
         return text
@@ -47,7 +47,7 @@ def _parts(text: str) -> tuple[str, str, int]:
     unsigned = mantissa[1:] if mantissa[:1] in ("-", "+") else mantissa
     whole, _, fraction = unsigned.partition(".")
     digits = whole + fraction
-    # int() would also take "1_0", " 5" and "5 ", which DynamoDB refuses.
+    # int() would also accept "1_0", " 5" and "5 ", which DynamoDB refuses.
     exponent_digits = power[1:] if power[:1] in ("-", "+") else power
     right = digits.isdecimal() and (not mark or exponent_digits.isdecimal()) and text.isascii()
     if not right or len(text) > 400:
@@ -62,7 +62,7 @@ def _parts(text: str) -> tuple[str, str, int]:
 
 
 def canonical(value: Value) -> Value:
-    """Return the one spelling of a value: numbers by :func:`canonical_number`, sets sorted, at every depth."""
+    """Return the canonical form of a value: numbers by :func:`canonical_number`, sets sorted, at every depth."""
     ((kind, content),) = value.items()
     if kind in _ATOMS:
         return value
@@ -80,7 +80,7 @@ def canonical(value: Value) -> Value:
 
 
 def same_value(one: Value | None, other: Value | None) -> bool:
-    """Say whether two values are the same to DynamoDB; None stands for an attribute that is absent."""
+    """Say whether two values are the same to DynamoDB; None means that the attribute is absent."""
     if one == other:
         return True
     if one is None or other is None or one.keys() != other.keys():
@@ -88,18 +88,18 @@ def same_value(one: Value | None, other: Value | None) -> bool:
     return canonical(one) == canonical(other)
 
 
-def data(image: Item) -> Item:
-    """Return the image without WeAudit's own marker."""
-    if MARKER not in image:
-        return image
-    return {name: value for name, value in image.items() if name != MARKER}
+def data(item: Item) -> Item:
+    """Return the item without WeAudit's own marker."""
+    if MARKER not in item:
+        return item
+    return {name: value for name, value in item.items() if name != MARKER}
 
 
 def spelled(value: Value) -> str:
-    """Return the canonical value as compact JSON, names sorted: two values are the same where their texts are.
+    """Return the canonical value as compact JSON with sorted names; two values are the same if their texts are.
 
-    The text is that of ``json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)``,
-    in a third of its time: this is what an audited change mostly costs. Raises ValueError as :func:`canonical` does.
+    The text equals ``json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)`` and
+    takes a third of the time: it is most of the cost of an audited change. Raises ValueError as :func:`canonical` does.
     """
     ((kind, content),) = value.items()
     if kind == "S" or kind == "B":
@@ -117,29 +117,29 @@ def spelled(value: Value) -> str:
     return json.dumps(canonical(value), separators=(",", ":"), ensure_ascii=False)
 
 
-def sorted_spellings(image: Item, like: Item | None = None, spellings: dict[str, str] | None = None) -> dict[str, str]:
-    """Return of each attribute its part of the image's canonical JSON, ``"name":value``, by name and in that order.
+def sorted_spellings(item: Item, like: Item | None = None, spellings: dict[str, str] | None = None) -> dict[str, str]:
+    """Return each attribute's part of the item's canonical JSON, ``"name":value``, by name and sorted by name.
 
-    ``spellings`` may be those of a similar image ``like``: what is equal there is taken from it.
+    ``spellings`` may hold the result for a similar item ``like``: the parts of equal attributes are reused.
     """
     if like is None or spellings is None:
-        return {name: f"{_quoted(name)}:{spelled(image[name])}" for name in sorted(image)}
+        return {name: f"{_quoted(name)}:{spelled(item[name])}" for name in sorted(item)}
     return {
-        name: spellings[name] if like.get(name) == image[name] else f"{_quoted(name)}:{spelled(image[name])}"
-        for name in sorted(image)
+        name: spellings[name] if like.get(name) == item[name] else f"{_quoted(name)}:{spelled(item[name])}"
+        for name in sorted(item)
     }
 
 
-def image_hash(image: Item) -> str:
-    """Return the SHA-256 (hex) that names an image, whatever the order of its attributes and sets.
+def image_hash(item: Item) -> str:
+    """Return the SHA-256 that identifies an item, whatever the order of its attributes and sets: 64 hex digits.
 
-    The input is ``weaudit-image-v1``, a line feed, and the canonical image without the marker as compact JSON with
-    sorted names in UTF-8 (docs/formats/audit-record.md). Sixty-four hexadecimal characters.
+    The hashed bytes are ``weaudit-image-v1``, a line feed, and the canonical item without the marker as compact JSON
+    with sorted names in UTF-8 (docs/formats/audit-record.md).
     """
-    return spellings_hash(sorted_spellings(data(image)))
+    return spellings_hash(sorted_spellings(data(item)))
 
 
 def spellings_hash(spellings: dict[str, str]) -> str:
-    """Return the hash of the image (without the marker) whose :func:`sorted_spellings` these are."""
+    """Return the :func:`image_hash` of the item whose :func:`sorted_spellings`, without the marker, these are."""
     text = f"weaudit-image-v1\n{{{','.join(spellings.values())}}}"
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
