@@ -1,4 +1,4 @@
-"""One change of one item, as the stream of its table tells it."""
+"""One change of one item, as the stream of its table delivers it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 @value
 class Change:
-    """One change of one item; images are in DynamoDB JSON, just as the stream carries them."""
+    """One change of one item. The items before and after are in DynamoDB JSON, exactly as the stream delivers them."""
 
     table: str
     stream_arn: str
-    stream_label: str  # when the stream was turned on, ISO 8601: sorts one stream of a table after the one before
+    stream_label: str  # when the stream was turned on, ISO 8601: sorts a table's streams by age
     event_name: str  # INSERT, MODIFY or REMOVE
     sequence: str  # up to 40 digits
     created_at_ms: int  # since 1970, UTC; DynamoDB gives whole seconds
     keys: Item
     old_image: Item | None
     new_image: Item | None
-    service: str  # the AWS service that made the change by itself (a TTL delete), or ""
+    service: str  # the AWS service that made the change by itself (such as a TTL deletion), or ""

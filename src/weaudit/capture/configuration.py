@@ -1,4 +1,4 @@
-"""What the Configuration table says about a watched table: the item ``WATCH/<table>``."""
+"""The configuration of a watched table: the item ``WATCH/<table>`` of the Configuration table."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ if TYPE_CHECKING:
 
 
 def watch_key(table: str) -> dict[str, Any]:
-    """Return the key, in DynamoDB JSON, of the item that configures a watched table."""
+    """Return the key of the item that configures a watched table, in DynamoDB JSON."""
     return {"key": {"S": f"WATCH/{table}"}}
 
 
 def watch_item(table: str, actor: str) -> dict[str, Any]:
-    """Return the item by which writers of ``table`` state who they are in the attribute ``actor``; "" is none."""
+    """Return the item that says in which attribute the writers of ``table`` name themselves; "" means in none."""
     return {**watch_key(table), "actor": {"S": actor}}
 
 
 def actor_of(item: dict[str, Any] | None) -> str | None:
-    """Return the actor attribute that an item states, or None where it states none."""
+    """Return the actor attribute that a configuration item names, or None if it has no such setting."""
     stated = (item or {}).get("actor", {}).get("S")
     return stated if isinstance(stated, str) else None
 
 
 class WatchConfiguration:
-    """Says in which attribute a table's writers state who they are; what was read serves for ``ttl_s`` seconds.
+    """Finds the attribute in which a table's writers name themselves, and caches it for ``ttl_s`` seconds.
 
-    Tables without an item, and Configuration itself, have ``default``: its own changes must not wait for a read of it.
+    ``default`` applies to tables without an item, and to Configuration itself: auditing its changes must not depend on
+    reading it.
     """
 
     def __init__(
@@ -53,9 +54,9 @@ class WatchConfiguration:
         self._known: dict[str, tuple[str, float]] = {}
 
     def actor_attribute(self, table: str) -> str:
-        """Return the attribute, "" for none. Raises StoreError where it was never read and cannot be read now.
+        """Return the attribute, or "" if there is none. Raises StoreError if it was never read and cannot be read now.
 
-        Where it was read before, a failed read leaves it as it was: a trail must not stand still for a name.
+        If it was read before, a failed read keeps the old value: auditing must not stop for a name.
         """
         if table == self._name or not self._name:
             return self._default
@@ -68,12 +69,12 @@ class WatchConfiguration:
             if known is None:
                 raise
             attribute = known[0]
-        # After a failure too: asked again for each record, an outage would take the whole of the function's time.
+        # Cache it after a failure too: a read for each record would use up the function's time during an outage.
         self._known[table] = (attribute, now)
         return attribute
 
     def _read(self, table: str) -> str:
-        # Consistent: the item is written just before the table's first change can come.
+        # A consistent read: the item is written just before the table's first change can arrive.
         request = {"TableName": self._name, "Key": watch_key(table), "ConsistentRead": True}
         stated = actor_of(self._dynamodb.call("GetItem", request).get("Item"))
         return self._default if stated is None else stated

@@ -1,4 +1,4 @@
-"""What the trail keeps of a change: the one place that decides an audit record (docs/formats/audit-record.md)."""
+"""Decides which audit records a change becomes, and what they contain (docs/formats/audit-record.md)."""
 
 from hashlib import sha256
 
@@ -8,21 +8,21 @@ from weaudit.items.keys import history_key, item_key
 from weaudit.items.times import iso_time
 from weaudit.items.values import MARKER, Item, Value, data, same_value, sorted_spellings, spellings_hash
 
-# Longer texts are no names: a whole document must not be repeated in every record of its change.
+# A longer text is not taken as a name: a whole document must not be repeated in every record of its change.
 _LONGEST_NAME_BYTES = 1024
 
 
 def decide(change: Change, actor_attribute: str = "") -> list[Item]:
-    """Return the audit records of a change, in DynamoDB JSON, sorted by attribute; none where nothing changed.
+    """Return the audit records of a change, in DynamoDB JSON, sorted by attribute; an empty list if nothing changed.
 
-    ``actor_attribute`` names the attribute in which the table's writers state who they are, or is empty.
-    The same change always gives the same bytes. Raises ValueError where an image holds what DynamoDB cannot.
+    ``actor_attribute`` names the attribute in which the table's writers name themselves, or is empty. The same change
+    always gives the same bytes. Raises ValueError if an item holds a value that DynamoDB cannot hold.
     """
     old = None if change.old_image is None else data(change.old_image)
     new = None if change.new_image is None else data(change.new_image)
     if old == new:
         return []
-    # Images are spelled once, and what did not change only in one of them: that is most of what a change costs.
+    # Spelling is most of the cost of a change, so the item after takes unchanged spellings from the item before.
     before = None if old is None else sorted_spellings(old)
     after = None if new is None else sorted_spellings(new, old, before)
     if old is None or new is None or before is None or after is None:
@@ -86,7 +86,7 @@ def _common_fields(
 
 
 def _name_set_by(change: Change, attribute: str) -> str:
-    """Return the text of an attribute where this very write set it: a value that was there before says nothing."""
+    """Return the text of an attribute if this write set it, else "": an older value says nothing about this write."""
     value = (change.new_image or {}).get(attribute)
     if value is None or same_value((change.old_image or {}).get(attribute), value):
         return ""
@@ -95,18 +95,19 @@ def _name_set_by(change: Change, attribute: str) -> str:
 
 
 def record_id(change: Change, attribute: str | None) -> str:
-    """Return the id of a record: a UUID of version 4 by its form, derived from the change so that it never differs.
+    """Return the id of a record: derived from the change, so that a redelivery gives the same id.
 
-    Of SHA-256 over stream ARN, sequence number and attribute it takes 122 bits; version and variant as RFC 9562 says.
+    It has the form of a UUID of version 4: 122 bits of the SHA-256 over stream ARN, sequence number and attribute, with
+    version and variant as in RFC 9562.
     """
-    # An attribute's name is never empty, so "" stands for the whole item.
+    # An attribute's name is never empty, so "" can mean the whole item.
     named = f"weaudit-record-v1\0{change.stream_arn}\0{change.sequence}\0{attribute or ''}"
     return uuid4(sha256(named.encode("utf-8", "surrogatepass")).hexdigest())
 
 
 def changes_key(table: str, month: str, shard: str) -> str:
-    """Return a partition of the index of a table's changes in time: ``<table>#<YYYY-MM>#<0-f>``.
+    """Return a partition key of the index of a table's changes by time: ``<table>#<YYYY-MM>#<0-f>``.
 
-    An item is always in the same of the sixteen shards, so that no partition carries a busy table's writes alone.
+    Sixteen shards spread the writes of a busy table over as many partitions. An item always has the same shard.
     """
     return f"{table}#{month}#{shard}"

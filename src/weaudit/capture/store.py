@@ -1,4 +1,4 @@
-"""The Audit table, as its writer sees it."""
+"""Writes audit records to the Audit table."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class AuditTable:
-    """Puts audit records; their ids are derived, so putting one again writes the same bytes over itself.
+    """Puts audit records. Their ids are derived, so putting a record again overwrites it with the same bytes.
 
-    A crash between two calls leaves some of an event's records written: the event comes again and completes them.
+    A crash between two calls leaves some of an event's records unwritten: the redelivery of the event completes them.
     """
 
     def __init__(self, dynamodb: DynamoDB, name: str, evidence: EvidenceBucket) -> None:
@@ -26,10 +26,10 @@ class AuditTable:
         self.spilled = 0
 
     def put(self, records: Iterable[Item]) -> dict[str, RecordRejectedError]:
-        """Write all records, in as few calls as fit; return the ids that the table can never hold, and why.
+        """Write all records in as few calls as possible; return the ids that the table can never hold, and why.
 
-        Twins are written once. A record that the table refuses as it stands is written with its large values moved to
-        the evidence bucket; ``spilled`` is how many values. Raises StoreError where a later try may do better.
+        A record that occurs twice is written once. A record that the table rejects is retried with its large values
+        moved to the evidence bucket; ``spilled`` counts those values. Raises StoreError if a retry may succeed.
         """
         self.spilled = 0
         return {record["id"]["S"]: error for record, error in self._writes.put(records, self._smaller)}

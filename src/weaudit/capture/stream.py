@@ -1,4 +1,4 @@
-"""DynamoDB stream events as Lambda delivers them.
+"""Parses DynamoDB stream events as Lambda delivers them.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html and
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
@@ -15,12 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_IMAGES_OF = {"INSERT": (False, True), "MODIFY": (True, True), "REMOVE": (True, False)}
+_HAS_OLD_AND_NEW = {"INSERT": (False, True), "MODIFY": (True, True), "REMOVE": (True, False)}
 _YEAR_10000_MS = 253_402_300_800_000
 
 
 def records(event: Any) -> list[Any]:
-    """Return the records of an event, unread. Raises MalformedEventError where it is no stream event at all."""
+    """Return the records of an event, not yet parsed. Raises MalformedEventError if it is not a stream event."""
     found = event.get("Records") if isinstance(event, dict) else None
     if not isinstance(found, list):
         raise MalformedEventError('a DynamoDB stream event is an object with a list "Records"')
@@ -28,7 +28,7 @@ def records(event: Any) -> list[Any]:
 
 
 def last_sequence(records: list[Any]) -> str:
-    """Return the last record's sequence number as the event spells it, or "": how far the stream has been read."""
+    """Return the last record's sequence number as the event spells it, or "": the stream has been read up to it."""
     try:
         return str(records[-1]["dynamodb"]["SequenceNumber"])
     except (IndexError, KeyError, TypeError):
@@ -36,11 +36,11 @@ def last_sequence(records: list[Any]) -> str:
 
 
 def parse(record: Any) -> Change:
-    """Return the change that a stream record tells. Raises MalformedEventError, saying which part is wrong."""
+    """Return the change that a stream record describes. Raises MalformedEventError, which says what part is wrong."""
     body = _part(record, "dynamodb", dict)
     name = _part(record, "eventName", str)
-    if name not in _IMAGES_OF:
-        raise MalformedEventError(f"eventName is {name[:40]!r}; INSERT, MODIFY or REMOVE would be right")
+    if name not in _HAS_OLD_AND_NEW:
+        raise MalformedEventError(f"eventName is {name[:40]!r}; it must be INSERT, MODIFY or REMOVE")
     arn = _part(record, "eventSourceARN", str)
     # arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL; only the label may hold colons.
     head, slash, label = arn.partition("/stream/")
@@ -50,7 +50,7 @@ def parse(record: Any) -> Change:
     sequence = _part(body, "SequenceNumber", str)
     if not (sequence.isdecimal() and sequence.isascii() and len(sequence) <= 40):
         raise MalformedEventError("dynamodb.SequenceNumber is not a number of at most 40 digits")
-    has_old, has_new = _IMAGES_OF[name]
+    has_old, has_new = _HAS_OLD_AND_NEW[name]
     return Change(
         table=table,
         stream_arn=arn,
@@ -58,9 +58,9 @@ def parse(record: Any) -> Change:
         event_name=name,
         sequence=sequence.lstrip("0") or "0",
         created_at_ms=_milliseconds(body.get("ApproximateCreationDateTime")),
-        keys=_image(body, "Keys"),
-        old_image=_image(body, "OldImage") if has_old else None,
-        new_image=_image(body, "NewImage") if has_new else None,
+        keys=_item(body, "Keys"),
+        old_image=_item(body, "OldImage") if has_old else None,
+        new_image=_item(body, "NewImage") if has_new else None,
         service=_service(record.get("userIdentity")),
     )
 
@@ -72,14 +72,14 @@ def _part(container: Any, name: str, kind: type) -> Any:
     return found
 
 
-def _image(body: dict[str, Any], name: str) -> dict[str, Any]:
-    image = body.get(name)
-    if not isinstance(image, dict) or not image:
+def _item(body: dict[str, Any], name: str) -> dict[str, Any]:
+    item = body.get(name)
+    if not isinstance(item, dict) or not item:
         raise MalformedEventError(f"dynamodb.{name} is missing: the stream's view type must be NEW_AND_OLD_IMAGES")
-    for value in image.values():
+    for value in item.values():
         if not isinstance(value, dict) or len(value) != 1:
             raise MalformedEventError(f"dynamodb.{name} holds a value that is not DynamoDB JSON")
-    return image
+    return item
 
 
 def _milliseconds(seconds: Any) -> int:
@@ -92,7 +92,7 @@ def _milliseconds(seconds: Any) -> int:
 
 
 def _service(identity: Any) -> str:
-    """Return the service that made the change by itself: DynamoDB names itself where it deletes expired items."""
+    """Return the service that made the change by itself, or "": DynamoDB names itself when it deletes expired items."""
     if isinstance(identity, dict) and identity.get("type") == "Service":
         return str(identity.get("principalId", ""))
     return ""

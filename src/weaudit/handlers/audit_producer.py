@@ -1,4 +1,4 @@
-"""Each change of a watched table becomes audit records."""
+"""Turns each change of a watched table into audit records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-# A batch of the template's has 100 changes at most.
+# The template's event source delivers at most 100 changes a batch.
 _NAMED_CHANGES = 100
 _UUID = frozenset("0123456789abcdef-")
 
@@ -25,8 +25,8 @@ _UUID = frozenset("0123456789abcdef-")
 def connect(environment: Mapping[str, str]) -> dict[str, Any]:
     """Build the stores: TARGET_TABLE (default ``Audit``), EVIDENCE_BUCKET, CONFIGURATION_TABLE.
 
-    ACTOR_ATTRIBUTE (default: none) is that of Configuration and of watched tables that have none of their own, which
-    are read again after CACHE_TTL_SEC seconds (default: 60).
+    ACTOR_ATTRIBUTE (default: none) applies to Configuration, and to watched tables without a setting of their own;
+    settings are read again after CACHE_TTL_SEC seconds (default: 60).
     """
     s3 = S3(Connection.from_environment("s3", environment))
     evidence = EvidenceBucket(s3, environment.get("EVIDENCE_BUCKET", ""))
@@ -44,7 +44,7 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
 def handle(
     event: Any, *, audit: AuditTable, evidence: EvidenceBucket, actor_attribute: Callable[[str], str]
 ) -> dict[str, Any]:
-    """Audit every change of a batch; what can never be audited is quarantined, whole. Raises StoreError."""
+    """Audit every change of a batch; quarantine, whole, each one that can never be audited. Raises StoreError."""
     raw_records = stream.records(event)
     records: list[Item] = []
     failed: list[tuple[Any, Exception]] = []
@@ -53,35 +53,35 @@ def handle(
         try:
             change = stream.parse(raw)
             decided = auditing.decide(change, actor_attribute(change.table))
-        except StoreError:  # the table's actor attribute could not be read: it may pass
+        except StoreError:  # the table's actor attribute could not be read; a retry may succeed
             raise
-        except Exception as error:  # noqa: BLE001 deterministic: it would fail again for ever and hold up the shard
+        except Exception as error:  # noqa: BLE001 deterministic: each retry would fail and block the shard
             failed.append((raw, error))
             continue
         records += decided
         source_of.update(dict.fromkeys((record["id"]["S"] for record in decided), raw))
-    # Before they are put: a batch that fails names them, too.
+    # Before the records are put, so that the log line of a failed batch has the ids too.
     logs.add(**_change_ids(records))
     rejected = audit.put(records)
     failed += [(source_of[record_id], error) for record_id, error in rejected.items()]
-    # A change is put aside once, however many of its records were refused: they may be thousands, and it is large.
+    # Quarantine a change once, however many of its records were rejected: it may be large, with thousands of records.
     once = {id(raw): (raw, why) for raw, why in failed}
-    aside = dict(quarantined(raw, why, "audit_producer") for raw, why in once.values())
-    for key, body in aside.items():
+    quarantine = dict(quarantined(raw, why, "audit_producer") for raw, why in once.values())
+    for key, body in quarantine.items():
         evidence.put(key, body)
     return {
         "changes": len(raw_records),
         "records": len(records) - len(rejected),
-        "quarantined": len(aside),
+        "quarantined": len(quarantine),
         "spilled": audit.spilled,
         "lastSequence": stream.last_sequence(raw_records),
     }
 
 
 def _change_ids(records: list[Item]) -> dict[str, Any]:
-    """Return what a log line says of a batch's logged updates: their ids, by which `weaudit trace` finds the line.
+    """Return the log field with the ids of a batch's logged updates, by which `weaudit trace` finds the line.
 
-    Anybody who may write to the table chooses the text: what is no UUID is not logged.
+    Anyone who may write to the table can choose this text, so only UUIDs are logged.
     """
     stated = dict.fromkeys(str(record["changeId"]["S"]) for record in records if "changeId" in record)
     found = [text for text in stated if len(text) == 36 and _UUID.issuperset(text)]

@@ -1,4 +1,4 @@
-"""GET /v1/health: which release runs, and whether what it works on is there. No data is read."""
+"""GET /v1/health: which release is running, and whether its tables are available. It reads no data."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def connect(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Build the store: STACK_TABLES, names with commas between them, and RELEASE, which names what is deployed."""
+    """Build the store: STACK_TABLES, names separated by commas, and RELEASE, the name of the deployed release."""
     connection = Connection.from_environment("dynamodb", environment)
-    # A table that does not answer is the answer.
+    # A table that does not respond is a finding to report, so do not wait for it long.
     connection.deadline_s, connection.attempts = 2.0, 2
     names = [name.strip() for name in environment.get("STACK_TABLES", "").split(",")]
     return {
@@ -37,7 +37,7 @@ def handle(
     release: str,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> tuple[int, dict[str, Any]]:
-    """Answer with the stack's version and state. Raises RequestError; a store's error is part of the answer."""
+    """Return the stack's version and state. Raises RequestError; a store's error becomes part of the response."""
     request = requests.parse(event)
     queries.asked(request.route, request.path, request.query, "health")
     states = {}

@@ -1,4 +1,4 @@
-"""Each image that lands in the bucket becomes renditions and a row (docs/architecture.md, The path of one image)."""
+"""Turns each image in the bucket into renditions and a row (docs/architecture.md, The path of one image)."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ if TYPE_CHECKING:
     from weaudit.items.values import Item
     from weaudit.runtime.event import Invocation
 
-# What reading, keeping and a slow store may take of the time that Lambda gives, beside the work itself.
+# The part of Lambda's time limit that is left for reading and writing, and for a slow store.
 _RESERVE_S = 30.0
-# So often an object may change while it is worked on; then the event comes again.
+# An object may change this often while it is being processed; then the event is left to a redelivery.
 _MOST_ROUNDS = 3
 
 
 def connect(environment: Mapping[str, str]) -> dict[str, Any]:
     """Build the stores: IMAGES_TABLE, RENDITIONS_BUCKET, CONFIGURATION_TABLE, EVIDENCE_BUCKET; and the limits.
 
-    IMAGE_MAX_BYTES and IMAGE_MAX_PIXELS (default: those of images.pixels), CACHE_TTL_SEC (default: 60; an item of that
-    name in Configuration goes before), ACTOR_ATTRIBUTE (default: none), which is no part of the pipeline.
+    IMAGE_MAX_BYTES and IMAGE_MAX_PIXELS default to the limits of images.pixels. An item CACHE_TTL_SEC in Configuration
+    overrides the variable (default: 60). The attribute that ACTOR_ATTRIBUTE names (default: none) is not part of the
+    pipeline.
     """
     s3 = S3(Connection.from_environment("s3", environment))
     dynamodb = DynamoDB(Connection.from_environment("dynamodb", environment))
@@ -70,38 +71,38 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
 def handle(
     event: Any, invocation: Invocation, *, evidence: EvidenceBucket, limits: working.Limits, **stores: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Process every image that an event tells of; an event that tells of none is quarantined. Raises StoreError."""
+    """Process every image that an event names; quarantine a record that names none. Raises StoreError."""
     left_s = max(invocation.remaining_ms() / 1000 - _RESERVE_S, 1.0)
     limits = replaced(limits, wall_seconds=min(limits.wall_seconds, left_s))
-    answers: list[dict[str, Any]] = []
+    outcomes: list[dict[str, Any]] = []
     for raw in events.records(event):
         try:
             source = events.parse(raw)
-        except MalformedEventError as error:  # deterministic: the queue would bring it again for nothing
+        except MalformedEventError as error:  # deterministic: each redelivery would fail as well
             evidence.put(*quarantined(raw, error, "image_processor"))
-            answers.append({"outcome": "quarantined", "code": error.code, "reason": str(error)})
+            outcomes.append({"outcome": "quarantined", "code": error.code, "reason": str(error)})
             continue
-        answers.append(Processing(limits=limits, **stores).process(source))
-    return {"images": answers}, _line(answers)
+        outcomes.append(Processing(limits=limits, **stores).process(source))
+    return {"images": outcomes}, _log_fields(outcomes)
 
 
-def _line(answers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what there is to log; of one image (the queue brings them one by one) as what is measured."""
-    quarantined = sum(answer["outcome"] == "quarantined" for answer in answers)
-    if len(answers) != 1:
-        return {"images": answers, "quarantined": quarantined}
-    [answer] = answers
-    steps = {f"{name}Ms": taken for name, taken in answer.get("ms", {}).items()}
+def _log_fields(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the fields of the log line; for a single image (the queue delivers one at a time) they become metrics."""
+    quarantined = sum(outcome["outcome"] == "quarantined" for outcome in outcomes)
+    if len(outcomes) != 1:
+        return {"images": outcomes, "quarantined": quarantined}
+    [outcome] = outcomes
+    steps = {f"{name}Ms": taken for name, taken in outcome.get("ms", {}).items()}
     if steps:
         steps["imageMs"] = sum(steps.values())
-    rest = {name: value for name, value in answer.items() if name != "ms"}
+    rest = {name: value for name, value in outcome.items() if name != "ms"}
     return {**rest, **steps, "images": 1, "quarantined": quarantined}
 
 
 class Processing:
-    """The way of one image through the stores: look, read, work, keep, and look whether the original is still there.
+    """Processes one image: look up its row, read, render, store, then check that the original is still there.
 
-    The row is written last: a crash before leaves renditions that no row names, and the event comes again.
+    The row is written last: a crash before it leaves renditions that no row names, and the event is delivered again.
     """
 
     def __init__(
@@ -125,22 +126,22 @@ class Processing:
         self._now_s = now_s
         self._originals = ImageOriginals(images, sources, renditions, lambda: iso_time(now_ms()))
         self._timings: dict[str, float] = {}
-        # The image's row, as it is known to be; None where nothing has to be true of it.
-        self._standing: Item | None = None
+        # The row to compare with the object in S3 at the end, or None if there is nothing to compare.
+        self._current_row: Item | None = None
         self._sequencer = ""
 
     def process(self, source: ImageSource) -> dict[str, Any]:
-        """Return the outcome, as docs/formats/image-row.md lists them. Raises StoreError."""
+        """Process an image, and return its outcome (see docs/formats/image-row.md). Raises StoreError."""
         for _ in range(_MOST_ROUNDS):
-            answer = self._once(source)
-            following = self._originals.following(self._standing) if self._standing is not None else None
+            outcome = self._once(source)
+            following = self._originals.following(self._current_row) if self._current_row is not None else None
             if following is None:
-                return {**answer, "sequencer": self._sequencer}
+                return {**outcome, "sequencer": self._sequencer}
             source = following
-        raise StoreUnavailableError(f"the object has changed {_MOST_ROUNDS} times while it was worked on")
+        raise StoreUnavailableError(f"the object changed {_MOST_ROUNDS} times while it was being processed")
 
     def _once(self, source: ImageSource) -> dict[str, Any]:
-        self._standing, self._sequencer = None, source.sequencer
+        self._current_row, self._sequencer = None, source.sequencer
         if source.deletion is not None:
             followed = self._originals.follow(source)
             if not isinstance(followed, ImageSource):
@@ -152,7 +153,7 @@ class Processing:
         self._sequencer = source.sequencer
         if row is not None and image_rows.is_done(row, source):
             self._originals.tidy(row)
-            self._standing = row
+            self._current_row = row
             return {"outcome": "unchanged"}
         begun = self._timed("read", self._sources.begin, source.bucket, source.key, source.etag)
         if begun is None or source.version_id not in ("", begun.version_id or source.version_id):
@@ -160,9 +161,9 @@ class Processing:
         source = replaced(source, etag=begun.etag or source.etag, version_id=begun.version_id or source.version_id)
         first = unpacking.inside(begun.encoding, begun.content)
         kind = sniffing.sniff(first)
-        # What took an image's place has a row, or the row would go on telling of the image.
-        told = row is not None and not image_rows.is_deleted(row)
-        if kind is None and not told and not image_rows.claims(source.key, begun.content_type):
+        # An object that replaced an image is given a row of its own, or the old row would still show that image.
+        replaces_image = row is not None and not image_rows.is_deleted(row)
+        if kind is None and not replaces_image and not image_rows.claims(source.key, begun.content_type):
             return {"outcome": "not an image"}
         in_force = self._pipelines.current(source.wanted)
         version = in_force.pipeline.version
@@ -180,10 +181,10 @@ class Processing:
         return self._superseded(source, row) if made is None else self._kept(source, made, known)
 
     def _superseded(self, source: ImageSource, row: Item | None) -> dict[str, Any]:
-        """Leave an object that is another by now, or gone, to its own event; to a wish there may be none."""
+        """Leave an object that was replaced or deleted to its own event; without one (reprocessing), check it again."""
         if row is None or row["sequencer"]["S"] != source.sequencer:
             self._originals.abandon(source)
-        self._standing = row if source.wanted else None
+        self._current_row = row if source.wanted else None
         return {"outcome": "superseded"}
 
     def _made(
@@ -195,7 +196,7 @@ class Processing:
         known: dict[str, Any],
         first: bytes,
     ) -> Item | None:
-        """Return the row of an image with its renditions kept, or None where the object is another by now."""
+        """Store an image's renditions and return its row, or None if the object was replaced in the meantime."""
         if begun.refusal is not None:
             raise begun.refusal
         packed = unpacking.is_packed(begun.encoding, begun.content)
@@ -242,26 +243,26 @@ class Processing:
         try:
             replaced = self._images.replace(row, again=again)
         except RecordRejectedError as error:
-            reason = f"its row cannot be kept: {error}"
+            reason = f"its row cannot be stored: {error}"
             version = row["pipelineVersion"]["S"]
             row = image_rows.rejected(source, version, "RowRejected", reason, known, self._timings)
             replaced = self._images.replace(row, again=again)
-        self._standing = row if replaced is not None else self._images.get(source.key)
-        if replaced != {}:  # else there was nothing before it
-            self._originals.tidy(self._standing or row)
+        self._current_row = row if replaced is not None else self._images.get(source.key)
+        if replaced != {}:  # {}: there was no row before it
+            self._originals.tidy(self._current_row or row)
         if replaced is None:
             return {"outcome": "unchanged"}
-        answer: dict[str, Any] = {"outcome": row["status"]["S"], "pipelineVersion": row["pipelineVersion"]["S"]}
+        outcome: dict[str, Any] = {"outcome": row["status"]["S"], "pipelineVersion": row["pipelineVersion"]["S"]}
         if "rejection" in row:
-            answer["code"] = row["rejection"]["M"]["code"]["S"]
+            outcome["code"] = row["rejection"]["M"]["code"]["S"]
         milliseconds = {name: round(ms) for name, ms in self._timings.items()}
         if "peakBytes" in known:
-            answer["peakBytes"] = known["peakBytes"]
-        return {**answer, "renditions": len(row["renditions"]["L"]), "bytes": known["bytes"], "ms": milliseconds}
+            outcome["peakBytes"] = known["peakBytes"]
+        return {**outcome, "renditions": len(row["renditions"]["L"]), "bytes": known["bytes"], "ms": milliseconds}
 
-    def _timed(self, name: str, step: Callable[..., Any], *words: Any) -> Any:
+    def _timed(self, name: str, step: Callable[..., Any], *arguments: Any) -> Any:
         began = self._now_s()
         try:
-            return step(*words)
+            return step(*arguments)
         finally:
             self._timings[name] = self._timings.get(name, 0.0) + (self._now_s() - began) * 1000

@@ -1,4 +1,4 @@
-"""GET /v1/objects: a bucket's objects, page by page, in the order of their keys."""
+"""GET /v1/objects: a bucket's objects, in the order of their keys, in pages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def handle(event: Any, *, s3: S3, bucket: str) -> tuple[int, dict[str, Any]]:
-    """Answer with a page of objects. Raises RequestError, StoreError."""
+    """Return a page of objects. Raises RequestError, StoreError."""
     request = requests.parse(event)
     asked = queries.asked(request.route, request.path, request.query, "list_objects")
     plan = object_pages.plan(asked)

@@ -1,4 +1,4 @@
-"""GET /v1/images: what is known of an image, and links to its renditions that work for a while."""
+"""GET /v1/images: what is known about an image, with links to its renditions that expire."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def connect(environment: Mapping[str, str]) -> dict[str, Any]:
     """Build the stores: IMAGES_TABLE (default ``Images``), RENDITIONS_BUCKET, LINK_SECONDS (default: 900).
 
-    A link ends sooner where the function's own credentials do.
+    A link expires earlier if the function's own credentials do.
     """
     dynamodb = Connection.from_environment("dynamodb", environment)
     dynamodb.deadline_s = 10.0
@@ -41,11 +41,11 @@ def handle(
     link_seconds: int,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> tuple[int, dict[str, Any]]:
-    """Answer with an image's row. Raises RequestError, StoreError."""
+    """Return an image's row as a document. Raises RequestError, StoreError."""
     request = requests.parse(event)
     asked = queries.asked(request.route, request.path, request.query, "read_images")
     row = images.get(queries.image_key(asked))
     if row is None:
-        raise RecordNotFoundError("There is no image of this key, or it was not processed yet")
-    # The clock is read first: a link never ends before the time that is told.
+        raise RecordNotFoundError("There is no image with this key, or it has not been processed yet")
+    # The clock is read before the links are signed, so that no link expires before the stated time.
     return 200, documents.document(row, link, iso_time(now_ms() + 1000 * link_seconds))

@@ -1,4 +1,4 @@
-"""The trail over the API: histories, items as of a time, differences, changes of a table, single records."""
+"""Serves the trail over the API: histories, past states of items, differences, changes of a table, single records."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from weaudit.aws.client import Pending
     from weaudit.trail.reader import Trail
 
-    Answer = tuple[int, Any, dict[str, str]]
+    Response = tuple[int, Any, dict[str, str]]
 
-# So many changes are in memory, with their values, while their callers are looked up.
+# At most this many changes, with their values, are in memory while their callers are looked up.
 _LOOKED_UP = 25
 
 
@@ -58,8 +58,8 @@ def handle(
     trail: Trail,
     audit_logs: AuditLogs,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-) -> Answer:
-    """Answer with what the trail tells. Raises RequestError, StoreError."""
+) -> Response:
+    """Return what a request asks of the trail. Raises RequestError, StoreError."""
     request = requests.parse(event)
     asked = queries.asked(request.route, request.path, request.query, "read_trail")
     kind = asked.route.path.rpartition("/")[2]
@@ -74,12 +74,12 @@ def handle(
             beyond_order=plan.beyond_order,
             page=plan.records_a_read,
         )
-        changes = with_callers(islice(found, plan.most_changes), trail, audit_logs, _unread, _LOOKED_UP)
+        changes = with_callers(islice(found, plan.most_changes), trail, audit_logs, _warn_without_callers, _LOOKED_UP)
         return 200, pages.history_page(asked, plan, changes), {}
     if kind == "changes":
         span = pages.changes_plan(asked, now_ms())
         found = span.left(trail.table(span.table, span.since, span.until))
-        changes = with_callers(islice(found, span.limit + 1), trail, audit_logs, _unread, _LOOKED_UP)
+        changes = with_callers(islice(found, span.limit + 1), trail, audit_logs, _warn_without_callers, _LOOKED_UP)
         return 200, pages.changes_page(asked, span, changes), {}
     if kind == "item":
         return _as_of(asked, trail)
@@ -91,21 +91,21 @@ def handle(
     return _record(asked, trail)
 
 
-def _as_of(asked: Asked, trail: Trail) -> Answer:
+def _as_of(asked: Asked, trail: Trail) -> Response:
     table, key = queries.table(asked), asked.query["key"]
     at, sequence = queries.point(asked)
     state = trail.as_of(table, key, at, sequence)
     document = as_of_document(state, table, key, at=at, sequence=sequence)
     if sequence is None:
         return 200, document, {}
-    # What came next is not known for ever; without it the state after a change is always the same answer.
+    # A next change may still come; without it the response for a complete state never changes and can be cached.
     document.pop("nextChange", None)
     last = state.last_change
     settled = state.complete and last is not None and last.sequence == sequence.rpartition("#")[2]
     return 200, document, {"cache-control": answers.KEPT_FOR_EVER} if settled else {}
 
 
-def _record(asked: Asked, trail: Trail) -> Answer:
+def _record(asked: Asked, trail: Trail) -> Response:
     change = trail.record(queries.record_id(asked))
     if change is None:
         raise RecordNotFoundError("No audit record has this id")
@@ -114,5 +114,5 @@ def _record(asked: Asked, trail: Trail) -> Answer:
     return 200, document, {"cache-control": answers.KEPT_FOR_EVER} if whole else {}
 
 
-def _unread(error: StoreRefusedError) -> None:
+def _warn_without_callers(error: StoreRefusedError) -> None:
     logs.write("WARNING", "the callers of logged updates cannot be read", why=str(error))

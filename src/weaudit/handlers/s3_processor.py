@@ -1,4 +1,4 @@
-"""Each object that lands in the bucket becomes a row of the invocation log."""
+"""Logs each object that arrives in the bucket as a row of the invocation log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
     """Build the stores: DYNAMODB_TABLE_NAME (default ``lambda-invocation-logs-dev``), EVIDENCE_BUCKET."""
     connections = {service: Connection.from_environment(service, environment) for service in ("dynamodb", "s3")}
     for connection in connections.values():
-        connection.deadline_s = 10.0  # the function has 30 seconds for both
+        connection.deadline_s = 10.0  # the function has 30 seconds for both stores
     name = environment.get("DYNAMODB_TABLE_NAME") or "lambda-invocation-logs-dev"
     return {
         "log": InvocationLog(DynamoDB(connections["dynamodb"]), name),
@@ -35,8 +35,8 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
 def handle(
     event: Any, invocation: Invocation, *, log: InvocationLog, evidence: EvidenceBucket
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Log every record of a notification; what never can be is quarantined, whole, and reported. Raises StoreError."""
-    # By the table's whole key: of two events without a sequencer, only the time tells which is which.
+    """Log every record of a notification; quarantine, whole, and report what can never be. Raises StoreError."""
+    # Keyed by the table's whole key: only the time distinguishes two events without a sequencer.
     rows: dict[Key, Item] = {}
     places: dict[Key, int] = {}
     failed: list[tuple[int | None, Any, Exception]] = []
@@ -44,7 +44,7 @@ def handle(
         try:
             happened = notifications.parse(raw)
             row = arrivals.decide(happened, invocation.function_name, invocation.request_id)
-        except Exception as error:  # noqa: BLE001 deterministic: it would fail again, and those beside it with it
+        except Exception as error:  # noqa: BLE001 deterministic: a retry would fail, and the other records with it
             failed.append((place, raw, error))
             continue
         key = InvocationLog.key_of(row)
@@ -56,10 +56,10 @@ def handle(
         evidence.put(*quarantined(raw, why, "s3_processor"))
     body = {
         "logged": len(rows) - len(rejected),
-        "failed": [{"record": place, **_told(why)} for place, _raw, why in failed],
+        "failed": [{"record": place, **_reported(why)} for place, _raw, why in failed],
     }
-    answer = {"statusCode": 500 if failed else 200, "body": json.dumps(body)}
-    return answer, {"status": answer["statusCode"], "logged": body["logged"], "quarantined": len(failed)}
+    response = {"statusCode": 500 if failed else 200, "body": json.dumps(body)}
+    return response, {"status": response["statusCode"], "logged": body["logged"], "quarantined": len(failed)}
 
 
 def _records(event: Any, failed: list[tuple[int | None, Any, Exception]]) -> list[Any]:
@@ -72,8 +72,8 @@ def _records(event: Any, failed: list[tuple[int | None, Any, Exception]]) -> lis
         return []
 
 
-def _told(error: Exception) -> dict[str, str]:
-    # An unforeseen error's text may quote data: its type says enough.
+def _reported(error: Exception) -> dict[str, str]:
+    # The text of an unexpected error may quote data, so report only its type.
     known = isinstance(error, WeauditError)
     return {
         "code": error.code if isinstance(error, WeauditError) else type(error).__name__,

@@ -1,4 +1,4 @@
-"""An update of one record: conditional, all or nothing, logged in the same transaction (docs/updating.md)."""
+"""Updates one record: conditionally, all or nothing, logged in the same transaction (docs/updating.md)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-# What a key can be refused as, that another table of this name had: an id, an attribute, a write of DynamoDB's.
-_OF_THE_KEY = (InvalidInputError, ValidationError, StoreRefusedError, RecordRejectedError)
+# How a remembered key schema shows that it is out of date: a new table of this name has another key, so the id is not
+# valid, the attributes are not, or DynamoDB rejects the write.
+_OUTDATED_KEY = (InvalidInputError, ValidationError, StoreRefusedError, RecordRejectedError)
 
 
 def connect(environment: Mapping[str, str]) -> dict[str, Any]:
     """Build the stores, and read the settings (see settings_of)."""
     writing, logging = (Connection.from_environment("dynamodb", environment) for _ in range(2))
-    # A key schema, an update and the entry of its failure have to end before an HTTP API stops waiting: 30 seconds.
+    # An HTTP API waits 30 seconds: by then the key schema is read, the update is made, and a failure is logged.
     writing.deadline_s, logging.deadline_s = 10.0, 3.0
     settings = settings_of(environment)
     return {
@@ -47,7 +48,7 @@ def handle(
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     new_id: Callable[[], str] = lambda: uuid4(os.urandom(16).hex()),
 ) -> tuple[int, dict[str, Any]]:
-    """Make the update that an event asks for; return the HTTP status and the document that answer it. Never raises."""
+    """Make the update that an event requests; return the HTTP status and the document of the response. Never raises."""
     at_ms = now_ms()
     document, planned = None, None
     request = requests.parse(event)
@@ -59,21 +60,21 @@ def handle(
         try:
             planned = plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id := new_id())
             answer = tables.apply(planned)
-        except _OF_THE_KEY:
-            # Nothing was written. What a table of this name had for a key once must not refuse who names today's.
+        except _OUTDATED_KEY:
+            # Nothing was written. The remembered key of an earlier table must not reject a request with the new key.
             if not (remembered and tables.has_another_key(asked.table)):
                 raise
             planned = None
             planned = plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id := new_id())
             answer = tables.apply(planned)
-        if asked.logged and answer is planned.answer:  # a repeated request changes nothing: its first answer is another
+        if asked.logged and answer is planned.answer:  # a repeated request changes nothing, and gets the first response
             logs.add(changeId=log_id)
         return 200, answer
-    except Exception as error:  # noqa: BLE001 every error has its answer; the cause of DatabaseError is for the log
+    except Exception as error:  # noqa: BLE001 every error has a response; only the log has a DatabaseError's cause
         status, answer = answers.failure(error, at_ms)
         level = "ERROR" if status >= 500 else "DEBUG"
         logs.write(level, "update failed", error=answer["error"], why=logs.cause(error))
-        # An id of its own: an update that was made and never answered keeps the entry that was made with it.
+        # A new id: an update that was made, but whose response was lost, keeps the entry that was written with it.
         entry = log.failed_entry(
             document, settings, caller, answer["error"], at_ms, new_id(),
             planned=(planned.request, planned.record_id) if planned else None,

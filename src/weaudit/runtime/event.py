@@ -1,7 +1,7 @@
-"""How Lambda calls a function asynchronously: S3 and EventBridge hand an event over, and nobody reads the answer.
+"""Runs a handler that Lambda calls asynchronously, with an event of S3 or EventBridge; the response is discarded.
 
-The policy for failures (docs/decisions/0006-failures.md): an error that may pass is raised, so Lambda tries again,
-twice, and then hands the event to the failure destination; what never can be done is quarantined by the handler.
+The policy for failures (docs/decisions/0006-failures.md): a retriable error is raised, so Lambda retries twice and then
+sends the event to the failure destination. The handler quarantines what can never succeed.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
         """A module of ``weaudit.handlers``."""
 
         def connect(self, environment: Any, /) -> dict[str, Any]:
-            """Build the stores from the environment's variables, once for each execution environment."""
+            """Build the stores from environment variables, once for each execution environment."""
 
         def handle(self, event: Any, invocation: Invocation, /, **stores: Any) -> tuple[Any, dict[str, Any]]:
-            """Handle an event; return the answer, and what there is to log of it."""
+            """Handle an event; return the response, and the fields to log."""
 
 
 @value
 class Invocation:
-    """One call of a function by Lambda. ``remaining_ms`` tells how many milliseconds are left until Lambda ends it."""
+    """One invocation of a function. ``remaining_ms`` returns how many milliseconds are left until Lambda stops it."""
 
     function_name: str
     request_id: str
@@ -37,7 +37,7 @@ class Invocation:
 
     @classmethod
     def of(cls, context: Any) -> Invocation:
-        """Return what Lambda's context object says. Without one (a direct call) there are 15 minutes, Lambda's most.
+        """Return the invocation of Lambda's context object; without one (a direct call), it has Lambda's 15 minutes.
 
         Source: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
         """
@@ -49,14 +49,14 @@ class Invocation:
 
 
 def entry_point(handler: EventHandler) -> Callable[[Any, Any], Any]:
-    """Return the ``lambda_handler`` of a function; its stores are built now, while Lambda starts it."""
+    """Return the ``lambda_handler`` of a function, and build its stores now, while Lambda starts it."""
     stores = handler.connect(os.environ)
 
     def lambda_handler(event: Any, context: Any) -> Any:
         invocation = Invocation.of(context)
         logs.begin(requestId=invocation.request_id)
         try:
-            answer, fields = handler.handle(event, invocation, **stores)
+            response, fields = handler.handle(event, invocation, **stores)
         except WeauditError as error:
             logs.write(
                 "ERROR",
@@ -67,6 +67,6 @@ def entry_point(handler: EventHandler) -> Callable[[Any, Any], Any]:
             )
             raise
         metrics.write("event done", requestId=invocation.request_id, **fields)
-        return answer
+        return response
 
     return lambda_handler

@@ -1,4 +1,4 @@
-"""Log lines of the functions: one JSON object a line on standard output, which Lambda takes to CloudWatch Logs."""
+"""Writes the functions' log lines: one JSON object a line on standard output, which Lambda sends to CloudWatch."""
 
 from __future__ import annotations
 
@@ -12,27 +12,25 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
-# Of the invocation that is going on: an execution environment has one at a time.
+# The fields of the current invocation; an execution environment runs only one at a time.
 _invocation: dict[str, Any] = {}
 
 
 def begin(**fields: Any) -> None:
-    """Begin the lines of an invocation: each of them has these fields, and none of those of the one before."""
+    """Begin an invocation: its lines have these fields, and no longer those of the previous invocation."""
     _invocation.clear()
     _invocation.update(fields)
 
 
 def add(**fields: Any) -> None:
-    """Give these fields to what lines this invocation still writes: ids by which `weaudit trace` joins them."""
+    """Add these fields to all further lines of this invocation: ids by which `weaudit trace` joins them."""
     _invocation.update(fields)
 
 
 def write(level: str, message: str, /, **fields: Any) -> None:
-    """Print one line with level, message, function, trace id (where Lambda gives one), what is known of the
-    invocation, and the given fields.
+    """Print one line with the fields of :func:`line`, unless its level is below LOG_LEVEL (by default INFO).
 
-    Lines below LOG_LEVEL (DEBUG, INFO, WARNING or ERROR; INFO by default) are not printed. Callers give counts, codes
-    and names, never values of items.
+    The levels are DEBUG, INFO, WARNING and ERROR. Callers pass counts, codes and names, never values of items.
     """
     threshold = _LEVELS.get(os.environ.get("LOG_LEVEL", "INFO").upper(), 20)
     if _LEVELS[level] < threshold:
@@ -41,7 +39,7 @@ def write(level: str, message: str, /, **fields: Any) -> None:
 
 
 def line(level: str, message: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """Return what a line has: level, message, function and trace id, what is known of the invocation, the fields."""
+    """Return a line's content: level, message, function, trace id, the fields of the invocation, and these fields."""
     made: dict[str, Any] = {"level": level, "message": message}
     for name, variable in (("function", "AWS_LAMBDA_FUNCTION_NAME"), ("traceId", "_X_AMZN_TRACE_ID")):
         if os.environ.get(variable):
@@ -55,7 +53,7 @@ def emit(made: dict[str, Any]) -> None:
 
 
 def cause(error: BaseException) -> str:
-    """Return what may be logged of an error: StoreError's own text, of any other its kind and place, no values."""
+    """Return what may be logged of an error: the text of a StoreError, else only its type and place, never values."""
     for found in (error, error.__cause__):
         if isinstance(found, StoreError):
             return str(found)

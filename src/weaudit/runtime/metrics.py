@@ -1,4 +1,4 @@
-"""Measurements of the functions: members of the log line that is written anyway, told to CloudWatch by the line itself.
+"""Writes the functions' metrics into their log lines, in the embedded metric format that CloudWatch reads.
 
 Source: AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 NAMESPACE = "WeAudit"
-# What a line may measure, and in what. A metric has the name of the line's member.
+# The fields of a line that are metrics, by name, and their units.
 UNITS = {
     "changes": "Count",
     "records": "Count",
@@ -30,15 +30,15 @@ UNITS = {
     "analyseMs": "Milliseconds",
     "writeMs": "Milliseconds",
 }
-# What is counted by one more member of the line, which is text.
+# Metrics with a second dimension: the text of another field of the line.
 COUNTED_BY = {"images": "outcome", "answers": "statusClass"}
 
 
 def write(message: str, /, **fields: Any) -> None:
-    """Print one INFO line; on Lambda, what it measures becomes metrics of the dimension ``function``.
+    """Print one INFO line; on Lambda, its numbers become metrics with the dimension ``function``.
 
-    A line that measures is printed whatever LOG_LEVEL says: alarms, dashboards and draining count on it. Metrics are
-    read from members that are numbers, by name (see UNITS); of COUNTED_BY also by that member's text.
+    A line with metrics is printed whatever LOG_LEVEL is: alarms, dashboards and draining depend on it. Fields named in
+    UNITS are metrics if they are numbers; so are those named in COUNTED_BY, with that field's text as second dimension.
     """
     line = logs.line("INFO", message, fields)
     directives = _directives(line) if "function" in line else []
@@ -51,12 +51,14 @@ def write(message: str, /, **fields: Any) -> None:
 
 def _directives(line: dict[str, Any]) -> list[dict[str, Any]]:
     found = [
-        _directive(["function"], [{"Name": name, "Unit": unit} for name, unit in UNITS.items() if _counts(line, name)])
+        _directive(
+            ["function"], [{"Name": name, "Unit": unit} for name, unit in UNITS.items() if _is_number(line, name)]
+        )
     ]
     found += [
         _directive(["function", by], [{"Name": name, "Unit": "Count"}])
         for name, by in COUNTED_BY.items()
-        if _counts(line, name) and isinstance(line.get(by), str)
+        if _is_number(line, name) and isinstance(line.get(by), str)
     ]
     return [each for each in found if each["Metrics"]]
 
@@ -65,5 +67,5 @@ def _directive(dimensions: list[str], metrics: list[dict[str, str]]) -> dict[str
     return {"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics}
 
 
-def _counts(line: dict[str, Any], name: str) -> bool:
+def _is_number(line: dict[str, Any], name: str) -> bool:
     return isinstance(line.get(name), int | float) and not isinstance(line[name], bool)

@@ -1,7 +1,7 @@
-"""How Lambda calls a function that reads a DynamoDB stream.
+"""Runs a handler that reads a DynamoDB stream.
 
-The policy for failures (docs/decisions/0006-failures.md): an error that may pass is raised, so the batch comes again;
-a record that never will is quarantined by the handler, and the shard moves on.
+The policy for failures (docs/decisions/0006-failures.md): a retriable error is raised, so the batch is delivered again.
+The handler quarantines a record that can never succeed, and the shard moves on.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
         """A module of ``weaudit.handlers``."""
 
         def connect(self, environment: Any, /) -> dict[str, Any]:
-            """Build the stores from the environment's variables, once for each execution environment."""
+            """Build the stores from environment variables, once for each execution environment."""
 
         def handle(self, event: Any, /, **stores: Any) -> dict[str, Any]:
-            """Handle a batch; return what there is to log of it."""
+            """Handle a batch; return the fields to log."""
 
 
 def entry_point(handler: StreamHandler) -> Callable[[Any, Any], dict[str, Any]]:
-    """Return the ``lambda_handler`` of a function; its stores are built now, while Lambda starts it."""
+    """Return the ``lambda_handler`` of a function, and build its stores now, while Lambda starts it."""
     stores = handler.connect(os.environ)
 
     def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
@@ -48,9 +48,9 @@ def entry_point(handler: StreamHandler) -> Callable[[Any, Any], dict[str, Any]]:
 
 
 def _lag(event: Any) -> dict[str, int]:
-    """Return how many milliseconds ago the last change of a batch was made; nothing where it does not say.
+    """Return the age of a batch's last change in milliseconds, or no field if the event has no time.
 
-    Stream times are whole seconds, so that the lag is up to one second too long.
+    Stream times are whole seconds, so the lag is up to one second too long.
     """
     try:
         made_s = event["Records"][-1]["dynamodb"]["ApproximateCreationDateTime"]

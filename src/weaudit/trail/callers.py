@@ -1,4 +1,4 @@
-"""Changes and the log of updates, joined: each change with the caller that its log entry names."""
+"""Joins changes with the log of updates: each change gets the caller that its log entry names."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def with_callers(
 ) -> Iterator[AuditedChange]:
     """Yield the changes of a trail, in their order, with the callers that log entries name.
 
-    Pass whole changes, not narrowed ones. If the log may not be read, ``unread`` is called once, and the changes are
-    yielded as they are. ``at_once`` changes are in memory, with their values, while their callers are looked up. Raises
-    StoreUnavailableError.
+    Pass whole changes, not narrowed ones. If access to the log is denied, ``unread`` is called once, and the changes
+    are yielded as they are. ``at_once`` changes, with their values, are in memory while their callers are looked up.
+    Raises StoreUnavailableError.
     """
     readable = True
     waiting = iter(found)

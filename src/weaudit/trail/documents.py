@@ -1,4 +1,4 @@
-"""Changes as plain JSON, as `--json` prints them and the API answers them (docs/formats/trail-json.md)."""
+"""Changes as plain JSON, as `--json` prints them and the API returns them (docs/formats/trail-json.md)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _VALUES = ("oldValue", "newValue")
 
 
 def document(change: AuditedChange) -> dict[str, Any]:
-    """Return a change as a JSON document with the field names of an audit record; what was not there has no field."""
+    """Return a change as a JSON document with the field names of an audit record; an absent value has no field."""
     parts = [_attribute(*pair) for pair in zip(change.attributes, change.record_ids, strict=True)]
     return {**heading(change), "attributes": parts}
 
 
 def heading(change: AuditedChange) -> dict[str, Any]:
-    """Return what a change's document says besides its attributes."""
+    """Return the fields of a change's document other than its attributes."""
     found: dict[str, Any] = {
         "tableName": change.table,
         "itemKey": change.item_key,
@@ -39,19 +39,20 @@ def heading(change: AuditedChange) -> dict[str, Any]:
 
 
 def record(change: AuditedChange) -> dict[str, Any]:
-    """Return one audit record, given as a change of one attribute, with the record's own fields (audit-record.md).
+    """Return one audit record, passed as a change of one attribute, with the record's own fields (audit-record.md).
 
-    Values are plain JSON, the sequence number has no leading zeros, and index keys, which follow from the other
-    fields, are left out.
+    Values are plain JSON, and the sequence number has no leading zeros. Index keys are left out, since they follow from
+    the other fields.
     """
     fields = _attribute(change.attributes[0], change.record_ids[0])
     return {"id": fields.pop("recordId"), **heading(change), **fields}
 
 
 def without_values(found: dict[str, Any]) -> dict[str, Any]:
-    """Return a change's document, or a record's, without its values: ``oldValueOmitted`` stands in place of each.
+    """Return the document of a change or record with ``oldValueOmitted``, ``newValueOmitted`` in place of its values.
 
-    A value that has a reference keeps that alone; any other is in its record, to be had by its id.
+    A value that has a reference keeps only the reference. Any other value can be read from its record, by the record's
+    id.
     """
     if "attributes" in found:
         return {**found, "attributes": [without_values(part) for part in found["attributes"]]}
@@ -60,15 +61,15 @@ def without_values(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def fitting(found: dict[str, Any]) -> Written:
-    """Return a record's document as text, without its values where it would be larger than an answer may be."""
+    """Return a record's document as text, without its values if it would exceed the size limit of a response."""
     text = compact(found)
     return Written(text if weight(text) <= ANSWER_BYTES else compact(without_values(found)))
 
 
 def cut(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the document of a comparison with as many differences as an answer holds.
+    """Return the document of a comparison with as many differences as fit into a response.
 
-    ``differencesOmitted`` counts the others, where there are some.
+    ``differencesOmitted`` counts the others, if there are any.
     """
     kept: list[Written] = []
     left = PAGE_BYTES
@@ -84,7 +85,7 @@ def cut(found: dict[str, Any]) -> dict[str, Any]:
 
 def _attribute(part: AttributeChange, record_id: str) -> dict[str, Any]:
     found: dict[str, Any] = {} if part.name is None else {"updatedAttribute": part.name}
-    # NULL is a value and becomes null; what was not there has no field at all.
+    # NULL is a value and becomes null; an absent value has no field at all.
     for name, value in (("oldValue", part.old), ("newValue", part.new)):
         if value is not None:
             found[name] = plain(value)

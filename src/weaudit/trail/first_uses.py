@@ -1,7 +1,7 @@
 """Finds changes that reuse the change id of an earlier change of their item.
 
-No index sorts by change id, so an item's changes are read backwards from the change in question, and only as far as the
-caller asks: a few minutes (histories.py).
+No index sorts by change id, so an item's changes are read backwards from the change in question, only as far as the
+caller asks: a few minutes (history.py).
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from weaudit.trail.table_history import Begin
 
 MOST_READ = 10_000
-"""At most so many records of one item are read in one go."""
+"""At most this many records of one item are read in one sweep."""
 
-# Few items change several times within minutes: one small page is mostly enough.
+# Few items change several times within minutes, so one small page is usually enough.
 _FIRST_PAGE = 25
 
 
 class FirstUses:
-    """Reads the Audit table; ``begin`` sends a Query without waiting for its answer, as in table_history."""
+    """Reads the Audit table; ``begin`` sends a Query without waiting for its response, as in table_history."""
 
     def __init__(self, begin: Begin, audit_table: str) -> None:
         self._begin = begin
         self._audit_table = audit_table
 
     def borrowed(self, claims: Iterable[tuple[AuditedChange, str]]) -> set[str]:
-        """Return the changes whose change id an earlier change of the same item has, by the ids of their first records.
+        """Return the changes that reuse the change id of an earlier change of their item, by their first record's id.
 
-        Each change comes with a time: nothing older is read. A change with more than :data:`MOST_READ` records between
-        that time and itself counts as borrowed, since its id may be in those that were not read. Raises what the pages
-        raise.
+        Each claim is a change and a time; records older than that time are not read. A change with more than
+        :data:`MOST_READ` records between that time and itself counts as borrowed, since its id may be in one of those
+        that were not read. Raises what the pages raise.
         """
         of_items: dict[tuple[str, str], list[tuple[AuditedChange, str]]] = {}
         for claim in claims:
@@ -43,14 +43,14 @@ class FirstUses:
         found = set()
         sweeps: list[_Sweep] = []
         try:
-            # The first pages of all items are on their way together.
+            # The first pages of all items are requested concurrently.
             for mine in of_items.values():
                 mine.sort(key=lambda claim: claim[0].order, reverse=True)
-                # The changes of a page follow each other: they are most of what is read.
+                # The claims of one item are neighbours, so most of the records that are read are their own.
                 sweeps.append(self._sweep(mine[0][0], sum(len(change.record_ids) for change, _ in mine)))
             for sweep, mine in list(zip(sweeps, of_items.values(), strict=True)):
                 for change, since in mine:
-                    if sweep.order > change.order:  # skip what lies between
+                    if sweep.order > change.order:  # skip the records between the two changes
                         sweep.leave()
                         sweep = self._sweep(change)
                         sweeps.append(sweep)
@@ -78,18 +78,18 @@ class FirstUses:
 
 
 class _Sweep:
-    """An item's records before a change, newest first, read on demand."""
+    """The records of an item before one of its changes, newest first, read on demand."""
 
     def __init__(self, pages: Pages, order: str) -> None:
-        self.order = order  # of the last record that was read
+        self.order = order  # the changeOrder of the last record that was read
         self._pages = pages
         self._records = iter(pages)
         self._at = "9"
         self._read = 0
-        self._first: dict[str, str] = {}  # change id: the earliest order that has it, so far
+        self._first: dict[str, str] = {}  # change id -> the earliest order with that id so far
 
     def finds(self, change: AuditedChange, since: str) -> bool:
-        """Return whether a record between ``since`` and a change has its id; True also if there are too many."""
+        """Return whether a record between ``since`` and a change has its id; True if there are too many to read."""
         while self._at >= since:
             record = next(self._records, None)
             if record is None:
@@ -97,12 +97,12 @@ class _Sweep:
             if self._read == MOST_READ:
                 return True
             self._read += 1
-            self.order = str(record["changeOrder"]["S"])  # a key of the index: no record is in it without
+            self.order = str(record["changeOrder"]["S"])  # a key of the index: every record in the index has it
             self._at = str(record.get("modificationTime", {}).get("S", ""))
             if "changeId" in record:
                 self._first[str(record["changeId"].get("S", ""))] = self.order
         return self._first.get(change.change_id or "", change.order) < change.order
 
     def leave(self) -> None:
-        """Cancel the page that is on its way."""
+        """Cancel the page that is still being read."""
         self._pages.leave()

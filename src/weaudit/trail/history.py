@@ -1,6 +1,6 @@
-"""What the trail tells: audit records gathered into the changes that made them.
+"""Gathers audit records into the changes that they describe.
 
-A change of n attributes is n records (docs/formats/audit-record.md); here it is one value again.
+A change of n attributes is n records (docs/formats/audit-record.md); here it becomes one AuditedChange.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
     from weaudit.items.values import Item, Value
 
 SLACK = timedelta(minutes=1)
-"""By so much the times of one item's changes may be out of order."""
+"""The times of one item's changes may be out of order by at most this."""
 
 NEAR = timedelta(minutes=2)
 """The times of a log entry and of the change that was written with it differ by no more than this.
 
-The entry has the function's clock at its start; the change has the stream's, in whole seconds. The function ends within
-30 seconds, so this leaves a minute and a half for clocks that differ.
+The entry has the time at which the function began; the change has the stream's time, in whole seconds. The function
+ends within 30 seconds, which leaves a minute and a half for clocks that differ.
 """
 
-# What the records of one change need not have in common.
+# The fields in which the records of one change may differ.
 _OF_ONE_RECORD = frozenset(("id", "updatedAttribute", "oldValue", "newValue", "oldValueRef", "newValueRef"))
 
 
 def changes(records: Iterable[Item]) -> Iterator[AuditedChange]:
     """Gather records, in DynamoDB JSON, into changes, lazily and in the order in which the changes begin.
 
-    The records of one change must follow each other, but for other changes with the same time and sequence number:
-    as both indexes of the Audit table give them, in either direction.
+    The records of one change must follow each other; only records with the same time and sequence number may lie
+    between them. Both indexes of the Audit table return them so, in either direction.
     """
     for _, neighbours in groupby(records, key=lambda record: _text(record, "changesOrder")):
         gathered: dict[tuple[str, str, str], list[Item]] = {}
@@ -55,8 +55,8 @@ def changes(records: Iterable[Item]) -> Iterator[AuditedChange]:
 def attributed(change: AuditedChange, entry: Item | None, *, used_before: bool = False) -> AuditedChange:
     """Return a change with the caller that its log entry names, or as it is if the two were not written together.
 
-    ``used_before`` says that an earlier change of the item has the same change id: the entry belongs to that one. Pass
-    the whole change, with every attribute that it touched.
+    ``used_before`` says that an earlier change of the item has the same change id, so that the entry belongs to that
+    change. Pass the whole change, with every attribute that it touched.
     """
     if entry is None or used_before or not fits(change, entry):
         return change
@@ -67,9 +67,9 @@ def attributed(change: AuditedChange, entry: Item | None, *, used_before: bool =
 def fits(change: AuditedChange, entry: Item) -> bool:
     """Return whether a change and a log entry can have been written together.
 
-    Anyone who may write to the table can put a log id on an item, an old one as well. So the entry must be about this
-    item, successful, and near in time; and it must name every attribute that the change touched, with its new value.
-    Other attributes in the entry had their values before. An update neither creates nor deletes an item.
+    Anyone who may write to the table can put a log id on an item, even an old one. So the entry must be about this
+    item, successful, and near in time, and it must name every attribute that the change touched, with its new value.
+    The entry may name more attributes: those had these values already. An update neither creates nor deletes an item.
     """
     asked = entry.get("updated_attributes", {}).get("M") or {}
     logged_at, changed_at = moment(_text(entry, "timestamp")), moment(change.at)
@@ -91,15 +91,15 @@ def _became(part: AttributeChange, value: Value) -> bool:
 
 
 def not_used_before(entry: Item) -> str:
-    """Return a time before which no change can have the entry's id, since the update had not drawn it yet."""
+    """Return a time before which no change can have the entry's id: the update had not generated the id yet."""
     logged_at = moment(_text(entry, "timestamp"))
     return "" if logged_at is None else iso_moment(logged_at - NEAR - SLACK)
 
 
 def narrowed(change: AuditedChange, attribute: str) -> AuditedChange | None:
-    """Return a change as it concerns one attribute, None where it does not.
+    """Return the part of a change that concerns one attribute, or None if the change did not touch it.
 
-    Of a created or deleted item it keeps the attribute alone. An item that is kept elsewhere stays as it is.
+    A created or deleted item is reduced to this attribute; one that is in the evidence bucket is kept whole.
     """
     kept = []
     for part, record_id in zip(change.attributes, change.record_ids, strict=True):
@@ -173,5 +173,5 @@ def _reference(value: Value | None) -> ValueReference | None:
 
 
 def _text(record: Item, name: str) -> str:
-    # A record that someone wrote by hand may lack anything: it is shown as it is, and `weaudit verify` judges it.
+    # A record that was written by hand may lack any field: it is shown as it is, and `weaudit verify` judges it.
     return str(record.get(name, {}).get("S", ""))

@@ -1,7 +1,7 @@
-"""One item's changes around a point of its history: found in few reads, however long the history is.
+"""Finds an item's changes around a point of its history in few reads, however long the history is.
 
-The index ``history`` is in the order of the stream, not of time. Times follow that order but for some seconds, so a
-time is found by halving the range of sequence numbers, a small page at a time.
+The index ``history`` is in the order of the stream, not of time. Times follow that order to within some seconds, so a
+time is found by a binary search over sequence numbers, which reads a small page at each step.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from weaudit.items.values import Item
     from weaudit.trail.changes import AuditedChange
 
-    # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
+    # Sends a Query to DynamoDB and returns the response, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]
 
 _SEQUENCE_DIGITS = 40
 _PAGE = 100
 _PROBE = 25
-# Each probe halves a range of numbers of at most 40 digits; what someone wrote by hand must not make it endless.
+# Each probe halves a range of numbers of at most 40 digits; records that were written by hand must not make it endless.
 _MOST_PROBES = 200
 
 
@@ -40,18 +40,18 @@ class ItemHistory:
         self._partition = {"S": history_key(table, item_key)}
 
     def back(self, order: str | None) -> Iterator[AuditedChange]:
-        """Yield the changes up to this ``order`` (None: all of them), newest first, lazily."""
+        """Yield the changes up to and including this ``order`` (None: all changes), newest first, lazily."""
         return changes(self._records("" if order is None else "<= :order", order, newest_first=True, page=_PAGE))
 
     def on(self, order: str | None) -> Iterator[AuditedChange]:
-        """Yield the changes beyond this ``order`` (None: all of them), oldest first, lazily."""
+        """Yield the changes after this ``order`` (None: all changes), oldest first, lazily."""
         return changes(self._records("" if order is None else "> :order", order, newest_first=False, page=_PROBE))
 
     def order_at(self, at: str) -> str | None:
-        """Return an order beyond which every change is stamped later than ``at``; None where that may be none.
+        """Return an order after which every change is later than ``at``, or None if there may be no such change.
 
-        It lies within a page of the first of these, but for the changes of ``histories.SLACK``: these may be out of
-        order, and one up to ``at`` is found all the same.
+        It lies within a page of the first such change. Times may be out of order by ``history.SLACK``, so the search is
+        for a time that much later than ``at``: no change up to ``at`` lies beyond the result.
         """
         limit = _later(at)
         newest = self._end(newest_first=True)
@@ -61,7 +61,7 @@ class ItemHistory:
         low, high = _order(oldest or newest), _order(newest)
         if oldest is None or _at(oldest) > limit:
             return low
-        # At low or before it, one is stamped in time; at high, one is too late.
+        # The search keeps a change up to the limit at or before `low`, and a later one at `high`.
         for _ in range(_MOST_PROBES):
             middle = _middle(low, high)
             if middle is None:
@@ -76,11 +76,11 @@ class ItemHistory:
         return high
 
     def order_of(self, sequence: str) -> str:
-        """Return the order of the change with this sequence number, or else the one that it would have.
+        """Return the order of the change with this sequence number, or the order that such a change would have.
 
-        Numbers are compared within one stream of the table: where the stream was turned off and on again, the newest is
-        taken that has this very number, or else the newest that has a change before it. ``<stream label>#<number>``
-        names the stream, too. Raises InvalidInputError where it is neither.
+        Numbers compare only within one stream of the table. If the stream was turned off and on again, the newest
+        stream with exactly this number is taken, or else the newest stream with a change before it.
+        ``<stream label>#<number>`` also names the stream. Raises InvalidInputError if ``sequence`` has neither form.
         """
         label, separator, digits = sequence.rpartition("#")
         if not (digits.isascii() and digits.isdecimal() and len(digits) <= _SEQUENCE_DIGITS) or (
@@ -108,25 +108,26 @@ class ItemHistory:
 
     def _end(self, *, newest_first: bool, before: str | None = None) -> Item | None:
         condition = "" if before is None else "< :order"
-        answer = self._ask(condition, {":order": before}, newest_first, limit=1, ProjectionExpression=_NAMED)
-        return next(iter(answer["Items"]), None)
+        response = self._fetch(condition, {":order": before}, newest_first, limit=1, ProjectionExpression=_PROJECTED)
+        return next(iter(response["Items"]), None)
 
     def _between(self, low: str, high: str) -> tuple[list[Item], bool]:
-        """Return the newest records between two orders, these included, newest first; and whether there are more."""
+        """Return the newest records between two orders, both included, newest first, and whether there are more."""
         ends = {":order": low, ":high": high}
-        answer = self._ask("BETWEEN :order AND :high", ends, True, limit=_PROBE, ProjectionExpression=_NAMED)
-        return answer["Items"], bool(answer.get("LastEvaluatedKey"))
+        response = self._fetch("BETWEEN :order AND :high", ends, True, limit=_PROBE, ProjectionExpression=_PROJECTED)
+        return response["Items"], bool(response.get("LastEvaluatedKey"))
 
     def _records(self, condition: str, order: str | None, *, newest_first: bool, page: int) -> Iterator[Item]:
-        answer = self._ask(condition, {":order": order}, newest_first, limit=page)
-        yield from answer["Items"]
-        while start := answer.get("LastEvaluatedKey"):
-            # Who reads on reads much: pages grow, up to those of the service (1 MB), and little is read for nothing.
+        response = self._fetch(condition, {":order": order}, newest_first, limit=page)
+        yield from response["Items"]
+        while start := response.get("LastEvaluatedKey"):
+            # Pages grow up to the service's limit (1 MB): a caller that needs few records reads few, and one that needs
+            # many makes few requests.
             page *= 4
-            answer = self._ask(condition, {":order": order}, newest_first, limit=page, ExclusiveStartKey=start)
-            yield from answer["Items"]
+            response = self._fetch(condition, {":order": order}, newest_first, limit=page, ExclusiveStartKey=start)
+            yield from response["Items"]
 
-    def _ask(
+    def _fetch(
         self,
         condition: str,
         orders: Mapping[str, str | None],
@@ -147,7 +148,7 @@ class ItemHistory:
         )
 
 
-_NAMED = "changeOrder, modificationTime"
+_PROJECTED = "changeOrder, modificationTime"
 
 
 def _at(record: Item) -> str:
@@ -155,7 +156,7 @@ def _at(record: Item) -> str:
 
 
 def _order(record: Item) -> str:
-    return str(record["changeOrder"]["S"])  # a key of the index: no record is in it without
+    return str(record["changeOrder"]["S"])  # a key of the index: every record in the index has it
 
 
 def _later(at: str) -> str:
@@ -166,7 +167,7 @@ def _later(at: str) -> str:
 
 
 def _middle(low: str, high: str) -> str | None:
-    """Return an order half way between two, or None where there is none between."""
+    """Return an order halfway between two, or None if there is no order between them."""
     (low_label, _, low_digits), (label, _, digits) = low.rpartition("#"), high.rpartition("#")
     if low_label != label:
         return f"{label}#"  # the older streams of the table on one side, the newest on the other

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from weaudit.trail.changes import AuditedChange
 
 MOST_READ = 2000
-"""So many changes of an item are looked through for those of one attribute; then the page ends, however few it has."""
+"""At most this many changes of an item are searched for one attribute; then the page ends, however few it has."""
 
 
 @value
 class HistoryPlan:
-    """Which of an item's changes are asked for; ``beyond_order`` is that of the last one of the page before."""
+    """Which of an item's changes a request asks for; ``beyond_order`` is that of the previous page's last change."""
 
     table: str
     item_key: str
@@ -34,21 +34,22 @@ class HistoryPlan:
 
     @property
     def records_a_read(self) -> int | None:
-        """How many records to read at a time, where each change of a page has one; None where some are passed over.
+        """How many records to read at a time, or None if a filter will skip some of them.
 
-        One change more tells that there is another page, and one record more that this change is whole.
+        This assumes one record a change. One more change shows that there is another page, and one more record shows
+        that this change is whole.
         """
-        looks_through = self.attribute is not None or self.since is not None or self.until is not None
-        return None if looks_through else self.limit + 2
+        filtered = self.attribute is not None or self.since is not None or self.until is not None
+        return None if filtered else self.limit + 2
 
     @property
     def most_changes(self) -> int:
-        """How many changes the page is made of, and one that is the next one's first."""
+        """How many changes to read for the page, and one more that begins the next page."""
         return self.limit + 1 if self.attribute is None else MOST_READ + 1
 
 
 def history_plan(asked: Asked) -> HistoryPlan:
-    """Return what a query asks of an item's history. Raises InvalidInputError."""
+    """Return which changes of an item's history a query asks for. Raises InvalidInputError."""
     table = queries.table(asked)
     since, until = queries.moment(asked, "since"), queries.moment(asked, "until", whole_day=True)
     queries.check_order(since, until)
@@ -70,7 +71,7 @@ def history_plan(asked: Asked) -> HistoryPlan:
 
 @value
 class ChangesPlan:
-    """Which of a table's changes are asked for; ``given`` are those of the place ``since`` that pages before had."""
+    """Which of a table's changes a request asks for; ``given`` names those at ``since`` that earlier pages had."""
 
     table: str
     since: str
@@ -79,23 +80,23 @@ class ChangesPlan:
     given: tuple[str, ...]
 
     def left(self, changes: Iterable[AuditedChange]) -> Iterator[AuditedChange]:
-        """Yield the changes without those that a page before had."""
+        """Yield the changes without those that an earlier page contained."""
         given = frozenset(self.given)
         return (change for change in changes if change.record_ids[0] not in given)
 
     def is_place(self, at: str, sequence: str) -> bool:
-        """Say whether the next page may begin at a change with this time and padded sequence number."""
+        """Return whether the next page may begin at a change with this time and padded sequence number."""
         return queries.is_moment(at) and self.since[:24] <= at <= self.until and queries.is_padded(sequence)
 
 
 def changes_plan(asked: Asked, now_ms: int) -> ChangesPlan:
-    """Return what a query asks of a table's changes. Raises InvalidInputError."""
+    """Return which of a table's changes a query asks for. Raises InvalidInputError."""
     table, limit = queries.table(asked), queries.limit(asked)
     place = paging.place_of(asked, 3)
     if place is None:
         since, until = queries.span(asked, now_ms)
         return ChangesPlan(table, since, until, limit, ())
-    # Keep the first page's end: with a moving "now" the pages would never end.
+    # Keep the first page's `until`: with a moving "now" the pages would never end.
     until, since, *given = place
     if not queries.is_place(asked, until, since):
         raise paging.refused()
@@ -130,7 +131,7 @@ def changes_page(asked: Asked, plan: ChangesPlan, changes: Iterable[AuditedChang
         if not filled.take(document(change), [], without_values):
             break
         at, sequence = change.at, change.sequence.zfill(40)
-        # A record that someone wrote by hand may say any time: the next page begins at the change before it.
+        # A record that was written by hand may hold any time: the next page begins at the change before it.
         if f"{at}#{sequence}" != since and plan.is_place(at, sequence):
             since, given = f"{at}#{sequence}", []
         given.append(change.record_ids[0])

@@ -1,8 +1,7 @@
-"""The trail in the Audit table: the one door through which it is read.
+"""Reads the trail from the Audit table; every reader of the trail uses this module.
 
-Behind it are item_history.py, table_history.py and first_uses.py.
-
-Both indexes are eventually consistent: a change shows a moment after its records were written.
+It builds on item_history.py, table_history.py and first_uses.py. Both indexes are eventually consistent: a change
+appears a moment after its records were written.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from weaudit.trail.table_history import Begin
 
     class Trail(Protocol):
-        """What can be asked of a trail, wherever it is kept. Times are ISO 8601 in UTC with milliseconds."""
+        """What every trail offers its readers, wherever it is kept. Times are ISO 8601 in UTC with milliseconds."""
 
         def item(
             self,
@@ -46,10 +45,10 @@ if TYPE_CHECKING:
         def table(
             self, table: str, since: str | None = None, until: str | None = None, newest_first: bool = False
         ) -> Iterator[AuditedChange]:
-            """Yield the changes of a table in the order of time."""
+            """Yield the changes of a table in the order of their times."""
 
         def record(self, record_id: str) -> AuditedChange | None:
-            """Return the change that one record says, or None if there is no such record."""
+            """Return the change that one record describes, or None if there is no such record."""
 
         def as_of(
             self, table: str, item_key: str, at: str | None = None, sequence: str | None = None, **known: Any
@@ -62,21 +61,21 @@ if TYPE_CHECKING:
         def attributed(self, found: Iterable[AuditedChange], entries: Mapping[str, Item]) -> list[AuditedChange]:
             """Return changes with the callers that these log entries name."""
 
-    # Sends a Query of DynamoDB and returns the answer, both in DynamoDB JSON with binary as base64 text.
+    # Sends a Query to DynamoDB and returns the response, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]
-    # Returns an object of the evidence bucket, by bucket and key, or None where it is not there.
+    # Returns an object of the evidence bucket, by bucket and key, or None if there is no such object.
     Fetch = Callable[[str, str], bytes | None]
 
-# Most askers want few changes: the first page is small, and whoever reads on gets whole pages (1 MB).
+# Most callers want few changes: the first page is small, and later pages are whole ones (1 MB).
 _FIRST_PAGE = 100
-# The times of one item's changes may lie a little out of order: reading goes on so far beyond the asked range.
+# The times of one item's changes may be a little out of order: reading continues this far beyond the requested range.
 _SLACK = timedelta(hours=1)
 
 
 class AuditHistory:
-    """Reads changes out of the Audit table, page by page; nothing is kept, so a trail of any length can be read.
+    """Reads changes from the Audit table, page by page; it keeps nothing, so a trail of any length can be read.
 
-    Times are ISO 8601 in UTC with milliseconds (``2024-01-01T00:00:00.000Z``), and both ends belong to the range.
+    Times are ISO 8601 in UTC with milliseconds (``2024-01-01T00:00:00.000Z``); a range includes both its ends.
     """
 
     def __init__(self, query: Query, begin: Begin, audit_table: str, fetch: Fetch) -> None:
@@ -95,10 +94,10 @@ class AuditHistory:
         beyond_order: str = "",
         page: int | None = None,
     ) -> Iterator[AuditedChange]:
-        """Yield an item's changes in the order of the stream, lazily; an item nobody audited has none.
+        """Yield an item's changes in the order of the stream, lazily; an item that was never audited has none.
 
-        ``beyond_order`` begins behind the change with that ``order``. ``page`` is how many records to read at a time,
-        for who will not read on. Raises what ``query`` raises.
+        ``beyond_order`` starts after the change with that ``order``. ``page`` is how many records to read at a time, if
+        the caller needs no more than one page. Raises what ``query`` raises.
         """
         request: dict[str, Any] = {
             "TableName": self._audit_table,
@@ -107,7 +106,7 @@ class AuditHistory:
             "ExpressionAttributeValues": {":item": {"S": history_key(table, item_key)}},
             "ScanIndexForward": not newest_first,
         }
-        # What lies before the range is left out by the service; what lies beyond it ends the reading.
+        # The service filters out what lies before the range; a change beyond the range ends the reading.
         if beyond_order:
             request["KeyConditionExpression"] += f" AND changeOrder {'<' if newest_first else '>'} :order"
             request["ExpressionAttributeValues"][":order"] = {"S": beyond_order}
@@ -129,22 +128,22 @@ class AuditHistory:
     ) -> Iterator[AuditedChange]:
         """Yield a table's changes in the order of their times, then of their sequence numbers, lazily.
 
-        ``since`` may also be a time, ``#`` and a padded sequence number: the place of one change. Raises what ``query``
-        raises.
+        ``since`` may also be the position of one change: its time, ``#`` and its padded sequence number. Raises what
+        ``query`` raises.
         """
         history = TableHistory(self._begin, self._audit_table, table)
         found = history.between(since, until, newest_first=newest_first)
         try:
             yield from map(self._whole, found)
         finally:
-            found.close()  # at once: who stops early may be a function that Lambda is about to stop
+            found.close()  # immediately: a caller that stops early may be a function that Lambda is about to freeze
 
     def record(self, record_id: str) -> AuditedChange | None:
-        """Return the change as this one record tells it, with one attribute; None where there is no such record.
+        """Return the change that one record describes, with one attribute, or None if there is no such record.
 
-        Large values are followed. Raises what ``query`` raises.
+        Large values are read. Raises what ``query`` raises.
         """
-        answer = self._query(
+        response = self._query(
             {
                 "TableName": self._audit_table,
                 "KeyConditionExpression": "id = :id",
@@ -152,16 +151,17 @@ class AuditHistory:
                 "ConsistentRead": True,
             }
         )
-        return next((self._whole(change) for change in changes(answer["Items"])), None)
+        return next((self._whole(change) for change in changes(response["Items"])), None)
 
     def as_of(
         self, table: str, item_key: str, at: str | None = None, sequence: str | None = None, **known: Any
     ) -> rebuilding.AsOf:
-        """Return an item's state: after its last change stamped ``at`` or before, or after the change ``sequence``.
+        """Return an item's state after its last change at or before the time ``at``, or after the change ``sequence``.
 
-        Where no change has that very number, it is the state after the last one before it (see
-        :meth:`ItemHistory.order_of`). ``known`` is passed on to :func:`rebuilding.rebuild`: ``from_birth``, ``live``.
-        Reads the item's changes back to its creation, and few others. Raises what ``query`` raises, InvalidInputError.
+        If no change has exactly that number, this is the state after the last change before it (see
+        :meth:`ItemHistory.order_of`). ``known`` is passed to :func:`rebuilding.rebuild`: ``from_birth``, ``live``.
+        Reads the item's changes back to its creation, and few others. Raises InvalidInputError and what ``query``
+        raises.
         """
         item = ItemHistory(self._query, self._audit_table, table, item_key)
         order = item.order_of(sequence) if sequence is not None else item.order_at(at or "9")
@@ -194,7 +194,7 @@ class AuditHistory:
         """Return changes in their order, each with its caller if it was written together with its log entry.
 
         ``entries`` are log entries by id. A change that reuses the id of an earlier change of its item is returned as
-        it is, whether or not that one is among ``found``. Pass whole changes, not narrowed ones: every attribute
+        it is, even if the earlier change is not in ``found``. Pass whole changes, not narrowed ones: every attribute
         counts. Raises what ``query`` raises.
         """
         pairs = [(change, entries.get(change.change_id or "")) for change in found]
@@ -206,7 +206,7 @@ class AuditHistory:
         return [attributed(change, entry, used_before=change.record_ids[0] in borrowed) for change, entry in judged]
 
     def _whole(self, change: AuditedChange) -> AuditedChange:
-        """Return the change with the values that were too large for its records, read and checked by their hashes."""
+        """Return the change with its large values, read from the evidence bucket and checked against their hashes."""
         if not any(part.lost for part in change.attributes):
             return change
         parts = tuple(
@@ -224,11 +224,11 @@ class AuditHistory:
         return None if body is None else restore(body, reference.sha256)
 
     def _records(self, request: dict[str, Any]) -> Iterator[Item]:
-        answer = self._query({"Limit": _FIRST_PAGE, **request})
-        yield from answer["Items"]
-        while answer.get("LastEvaluatedKey"):
-            answer = self._query({**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]})
-            yield from answer["Items"]
+        response = self._query({"Limit": _FIRST_PAGE, **request})
+        yield from response["Items"]
+        while response.get("LastEvaluatedKey"):
+            response = self._query({**request, "ExclusiveStartKey": response["LastEvaluatedKey"]})
+            yield from response["Items"]
 
 
 def _time(text: str) -> datetime:

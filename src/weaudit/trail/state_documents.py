@@ -1,4 +1,4 @@
-"""States of the past as plain JSON, as `--json` and the API print them (docs/formats/states-json.md)."""
+"""Past states as plain JSON, as `--json` prints them and the API returns them (docs/formats/states-json.md)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 def as_of_document(
     state: AsOf, table: str, item_key: str, *, at: str | None = None, sequence: str | None = None
 ) -> dict[str, Any]:
-    """Return a state with the question that it answers; ``exists`` is null where the trail does not tell."""
+    """Return a state and what was asked; ``exists`` is null if the trail does not show whether the item existed."""
     asked = {"at": at} if sequence is None else {"sequence": sequence}
     item = None if state.item is None else plain({"M": state.item})
     return {"tableName": table, "itemKey": item_key, **asked, **_state(state), "item": item}
 
 
 def between_document(found: Between, table: str, item_key: str, since: str, until: str) -> dict[str, Any]:
-    """Return what changed between two states, and of each state everything but the item."""
+    """Return what changed between two states, and everything about each state except the item."""
     return {
         "tableName": table,
         "itemKey": item_key,
@@ -46,12 +46,12 @@ def _state(state: AsOf) -> dict[str, Any]:
     }
     for name, change in (("lastChange", state.last_change), ("nextChange", state.next_change)):
         if change is not None:
-            found[name] = _named(change)
+            found[name] = _identity(change)
     return found
 
 
-def _named(change: AuditedChange) -> dict[str, Any]:
-    """Return what names a change, without its values."""
+def _identity(change: AuditedChange) -> dict[str, Any]:
+    """Return the fields that identify a change, without its values."""
     found: dict[str, Any] = {
         "modificationTime": change.at,
         "sequenceNumber": change.sequence,

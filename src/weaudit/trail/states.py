@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @value
 class Problem:
-    """Why a state is not known whole: ``code`` is stable, ``message`` is for people."""
+    """Why a state is not completely known: ``code`` is stable, ``message`` is for people."""
 
     code: str
     message: str
@@ -22,15 +22,15 @@ class Problem:
 
 @value
 class AsOf:
-    """An item as of a point. Complete means that there is no problem: ``item`` has the hash that was recorded."""
+    """An item as of a point. If it is complete, it has no problems, and ``item`` has the hash that was recorded."""
 
-    exists: bool | None  # None: the trail does not say
-    item: Item | None = None  # what is known of it, in DynamoDB JSON; None if nothing is, or if it did not exist
+    exists: bool | None  # None: the trail does not show it
+    item: Item | None = None  # what is known, in DynamoDB JSON; None if nothing is known, or the item did not exist
     problems: tuple[Problem, ...] = ()
-    unknown: tuple[str, ...] = ()  # attributes that were there, or may have been, with an unknown value
-    absent: frozenset[str] = frozenset()  # attributes that were not there, if that is known one by one
-    last_change: AuditedChange | None = None  # the one that led to this state; its large values are not read
-    next_change: AuditedChange | None = None  # the one that ended it
+    unknown: tuple[str, ...] = ()  # attributes that the item had, or may have had, with an unknown value
+    absent: frozenset[str] = frozenset()  # in an incomplete state, attributes that the item is known not to have had
+    last_change: AuditedChange | None = None  # led to this state; its large values are not read
+    next_change: AuditedChange | None = None  # ended this state
 
     @property
     def complete(self) -> bool:
@@ -40,9 +40,9 @@ class AsOf:
 
 @value
 class Between:
-    """What changed between two states of an item, place by place; ``unknown`` names the attributes nobody can compare.
+    """What changed between two states of an item, place by place; ``unknown`` names the attributes not comparable.
 
-    Where one of the states is not complete, there may be attributes that nobody can name either.
+    If one of the states is not complete, there may be further attributes whose names are not known.
     """
 
     before: AsOf
@@ -52,16 +52,16 @@ class Between:
 
     @property
     def complete(self) -> bool:
-        """Whether both states are known whole."""
+        """Whether both states are complete."""
         return self.before.complete and self.after.complete
 
 
 def between(before: AsOf, after: AsOf) -> Between:
-    """Compare two states: each place that is known of both and differs. Paths begin with the attribute's name."""
+    """Return each place that is known in both states and differs. Paths begin with the attribute's name."""
     unknown = set(before.unknown) | set(after.unknown)
     found: list[Difference] = []
     for name in sorted((before.item or {}).keys() | (after.item or {}).keys()):
-        if _tells(before, name) and _tells(after, name):
+        if _knows(before, name) and _knows(after, name):
             old, new = ((state.item or {}).get(name) for state in (before, after))
             found.extend(differences(old, new, (name,)))
         else:
@@ -69,5 +69,5 @@ def between(before: AsOf, after: AsOf) -> Between:
     return Between(before, after, tuple(found), tuple(sorted(unknown)))
 
 
-def _tells(state: AsOf, name: str) -> bool:
+def _knows(state: AsOf, name: str) -> bool:
     return state.complete or name in (state.item or {}) or name in state.absent

@@ -1,4 +1,4 @@
-"""The table audit_logs: one entry for each logged update, and for each attempt at one that failed."""
+"""The table audit_logs: one entry for each logged update, and one for each failed attempt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BATCH_KEYS = 100
 
 
 class AuditLogs:
-    """Keeps and gives back log entries; those of successful updates are written with the update itself.
+    """Stores failed attempts and reads all log entries; a successful update writes its entry in its own transaction.
 
     ``call`` sends an operation to DynamoDB, in DynamoDB JSON.
     """
@@ -26,13 +26,13 @@ class AuditLogs:
         self._name = table_name
 
     def put(self, entry: Item) -> None:
-        """Keep the entry of a failed attempt; putting it again writes the same bytes. Raises StoreError."""
+        """Store the entry of a failed attempt; putting it again writes the same bytes. Raises StoreError."""
         self._call("PutItem", {"TableName": self._name, "Item": entry})
 
     def query(self, record_id: str, *, newest_first: bool = False) -> Iterator[Item]:
         """Yield the entries of a record's id, whatever its table, in the order of their times, lazily.
 
-        The index is eventually consistent: an entry shows a moment after it was written. Raises StoreError.
+        The index is eventually consistent: an entry appears a moment after it was written. Raises StoreError.
         """
         request: dict[str, Any] = {
             "TableName": self._name,
@@ -42,27 +42,27 @@ class AuditLogs:
             "ScanIndexForward": not newest_first,
         }
         while True:
-            answer = self._call("Query", request)
-            yield from answer["Items"]
-            if not answer.get("LastEvaluatedKey"):
+            response = self._call("Query", request)
+            yield from response["Items"]
+            if not response.get("LastEvaluatedKey"):
                 return
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            request["ExclusiveStartKey"] = response["LastEvaluatedKey"]
 
     def get(self, log_ids: list[str]) -> dict[str, Item]:
-        """Return the entries of these ids, by id; an id that no entry has is left out. Raises StoreError.
+        """Return the entries with these ids, by id; an id without an entry is left out. Raises StoreError.
 
-        What a throttled table leaves out is asked for again ten times, with growing waits.
+        Keys that a throttled table did not process are requested again ten times, with growing waits.
         """
         found: dict[str, Item] = {}
         waiting = [{"log_id": {"S": log_id}} for log_id in dict.fromkeys(log_ids)]
         rounds = Rounds(self._name)
         while waiting:
             keys, waiting = waiting[:_BATCH_KEYS], waiting[_BATCH_KEYS:]
-            answer = self._call("BatchGetItem", {"RequestItems": {self._name: {"Keys": keys}}})
-            found.update({item["log_id"]["S"]: item for item in answer.get("Responses", {}).get(self._name, ())})
-            left = (answer.get("UnprocessedKeys") or {}).get(self._name, {}).get("Keys", [])
+            response = self._call("BatchGetItem", {"RequestItems": {self._name: {"Keys": keys}}})
+            found.update({item["log_id"]["S"]: item for item in response.get("Responses", {}).get(self._name, ())})
+            left = (response.get("UnprocessedKeys") or {}).get(self._name, {}).get("Keys", [])
             if left:
-                # A reader waits for this: it is told soon, however little each round reads.
+                # A caller is waiting: fail after ten rounds, even if each of them read something.
                 rounds.wait(progress=False)
                 waiting += left
         return found

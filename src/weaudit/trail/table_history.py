@@ -1,4 +1,4 @@
-"""A table's changes in time, out of the sixteen shards in which the index ``changes`` keeps each month of them."""
+"""Reads a table's changes in the order of time, merged from the sixteen shards of each month in index ``changes``."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
     from weaudit.trail.changes import AuditedChange
 
     class Page(Protocol):
-        """A page on its way: an answer of Query, in DynamoDB JSON with binary as base64 text."""
+        """A pending page: the response to a Query, in DynamoDB JSON with binary as base64 text."""
 
         def result(self) -> dict[str, Any]:
-            """Wait for it."""
+            """Wait for the response and return it."""
 
         def cancel(self) -> object:
-            """Do without it."""
+            """Discard the response."""
 
-    # Sends a Query of DynamoDB and waits for nothing.
+    # Sends a Query to DynamoDB and does not wait for the response.
     Begin = Callable[[dict[str, Any]], Page]
 
 FIRST_MONTH = "2024-01"
-"""WeAudit is younger than this, and so is every record: where nobody says since when, reading begins here."""
+"""Reading begins here if no start is given: WeAudit, and so every record, is younger than this."""
 
 _SHARDS = "0123456789abcdef"
-# Most askers want few changes: the first page is small.
+# Most callers want few changes: the first page is small.
 _FIRST_PAGE = 100
-# Sixteen shards have a page in hand and one on its way: that is kept to some ten thousand records.
+# Each of sixteen shards has a page in memory and one pending: this limits them to some ten thousand records.
 _SHARD_PAGE = 400
-# A clock may be ahead of this one.
+# The writer's clock may be ahead of this one.
 _AHEAD = timedelta(days=1)
 
 
 class TableHistory:
-    """Reads the changes of one table, a month at a time, its sixteen shards at once and merged.
+    """Reads the changes of one table, a month after the other, merging its sixteen shards, which are read concurrently.
 
-    When reading ends, what pages are still on their way are cancelled.
+    When reading ends, the pages that are still pending are cancelled.
     """
 
     def __init__(self, begin: Begin, audit_table: str, table: str) -> None:
@@ -55,21 +55,21 @@ class TableHistory:
     def between(
         self, since: str | None, until: str | None, *, newest_first: bool
     ) -> Generator[AuditedChange, None, None]:
-        """Yield the changes of a range (None: of all time), both ends included, in the order of time, lazily.
+        """Yield the changes of a range (None: no limit), both ends included, in the order of time, lazily.
 
-        Large values are not read. ``since`` may also be the place of one change (:meth:`AuditHistory.table`). Who stops
-        early closes it. Raises what the pages raise.
+        Large values are not read. ``since`` may also be the position of one change (:meth:`AuditHistory.table`). A
+        caller that stops early must close the generator. Raises what the pages raise.
         """
         last = until or iso_moment(datetime.now(UTC) + _AHEAD)
         if since is not None and since.partition("#")[0] > last:
-            return  # DynamoDB refuses such a range
+            return  # DynamoDB rejects an empty range
         months = _months(since[:7] if since else FIRST_MONTH, last[:7])
         if newest_first:
             months.reverse()
         shards: list[Pages] = []
         following: list[Pages] = []
         try:
-            # The next month's first pages are on their way while this month is read.
+            # The next month's first pages are requested while this month is read.
             for position, month in enumerate(months):
                 shards = following or self._month(month, since, last, newest_first)
                 ahead = months[position + 1] if position + 1 < len(months) else None
@@ -87,7 +87,7 @@ class TableHistory:
             "ScanIndexForward": not newest_first,
             "Limit": _FIRST_PAGE,
         }
-        # "$" follows "#", which stands between time and sequence number: every change of the last instant is in.
+        # "#" separates time and sequence number, and "$" sorts after it: the range includes every change at `until`.
         ends = {":since": {"S": since or month}, ":until": {"S": f"{until}$"}}
         return [
             Pages(
@@ -102,7 +102,7 @@ class TableHistory:
 
 
 class Pages:
-    """The records of one Query, of one shard's month say; once somebody reads on, the next page is on its way."""
+    """The records of one Query, for example of one shard's month; the next page is requested before it is needed."""
 
     def __init__(self, begin: Begin, request: dict[str, Any]) -> None:
         self._begin = begin
@@ -110,26 +110,26 @@ class Pages:
         self._page: Page | None = begin(request)
 
     def __iter__(self) -> Iterator[Item]:
-        answer = self._arrived()
-        # Most read no further than this: the second page is not asked for before they do.
-        yield from answer["Items"]
-        self._page = self._after(answer)
+        response = self._received()
+        # Most callers read no further than the first page: request the second only when they do.
+        yield from response["Items"]
+        self._page = self._after(response)
         while self._page is not None:
-            answer = self._arrived()
-            self._page = self._after(answer)
-            yield from answer["Items"]
+            response = self._received()
+            self._page = self._after(response)
+            yield from response["Items"]
 
     def leave(self) -> None:
-        """Do without the page that is on its way."""
+        """Cancel the page that is still pending."""
         if self._page is not None:
             self._page.cancel()
 
-    def _arrived(self) -> dict[str, Any]:
+    def _received(self) -> dict[str, Any]:
         page, self._page = self._page, None
         return page.result() if page is not None else {"Items": []}
 
-    def _after(self, answer: dict[str, Any]) -> Page | None:
-        start = answer.get("LastEvaluatedKey")
+    def _after(self, response: dict[str, Any]) -> Page | None:
+        start = response.get("LastEvaluatedKey")
         return self._begin({**self._request, "Limit": _SHARD_PAGE, "ExclusiveStartKey": start}) if start else None
 
 

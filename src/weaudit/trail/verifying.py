@@ -1,20 +1,21 @@
-"""Whether an item's trail is whole: each change joins the one before, rebuilds what it says, and the last one the item.
+"""Verifies an item's trail: each change follows from the one before it, and the last one leads to the live item.
 
-What is checked of an item, in the order of its changes:
+For each change, in order, the following is checked:
 
-- its records are the ones that its changes made: derived ids, none twice (else ``leftover``);
-- the hash before a change is the hash after the one before it (else ``gap``, or ``fork`` where two follow one state);
-- its records agree about the change, and with their index keys (else ``edited``);
-- its actor is one that such a change can have: of a stated one the change set the name (else ``edited``);
-- it is stamped no earlier than the changes before it, but for what clocks differ by (else ``misdated``);
-- the values of a change, applied to the item as it was, give the hash that the change states (else ``edited``);
-- a value that was too large for its record is where the record says, unaltered (else ``lost``);
-- the hash after the last change is the hash of the live item (else ``unaudited``).
+- its records have the ids that the change gives them, and no record appears twice (else ``leftover``);
+- the hash before it is the hash after the previous change (else ``gap``, or ``fork`` if two changes follow one state);
+- its records agree about the change, and with their own index keys (else ``edited``);
+- its actor is one that such a change can have; a stated actor is a value that the change set (else ``edited``);
+- its time is no earlier than those of the changes before it, to within the difference of clocks (else ``misdated``);
+- its values, applied to the item before it, give the hash that the change recorded (else ``edited``);
+- a value that was too large for its record is where the record says, unaltered (else ``lost``).
 
-Hashes are over items alone. Who else made a change, and when between its neighbours, they do not tell; a change id is
-whatever a writer of the table chose.
+Finally, the hash after the last change is the hash of the live item (else ``unaudited``).
 
-The trail of an item that was there before auditing began has no known beginning: that is told, and is no fault.
+The hashes cover only items. They do not prove who made a change, or when it was made between its neighbours, and a
+change id is whatever a writer of the table chose.
+
+The trail of an item that is older than its auditing has no known beginning: this is reported, but is not a fault.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,17 +36,17 @@ class Finding(NamedTuple):
     kind: str
     table: str
     item_key: str
-    at: str  # modificationTime of the change at which it shows; "" where it shows at the live item
+    at: str  # modificationTime of the change where it was found; "" if it was found at the live item
     sequence: str
     text: str
 
 
 class Verdict(NamedTuple):
-    """What the check of one item came to."""
+    """The result of checking one item."""
 
     findings: tuple[Finding, ...]
     changes: int
-    begins_late: bool  # auditing began, or the range begins, after the item was made
+    begins_late: bool  # auditing began, or the range begins, after the item was created
 
 
 def verify_item(
@@ -57,38 +58,39 @@ def verify_item(
     item_key: str,
     audited_from_birth: bool,
 ) -> Verdict:
-    """Check one item's changes, given in order, against each other and against the live item (None: there is none).
+    """Check one item's changes, in order, against each other and against the live item (None if there is no item).
 
-    ``audited_from_birth`` says that the table's stream is as old as the table: then every trail begins with an insert.
+    ``audited_from_birth`` says that the table's stream is as old as the table: every trail then begins with an insert.
     """
     trail = _Trail(table, table_arn, item_key)
-    told = list(changes)
-    if told:
-        late = told[0].event_name != "INSERT"
+    recorded = list(changes)
+    if recorded:
+        first = recorded[0]
+        late = first.event_name != "INSERT"
         if late and audited_from_birth:
-            trail.report("gap", told[0], "the trail begins with this change, but the item was made by an earlier one")
-        trail.replay(told, _first_image(told, live))
+            trail.report("gap", first, "the trail begins with this change, but an earlier one created the item")
+        trail.replay(recorded, _item_before_the_first(recorded, live))
     else:
         late = live is not None and not audited_from_birth
         if live is not None and audited_from_birth:
-            trail.report("unaudited", None, "the item is in the table, and no change of it was ever recorded")
-    if told and told[-1].after_hash != (None if live is None else image_hash(live)):
-        trail.report("unaudited", None, _how_the_end_differs(told[-1], live))
-    return Verdict(tuple(trail.findings), len(told), late)
+            trail.report("unaudited", None, "the item is in the table, but no change of it was ever recorded")
+    if recorded and recorded[-1].after_hash != (None if live is None else image_hash(live)):
+        trail.report("unaudited", None, _how_the_end_differs(recorded[-1], live))
+    return Verdict(tuple(trail.findings), len(recorded), late)
 
 
 class _Trail:
     def __init__(self, table: str, table_arn: str, item_key: str) -> None:
         self._table, self._table_arn, self._item_key = table, table_arn, item_key
         self.findings: list[Finding] = []
-        self._latest: AuditedChange | None = None  # of those before, by their times
+        self._latest: AuditedChange | None = None  # the change with the latest time so far
 
     def report(self, kind: str, change: AuditedChange | None, text: str) -> None:
         at, sequence = ("", "") if change is None else (change.at, change.sequence)
         self.findings.append(Finding(kind, self._table, self._item_key, at, sequence, text))
 
-    def replay(self, changes: list[AuditedChange], image: Item | None) -> None:
-        """Go through the changes, with the image before the first of them (``{}`` also where it had no attribute)."""
+    def replay(self, changes: list[AuditedChange], item: Item | None) -> None:
+        """Check each change, starting from the item before the first of them (None: not known)."""
         before: AuditedChange | None = None
         for change in changes:
             for text in _foreign_records(change, self._table_arn):
@@ -104,18 +106,18 @@ class _Trail:
             lost = [part for part in change.attributes if part.lost]
             for part in lost:
                 self.report("lost", change, f"the large value of {part.name or 'the item'} is gone or was altered")
-            image = None if lost else self._apply(change, image if joined else None)
+            item = None if lost else self._apply(change, item if joined else None)
             before = change
 
     def _compare_time(self, change: AuditedChange) -> None:
         at, latest = moment(change.at), self._latest
         before = None if latest is None else moment(latest.at)
         if at is None:
-            self.report("misdated", change, f"its time {change.at!r} is none")
+            self.report("misdated", change, f"its time {change.at!r} is not a valid time")
         elif latest is not None and before is not None and at < before - SLACK:
             text = f"it is stamped earlier than the change with sequence {latest.sequence}, which was made before it"
             self.report("misdated", change, text)
-            self._latest = change  # either of the two is wrong: the next ones are compared with this one
+            self._latest = change  # either of the two may be wrong: compare the next changes with this one
         elif before is None or at > before:
             self._latest = change
 
@@ -128,8 +130,8 @@ class _Trail:
             earlier = before.sequence if before else ""
             self.report("gap", change, f"at least one change is missing between sequence {earlier} and this one")
 
-    def _apply(self, change: AuditedChange, image: Item | None) -> Item | None:
-        """Return the image after a change, None where it is not known; report a change that does not rebuild it."""
+    def _apply(self, change: AuditedChange, item: Item | None) -> Item | None:
+        """Return the item after a change, or None if it is not known; report values that do not lead to its hash."""
         if change.event_name == "REMOVE":
             whole = _whole_item(change, "old")
             if whole is None or image_hash(whole) != change.before_hash:
@@ -140,10 +142,10 @@ class _Trail:
             if whole is None or image_hash(whole) != change.after_hash:
                 self.report("edited", change, "the new item's recorded values do not have the recorded hash")
             return whole
-        if image is None:
+        if item is None:
             return None
-        wrong = [part.name for part in change.attributes if not same_value(part.old, image.get(part.name or ""))]
-        after = _stepped(image, change, forward=True)
+        wrong = [part.name for part in change.attributes if not same_value(part.old, item.get(part.name or ""))]
+        after = _stepped(item, change, forward=True)
         if wrong or image_hash(after) != change.after_hash:
             named = f" ({', '.join(map(str, wrong))})" if wrong else ""
             self.report(
@@ -153,10 +155,11 @@ class _Trail:
         return after
 
 
-def _first_image(changes: list[AuditedChange], live: Item | None) -> Item | None:
-    """Return the image before the first change, walked back from the first state that is known whole; None if none is.
+def _item_before_the_first(changes: list[AuditedChange], live: Item | None) -> Item | None:
+    """Return the item before the first change, or None if it is not known.
 
-    Known whole are an inserted item, a deleted one, and at the end the live item where the trail leads to it.
+    Later changes are undone, from the first deletion, which holds the whole item, or else from the live item if the
+    trail leads to it. An insertion ends the search: no change holds what was there before it.
     """
     pending = []
     for change in changes:
@@ -173,8 +176,8 @@ def _first_image(changes: list[AuditedChange], live: Item | None) -> Item | None
     return whole
 
 
-def _stepped(image: Item, change: AuditedChange, *, forward: bool) -> Item:
-    stepped = dict(image)
+def _stepped(item: Item, change: AuditedChange, *, forward: bool) -> Item:
+    stepped = dict(item)
     for part in change.attributes:
         value = part.new if forward else part.old
         if value is None:
@@ -191,7 +194,7 @@ def _whole_item(change: AuditedChange, side: str) -> Item | None:
 
 
 def _foreign_records(change: AuditedChange, table_arn: str) -> Iterator[str]:
-    """Name the records that no such change makes: a forged or copied record has another id, or stands there twice."""
+    """Yield a finding for each record that the change cannot have made: another id shows a forgery or a copy."""
     label = change.order.partition("#")[0]
     source = Change(
         change.table, f"{table_arn}/stream/{label}", label, change.event_name, change.sequence, 0, {}, None, None, ""
@@ -201,21 +204,21 @@ def _foreign_records(change: AuditedChange, table_arn: str) -> Iterator[str]:
         if found != record_id(source, part.name):
             yield f"record {found} was not made by this change"
         elif part.name in seen:
-            yield f"record {found} stands there twice"
+            yield f"record {found} appears twice"
         seen.add(part.name)
 
 
 def _foreign_actors(change: AuditedChange) -> Iterator[str]:
-    """Say what no such change has: a stated actor is named by what the change set, and a service only deletes."""
+    """Yield what the change cannot have: a stated actor is a value that it set, and a service only deletes."""
     if change.change_id and change.event_name == "REMOVE":
-        yield "it has a change id, and a deletion sets none"
+        yield "it has a change id, but a deletion sets no change id"
     actor = change.actor
     if actor is None or (actor.kind == "service" and change.event_name == "REMOVE"):
         return
     if actor.kind != "stated":
-        yield f"its actor is of the kind {actor.kind!r}, which no record of such a change has"
+        yield f"its actor is of the kind {actor.kind!r}, which such a change cannot have"
     elif not any(part.lost for part in change.attributes) and actor.name not in _texts_set_by(change):
-        yield f"its stated actor {actor.name!r} is in no attribute that it set"
+        yield f"its stated actor {actor.name!r} is not the value of an attribute that it set"
 
 
 def _texts_set_by(change: AuditedChange) -> set[str]:
@@ -226,7 +229,7 @@ def _texts_set_by(change: AuditedChange) -> set[str]:
 
 def _how_the_end_differs(last: AuditedChange, live: Item | None) -> str:
     if live is None:
-        return f"the item is gone, and the last recorded change (sequence {last.sequence}) left it there"
+        return f"the item is gone, but the last recorded change (sequence {last.sequence}) left it in the table"
     if last.after_hash is None:
-        return f"the item is there, and the last recorded change (sequence {last.sequence}) deleted it"
+        return f"the item is in the table, but the last recorded change (sequence {last.sequence}) deleted it"
     return f"the item is not as the last recorded change (sequence {last.sequence}) left it"
