@@ -194,7 +194,7 @@ def test_the_stage_is_as_given_else_of_the_environment_else_dev() -> None:
 
 @pytest.mark.parametrize(("name", "prefix"), [("Dev", ""), ("", ""), ("x" * 13, ""), ("dev", "1-"), ("dev", "a" * 17)])
 def test_a_stage_that_the_template_would_refuse_is_refused_first(name: str, prefix: str) -> None:
-    with pytest.raises(InvalidInputError, match=r"is no (stage|prefix)"):
+    with pytest.raises(InvalidInputError, match=r"is not a valid (stage|prefix)"):
         Stage.of(name, prefix, {})
 
 

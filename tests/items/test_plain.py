@@ -106,7 +106,7 @@ def nested(levels: int) -> Any:
         ({"SS": ["a", "a"]}, "v", "twice"),
         ({"NS": [1, Number("1.0")]}, "v", "twice"),
         ({"NS": [True]}, "v[0]", "not a JSON type"),
-        ({"NS": ["x"]}, "v[0]", "not a number"),
+        ({"NS": ["x"]}, "v[0]", "not a DynamoDB number"),
         ({"SS": [Number("1")]}, "v[0]", "must be a text"),
         ({"SS": "a"}, "v", "a set must be"),
         ({"B": "x"}, "v", "base64"),
