@@ -102,7 +102,7 @@ def place_of(asked: Asked, parts: int) -> list[str] | None:
 def refused() -> InvalidInputError:
     """Return the error for a cursor that does not belong to its query."""
     return InvalidInputError(
-        "cursor must be the one from the previous page, and every other parameter except limit the same as for that page",
+        "cursor must be the one from the previous page, and every other parameter but limit as on that page",
         {"parameter": "cursor"},
     )
 
