@@ -89,7 +89,7 @@ def test_times_come_as_records_spell_them(text: str, whole_day: bool, expected: 
     ],
 )
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInputError, match="at must be a time"):
+    with pytest.raises(InvalidInputError, match="at must be an ISO 8601 time"):
         queries.moment(loose(at=text), "at")
 
 

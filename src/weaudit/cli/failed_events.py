@@ -124,7 +124,7 @@ def failed_events(
     limit: Annotated[int, typer.Option(min=1, help="Take at most this many events.")] = 100,
     as_json: JsonDocumentOption = False,
 ) -> None:
-    """List events that failed for good or were not delivered, or retry them. Exit code 1 if any are there, or left.
+    """List events that failed for good or were not delivered, or retry them. Exit code 1 if any remain.
 
     Example: weaudit failed-events --retry
     """

@@ -32,7 +32,7 @@ StageOption = Annotated[
 PrefixOption = Annotated[
     str | None,
     typer.Option(
-        "--prefix", metavar="TEXT", help="Prefix of its names; WEAUDIT_PREFIX sets it, too.", show_default="none"
+        "--prefix", metavar="TEXT", help="The prefix of all names; WEAUDIT_PREFIX sets it, too.", show_default="none"
     ),
 ]
 StateOption = Annotated[

@@ -60,7 +60,7 @@ def reprocess(
     ] = False,
     as_json: JsonDocumentOption = False,
 ) -> None:
-    """Process images again: those of a pipeline other than IMAGE_PIPELINE now, and those S3 could not deliver.
+    """Process the images again whose pipeline is not the one that IMAGE_PIPELINE describes, or that S3 failed to give.
 
     If it is interrupted, run it again: it continues where it was. Exit code 1 if any image failed or cannot be read.
 

@@ -64,7 +64,8 @@ def update(
         str | None, typer.Option(metavar="ID", help="Makes a retry safe: it gets the first response.")
     ] = None,
     user_agent: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="The client, for the log.", show_default="your AWS identity")
+        str | None,
+        typer.Option(metavar="TEXT", help="Who makes the update, for the log.", show_default="your AWS identity"),
     ] = None,
 ) -> None:
     """Change attributes of one existing record, all or none; it never creates one.
