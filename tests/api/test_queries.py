@@ -34,7 +34,7 @@ def test_every_route_has_one_function_and_no_parameter_twice() -> None:
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ({"limits": ["1"]}, "no parameter of GET /v1/tables/{table}/history; it takes: key, attribute, since"),
+        ({"limits": ["1"]}, "not a parameter of GET /v1/tables/{table}/history; it takes: key, attribute, since"),
         ({"key": ["k"], "limit": ["1", "2"]}, "limit is given 2 times"),
         ({}, "needs key"),
         ({"key": [""]}, "needs key"),
@@ -89,7 +89,7 @@ def test_times_come_as_records_spell_them(text: str, whole_day: bool, expected: 
     ],
 )
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInputError, match="at must be a time"):
+    with pytest.raises(InvalidInputError, match="at must be an ISO 8601 time"):
         queries.moment(loose(at=text), "at")
 
 

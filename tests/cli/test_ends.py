@@ -205,5 +205,5 @@ def test_what_may_not_be_used_is_named(tmp_path: Path) -> None:
     assert done.returncode == output.EXIT_FAILED
     assert done.stderr.splitlines()[-2:] == [
         f"Error: cannot use {tmp_path / 'file'}: File exists",
-        "Choose another place, or see who may read and write there.",
+        "Choose another path, or check its permissions.",
     ]

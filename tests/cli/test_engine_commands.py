@@ -81,7 +81,7 @@ def test_what_the_sdk_itself_refuses_was_asked_wrongly_and_is_no_outage() -> Non
     for url in ("http://127.0.0.1:99999", "http://[::1", "http://"):
         refused = run("call", "GET", "/v1/health", "--url", url, env=keys)
         assert (refused.exit_code, refused.stdout) == (output.EXIT_USAGE, "")
-        assert "is no address of an API" in refused.stderr
+        assert "is not the URL of an API" in refused.stderr
     for variables in (
         {"AWS_ENDPOINT_URL": "nowhere"},
         {"AWS_ENDPOINT_URL_DYNAMODB": "nowhere"},

@@ -51,7 +51,7 @@ def test_with_utc_they_are_utc() -> None:
 
 @pytest.mark.parametrize("typed", ["", "yesterday", "2h ago", "-1h", "2024-13-01", "0000-01-01", "999999w", "1e9"])
 def test_what_is_no_time_is_refused_with_what_would_be_one(typed: str) -> None:
-    with pytest.raises(InvalidInputError, match=r"--since .* is no time\nTry 2024-01-31"):
+    with pytest.raises(InvalidInputError, match=r"--since .* is not a time\nTry 2024-01-31"):
         moments.parse(typed, name="--since", now=NOW)
 
 

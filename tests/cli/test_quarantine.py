@@ -35,7 +35,7 @@ def large(kind: str, number: int = 1) -> dict[str, Any]:
 
 
 def too_large(number: int = 9) -> dict[str, Any]:
-    """Return a record that DynamoDB can hold and no call can carry: an empty text in a list counts for one byte."""
+    """Return a record that DynamoDB can hold and a call cannot: an empty text in a list counts for one byte."""
     images = [{"key": {"S": "k"}, "t": {"L": [{"S": ""}] * 400_000 + [{"S": letter}]}} for letter in "ab"]
     return stream_record(*images, SequenceNumber=str(10**21 + number))
 

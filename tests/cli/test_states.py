@@ -83,12 +83,12 @@ def test_what_the_trail_does_not_tell_is_said_and_is_no_success(client: Any) -> 
     write(client, changed("OLD", [{"v": {"N": "1"}, "w": {"N": "1"}}, {"v": {"N": "2"}, "w": {"N": "1"}}], at_ms=AT_MS))
     result = run("as-of", "OLD", "2h")
     assert (result.exit_code, result.stdout.split()) == (1, ["v", "2"])
-    assert "not known whole: the trail of this item begins with the change" in result.stderr
+    assert "incomplete: the trail of this item begins with the change" in result.stderr
     assert "(AuditingBeganLater)" in result.stderr
     result = run("as-of", "nope", "2h")
     assert result.exit_code == 1
     assert "(NotRecorded)" in result.stderr
-    assert "Is the key 'nope' spelled exactly so?" in result.stderr
+    assert "Is the key 'nope' spelled exactly like this?" in result.stderr
 
 
 def test_an_item_older_than_its_trail_is_told_whole_where_it_can_be_read(client: Any) -> None:
@@ -187,11 +187,11 @@ def test_places_within_values_and_members_of_sets_are_shown(client: Any) -> None
 def test_no_difference_and_no_answer_are_told_apart(client: Any) -> None:
     result = run("diff", "CACHE_TTL_SEC", "2h", "1h")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "Nothing differs: it was not there at both times." in result.stderr
+    assert "Nothing differs: it did not exist at either time." in result.stderr
     result = run("diff", "CACHE_TTL_SEC", "2024-03-30", "2024-03-31T21:59:55Z")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "As of 2024-03-30: not known whole" in result.stderr
-    assert "Nobody can tell: key, value" in result.stderr
+    assert "As of 2024-03-30: incomplete" in result.stderr
+    assert "Unknown: key, value" in result.stderr
     assert document("diff", "nope", "2h", "1h", code=1)["differences"] == []
 
 
@@ -207,12 +207,12 @@ def test_a_key_of_several_parts(client: Any, live: bool) -> None:
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (["as-of", "k"], "give a time or a change"),
-        (["as-of", "k", "2h", "--sequence", "5"], "give a time or a change"),
-        (["as-of", "k", "soon"], "TIME 'soon' is no time"),
+        (["as-of", "k"], "give either a time or a change"),
+        (["as-of", "k", "2h", "--sequence", "5"], "give either a time or a change"),
+        (["as-of", "k", "soon"], "TIME 'soon' is not a time"),
         (["as-of", "k", "--sequence", "five"], "a sequence number has up to 40 digits"),
         (["diff", "k", "1h", "2h"], "T1 1h is after T2 2h"),
-        (["diff", "k", "soon", "2h"], "T1 'soon' is no time"),
+        (["diff", "k", "soon", "2h"], "T1 'soon' is not a time"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused(client: Any, words: list[str], hint: str) -> None:
@@ -238,7 +238,7 @@ def test_of_the_stacks_own_table_it_is_known_what_was_before_the_first_record(
     assert document("as-of", "as-of", "0s")["item"] == {"key": "as-of", "value": 1.5}
     result = run("as-of", "as-of", "1h")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "It was not there yet." in result.stderr
+    assert "It did not exist yet." in result.stderr
     result = run("diff", "as-of", "1h", "0s")
     assert [line.split() for line in result.stdout.splitlines()] == [["key", "+", '"as-of"'], ["value", "+", "1.5"]]
 

@@ -127,7 +127,7 @@ def test_a_key_of_several_parts_is_found_with_and_without_its_table(client: Any,
 def test_an_empty_answer_says_what_to_check(client: Any) -> None:
     make_table(client, "Plain", {"key": "S"}, stream=False)
     for words, hint in [
-        (["history", "nope"], "Is the key spelled exactly so?"),
+        (["history", "nope"], "Is the key spelled exactly like this?"),
         (["history", "nope", "--table", "Gone"], "There is no table Gone now."),
         (["history", "nope", "--table", "Plain"], "Plain is not audited: its stream is off."),
         (["history", "nope", "--table", ""], "is not a valid name of a table"),

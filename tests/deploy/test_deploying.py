@@ -397,9 +397,9 @@ def test_replacements_and_removals_are_shown_in_words(
     change_tables.show(Plan(RELEASE, changing, None, log))
     shown = capsys.readouterr().err
     for words in (
-        "would change 4 resource(s)", "replaced", "deleted", "stays, outside of the stack", "replaced, it may be",
-        "The tags of 1 more", "1 function version(s)", "Audit is replaced by an empty one",
-        "a-bucket goes, with all that is in it",
+        "would change 4 resource(s)", "replaced", "deleted", "stays, outside the stack", "maybe replaced",
+        "1 more resource(s) change only their tags", "1 function version(s)", "Audit is replaced by an empty one",
+        "a-bucket is deleted, with everything in it",
     ):  # fmt: skip
         assert words in shown
 

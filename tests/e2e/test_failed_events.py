@@ -44,12 +44,12 @@ def test_what_was_given_up_is_listed_tried_again_and_removed_where_it_was_taken(
     code, found = listed()
     assert (code, found["left"]) == (1, 5)
     functions = sorted((event["function"], event["error"].partition(":")[0]) for event in found["events"])
-    untold = "not told"
+    unknown = "unknown"
     assert functions == [
-        ("?", untold),
-        ("?", untold),
-        ("image_processor", untold),
-        ("image_processor", untold),
+        ("?", unknown),
+        ("?", unknown),
+        ("image_processor", unknown),
+        ("image_processor", unknown),
         ("s3_processor", "the table \x1b[31mis throttled"),
     ]
     happened = {event["function"]: event["happened_at"] for event in found["events"]}
@@ -147,7 +147,7 @@ def test_when_an_event_was_given_up_is_told_where_somebody_knows_it() -> None:
         assert found["image_processor"] is None
         assert found["s3_processor"] is not None
         [line] = [line for line in run("failed-events")[1].splitlines() if "image_processor" in line]
-        assert line.rstrip().endswith("not told")
+        assert line.rstrip().endswith("unknown")
     finally:
         sqs.delete_queue(**source)
         sqs.purge_queue(**failed)

@@ -169,7 +169,7 @@ def test_versions_come_and_go_under_traffic(state_dir: Path, second_version: Cal
         )
         found = command("rollback", "--yes")
         assert found.exit_code == 0, found.output
-        assert "Back to what was before: weaudit rollback --to 2 --stage dev\n" in found.stderr
+        assert "To go back: weaudit rollback --to 2 --stage dev\n" in found.stderr
         traffic.moved_on()
     traffic.check()
     eventually(lambda: verified()["whole"])
@@ -216,7 +216,7 @@ Outputs:
     assert "UPDATE_COMPLETE\n" in found.stderr, "nothing was changed before it failed"
     assert "Broken (AWS::IAM::Policy)" in found.stderr
     assert "nobody" in found.stderr.partition("Error:")[2]
-    assert f"Release {first['release']} goes on running" in found.stderr
+    assert f"Release {first['release']} keeps running" in found.stderr
     traffic.check()
     eventually(lambda: verified()["whole"])
     assert mappings() == before

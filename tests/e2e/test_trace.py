@@ -118,7 +118,7 @@ def test_a_change_that_carries_the_id_of_an_update_and_is_not_its_own_is_counted
     item = dynamodb.get_item(TableName="Configuration", Key=key, ConsistentRead=True)["Item"]
     dynamodb.put_item(TableName="Configuration", Item=key)
     dynamodb.put_item(TableName="Configuration", Item=item)
-    note = "1 more change carries such an id and is none of these updates' own"
+    note = "1 more change carries such an id without being part of these updates"
     eventually(lambda: note in run(engine, "trace", request_id).stderr)
     [change] = traced(engine, request_id)["changes"]
     assert (change["changeId"], change["actor"]["kind"]) == (item["_weaudit"]["S"], "logged")

@@ -1,4 +1,4 @@
-"""How the API answers: whom with status and headers, the one shape of errors, and what may be kept by whoever asked."""
+"""The API's responses: which events get an HTTP status, the one shape of errors, and what clients may cache."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from typing import Any
 
 KEPT_FOR_EVER = "private, max-age=31536000, immutable"
-"""The Cache-Control of what can never be another answer."""
+"""The Cache-Control of a response that can never change."""
 
-# What a request has and a direct call's document has not.
+# Fields that an HTTP request has and the document of a direct call does not, and the reverse.
 _OF_A_REQUEST = ("body", "httpMethod", "routeKey")
 _OF_A_DOCUMENT = ("id", "attributes")
 
 
 def is_request(event: Any) -> bool:
-    """Say whether an event is an HTTP request, answered with a status, and not the bare document of a direct call.
+    """Return whether an event is an HTTP request, and not the bare document of a direct call.
 
-    API Gateway always gives a request context; a request written by hand, to try a function, may be without one.
+    API Gateway always adds a request context. A request written by hand, to try a function, may have none.
     """
     if not isinstance(event, dict):
         return False
@@ -30,12 +30,12 @@ def is_request(event: Any) -> bool:
 
 
 def failure(error: Exception, now_ms: int) -> tuple[int, dict[str, Any]]:
-    """Return the HTTP status and the document of any error; what is not the request's fault becomes DatabaseError."""
-    told = error if isinstance(error, RequestError) else DatabaseError("The request could not be answered")
-    return told.status, {
+    """Return the HTTP status and the response body of an error; DatabaseError unless the request is at fault."""
+    reported = error if isinstance(error, RequestError) else DatabaseError("The request could not be answered")
+    return reported.status, {
         "success": False,
-        "error": told.code,
-        "message": str(told),
-        "details": dict(told.details),
+        "error": reported.code,
+        "message": str(reported),
+        "details": dict(reported.details),
         "timestamp": iso_time(now_ms),
     }

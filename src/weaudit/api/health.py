@@ -1,4 +1,4 @@
-"""What GET /v1/health answers."""
+"""The response of GET /v1/health."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from weaudit.errors import StoreError
 
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html: while a table is changed, or
-# its key is not to be had, it says so; only in these states it is worked on.
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html: a table can
+# be used only in these states. Others say that it is being made or deleted, or that its encryption key is unreachable.
 _WORKING = frozenset(("ACTIVE", "UPDATING"))
 _PROBLEMS = {
     "MISSING": ("TableMissing", "there is no table {}"),
@@ -22,14 +22,14 @@ _PROBLEMS = {
 
 
 def state_behind(error: StoreError) -> str:
-    """Return the state of a table that could not be looked at."""
+    """Return the state to report for a table that could not be described."""
     if isinstance(error, StoreUnavailableError):
         return "UNAVAILABLE"
     return "MISSING" if error.aws_code == "ResourceNotFoundException" else "UNREADABLE"
 
 
 def document(states: dict[str, str], version: str, release: str, now_ms: int) -> dict[str, Any]:
-    """Return version, release and state (``ok``, ``degraded``), each table's state, and what is wrong."""
+    """Return the body: state (``ok`` or ``degraded``), version, release, each table's state, and what is wrong."""
     problems = []
     for name, state in states.items():
         if state not in _WORKING:

@@ -1,4 +1,4 @@
-"""Pages of the API: bounded by elements and by bytes, and the opaque cursor that leads from one to the next."""
+"""Pages of the API, limited in elements and bytes, and the opaque cursor that leads from one to the next."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
     from weaudit.api.queries import Asked
 
-# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: an answer has at most 6 MB.
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: a response has at most 6 MB.
 PAGE_BYTES = 4_500_000
-# What is no page has no second one. Two values of control characters alone, of an item of 400 KB each, take 5.8 MB.
+# For responses without pages. Two values of an item, each 400 KB of nothing but control characters, take 5.8 MB.
 ANSWER_BYTES = 6_000_000
 _VERSION = 1
 _NOT_OF_THE_QUERY = ("limit", "cursor")
 
 
 class Page:
-    """Elements of one answer, in their order, as JSON text; ``more`` once one did not fit."""
+    """The elements of one response, in order, as JSON text; ``more`` is True once one did not fit."""
 
     def __init__(self, limit: int, limit_bytes: int = PAGE_BYTES) -> None:
         self._limit = limit
@@ -36,10 +36,10 @@ class Page:
         self.more = False
 
     def take(self, document: Any, place: list[str], smaller: Callable[[Any], Any] | None = None) -> bool:
-        """Add an element, or say that the page is full: then the element is the next page's first.
+        """Add an element and return True; False if the page is full, and the element is the next page's first.
 
-        ``place`` is where the next page begins: behind this element. An element that is larger than a page by itself
-        is made ``smaller``.
+        ``place`` is where the next page begins: after this element. An element that is larger than a whole page is
+        passed through ``smaller``.
         """
         if len(self.elements) >= self._limit:
             self.more = True
@@ -58,30 +58,30 @@ class Page:
         return True
 
     def skip(self, place: list[str]) -> None:
-        """Say where the next page begins: behind an element that is left out, or behind all that were taken."""
+        """Set where the next page begins: after an element that is left out, or after all that were taken."""
         self._place = place
 
     def cursor(self, asked: Asked) -> str | None:
-        """Return the cursor of the next page, None where this is the last."""
+        """Return the cursor of the next page, or None if this is the last."""
         return cursor(asked, self._place) if self.more and self._place is not None else None
 
 
 def weight(text: str) -> int:
-    """Return the bytes that JSON text takes in Lambda's answer, which quotes it once more."""
+    """Return the bytes that JSON text takes in Lambda's response, which quotes it once more."""
     return len(text.encode()) + text.count('"') + text.count("\\")
 
 
 def cursor(asked: Asked, place: list[str]) -> str:
-    """Return the opaque text that leads this query, whatever its limit, on from ``place``."""
+    """Return the opaque cursor that continues this query after ``place``, whatever its limit."""
     text = json.dumps([_VERSION, _digest(asked, place), *place], separators=(",", ":")).encode()
     return binascii.b2a_base64(text, newline=False).decode().rstrip("=").translate(_TO_URL)
 
 
 def place_of(asked: Asked, parts: int) -> list[str] | None:
-    """Return the place that the query's cursor leads on from, None without one.
+    """Return the place that the query's cursor continues after, or None if there is no cursor.
 
-    Raises InvalidInputError for a cursor that is of another query, or damaged. ``parts`` is how many a place has at
-    least. Anybody can make a cursor: the caller checks what its place holds as strictly as the query itself.
+    Raises InvalidInputError if the cursor is damaged or belongs to another query. ``parts`` is how many parts a place
+    has at least. Clients can forge cursors: the caller must check the place as strictly as the query itself.
     """
     given = asked.query.get("cursor")
     if given is None:
@@ -100,9 +100,9 @@ def place_of(asked: Asked, parts: int) -> list[str] | None:
 
 
 def refused() -> InvalidInputError:
-    """Return the error for a cursor whose place is none of its query."""
+    """Return the error for a cursor that does not belong to its query."""
     return InvalidInputError(
-        "cursor must be the one that the page before gave, and every other parameter but limit as it was for that page",
+        "cursor must be the one from the previous page, and every other parameter but limit as on that page",
         {"parameter": "cursor"},
     )
 
@@ -112,7 +112,7 @@ _FROM_URL = str.maketrans("-_", "+/")
 
 
 def _digest(asked: Asked, place: list[str]) -> str:
-    """Return what ties a place to its query, so that a cursor of another query is noticed. It is no signature."""
+    """Return a digest that ties a place to its query: a cursor of another query is noticed. It is not a signature."""
     query = {name: value for name, value in asked.query.items() if name not in _NOT_OF_THE_QUERY}
     text = json.dumps([asked.route.key, asked.path, query, place], sort_keys=True)
     return sha256(text.encode()).hexdigest()[:24]

@@ -1,4 +1,4 @@
-"""What a request of the API asks for: its route's parameters, checked before anything is read."""
+"""The parameters of an API request, checked against its route before anything is read."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT, LARGEST_LIMIT = 50, 1000
 LONGEST_RANGE_DAYS, DEFAULT_RANGE_DAYS = 92, 7
-"""Of a table's changes: every month of a range is sixteen queries, also where it is empty."""
+"""For a table's changes: every month of a range costs sixteen queries, even if it is empty."""
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 LONGEST_OBJECT_KEY_BYTES = 1024
-# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: a sort key, also of an index.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: a sort key, of a table or an index.
 _LONGEST_ORDER_BYTES = 1024
 _LONGEST_SEQUENCE = 40
 _TABLE_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
@@ -28,9 +28,9 @@ _HEX = frozenset("0123456789abcdef")
 
 @value
 class Asked:
-    """A request whose route is known and whose parameters are those of the route, each given once.
+    """A request to a known route that has only the route's parameters, each given once.
 
-    ``path`` holds the parameters of the path, ``query`` those of the query that were given.
+    ``path`` holds the path parameters, ``query`` the query parameters that were given.
     """
 
     route: Route
@@ -39,9 +39,9 @@ class Asked:
 
 
 def asked(route_key: str, path: Mapping[str, str], query: Mapping[str, Sequence[str]], function: str) -> Asked:
-    """Return what is asked of ``function``. Raises InvalidInputError that names the parameter, RecordNotFoundError.
+    """Check a request to ``function``. Raises InvalidInputError, which names the parameter, or RecordNotFoundError.
 
-    ``query`` has every value that a parameter was given, decoded.
+    ``query`` holds every value that was given for each parameter, decoded.
     """
     route = BY_KEY.get(route_key)
     if route is None or route.function != function:
@@ -51,11 +51,11 @@ def asked(route_key: str, path: Mapping[str, str], query: Mapping[str, Sequence[
         if name not in known:
             takes = ", ".join(known) or "none"
             raise InvalidInputError(
-                f"{shown(name)} is no parameter of {route.key}; it takes: {takes}",
+                f"{shown(name)} is not a parameter of {route.key}; it takes: {takes}",
                 {"parameter": shown(name, quoted=False)},
             )
         if len(values) != 1:
-            raise _refusal(name, f"is given {len(values)} times: once is right")
+            raise _refusal(name, f"is given {len(values)} times: give it once")
     missing = [name for name in route.required if not (query.get(name) or [""])[0]]
     if missing:
         raise InvalidInputError(f"{route.key} needs {', '.join(missing)}", {"missing_fields": missing})
@@ -75,7 +75,7 @@ def limit(found: Asked) -> int:
 
 
 def table(found: Asked) -> str:
-    """Return the table in the path. Raises InvalidInputError where no table can have that name."""
+    """Return the table in the path. Raises InvalidInputError if no table can have that name."""
     name = found.path["table"]
     if not 3 <= len(name) <= 255 or not _TABLE_NAME.issuperset(name):
         raise _refusal("table", "must be a table's name: 3 to 255 letters, digits, and _ . -")
@@ -83,7 +83,7 @@ def table(found: Asked) -> str:
 
 
 def text(found: Asked, name: str, longest_bytes: int) -> str:
-    """Return an optional text, "" where it is not given. Raises InvalidInputError where it is too long."""
+    """Return an optional text, or "" if it is not given. Raises InvalidInputError if it is too long."""
     given = found.query.get(name, "")
     if not fits(given, longest_bytes):
         raise _refusal(name, f"must not have more than {longest_bytes} bytes in UTF-8")
@@ -91,7 +91,7 @@ def text(found: Asked, name: str, longest_bytes: int) -> str:
 
 
 def fits(given: str, longest_bytes: int) -> bool:
-    """Say whether a text has so many bytes in UTF-8 at most; what holds half of a surrogate pair has none."""
+    """Return whether a text has at most so many bytes in UTF-8; False for one with half of a surrogate pair."""
     try:
         return len(given.encode()) <= longest_bytes
     except UnicodeEncodeError:
@@ -99,20 +99,20 @@ def fits(given: str, longest_bytes: int) -> bool:
 
 
 def is_order(given: str) -> bool:
-    """Say whether a text can be the place of a change in an item's history.
+    """Return whether a text can be the changeOrder of a record in an item's history.
 
-    Of a record that someone wrote by hand it may be any text that the index holds: its page leads on as well.
+    A record written by hand may have any text that the index can hold: reading must continue after it as well.
     """
     return bool(given) and fits(given, _LONGEST_ORDER_BYTES)
 
 
 def image_key(found: Asked) -> str:
-    """Return the key of an image. Raises InvalidInputError where no object can have it."""
+    """Return the key of an image. Raises InvalidInputError if no object can have it."""
     return text(found, "key", LONGEST_OBJECT_KEY_BYTES)
 
 
 def record_id(found: Asked) -> str:
-    """Return the audit record's id in the path. Raises InvalidInputError where it is none."""
+    """Return the audit record's id in the path. Raises InvalidInputError if it is not a valid id."""
     given = found.path["id"]
     if [len(part) for part in given.split("-")] != [8, 4, 4, 4, 12] or not _HEX.issuperset(given.replace("-", "")):
         raise _refusal("id", "must be the id of an audit record: a UUID in small letters")
@@ -120,7 +120,7 @@ def record_id(found: Asked) -> str:
 
 
 def newest_first(found: Asked) -> bool:
-    """Say whether ``order`` is ``desc``; ``asc`` and none mean the order in time. Raises InvalidInputError."""
+    """Return whether ``order`` is ``desc``; ``asc``, oldest first, is the default. Raises InvalidInputError."""
     order = found.query.get("order", "asc")
     if order not in ("asc", "desc"):
         raise _refusal("order", "must be asc (oldest first) or desc (newest first)")
@@ -130,7 +130,7 @@ def newest_first(found: Asked) -> bool:
 def sequence(found: Asked) -> str | None:
     """Return the sequence number asked for, without leading zeros. Raises InvalidInputError.
 
-    The label of a stream and ``#`` may stand before it: ``2024-01-01T00:00:00.000#1234``.
+    A stream's label and ``#`` may precede it: ``2024-01-01T00:00:00.000#1234``.
     """
     text = found.query.get("sequence")
     if text is None:
@@ -139,14 +139,14 @@ def sequence(found: Asked) -> str | None:
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= _LONGEST_SEQUENCE) or separator > label:
         raise _refusal("sequence", f"must be a stream's sequence number: up to {_LONGEST_SEQUENCE} digits")
     if not is_order(f"{label}{separator}{digits.zfill(_LONGEST_SEQUENCE)}"):
-        raise _refusal("sequence", "must not have more of a stream before its # than the label, which is a time")
+        raise _refusal("sequence", "must have nothing but the stream's label, which is a time, before its #")
     return f"{label}{separator}{digits.lstrip('0') or '0'}"
 
 
 def moment(found: Asked, name: str, *, whole_day: bool = False) -> str | None:
-    """Return a parameter's time as records spell it, ``2024-01-01T00:00:00.000Z``. Raises InvalidInputError.
+    """Return a parameter's time in the form of records, ``2024-01-01T00:00:00.000Z``. Raises InvalidInputError.
 
-    Without a zone it is UTC. A date alone is its first instant, or its last where ``whole_day``.
+    A time without a zone is UTC. A date alone is its first instant, or its last with ``whole_day``.
     """
     text = found.query.get(name)
     if text is None:
@@ -160,13 +160,13 @@ def moment(found: Asked, name: str, *, whole_day: bool = False) -> str | None:
         time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         raise _refusal(
-            name, "must be a time of ISO 8601, such as 2024-01-01T12:00:00Z (a + in it is %2B), or a date"
+            name, "must be an ISO 8601 time, such as 2024-01-01T12:00:00Z (a + in it is %2B), or a date"
         ) from None
     return iso_moment(time)
 
 
 def point(found: Asked) -> tuple[str | None, str | None]:
-    """Return the time or the sequence number that an item is asked as of. Raises InvalidInputError."""
+    """Return the time or the sequence number of the state that is asked for. Raises InvalidInputError."""
     if ("at" in found.query) == ("sequence" in found.query):
         raise InvalidInputError("give either at, a time, or sequence, a sequence number", {"missing_fields": ["at"]})
     return moment(found, "at"), sequence(found)
@@ -181,7 +181,7 @@ def two_moments(found: Asked) -> tuple[str, str]:
 
 
 def check_order(since: str | None, until: str | None) -> None:
-    """Raise InvalidInputError where a range ends before it begins."""
+    """Raise InvalidInputError if a range ends before it begins."""
     if since and until and since > until:
         raise _refusal("since", "must not be after until")
 
@@ -189,27 +189,27 @@ def check_order(since: str | None, until: str | None) -> None:
 def span(found: Asked, now_ms: int) -> tuple[str, str]:
     """Return since and until of a table's changes. Raises InvalidInputError.
 
-    ``until`` is now where it is not given (``now_ms``, since 1970), ``since`` seven days before it.
+    ``until`` defaults to now (``now_ms``, since 1970), ``since`` to seven days before ``until``.
     """
     return _span(found, datetime.fromtimestamp(now_ms / 1000, UTC))
 
 
 def is_place(found: Asked, until: str, since: str) -> bool:
-    """Say whether a page of a table's changes can end at ``until`` and lead on from ``since``.
+    """Return whether a page of a table's changes can continue from ``since`` and end at ``until``.
 
     ``until`` is the end of the range, ``since`` a time in it or the place of a change: a time, ``#`` and forty digits.
-    Raises InvalidInputError where the range is none that :func:`span` lets pass.
+    Raises InvalidInputError if :func:`span` would refuse the range.
     """
     at, separator, digits = since.partition("#")
     if not (is_moment(until) and is_moment(at)) or (separator and not is_padded(digits)):
         return False
-    # Where the query says no end, it was "now" for the first page.
+    # If the query gives no end, the first page took "now", and its cursor carries that as ``until``.
     first, last = _span(found, _time(until))
     return until == last and first <= at <= last
 
 
 def is_moment(given: str) -> bool:
-    """Say whether a text is a time as records spell it, ``2024-01-01T00:00:00.000Z``."""
+    """Return whether a text is a time in the form of records, ``2024-01-01T00:00:00.000Z``."""
     try:
         return iso_moment(datetime.fromisoformat(given)) == given
     except (ValueError, OverflowError):
@@ -217,7 +217,7 @@ def is_moment(given: str) -> bool:
 
 
 def is_padded(digits: str) -> bool:
-    """Say whether a text is a sequence number as records sort by it."""
+    """Return whether a text is a sequence number with its leading zeros, as records sort by it."""
     return len(digits) == _LONGEST_SEQUENCE and digits.isascii() and digits.isdecimal()
 
 

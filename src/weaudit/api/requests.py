@@ -1,4 +1,4 @@
-"""Requests to a function: over HTTP as API Gateway hands them on, or the bare document of a direct call.
+"""Requests to a function: HTTP requests as API Gateway passes them on, or the bare document of a direct call.
 
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 (payloads 2.0 and 1.0).
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 
 @value
 class Request:
-    """What was asked, and by whom as far as API Gateway knows.
+    """A request, and its caller as far as API Gateway knows.
 
-    ``route`` is ``GET /v1/records/{id}``, "" of a direct call; ``path`` and ``query`` hold decoded parameters, of the
-    query every value of each.
+    ``route`` is like ``GET /v1/records/{id}``, or "" for a direct call. ``path`` and ``query`` hold decoded parameters;
+    ``query`` holds every value of each.
     """
 
     document: Any
     path: dict[str, str]
     query: dict[str, list[str]]
-    identity: str = ""  # ARN of the IAM identity, or issuer and subject of the token, that API Gateway let through
-    owner: str = ""  # whose request ids they are: see updates.requests.Caller
+    identity: str = ""  # authenticated by API Gateway: an IAM ARN, or a token's issuer and subject
+    owner: str = ""  # whom request ids belong to: see updates.requests.Caller
     user_agent: str = ""
     idempotency_key: str = ""
     route: str = ""
 
 
 def parse(event: Any) -> Request:
-    """Return the request that an event is; its document is not read yet where it came over HTTP (``document_of``).
+    """Parse an event into a request; the body of an HTTP request is not parsed yet (``document_of``).
 
-    An event that is no request (api_answers.is_request) is the document itself, and nobody vouches for its caller.
+    An event that is not an HTTP request (answers.is_request) is the document itself, and its caller is not known.
     """
     if not is_request(event):
         return Request(event, {}, {})
@@ -62,10 +62,10 @@ def parse(event: Any) -> Request:
 
 
 def document_of(event: Any) -> Any:
-    """Return the document that a request carries. Raises InvalidInputError where its body is no JSON document.
+    """Return the document of a request. Raises InvalidInputError if its body is too large or not a JSON document.
 
-    Over HTTP numbers keep every digit (they become plain_values.Number). Lambda itself reads a direct call's document,
-    and makes floats of its fractions.
+    Over HTTP numbers keep every digit (they become plain.Number). Lambda itself parses a direct call's document, and
+    turns fractions into floats.
     """
     if not is_request(event):
         return event
@@ -90,10 +90,10 @@ def _route(event: dict[str, Any]) -> str:
 
 
 def _query(event: dict[str, Any]) -> dict[str, list[str]]:
-    """Return every value of each parameter. Payload 2.0 joins them by commas, so there the query's text is read."""
+    """Return every value of each parameter. Payload 2.0 joins them with commas, so its raw query string is parsed."""
     found: dict[str, list[str]] = {}
     if "rawQueryString" in event:
-        # A text that is no UTF-8 becomes one that names nothing.
+        # Bytes that are not UTF-8 become replacement characters, which name nothing.
         for name, value in parse_qsl(str(event["rawQueryString"] or ""), keep_blank_values=True):
             found.setdefault(name, []).append(value)
         return found
@@ -105,17 +105,17 @@ def _query(event: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _caller(context: dict[str, Any]) -> tuple[str, str]:
-    """Return who asks, and to whom the request's id belongs."""
+    """Return the caller's identity, and the owner of its request ids."""
     authorizer = _part(context, "authorizer")
     # Payload 2.0 has the signer under authorizer.iam, 1.0 under identity.
     for signer in (_part(authorizer, "iam"), _part(context, "identity")):
         if signer.get("userArn"):
             arn = str(signer["userArn"])
-            # To the account: a role has another session, and another ARN, by the time it repeats a request.
+            # The account owns them: by the time a role retries, it has another session, and so another ARN.
             return arn, str(signer.get("accountId") or arn)
     claims = _part(_part(authorizer, "jwt"), "claims") or _part(authorizer, "claims")
     issuer = str(claims.get("iss") or "")
-    # To the subject, which stays the same from token to token: those of one issuer may be strangers.
+    # The subject owns them, as it stays the same from token to token; subjects of one issuer may be strangers.
     subject = f"{issuer}#{claims['sub']}" if claims.get("sub") else ""
     return subject, subject or issuer
 

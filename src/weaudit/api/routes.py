@@ -1,6 +1,6 @@
-"""The routes of the HTTP API (CONTRACTS part D), data only: code, template and OpenAPI document are held to this table.
+"""The routes of the HTTP API (docs/contracts.md, part D), data only. Code, template and OpenAPI must match this table.
 
-A handler is given a request whose route and parameters were checked by it (:func:`weaudit.api.queries.asked`).
+Handlers get requests whose route and parameters were checked against it (:func:`weaudit.api.queries.asked`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LARGEST_BODY_BYTES = 1024 * 1024
-"""A request's body: more than an item of 400 KB takes in JSON, less than what Lambda itself would be given."""
+"""The largest request body: more than a 400 KB item takes as JSON, less than Lambda itself accepts."""
 
 
 @value
 class Route:
-    """One route: which function answers it, and which parameters of the query it takes, in the order of its pages.
+    """One route: the function that serves it, and the query parameters that it takes.
 
-    ``path`` holds its own parameters as ``{name}``. Every other parameter is refused.
+    ``path`` holds the path parameters as ``{name}``. Every other parameter is refused.
     """
 
     method: str

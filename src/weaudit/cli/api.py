@@ -1,4 +1,4 @@
-"""`weaudit call`: one request of the API, signed, to try a role or to look at an answer."""
+"""`weaudit call`: one signed request to the API, to try a role or to see a response."""
 
 import dataclasses
 import json
@@ -31,13 +31,13 @@ def register(app: typer.Typer) -> None:
 
 def call(
     method: Annotated[str, typer.Argument(metavar="METHOD", help="GET or POST.")],
-    path: Annotated[str, typer.Argument(metavar="PATH", help="The route, as /v1/health; with its query or without.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="The path, such as /v1/health, with or without a query.")],
     query: Annotated[
         list[str] | None,
-        typer.Option("--query", "-q", metavar="NAME=VALUE", help="A parameter of the query, as it is: any characters."),
+        typer.Option("--query", "-q", metavar="NAME=VALUE", help="A query parameter, not encoded: any characters."),
     ] = None,
     data: Annotated[
-        str | None, typer.Option("--data", "-d", metavar="JSON", help="The body; @FILE for a file's, - for stdin's.")
+        str | None, typer.Option("--data", "-d", metavar="JSON", help="The body; @FILE reads a file, - reads stdin.")
     ] = None,
     header: Annotated[
         list[str] | None,
@@ -46,19 +46,19 @@ def call(
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="Sign as this profile of your AWS configuration.")
     ] = None,
-    role: Annotated[str | None, typer.Option(metavar="ARN", help="Take on this role first, and sign as it.")] = None,
+    role: Annotated[str | None, typer.Option(metavar="ARN", help="Assume this role first, and sign as it.")] = None,
     unsigned: Annotated[
-        bool, typer.Option("--unsigned", help="Do not sign: with a token in a header, or to see it refused.")
+        bool, typer.Option("--unsigned", help="Do not sign: to send a token in a header, or to see it denied.")
     ] = False,
     url: Annotated[
         str | None,
-        typer.Option(metavar="URL", envvar="WEAUDIT_API_URL", help="Where the API is.", show_default="of the stack"),
+        typer.Option(metavar="URL", envvar="WEAUDIT_API_URL", help="The API's URL.", show_default="from the stack"),
     ] = None,
 ) -> None:
-    """Call the API, signed as who you are, and show what it answers.
+    """Send a request to the API, signed with your credentials, and show the response.
 
-    The body goes to stdout; status and headers go to stderr. Exit code 0 where the status is below 400, 2 where the
-    request was wrong (400), 3 where nothing answered, or the answer may be another one later (throttled, 5xx), else 1.
+    The body goes to stdout; status and headers go to stderr. Exit code 0 if the status is below 400, 2 if the request
+    was wrong (400), 3 if there was no response or a retry may succeed (throttled, 5xx), else 1.
 
     Example: weaudit call GET /v1/tables/Configuration/history --query key=CACHE_TTL_SEC
     """
@@ -106,14 +106,16 @@ def _error_code(headers: dict[str, str], answer: bytes) -> str:
 
 
 def address(path: str, query: list[str] | None = None) -> str:
-    """Return path and query, encoded as a signature needs them; what is encoded already stays so.
+    """Return path and query, encoded as a signature needs them; what is already encoded stays as it is.
 
     ``query`` is texts like ``name=value``, not encoded. Raises InvalidInputError.
     """
     if not path.startswith("/"):
-        raise InvalidInputError(f"{path!r} is no path of the API\nIt begins with a slash: /v1/health")
+        raise InvalidInputError(
+            f"{path!r} is not a path of the API\nGive one that begins with a slash, as in: /v1/health"
+        )
     bare, _, given = path.partition("?")
-    # A stray + or * would be signed as it stands and be read by the API as encoded.
+    # A stray + or * would be signed as it is, but read by the API as encoded.
     parts = [quote(part, safe=f"%={_UNRESERVED}") for part in given.split("&") if part]
     for pair in query or ():
         name, equals, value = pair.partition("=")
@@ -139,13 +141,15 @@ def _headers(given: list[str] | None, data: str | None) -> dict[str, str]:
     for line in given or ():
         name, colon, value = line.partition(":")
         if not (name.strip() and colon) or not line.isascii() or not line.isprintable():
-            raise InvalidInputError(f'--header {line!r} is no header\nGive it as NAME:VALUE, as in: If-None-Match:"x"')
+            raise InvalidInputError(
+                f'--header {line!r} is not a header\nGive it as NAME:VALUE, as in: If-None-Match:"x"'
+            )
         headers[name.strip()] = value.strip()
     return headers
 
 
 def _signer(profile: str | None, *, needs_stack: bool) -> "tuple[Any, Target | None]":
-    """Return the boto3 session of who signs, and where the stack is looked for."""
+    """Return the boto3 session that signs, and the target that has the stack, or None if no stack is needed."""
     import boto3
     import botocore.exceptions
 
@@ -162,7 +166,7 @@ def _signer(profile: str | None, *, needs_stack: bool) -> "tuple[Any, Target | N
         return boto3.session.Session(
             region_name=target.region, aws_access_key_id=target.access_key, aws_secret_access_key=target.secret_key
         ), target
-    # The engine is asked by its own key where its API is; an account, by the profile.
+    # To find the API's URL, ask the engine with its own key, and an account with the profile.
     target = Target.resolve({**os.environ, "AWS_PROFILE": profile})
     if not target.engine:
         target = dataclasses.replace(target, profile=profile)
@@ -175,16 +179,16 @@ def _base_url(target: "Target | None") -> str:
     from weaudit.installation import boto_errors, stacks
     from weaudit.installation.stages import Stage
 
-    assert target is not None  # noqa: S101 a stack is looked for where no address was given
+    assert target is not None  # noqa: S101 a stack is needed because no URL was given
     name = Stage.of().stack
-    advice = "Deploy it (`weaudit up` does, for the embedded engine), or say where the API is by --url."
+    advice = "Deploy it (`weaudit up` does, for the embedded engine), or give the API's URL with --url."
     try:
         found = stacks.describe(target, name)
     except ClientError as error:
         if boto_errors.passes(error):
             raise
         code = error.response["Error"]["Code"]
-        raise StoreRefusedError(f"the stack {name} cannot be asked where its API is ({code})\n{advice}") from error
+        raise StoreRefusedError(f"cannot read the API's URL from the stack {name} ({code})\n{advice}") from error
     if found is None or "ApiUrl" not in found.outputs:
         why = f"there is no stack {name}" if found is None else f"the stack {name} has no API"
         raise DeployError(f"{why} on {target.describe()}\n{advice}")
@@ -192,7 +196,7 @@ def _base_url(target: "Target | None") -> str:
 
 
 def base_url(target: "Target", outputs: dict[str, str]) -> str:
-    """Return where the API of a stack with these outputs is, without a slash at its end."""
+    """Return where the API of a stack with these outputs is, without a trailing slash."""
     if target.endpoint is not None:
         # The engine's own name for an API ends in .localhost, which not every machine resolves.
         return f"{target.endpoint}/_aws/execute-api/{outputs['ApiId']}/$default"
@@ -215,23 +219,23 @@ def _as_role(session: Any, role: str, target: "Target | None") -> Any:
 def send(
     method: str, url: str, body: bytes | None, headers: dict[str, str], signer: tuple[Any, str | None] | None
 ) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers and body of a request, signed by a boto3 session for a region where ``signer`` is given.
+    """Send a request, signed if ``signer`` gives a boto3 session and a region; return status, headers and body.
 
-    Raises StoreUnavailableError where nothing answers.
+    Raises StoreUnavailableError if there is no response.
     """
     from botocore.awsrequest import AWSRequest
     from botocore.exceptions import HTTPClientError
     from botocore.httpsession import URLLib3Session
 
     if not _is_address(url):
-        raise InvalidInputError(f"{url!r} is no address of an API\nIt begins with https://")
+        raise InvalidInputError(f"{url!r} is not the URL of an API\nGive one that begins with https://")
     request = AWSRequest(method, url, data=body, headers=headers)
     if signer is not None:
         _sign(request, *signer)
     try:
         answer = URLLib3Session(timeout=_WAIT_SECONDS).send(request.prepare())
     except HTTPClientError as error:
-        raise StoreUnavailableError(f"the API does not answer: {error}") from error
+        raise StoreUnavailableError(f"the API does not respond: {error}") from error
     return answer.status_code, dict(answer.headers), answer.content
 
 
@@ -248,15 +252,17 @@ def _sign(request: Any, session: Any, region: str | None) -> None:
 
     credentials = session.get_credentials()
     if credentials is None:
-        raise InvalidInputError("there are no credentials to sign with\nName a profile by --profile, or --unsigned.")
+        raise InvalidInputError(
+            "there are no credentials to sign with\nName a profile with --profile, or give --unsigned."
+        )
     region = _region(request.url) or region
     if region is None:
-        raise InvalidInputError("nothing says in which region the API is\nSet AWS_REGION, or the profile's region.")
+        raise InvalidInputError("the API's region is not known\nSet AWS_REGION, or the profile's region.")
     SigV4Auth(credentials.get_frozen_credentials(), "execute-api", region).add_auth(request)
 
 
 def _region(url: str) -> str | None:
-    """Return the region that an address of API Gateway names: a signature for another one is refused."""
+    """Return the region in an API Gateway URL: a signature for another region is refused."""
     parts = (urlsplit(url).hostname or "").split(".")
     found = dict(pairwise(parts)).get("execute-api")
     return found if found != "localhost" else None

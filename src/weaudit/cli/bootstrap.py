@@ -24,25 +24,25 @@ def bootstrap(
         str | None, typer.Option(metavar="OWNER/NAME", help="The GitHub repository whose workflows may deploy.")
     ] = None,
     repository_id: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="Its number: gh api repos/OWNER/NAME --jq .id")
+        str | None, typer.Option(metavar="NUMBER", help="The repository's number: gh api repos/OWNER/NAME --jq .id")
     ] = None,
     owner_id: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="Its owner's: gh api repos/OWNER/NAME --jq .owner.id")
+        str | None, typer.Option(metavar="NUMBER", help="The owner's number: gh api repos/OWNER/NAME --jq .owner.id")
     ] = None,
     environment: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The GitHub environment of the deploying job.", show_default="the stage"),
     ] = None,
     trust: Annotated[
-        str | None, typer.Option(metavar="ARN", help="A principal that may take on the deploy role as well.")
+        str | None, typer.Option(metavar="ARN", help="Another principal that may assume the deploy role.")
     ] = None,
     kms_key: Annotated[
-        str | None, typer.Option(metavar="new|ARN", help="Make a key for data and logs, or let the role use yours.")
+        str | None, typer.Option(metavar="new|ARN", help="Create a key for data and logs, or let the role use yours.")
     ] = None,
     boundary: Annotated[
         str | None,
         typer.Option(
-            metavar="ARN", help="The boundary of every role that is deployed.", show_default="one made to fit"
+            metavar="ARN", help="The permissions boundary of every deployed role.", show_default="one made to fit"
         ),
     ] = None,
     other_tables: Annotated[
@@ -50,22 +50,22 @@ def bootstrap(
     ] = None,
     callers: Annotated[
         str | None,
-        typer.Option(metavar="NAME,…", help="Roles that may call every route of the API, once there is one."),
+        typer.Option(metavar="NAME,…", help="Roles that may call every route of the API, once it is deployed."),
     ] = None,
     may_delete_data: Annotated[
         bool | None,
         typer.Option(
             "--may-delete-data/--may-not-delete-data",
-            help="Whether the deploy role may delete tables, empty buckets, and change what keeps their data.",
+            help="Whether the deploy role may delete tables, empty buckets, and change what protects their data.",
             show_default="may",
         ),
     ] = None,
     yes: YesOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outputs as JSON.")] = False,
 ) -> None:
-    """Prepare an account for a pipeline: artefact bucket, deploy role for GitHub, boundary, and a key if you like.
+    """Prepare an account for a CI pipeline: artefact bucket, deploy role for GitHub, boundary, and optionally a key.
 
-    You need to be allowed to make roles. Run it again to change something: what you do not give stays as it is.
+    You need permission to create roles. Run it again to change something: options that you omit keep their value.
 
     Example: weaudit bootstrap --stage production --repository acme/audit --repository-id 123456789
     """
@@ -93,7 +93,7 @@ def bootstrap(
     for line in planned.notes:
         output.note(line)
     if planned.change_set is None:
-        output.note(f"The stack {planned.stack} is as it should be.")
+        output.note(f"The stack {planned.stack} is up to date.")
     else:
         agreed = False
         try:
@@ -125,7 +125,7 @@ def _key(kms_key: str | None) -> dict[str, str]:
 def _show(stack: str, change_set: "ChangeSet", where: str) -> None:
     output.note(f"The stack {stack} on {where}:")
     for change in change_set.changes:
-        replaced = " (is made anew)" if change.replacement == "True" else ""
+        replaced = " (replaced)" if change.replacement == "True" else ""
         output.note(f"  {change.action:6} {change.resource}  {change.kind}{replaced}")
 
 
@@ -143,12 +143,14 @@ def _say_what_next(stage: str, prefix: str, parameters: Any, found: dict[str, st
     }
     options = "" if not prefix else f" --prefix {prefix}"
     output.note(
-        "\nDeployments by that role have to bound their roles:\n  weaudit deploy --stage "
+        "\nDeployments by that role must set the permissions boundary:\n  weaudit deploy --stage "
         f"{stage}{options} --parameters PermissionsBoundaryArn={found['PermissionsBoundaryArn']}"
     )
     if repository := parameters.get("GitHubRepository"):
         environment = parameters.get("GitHubEnvironment") or stage
-        output.note(f"\nWhat .github/workflows/main.yml reads in the environment {environment} of {repository}:")
+        output.note(
+            f"\nVariables that .github/workflows/main.yml reads in the environment {environment} of {repository}:"
+        )
         for name, value in variables.items():
             if value:
                 output.note(

@@ -27,32 +27,32 @@ def deploy(
     prefix: PrefixOption = None,
     parameters: Annotated[
         list[str] | None,
-        typer.Option("--parameters", "-p", metavar="K=V", help="A parameter of the template; may be given again."),
+        typer.Option("--parameters", "-p", metavar="K=V", help="A template parameter; repeatable."),
     ] = None,
     parameter_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Parameters as JSON; --parameters win over them.")
+        Path | None, typer.Option(metavar="FILE", help="Parameters as JSON; --parameters take precedence.")
     ] = None,
     retain: Annotated[
         bool | None,
         typer.Option(
             "--retain/--no-retain",
             help="Protect tables and stack from deletion, or do not.",
-            show_default="as it is; protected at first, but on the embedded engine",
+            show_default="unchanged; protected at first, except on the embedded engine",
         ),
     ] = None,
     architecture: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="x86_64 or arm64.", show_default="as it is; x86_64 at first"),
+        typer.Option(metavar="NAME", help="x86_64 or arm64.", show_default="unchanged; x86_64 at first"),
     ] = None,
     template: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A copy of infra/template.yaml, changed by you.")
+        Path | None, typer.Option(metavar="FILE", help="Your own version of infra/template.yaml.")
     ] = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Deploy what the sources are now, to your account or the embedded engine; parameters stay unless you give them.
+    """Deploy the current sources to your account or the embedded engine; parameters that you omit keep their value.
 
-    Shows what would change, and asks. Where it fails, the old version goes on running and the first cause is shown.
+    Shows what would change and asks first. If it fails, the old version keeps running and the first cause is shown.
 
     Example: weaudit deploy --stage dev --parameters LogLevel=DEBUG
     """
@@ -62,7 +62,9 @@ def deploy(
     given |= template_parameters.parsed(parameters or ())
     for name, value in (("Retain", None if retain is None else str(retain).lower()), ("Architecture", architecture)):
         if value is not None and given.setdefault(name, value) != value:
-            raise InvalidInputError(f"the parameter {name} is given twice, as {given[name]} and as {value}")
+            raise InvalidInputError(
+                f"the parameter {name} is given twice, as {given[name]} and as {value}\nGive it once."
+            )
     if template is not None and not template.is_file():
         raise InvalidInputError(f"there is no file {template}")
     deploying = _deploying(stage, prefix)
@@ -82,9 +84,9 @@ def rollback(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Go back to an earlier release: its template, its parameters and its zips, as they are kept; nothing is built.
+    """Go back to an earlier release, with its stored template, parameters and zips; nothing is built.
 
-    Shows what would change, and asks. The trail and all other data stay as they are.
+    Shows what would change and asks first. The trail and all other data stay as they are.
 
     Example: weaudit rollback --to 3
     """
@@ -110,7 +112,7 @@ def _carry_out(deploying: "Deploying", plan: "Plan | None", *, yes: bool, as_jso
         if as_json:
             output.print_json({"stack": name, "changed": False, "outputs": found.outputs if found else {}})
         else:
-            output.print_text(f"There is nothing to do: {name} is as it should be.")
+            output.print_text(f"There is nothing to do: {name} is up to date.")
         return
     try:
         change_tables.show(plan)
@@ -133,7 +135,7 @@ def _carry_out(deploying: "Deploying", plan: "Plan | None", *, yes: bool, as_jso
     if "ApiUrl" in outputs:
         output.note(f"Its API: {outputs['ApiUrl']}; try `weaudit call GET /v1/health`{_hint(deploying)}.")
     if plan.before is not None and plan.before.outcome == DEPLOYED:
-        output.note(f"Back to what was before: weaudit rollback --to {plan.before.number} {deploying.stage.options}")
+        output.note(f"To go back: weaudit rollback --to {plan.before.number} {deploying.stage.options}")
 
 
 def _hint(deploying: "Deploying") -> str:
@@ -147,18 +149,16 @@ def _applied(deploying: "Deploying", plan: "Plan") -> "Release":
     try:
         return deploying.apply(plan)
     except KeyboardInterrupt:
-        output.note(
-            f"{plan.release.stack} goes on by itself, without this command. `weaudit versions` tells how it went."
-        )
+        output.note(f"{plan.release.stack} continues without this command. `weaudit versions` shows how it ended.")
         raise
     except DeployError as error:
         if plan.before is None or "is UPDATE_ROLLBACK_COMPLETE" not in str(error):
             raise
-        raise DeployError(f"{error}\nRelease {plan.before.label} goes on running; nothing was lost.") from error
+        raise DeployError(f"{error}\nRelease {plan.before.label} keeps running; nothing was lost.") from error
 
 
 def versions(stage: StageOption = None, prefix: PrefixOption = None, as_json: JsonOption = False) -> None:
-    """List the releases of a stage, the newest first: when, which revision, by whom, and how it went.
+    """List the releases of a stage, newest first: when, which revision, by whom, and the outcome.
 
     Example: weaudit versions --json
     """
@@ -190,7 +190,7 @@ def versions(stage: StageOption = None, prefix: PrefixOption = None, as_json: Js
 
 
 def _new_versions(row: "Release", older: "Release | None") -> str:
-    """Return the functions' versions that a release published; the JSON tells all that it ran."""
+    """Return the functions' versions that a release published; the JSON lists all that it ran."""
     before = older.functions if older is not None else {}
     new = {name: one["version"] for name, one in row.functions.items() if before.get(name) != one}
     if len(new) > 2 and len(set(new.values())) == 1:
@@ -199,7 +199,7 @@ def _new_versions(row: "Release", older: "Release | None") -> str:
 
 
 def _settled(row: "Release", current: int | None, found: Any) -> "Release":
-    """Return a release whose command was ended with the outcome that the stack shows."""
+    """Return a release; if its command was interrupted, with the outcome that the stack shows."""
     from weaudit.deploy.releases import DEPLOYED, DEPLOYING, INTERRUPTED
 
     if row.outcome != DEPLOYING or (found is not None and found.status.endswith("_IN_PROGRESS")):
@@ -213,7 +213,7 @@ def _outcome(row: "Release") -> str:
 
 
 def outputs(stage: StageOption = None, prefix: PrefixOption = None, as_json: JsonOption = False) -> None:
-    """Print what the stack tells: names of tables, buckets and functions, and the address of the API.
+    """Print the stack's outputs: names of tables, buckets and functions, and the URL of the API.
 
     Example: weaudit outputs --json
     """
@@ -233,14 +233,15 @@ def destroy(
     stage: StageOption = None,
     prefix: PrefixOption = None,
     delete_data: Annotated[
-        bool, typer.Option("--delete-data", help="Delete protected data too: tables and buckets with all in them.")
+        bool,
+        typer.Option("--delete-data", help="Delete protected data too: tables and buckets with everything in them."),
     ] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove a stage from your account: its stack with all tables and buckets. Asks for the stack's name.
+    """Remove a stage from your account: its stack with all tables and buckets. Asks you to type the stack's name.
 
-    Interrupted, or where it fails, run it again. The bucket of artefacts stays, with the releases.
+    If it is interrupted or fails, run it again. The artefact bucket stays, with the releases.
 
     Example: weaudit destroy --stage dev
     """
@@ -256,7 +257,7 @@ def destroy(
         else:
             output.print_text(f"There is no stack {name} on {deploying.target.describe()}: nothing to remove.")
         return
-    output.note(f"WeAudit will remove {name} from {deploying.target.describe()}, with all that is in")
+    output.note(f"WeAudit will remove {name} from {deploying.target.describe()}, with everything in")
     for table in removal.tables:
         output.note(f"  the table {output.safe(table)}")
     for bucket in removal.buckets:

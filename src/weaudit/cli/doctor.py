@@ -1,4 +1,4 @@
-"""`weaudit doctor`: is the installation as its template says, and does anything wait for a person?"""
+"""`weaudit doctor`: does the installation match its template, and does anything need a person?"""
 
 import textwrap
 
@@ -14,10 +14,10 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: JsonDocumentOption = False) -> None:
-    """Check an installation, and say of each finding what to do. Exit code 1 where there is any.
+    """Check an installation, and say what to do about each finding. Exit code 1 if there is any.
 
-    It compares the stack's template with what is there: streams, mappings, aliases, roles, tables, buckets, logs,
-    alarms; and looks for what waits: failures, a backlog, unconfirmed subscriptions. It changes nothing.
+    Compares the stack's template with what exists: streams, mappings, aliases, roles, tables, buckets, logs, alarms.
+    Also looks for what needs a person: failures, a backlog, unconfirmed subscriptions. Changes nothing.
 
     Example: weaudit doctor --json
     """

@@ -28,14 +28,14 @@ def up(
     port: PortOption = None,
     state: StateOption = None,
     auth: Annotated[
-        bool, typer.Option("--auth", help="Enforce IAM permissions, and make an administrator's key.")
+        bool, typer.Option("--auth", help="Enforce IAM permissions, and create an administrator's key.")
     ] = False,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay until Ctrl-C, then stop the engine.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Start the embedded engine and deploy WeAudit on it.
 
-    Data lasts over `down` and `up`. Running it again deploys what has changed.
+    Data survives `down` and `up`. Run it again to deploy what has changed.
 
     Example: weaudit up --port 4570 --state ./engine
     """
@@ -63,7 +63,7 @@ def down(
 ) -> None:
     """Stop the embedded engine; its data stays for the next `up`.
 
-    Waits first until every change is audited.
+    First waits until every change is audited.
 
     Example: weaudit down
     """
@@ -76,7 +76,7 @@ def down(
 
 
 def status(state: StateOption = None, as_json: JsonOption = False) -> None:
-    """Show whether the engine is up and what is deployed on it. Exit code 1 when it is not up.
+    """Show whether the engine is up and what is deployed on it. Exit code 1 if it is not up.
 
     Example: weaudit status --json
     """
@@ -109,7 +109,7 @@ def _status_document(found: "Status") -> dict[str, Any]:
 
 
 def env(state: StateOption = None, as_json: JsonOption = False) -> None:
-    """Print the exports by which the AWS CLI and every SDK reach the engine.
+    """Print the shell exports that point the AWS CLI and every SDK to the engine.
 
     Example: eval "$(weaudit env)" && aws dynamodb list-tables
     """
@@ -119,10 +119,10 @@ def env(state: StateOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         output.print_json(variables)
         return
-    # These would win over what is exported, or spoil it: a profile that is not there, a token of another key.
-    spoiling = {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"}
-    spoiling |= {name for name in os.environ if name.startswith("AWS_ENDPOINT_URL_")}
-    output.print_text(f"unset {' '.join(sorted(spoiling))}")
+    # These would override or break the exports: a profile that does not exist, a token of another key.
+    conflicting = {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"}
+    conflicting |= {name for name in os.environ if name.startswith("AWS_ENDPOINT_URL_")}
+    output.print_text(f"unset {' '.join(sorted(conflicting))}")
     for name, value in variables.items():
         output.print_text(f"export {name}={shlex.quote(value)}")
 
@@ -131,10 +131,10 @@ def logs(
     function: Annotated[
         str, typer.Argument(metavar="FUNCTION", help=f"One of: {', '.join(f.name for f in FUNCTIONS)}.")
     ],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing until Ctrl-C.")] = False,
     state: StateOption = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON: a list, or a document a line with --follow.")
+        bool, typer.Option("--json", help="Print a JSON list; with --follow, one document per line.")
     ] = False,
 ) -> None:
     """Print what a function logged, oldest first.
@@ -160,9 +160,7 @@ def logs(
         else:
             output.print_text(f"{_document(event)['at']}  {output.safe(event['message'].rstrip())}")
     if not count:
-        output.note(
-            f"{function} has logged nothing on {target.describe()}. Has anything happened that it is called for?"
-        )
+        output.note(f"{function} has logged nothing on {target.describe()}. Has anything happened that calls it?")
 
 
 def _document(event: Any) -> dict[str, Any]:
@@ -177,14 +175,14 @@ def _events(client: Any, group: str, *, follow: bool) -> Iterator[Any]:
             if not follow:
                 yield event
                 continue
-            # The embedded engine numbers no events; a line's place and text stand for its number.
+            # The embedded engine gives events no id: a line's stream, time and text identify it.
             number = event.get("eventId") or f"{event.get('logStreamName')} {event['timestamp']} {event['message']}"
             if number not in seen:
                 seen[number] = event["timestamp"]
                 yield event
         if not follow:
             return
-        # Lines may come late, and out of order over streams: the last minute is asked for again.
+        # Lines may arrive late, and out of order across streams: read the last minute again.
         since = max(since, max(seen.values(), default=0) - 60_000)
         seen = {number: at for number, at in seen.items() if at >= since}
         time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""`weaudit failed-events`: events that were given up or never delivered, and a second try after the fix."""
+"""`weaudit failed-events`: events that failed for good or were never delivered, and how to retry them."""
 
 import json
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from weaudit.cli.quarantine import UNDELIVERED, Quarantine
 from weaudit.errors import InvalidInputError, StoreRefusedError
 from weaudit.installation import payloads
 
-# Who a finding of GuardDuty is for.
+# The receiver of a GuardDuty finding.
 _TOPIC = "the topic of alarms"
-# Nobody else sees a message for so long while one is looked at, or handled: longer than any of the functions takes.
+# The visibility timeout of a message while it is shown or handled: longer than any function runs.
 _HIDDEN_S = 180
 _A_CALL = 10
-# What a message has that SQS itself moved here from another queue.
+# The attribute of a message that SQS itself moved here from another queue.
 _MOVED_FROM = "DeadLetterQueueSourceArn"
 _SHOWN = ("id", "function", "error", "happened_at", "given_up_at")
 
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 class FailedEvents:
-    """The queues of failed and of undelivered events, and what takes each event again."""
+    """The dead-letter queues of failed and undelivered events, and the receivers of each event."""
 
     def __init__(self) -> None:
         from weaudit.installation.outputs import Installation
@@ -38,7 +38,7 @@ class FailedEvents:
         self._sns = installation.target.client("sns")
         self._lambda = installation.target.client("lambda", payloads.LONGEST_CALL_S)
         outputs = installation.outputs
-        # A stack of an earlier version has the first of them alone.
+        # A stack of an earlier version has only the first.
         self._queues = [outputs[name] for name in ("FailedEventsQueueUrl", "UndeliveredQueueUrl") if name in outputs]
         self._topic = outputs["AlarmsTopicArn"]
         self._evidence = installation.evidence_bucket
@@ -48,7 +48,7 @@ class FailedEvents:
         }
 
     def take(self, limit: int) -> Iterator[dict[str, Any]]:
-        """Yield up to ``limit`` events, which nobody else sees for three minutes: handle or give back each."""
+        """Yield up to ``limit`` events, hidden from other readers for three minutes: handle each or give it back."""
         for queue in self._queues:
             for event in self._of(queue, limit):
                 yield event
@@ -70,26 +70,26 @@ class FailedEvents:
             yield {**_read(found[number % _A_CALL], self._evidence), "queue": queue}
 
     def give_back(self, event: dict[str, Any]) -> None:
-        """Let others see it again at once."""
+        """Make the event visible to other readers at once."""
         self._sqs.change_message_visibility(
             QueueUrl=event["queue"], ReceiptHandle=event["receipt"], VisibilityTimeout=0
         )
 
     def retry(self, event: dict[str, Any]) -> str:
-        """Hand the event to whom it is for and remove it once it was taken; return why it was not, or "".
+        """Send the event to its receiver and remove it once it was handled; return why it was not, or "".
 
-        Stopped between the two, it is handed over once more: what functions write is derived, nothing doubles. (A
-        finding may be told twice.)
+        After a crash between the two it is sent once more: functions write under derived ids, so nothing doubles. (A
+        finding may be announced twice.)
         """
         payload = event["payload"]
         if event["function"] == _TOPIC:
-            why = self._tell(payload)
+            why = self._announce(payload)
         elif event["function"] == "audit_producer":
             why = self._replay(payload["detail"]["object"]["key"])
         elif event["function"] in self._aliases:
             why = self._invoke(event["function"], payload)
         else:
-            why = "it is no event of a function of ours"
+            why = "none of our functions handles this event"
         if not why:
             self._sqs.delete_message(QueueUrl=event["queue"], ReceiptHandle=event["receipt"])
         return why
@@ -102,29 +102,29 @@ class FailedEvents:
 
     def _replay(self, key: str) -> str:
         quarantine = Quarantine.find()
-        # What is not there was replayed by `weaudit quarantine replay`; what stays holds a record that no call carries.
+        # If it is gone, `weaudit quarantine replay` has replayed it. If it stays, a record is too large for a call.
         if not quarantine.has(key):
             return ""
         try:
             quarantine.replay(key)
         except (InvalidInputError, StoreRefusedError) as error:
             return str(error).partition("\n")[0]
-        return "it holds a record that no call can carry" if quarantine.has(key) else ""
+        return "it holds a record that is too large for a call" if quarantine.has(key) else ""
 
-    def _tell(self, payload: Any) -> str:
+    def _announce(self, payload: Any) -> str:
         found = payload["detail"]
-        text = f"GuardDuty has a finding of severity {found.get('severity')}, told late: {found.get('type')}."
+        text = f"GuardDuty has a finding of severity {found.get('severity')}, reported late: {found.get('type')}."
         text += f" What to do: read finding {found.get('id')} in GuardDuty's console."
         self._sns.publish(TopicArn=self._topic, Message=text)
         return ""
 
 
 def failed_events(
-    retry: Annotated[bool, typer.Option("--retry", help="Hand each to its function again.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
+    retry: Annotated[bool, typer.Option("--retry", help="Send each event to its function again.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Take at most this many events.")] = 100,
     as_json: JsonDocumentOption = False,
 ) -> None:
-    """List events that were given up or not delivered, or try them again. Exit code 1 where any is there, or left.
+    """List events that failed for good or were not delivered, or retry them. Exit code 1 if any remain.
 
     Example: weaudit failed-events --retry
     """
@@ -144,25 +144,25 @@ def failed_events(
     if as_json:
         output.print_json({"events": shown, "left": left})
     elif not shown:
-        output.print_text("There are no failed events: whatever was delivered was handled.")
+        output.print_text("There are no failed events: every delivered event was handled.")
     elif retry:
         output.print_text(f"{len(shown) - left} handled, {left} left in the queue.")
     else:
-        rows = ([str(row[name] or "not told") for name in _SHOWN] for row in shown)
+        rows = ([str(row[name] or "unknown") for name in _SHOWN] for row in shown)
         output.print_table(output.table(("id", "function", "error", "happened at", "given up at"), rows))
-        output.note("`weaudit failed-events --retry` tries them again, after what stopped them was mended.")
+        output.note("Once the cause is fixed, `weaudit failed-events --retry` tries them again.")
     raise typer.Exit(output.EXIT_FAILED if left else output.EXIT_FINE)
 
 
 def _read(message: dict[str, Any], evidence: str) -> dict[str, Any]:
-    """Return whose event a message holds, and the last error where Lambda tells it.
+    """Return the event of a message, the function it is for, and the last error if the message holds it.
 
-    Lambda's failure destination wraps the event, with the answer of the last try; what came by the queue of images, or
-    from EventBridge itself, is EventBridge's event, with the error as an attribute where it could not deliver it.
+    Lambda's failure destination wraps the event together with the last try's response. A message from the image queue
+    or from EventBridge is EventBridge's own event; if EventBridge could not deliver it, an attribute holds the error.
     Sources: lambda/latest/dg/invocation-async-retain-records.html and eventbridge/latest/userguide/eb-rule-dlq.html.
 
-    A message was sent when its event was given up, but for one that SQS moved here after the last try: that keeps the
-    time of its first sending, and nothing says when it was moved
+    A message is sent when its event is given up. Only one that SQS moved here after the last try keeps the time of its
+    first sending, and nothing says when it was moved
     (AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html).
     """
     from weaudit.items.times import iso_time
@@ -172,7 +172,7 @@ def _read(message: dict[str, Any], evidence: str) -> dict[str, Any]:
     except (ValueError, RecursionError):  # no JSON, or nested deeper than Python reads
         body = None
     function, payload, error = "?", body, ""
-    told = message["Attributes"]
+    attributes = message["Attributes"]
     if isinstance(body, dict) and "requestPayload" in body:
         function, payload = "s3_processor", body["requestPayload"]
         answered = body.get("responsePayload")
@@ -189,14 +189,14 @@ def _read(message: dict[str, Any], evidence: str) -> dict[str, Any]:
         "receipt": message["ReceiptHandle"],
         "function": function,
         "payload": payload,
-        "error": error or "not told: see the function's log",
+        "error": error or "unknown: see the function's log",
         "happened_at": _time(payload),
-        "given_up_at": None if _MOVED_FROM in told else iso_time(int(told["SentTimestamp"])),
+        "given_up_at": None if _MOVED_FROM in attributes else iso_time(int(attributes["SentTimestamp"])),
     }
 
 
 def _object(detail: dict[str, Any]) -> tuple[str, str]:
-    """Return bucket and key of an event about an object; empty where it names none."""
+    """Return bucket and key of an event about an object; each is "" if it names none."""
     bucket, found = detail.get("bucket"), detail.get("object")
     return (
         str(bucket.get("name", "")) if isinstance(bucket, dict) else "",
@@ -205,7 +205,7 @@ def _object(detail: dict[str, Any]) -> tuple[str, str]:
 
 
 def _time(event: Any) -> str | None:
-    """Return when an event of S3 happened, as it says itself, by EventBridge or by a notification."""
+    """Return the time that an S3 event states, from EventBridge or from a notification."""
     if not isinstance(event, dict):
         return None
     records = event.get("Records")

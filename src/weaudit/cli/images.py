@@ -1,4 +1,4 @@
-"""`weaudit images`: what is known of the images in the bucket."""
+"""`weaudit images`: the images in the bucket, and what became of them."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,7 @@ from weaudit.items.texts import dumps
 if TYPE_CHECKING:
     from weaudit.installation.outputs import Installation
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, the rows as docs/formats/image-row.md has them.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the rows as JSON (docs/formats/image-row.md).")]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,14 +24,14 @@ def register(app: typer.Typer) -> None:
 
 
 def images(
-    key: Annotated[str | None, typer.Argument(metavar="KEY", help="One image. Default: all of them.")] = None,
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="Show only this image; default: list all.")] = None,
     rejected: Annotated[bool, typer.Option("--rejected", help="Only those that could not be processed.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="List at most this many.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
     """List the images that were processed, rejected or deleted, or show one with its renditions.
 
-    Exit code 1 where there is no image of that key.
+    Exit code 1 if there is no image with that key.
 
     Example: weaudit images photographs/cat.jpg
     """
@@ -77,7 +77,7 @@ def _show(installation: "Installation", key: str, *, as_json: bool) -> None:
     row = wire(client.get_item(**request, ConsistentRead=True).get("Item"))
     if row is None:
         output.note(f"There is no image {output.safe(key)}.")
-        output.note("`weaudit images` lists them. An object that is no image has no row.")
+        output.note("`weaudit images` lists them. An object that is not an image has no row.")
         raise typer.Exit(output.EXIT_FAILED)
     if as_json:
         output.print_text(dumps(_plain(row)))
@@ -109,8 +109,8 @@ def _lines(row: dict[str, Any], bucket: str) -> Iterator[tuple[str, str]]:
     for name, value in row.get("algorithms", {}).items():
         yield name, str(value)
     for rendition in row["renditions"]:
-        told = f"{rendition['format']}, {_size(rendition)}, {int(rendition['bytes']):,} bytes"
-        yield "rendition", f"{rendition['name']}: {told}"
+        content = f"{rendition['format']}, {_size(rendition)}, {int(rendition['bytes']):,} bytes"
+        yield "rendition", f"{rendition['name']}: {content}"
         yield "", f"s3://{bucket}/{rendition['key']}"
     for warning in row["warnings"]:
         yield "warning", warning
@@ -118,11 +118,11 @@ def _lines(row: dict[str, Any], bucket: str) -> Iterator[tuple[str, str]]:
 
 
 def _deletion(row: dict[str, Any]) -> str:
-    told = row["deletion"]
-    if told["reason"] == NOTICED:
-        return f"{row['deletedAt']} at the latest: it was looked for and not there, no event said how"
-    how = f"{told['reason']}, {told['type']}" if "type" in told else told["reason"]
-    return f"{row['deletedAt']}: {how}" + (f", by {told['requester']}" if "requester" in told else "")
+    deletion = row["deletion"]
+    if deletion["reason"] == NOTICED:
+        return f"{row['deletedAt']} at the latest: it was found missing, and no event said how"
+    how = f"{deletion['reason']}, {deletion['type']}" if "type" in deletion else deletion["reason"]
+    return f"{row['deletedAt']}: {how}" + (f", by {deletion['requester']}" if "requester" in deletion else "")
 
 
 def _status(row: dict[str, Any]) -> str:

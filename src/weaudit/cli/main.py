@@ -1,4 +1,4 @@
-"""The `weaudit` command: its options, its groups of commands, and what becomes of an error.
+"""The `weaudit` command: its options, its commands, and how errors become exit codes.
 
 A command module has `register(app)`. It imports boto3 and rich inside its functions, never at its top: `weaudit --help`
 and completion load every command module.
@@ -48,10 +48,10 @@ COMMANDS = (
 
 
 class _Commands(TyperGroup):
-    """Commands whose errors end as one message and an exit code, however they are called (`main`, tests, embedding)."""
+    """Commands whose errors become one message and an exit code, however they are called (`main`, tests, embedding)."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command; its help flows with the terminal, where rich would keep a docstring's line breaks."""
+        """Return a command with its help unwrapped: rich would keep the docstring's line breaks."""
         command = super().get_command(ctx, cmd_name)
         if command is not None and command.help:
             paragraphs = inspect.cleandoc(command.help).split("\n\n")
@@ -64,13 +64,13 @@ class _Commands(TyperGroup):
         return list(self.commands)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; errors of ours and of AWS become exit codes, any other is a bug and keeps its traceback."""
+        """Run a command. Our errors and those of AWS become exit codes; any other is a bug and keeps its traceback."""
         try:
             return self._printed(ctx)
         except errors.WeauditError as error:
             raise typer.Exit(output.fail(_advised(error))) from error
         except BrokenPipeError:
-            # The reader of our output has gone (`| head`): that is its right, and not an error of ours.
+            # The reader of our output has closed it (`| head`): not an error.
             _let_go_of_stdout()
             raise typer.Exit(output.EXIT_FINE) from None
         except Exception as error:
@@ -82,8 +82,8 @@ class _Commands(TyperGroup):
             raise typer.Exit(output.fail(explained)) from error
 
     def _printed(self, ctx: Any) -> Any:
-        # Flushed here, and not when Python ends: that a reader has gone, or a disk is full, is told as what it is. Not
-        # where the command failed: what went wrong with it must not be lost behind that.
+        # Flush here and not at Python's exit, so that a closed pipe or a full disk is reported as what it is. If the
+        # command itself failed, a failing flush must not hide why.
         try:
             returned = super().invoke(ctx)
         except typer.Exit as ended:
@@ -102,19 +102,19 @@ class _Commands(TyperGroup):
 
 
 def _let_go_of_stdout() -> None:
-    # What it still holds cannot be written; Python would try once more when it ends, and complain.
+    # Its buffer cannot be written. Python would try again at exit, and complain.
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-# Full (EFBIG: a limit of the process), over the quota, or not to be written.
+# Disk full (EFBIG: a limit of the process), over quota, or read-only.
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
-# A path that was given, or the state directory, which this user may not use or which is of the wrong kind.
+# A given path or the state directory: this user may not use it, or it is of the wrong kind.
 _NO_ENTRY = frozenset((errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST))
 
-# Errors of botocore about what the user gave, or wrote into the AWS configuration.
+# botocore's errors about the user's input or AWS configuration.
 _NOT_SENT = ("ParamValidationError", "ProfileNotFound", "ConfigParseError", "InvalidConfigError", "NoRegionError")
 
 
@@ -122,7 +122,7 @@ _HINT = "\n`weaudit status` shows the engine; `aws sts get-caller-identity` show
 
 
 def _advised(error: errors.WeauditError) -> errors.WeauditError:
-    """Return an error of a service with what to look at, if it does not say that itself."""
+    """Return a service's error with advice on where to look, unless it has advice already."""
     if not isinstance(error, errors.StoreUnavailableError | errors.StoreRefusedError) or "\n" in str(error):
         return error
     return type(error)(f"{error}{_HINT}", aws_code=error.aws_code, status=error.status)
@@ -134,14 +134,14 @@ def _explained(error: Exception) -> errors.WeauditError | None:
         return errors.WeauditError(f"cannot write{where}: {error.strerror}\nMake room, and run it again.")
     if isinstance(error, OSError) and error.errno in _NO_ENTRY and error.filename is not None:
         return errors.WeauditError(
-            f"cannot use {error.filename}: {error.strerror}\nChoose another place, or see who may read and write there."
+            f"cannot use {error.filename}: {error.strerror}\nChoose another path, or check its permissions."
         )
-    # botocore is looked up, not imported: an error of it can only exist where it has been imported.
+    # Looked up and not imported: its errors can exist only if botocore has been imported.
     botocore = sys.modules.get("botocore.exceptions")
     if botocore is None:
         return None
     if isinstance(error, tuple(getattr(botocore, name) for name in _NOT_SENT)):
-        # Nothing was sent: the SDK itself refuses what was given.
+        # Nothing was sent: the SDK itself rejected the input.
         return errors.InvalidInputError(" ".join(str(error).split()))
     from weaudit.installation.boto_errors import meaning
 
@@ -187,13 +187,13 @@ for _module in COMMANDS:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-    # A terminated command cleans up as an interrupted one does: an engine half started is stopped again.
+    # A terminated command cleans up like an interrupted one: a half-started engine is stopped again.
     raise KeyboardInterrupt
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    # Python has no stream where its caller closed one (`>&-`).
+    # Python has None for a stream that the caller closed (`>&-`).
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
     signal.signal(signal.SIGTERM, _stop)
@@ -202,13 +202,13 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(output.EXIT_INTERRUPTED)
     except SystemExit as ended:
-        # Help is printed by rich, which ends with 1 where the reader has gone. So is what was wrong with a call: while
-        # that error is handled, which makes it one still.
+        # rich prints help, and exits with 1 if the reader has gone: not a failure. It prints usage errors too, while
+        # handling them: those stay failures.
         gone = ended.__context__
         if isinstance(gone, BrokenPipeError) and gone.__context__ is None:
             sys.exit(output.EXIT_FINE)
         raise
-    except Exception as error:  # noqa: BLE001 a bug: its text may be from outside, and is made safe as any other
+    except Exception as error:  # noqa: BLE001 a bug: its text may come from outside, and is made safe like any other
         output.print_traceback(error)
         sys.exit(output.EXIT_FAILED)
 

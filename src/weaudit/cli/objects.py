@@ -1,4 +1,4 @@
-"""`weaudit put`, `weaudit objects`: what is in the bucket, and whether its arrival was logged."""
+"""`weaudit put`, `weaudit objects`: the bucket's objects, and whether their arrival was logged."""
 
 import sys
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from weaudit.cli.options import JsonDocumentOption, ShownUtcOption, StateOption,
 from weaudit.cli.printing import moments, output, panels
 from weaudit.installation import uploads
 
-# The log is read once for so many objects.
+# The log is scanned once for this many objects.
 _COMPARED = 10_000
 
 
@@ -23,17 +23,17 @@ def register(app: typer.Typer) -> None:
 
 
 def put(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files, and folders with all that is in them.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files, and folders with everything in them.")],
     prefix: Annotated[
-        str, typer.Option("--prefix", "-p", metavar="TEXT", help="Comes before every key as it is: in/ for a folder.")
+        str, typer.Option("--prefix", "-p", metavar="TEXT", help="Prepended to every key as it is: in/ for a folder.")
     ] = "",
     as_json: JsonDocumentOption = False,
     state: StateOption = None,
 ) -> None:
-    """Upload files into the bucket: each is logged, and processed where it is an image.
+    """Upload files to the bucket: each arrival is logged, and images are processed.
 
-    A folder's files keep its name and their place in it. What fails stops nothing else; exit code 1 says that there was
-    something, 3 that it was nothing but S3, which may take it later.
+    The keys of a folder's files keep its name and their path in it. A failed upload does not stop the others. Exit
+    code 1 if any failed, 3 if all failures were S3's and a retry may succeed.
 
     Example: weaudit put photos report.pdf --prefix 2024/
     """
@@ -92,9 +92,9 @@ def _with_progress(
 
 
 def objects(
-    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only keys that begin so.")] = "",
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Only keys with this prefix.")] = "",
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=0, help="At most so many objects; 0 is all of them.")
+        int, typer.Option("--limit", "-n", min=0, help="List at most this many objects; 0 lists all.")
     ] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, times in UTC.")] = False,
     utc: ShownUtcOption = False,
@@ -149,9 +149,9 @@ def _with_log(found: Iterator[dict[str, Any]], installation: Any) -> Iterator[di
 
 
 def _log_of(some: list[dict[str, Any]], installation: Any) -> dict[tuple[str, str], dict[str, str]]:
-    """Return a row of the log for each of these objects as it is now, by key and ETag, where there is one.
+    """Return the log's row for the current version of each object, by key and ETag, if there is one.
 
-    The log has no index on keys: it is read until each object has its row, or to its end.
+    The log has no index on keys: it is scanned until each object has its row, or to its end.
     """
     wanted = {(one["Key"], one["ETag"].strip('"')) for one in some}
     keys = sorted((key for key, _ in wanted), key=str.encode)
@@ -171,7 +171,7 @@ def _log_of(some: list[dict[str, Any]], installation: Any) -> dict[tuple[str, st
         for item in page["Items"]:
             row = {name: value["S"] for name, value in item.items()}
             known = (row["objectKey"], row.get("eTag", ""))
-            # The same bytes may have been put more than once: the last time is the one.
+            # The same bytes may have been put more than once: the latest row counts.
             if known in wanted and row["timestamp"] >= found.get(known, row)["timestamp"]:
                 found[known] = row
         read += page["ScannedCount"]
@@ -193,5 +193,5 @@ def _shown(rows: Iterator[dict[str, Any]], *, utc: bool) -> int:
     if table.row_count:
         output.print_table(table)
     if any(logged == "no" for *_, logged in cells):
-        output.note("An arrival is logged a moment after it: where it still says no later, see `weaudit doctor`.")
+        output.note("An arrival is logged a moment later. If it still says no after that, run `weaudit doctor`.")
     return table.row_count

@@ -12,7 +12,7 @@ Found = TypeVar("Found")
 
 # What is looked at.
 KeyArgument = Annotated[
-    str, typer.Argument(metavar="ITEM_KEY", help="""The item's key; '{"pk": "a", "sk": 7}' where it has parts.""")
+    str, typer.Argument(metavar="ITEM_KEY", help="""The item's key; '{"pk": "a", "sk": 7}' for a composite key.""")
 ]
 TableOption = Annotated[str, typer.Option("--table", "-t", metavar="TABLE", help="The audited table.")]
 AuditTableOption = Annotated[
@@ -25,12 +25,14 @@ LogTableOption = Annotated[
 # Where it is.
 StageOption = Annotated[
     str | None,
-    typer.Option("--stage", metavar="NAME", help="Which installation, WEAUDIT_STAGE otherwise.", show_default="dev"),
+    typer.Option(
+        "--stage", metavar="NAME", help="The installation's stage; WEAUDIT_STAGE sets it, too.", show_default="dev"
+    ),
 ]
 PrefixOption = Annotated[
     str | None,
     typer.Option(
-        "--prefix", metavar="TEXT", help="What precedes its names, WEAUDIT_PREFIX otherwise.", show_default="nothing"
+        "--prefix", metavar="TEXT", help="The prefix of all names; WEAUDIT_PREFIX sets it, too.", show_default="none"
     ),
 ]
 StateOption = Annotated[
@@ -40,18 +42,18 @@ StateOption = Annotated[
     ),
 ]
 PortOption = Annotated[
-    int | None, typer.Option(min=1, max=65535, help="Port of 127.0.0.1.", show_default="4566, or a free one")
+    int | None, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.", show_default="4566, or a free one")
 ]
 
 # How it is asked and shown.
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JsonDocumentOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 JsonListOption = Annotated[bool, typer.Option("--json", help="Print one JSON list.")]
-UtcOption = Annotated[bool, typer.Option("--utc", help="Show and take times in UTC, not in local time.")]
-ShownUtcOption = Annotated[bool, typer.Option("--utc", help="Show times in UTC, not in local time.")]
+UtcOption = Annotated[bool, typer.Option("--utc", help="Show and read times in UTC instead of local time.")]
+ShownUtcOption = Annotated[bool, typer.Option("--utc", help="Show times in UTC instead of local time.")]
 
 
 def limited(found: Iterable[Found], limit: int | None) -> Iterator[Found]:
-    """Yield at most ``limit`` of what was found, None for all; the limit may be larger than Python can count to."""
+    """Yield at most ``limit`` elements, or all if it is None; it may exceed what Python can count to."""
     return islice(found, None if limit is None else min(limit, sys.maxsize))

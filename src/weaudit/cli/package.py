@@ -1,4 +1,4 @@
-"""`weaudit package`: the functions' zips, and a template that names them where they were uploaded."""
+"""`weaudit package`: the functions' zips, and a template that points to them once they are uploaded."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def package(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the zips go.")] = Path("dist"),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the zips.")] = Path("dist"),
     architecture: Annotated[
         str, typer.Option("--arch", help="x86_64 or arm64 (for AWS), or local: without native wheels.")
     ] = "x86_64",
@@ -25,26 +25,26 @@ def package(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Upload the zips, and write a template that names them: for SAM, the AWS CLI, Terraform and CDK.",
+            help="Upload the zips and write a template that points to them: for SAM, the AWS CLI, Terraform and CDK.",
         ),
     ] = None,
     bucket: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Where --template uploads to.", show_default="the bucket of artefacts"),
+        typer.Option(metavar="NAME", help="The bucket that --template uploads to.", show_default="the artefact bucket"),
     ] = None,
     parameters: Annotated[
         list[str] | None,
-        typer.Option(metavar="K=V", help="A parameter that the stack of --template will have; may be given again."),
+        typer.Option(metavar="K=V", help="A parameter value of the stack of --template; repeatable."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build one zip per function: the modules it imports and nothing else, always the same bytes.
 
-    Each has its byte code beside it, made by the Python that runs this: Lambda uses that of Python 3.13, and compiles
-    the sources at every cold start where there is none.
+    Each module has its byte code beside it, made by the Python that runs this command. Lambda can use only that of
+    Python 3.13; without it, Lambda compiles the sources at every cold start.
 
-    With --template, whoever deploys that template with other parameter values than those given here changes the
-    functions' settings, but no version: give the same --parameters.
+    With --template, give the --parameters that you will deploy that template with: other values change the functions'
+    settings, but publish no new version.
 
     Example: weaudit package --out dist --json
     """
@@ -52,7 +52,7 @@ def package(
     from weaudit.deploy.parameters import parsed
 
     if template is None and (bucket is not None or parameters):
-        raise InvalidInputError("--bucket and --parameters are for --template\nGive that, too, or leave them out.")
+        raise InvalidInputError("--bucket and --parameters need --template\nGive it, too, or leave them out.")
     given = parsed(parameters or ())
     built = [packaging.build(function, out, architecture) for function in FUNCTIONS]
     rows = [{"function": a.function, "path": str(a.path), "sha256": a.sha256, "bytes": a.bytes} for a in built]

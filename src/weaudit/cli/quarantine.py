@@ -1,4 +1,4 @@
-"""`weaudit quarantine`: what could not be audited, why, and a second try after the fix."""
+"""`weaudit quarantine`: records that could not be audited, the reason, and how to retry them."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _PREFIXES = (QUARANTINED, UNDELIVERED)
 
 app = typer.Typer(
     no_args_is_help=False,
-    help="What could not be audited: list it, look at it, try it again.\n\nExample: weaudit quarantine --json",
+    help="List, show and replay the records that could not be audited.\n\nExample: weaudit quarantine --json",
 )
 
 
@@ -33,7 +33,7 @@ def register(commands: typer.Typer) -> None:
 
 
 class Quarantine:
-    """The evidence bucket's quarantine, and the function that takes a record again."""
+    """The quarantine in the evidence bucket, and the functions that process its records again."""
 
     def __init__(self, installation: "Installation") -> None:
         self._s3 = installation.target.client("s3")
@@ -47,13 +47,13 @@ class Quarantine:
 
     @classmethod
     def find(cls) -> "Quarantine":
-        """Return that of the installation that commands talk to."""
+        """Return the quarantine of the installation that commands use."""
         from weaudit.installation.outputs import Installation
 
         return cls(Installation.find())
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Yield id, size and time of each kept object, oldest first within a prefix as S3 lists it."""
+        """Yield id, size and time of each entry, prefix by prefix, in the order of S3's listing."""
         for prefix in _PREFIXES:
             for found in self._listed(prefix):
                 yield {"id": found["Key"], "bytes": found["Size"], "kept_at": found["LastModified"].isoformat()}
@@ -63,9 +63,11 @@ class Quarantine:
             yield from page.get("Contents", [])
 
     def read(self, entry_id: str) -> dict[str, Any]:
-        """Return the kept document; InvalidInputError where there is none of that id."""
+        """Return the document of an entry. Raises InvalidInputError if no entry has this id."""
         if not entry_id.startswith(_PREFIXES):
-            raise InvalidInputError(f"{entry_id!r} is no id of a quarantined record\n`weaudit quarantine` lists them.")
+            raise InvalidInputError(
+                f"{entry_id!r} is not the id of a quarantined record\n`weaudit quarantine` lists them."
+            )
         try:
             body = self._s3.get_object(Bucket=self._bucket, Key=entry_id)["Body"].read()
         except self._s3.exceptions.NoSuchKey as error:
@@ -81,22 +83,22 @@ class Quarantine:
         return any(found["Key"] == entry_id for found in self._listed(entry_id))
 
     def replay(self, entry_id: str) -> int:
-        """Hand the kept records to their function again and remove the entry; return how many are quarantined still.
+        """Send an entry's records to their function again and remove the entry; return how many are still quarantined.
 
-        A record that fails again is kept under the same id, so the entry is removed only where none did. Stopped
-        between the two, the records are replayed once more: their ids are derived, nothing doubles. A record that no
-        call can carry stays where it is, and those beside it are replayed.
+        A record that fails again is kept under the same id, so the entry is removed only if none failed. After a crash
+        between the two, the records are replayed once more: their ids are derived, so nothing doubles. A record that is
+        too large for a call stays in the entry, and the others are replayed.
         """
         entry = self.read(entry_id)
         records = _records(entry)
-        # What Lambda itself kept is a batch of a stream.
+        # An entry that Lambda itself kept is a batch of a stream.
         function = str(entry.get("function", "audit_producer")) if "record" in entry else "audit_producer"
         calls, too_large = payloads.of_records(records)
         still = sum(self._handled_again(function, payload) for payload in calls)
         for size in too_large:
             most = f"{payloads.LARGEST_BYTES:,}"
             output.note(
-                f"{entry_id}: a record takes {size:,} bytes as JSON, and a call of a function {most} at most.\n"
+                f"{entry_id}: a record takes {size:,} bytes as JSON; a call can carry {most} at most.\n"
                 "It stays here, whole. docs/operating.md (Quarantine) says how to audit it from this machine."
             )
         if not too_large and (not still or entry_id.startswith(UNDELIVERED)):
@@ -107,7 +109,7 @@ class Quarantine:
         from weaudit.installation import boto_errors
 
         if function not in self._functions:
-            raise InvalidInputError(f"this entry was kept by {function!r}, which is no function that takes it again")
+            raise InvalidInputError(f"this entry was kept by {function!r}, which is not a function that can replay it")
         answer = self._lambda.invoke(FunctionName=self._functions[function], Payload=payload)
         said = json.loads(answer["Payload"].read() or b"{}")
         if answer.get("FunctionError"):
@@ -120,7 +122,7 @@ class Quarantine:
 
 
 def _quarantined(said: dict[str, Any]) -> int:
-    """Return how many records a function kept once more, by its answer."""
+    """Return how many records a function quarantined again, from its response."""
     if "images" in said:
         return sum(image["outcome"] == "quarantined" for image in said["images"])
     if "statusCode" in said:
@@ -143,7 +145,7 @@ def list_entries(
     context: typer.Context,
     as_json: JsonListOption = False,
 ) -> None:
-    """List the records that could not be audited. Exit code 1 where there are any.
+    """List the records that could not be audited. Exit code 1 if there are any.
 
     Example: [bold]weaudit quarantine[/bold]
     """
@@ -164,8 +166,10 @@ def list_entries(
 
 
 @app.command("show")
-def show_entry(entry_id: Annotated[str, typer.Argument(metavar="ID", help="As the list gives it.")]) -> None:
-    """Print a quarantined record whole, with the reason, as JSON.
+def show_entry(
+    entry_id: Annotated[str, typer.Argument(metavar="ID", help="The id, as `weaudit quarantine` lists it.")],
+) -> None:
+    """Print a whole quarantined record with the reason, as JSON.
 
     Example: [bold]weaudit quarantine show quarantine/audit_producer/0f3c….json[/bold]
     """
@@ -174,10 +178,12 @@ def show_entry(entry_id: Annotated[str, typer.Argument(metavar="ID", help="As th
 
 @app.command("replay")
 def replay_entries(
-    entry_ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Default: all of them.")] = None,
+    entry_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID", help="Replay only these; default: all.")
+    ] = None,
     as_json: JsonDocumentOption = False,
 ) -> None:
-    """Audit quarantined records again, after what stopped them was mended. Exit code 1 where any fails again.
+    """Process quarantined records again, once the cause is fixed. Exit code 1 if any fails again.
 
     Example: [bold]weaudit quarantine replay[/bold]
     """

@@ -1,4 +1,4 @@
-"""`weaudit reprocess`: images that an earlier pipeline made are made again."""
+"""`weaudit reprocess`: images that an earlier pipeline processed are processed again."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from weaudit.images.store_sources import SourceObjects
     from weaudit.installation.outputs import Installation
 
-# As many at one time: enough to keep a function busy, and far from an account's concurrency.
+# Concurrent calls: enough to keep the function busy, and far below an account's concurrency limit.
 _PARALLEL = 4
 _LOOKED_AT_ONCE = 16
 _MEANINGS = {
@@ -52,16 +52,17 @@ def reprocess(
     every_object: Annotated[
         bool,
         typer.Option(
-            "--all", help="Look at every object of the bucket, also without a row, and at every row without an object."
+            "--all", help="Check every object of the bucket, even without a row, and every row without an object."
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and to which.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done, and to which images.")
+    ] = False,
     as_json: JsonDocumentOption = False,
 ) -> None:
-    """Process the images again that another pipeline made than IMAGE_PIPELINE describes now, or that S3 did not give.
+    """Process the images again whose pipeline is not the one that IMAGE_PIPELINE describes, or that S3 failed to give.
 
-    Stopped half way, it goes on where it was when it is run again. Exit code 1 where any image failed, or cannot be
-    looked at.
+    If it is interrupted, run it again: it continues where it was. Exit code 1 if any image failed or cannot be read.
 
     Example: weaudit reprocess --dry-run
     """
@@ -72,12 +73,12 @@ def reprocess(
     output.note(f"The pipeline in force is {version}.")
     counts: Counter[str] = Counter()
     if every_object:
-        wishes = list(_wishes_for_objects(installation, version, counts))
+        requests = list(_requests_for_objects(installation, version, counts))
     else:
-        wishes = [_wish_for(row, version) for row in images.rows(installation) if _is_due(row, version)]
+        requests = [_request_for(row, version) for row in images.rows(installation) if _is_due(row, version)]
     if dry_run:
-        _say_plan(installation, version, wishes, counts, as_json=as_json)
-    failures = _run(installation, wishes, counts)
+        _say_plan(installation, version, requests, counts, as_json=as_json)
+    failures = _run(installation, requests, counts)
     if as_json:
         output.print_json({"pipelineVersion": version, "counts": dict(counts), "failed": failures})
     elif not counts:
@@ -97,7 +98,7 @@ def _note(failures: list[dict[str, str]]) -> None:
 
 
 def _say_plan(
-    installation: "Installation", version: str, wishes: "list[_Wish]", counts: Counter[str], *, as_json: bool
+    installation: "Installation", version: str, requests: "list[_Request]", counts: Counter[str], *, as_json: bool
 ) -> NoReturn:
     """Print which images would be processed, and what would become of all others that are looked at."""
     from weaudit.images.store_sources import SourceObjects
@@ -105,11 +106,11 @@ def _say_plan(
 
     sources = SourceObjects(clients.s3(installation.target))
     with ThreadPoolExecutor(_LOOKED_AT_ONCE) as pool:
-        expected = list(pool.map(lambda wish: _look(wish, sources), wishes))
+        expected = list(pool.map(lambda request: _look(request, sources), requests))
     counts.update(outcome for outcome, _ in expected)
-    told = list(zip(wishes, expected, strict=True))
-    keys = sorted(wish.key for wish, (outcome, _) in told if outcome == "processed")
-    failures = [{"key": wish.key, "why": why} for wish, (outcome, why) in told if outcome == "failed"]
+    planned = list(zip(requests, expected, strict=True))
+    keys = sorted(request.key for request, (outcome, _) in planned if outcome == "processed")
+    failures = [{"key": request.key, "why": why} for request, (outcome, why) in planned if outcome == "failed"]
     if as_json:
         document = {"pipelineVersion": version, "images": keys, "counts": dict(counts), "failed": failures}
         output.print_json(document)
@@ -123,16 +124,16 @@ def _say_plan(
     raise typer.Exit(output.EXIT_FAILED if failures else output.EXIT_FINE)
 
 
-def _look(wish: "_Wish", sources: "SourceObjects") -> tuple[str, str]:
-    """Return the outcome to be expected of one image, and why S3 refused to tell where it is ``failed``."""
+def _look(request: "_Request", sources: "SourceObjects") -> tuple[str, str]:
+    """Return the expected outcome of one image, and S3's reason if it is ``failed``."""
     try:
-        return wish.expected(sources), ""
+        return request.expected(sources), ""
     except StoreRefusedError as error:
         return "failed", str(error)
 
 
 def current_version(installation: "Installation") -> str:
-    """Return the version of the pipeline that Configuration describes. InvalidInputError where it is refused."""
+    """Return the version of the pipeline that Configuration describes. Raises InvalidInputError if it is refused."""
     from weaudit.images import pipeline
     from weaudit.images.configuration import pipeline_of
     from weaudit.installation.targets import wire
@@ -150,12 +151,12 @@ def current_version(installation: "Installation") -> str:
     except PipelineRefusedError as error:
         raise InvalidInputError(
             f"the item {pipeline.KEY} is refused: {error}\n"
-            "Until it is mended the last good pipeline stays in force, and there is nothing to process again."
+            "Until it is fixed the last good pipeline stays in force, and there is nothing to process again."
         ) from error
 
 
-class _Wish:
-    """One image that image_processor is asked to look at, with its row as it is known, None where there is none."""
+class _Request:
+    """A request to image_processor to check one image, with the image's row, or None if it has none."""
 
     def __init__(self, version: str, bucket: str, key: str, size: int, time: str, row: dict[str, Any] | None) -> None:
         self.key = key
@@ -166,7 +167,7 @@ class _Wish:
         self.event = {"source": source, "detail-type": kind, "time": time, "detail": detail}
 
     def expected(self, sources: "SourceObjects") -> str:
-        """Return the outcome that image_processor would come to, but for what only working on an image can tell."""
+        """Return the expected outcome; only processing an image shows whether its content can be processed."""
         row = self._row
         gone = row is not None and image_rows.is_deleted(row)
         etag = row["eTag"]["S"] if row is not None and not gone else ""
@@ -184,15 +185,15 @@ def _is_due(row: dict[str, Any], version: str) -> bool:
     return not (image_rows.is_deleted(row) or image_rows.is_current(row, version))
 
 
-def _wish_for(row: dict[str, Any], version: str) -> _Wish:
+def _request_for(row: dict[str, Any], version: str) -> _Request:
     key, size, time = row["imageKey"]["S"], int(row["bytes"]["N"]), row["eventTime"]["S"]
-    return _Wish(version, row["bucket"]["S"], key, size, time, row)
+    return _Request(version, row["bucket"]["S"], key, size, time, row)
 
 
-def _wishes_for_objects(installation: "Installation", version: str, counts: Counter[str]) -> Iterator[_Wish]:
-    """Yield a wish for each object whose row is not as it would be made now, and for each row without its object.
+def _requests_for_objects(installation: "Installation", version: str, counts: Counter[str]) -> Iterator[_Request]:
+    """Yield a request for each object whose row is missing or outdated, and for each row whose object is gone.
 
-    The others are counted: they are done.
+    The others are counted as unchanged.
     """
     from datetime import UTC
 
@@ -206,13 +207,13 @@ def _wishes_for_objects(installation: "Installation", version: str, counts: Coun
                 counts["unchanged"] += 1
                 continue
             at = found["LastModified"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            yield _Wish(version, bucket, found["Key"], found["Size"], at, row)
+            yield _Request(version, bucket, found["Key"], found["Size"], at, row)
     for row in rows.values():
         if not image_rows.is_deleted(row):
-            yield _wish_for(row, version)
+            yield _request_for(row, version)
 
 
-def _run(installation: "Installation", wishes: list[_Wish], counts: Counter[str]) -> list[dict[str, str]]:
+def _run(installation: "Installation", requests: list[_Request], counts: Counter[str]) -> list[dict[str, str]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     failures = []
@@ -224,8 +225,8 @@ def _run(installation: "Installation", wishes: list[_Wish], counts: Counter[str]
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
         ThreadPoolExecutor(_PARALLEL) as pool,
     ):
-        task = progress.add_task("processing", total=len(wishes))
-        asked = {pool.submit(_ask, client, function, wish.event): wish for wish in wishes}
+        task = progress.add_task("processing", total=len(requests))
+        asked = {pool.submit(_ask, client, function, request.event): request for request in requests}
         try:
             for done in as_completed(asked):
                 outcome, why = done.result()
@@ -239,9 +240,9 @@ def _run(installation: "Installation", wishes: list[_Wish], counts: Counter[str]
     return failures
 
 
-def _ask(client: Any, function: str, wish: dict[str, Any]) -> tuple[str, str]:
-    """Return the outcome of one image, and why it failed where it is ``failed``."""
-    answer = client.invoke(FunctionName=function, Payload=payloads.payload(wish))
+def _ask(client: Any, function: str, request: dict[str, Any]) -> tuple[str, str]:
+    """Return the outcome of one image, and the reason if it is ``failed``."""
+    answer = client.invoke(FunctionName=function, Payload=payloads.payload(request))
     said = json.loads(answer["Payload"].read() or b"{}")
     if answer.get("FunctionError"):
         return "failed", str(said.get("errorMessage", "no reason given"))
@@ -252,8 +253,8 @@ def _ask(client: Any, function: str, wish: dict[str, Any]) -> tuple[str, str]:
 
 
 def _one_image(answer: Any) -> dict[str, Any]:
-    """Return what image_processor says of the one image that it was asked for. Raises InvalidInputError."""
+    """Return image_processor's result for the one requested image. Raises InvalidInputError."""
     found = answer.get("images") if isinstance(answer, dict) else None
     if not isinstance(found, list) or len(found) != 1 or "outcome" not in found[0]:
-        raise InvalidInputError("image_processor answered with something else than one image")
+        raise InvalidInputError("image_processor did not return exactly one image")
     return dict(found[0])

@@ -27,7 +27,9 @@ Found = TypeVar("Found", "AsOf", "Between")
 
 _TIMES = "ISO 8601, a date (its last moment), or 2h, 3d (that long ago)."
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, values whole, times in UTC.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document, with values uncut and times in UTC.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +42,8 @@ def as_of(
     item_key: KeyArgument,
     time: Annotated[str | None, typer.Argument(metavar="TIME", help=_TIMES, show_default=False)] = None,
     sequence: Annotated[
-        str | None, typer.Option("--sequence", "-s", metavar="N", help="After the change with this sequence number.")
+        str | None,
+        typer.Option("--sequence", "-s", metavar="N", help="Show the item after the change with this sequence number."),
     ] = None,
     table: TableOption = "Configuration",
     as_json: JsonOption = False,
@@ -49,37 +52,39 @@ def as_of(
     audit_log_table: LogTableOption = "audit_logs",
     state: StateOption = None,
 ) -> None:
-    """Show an item as it was at a time, everything of its second included, or after a certain change.
+    """Show an item as it was at a time, including all changes of that second, or after a certain change.
 
-    It is rebuilt from the trail, also of deleted items and of tables that are gone, and checked by its recorded hash.
+    The item is rebuilt from the trail and checked against its recorded hash. Works for deleted items and tables, too.
 
-    Exit code 1 where the trail does not tell it whole: what is known is shown, and what is not is named.
+    Exit code 1 if the trail does not hold the whole item: known attributes are shown, unknown ones are named.
 
     Example: weaudit as-of CACHE_TTL_SEC 2h
     """
     if (time is None) == (sequence is None):
         raise InvalidInputError(
-            "give a time or a change's sequence number, one of them\n"
-            "As in `weaudit as-of CACHE_TTL_SEC 2h`, or `weaudit as-of CACHE_TTL_SEC --sequence 1700000000001`."
+            "give either a time or a change's sequence number\n"
+            "For example `weaudit as-of CACHE_TTL_SEC 2h` or `weaudit as-of CACHE_TTL_SEC --sequence 1700000000001`."
         )
     table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
     at = None if time is None else moments.parse(time, name="TIME", utc=utc, end=True)
     trail = _Trail.open(table, audit_table, audit_log_table, state)
-    key, found = trail.first(item_key, lambda key, known: trail.history.as_of(table, key, at, sequence, **known), _told)
+    key, found = trail.first(
+        item_key, lambda key, known: trail.history.as_of(table, key, at, sequence, **known), _has_trail
+    )
     (found,) = trail.with_callers(found)
     if as_json:
         output.print_text(dumps(as_of_document(found, table, key, at=at, sequence=sequence)))
     else:
         _print_state(found, utc=utc)
-        if not _told(found):
+        if not _has_trail(found):
             trail.advise(item_key)
     raise typer.Exit(output.EXIT_FINE if found.complete else output.EXIT_FAILED)
 
 
 def diff(
     item_key: KeyArgument,
-    begin: Annotated[str, typer.Argument(metavar="T1", help=f"The item as of then. {_TIMES}", show_default=False)],
-    end: Annotated[str, typer.Argument(metavar="T2", help="Against the item as of then.", show_default=False)],
+    begin: Annotated[str, typer.Argument(metavar="T1", help=f"The earlier time: {_TIMES}", show_default=False)],
+    end: Annotated[str, typer.Argument(metavar="T2", help="The later time, in the same forms.", show_default=False)],
     table: TableOption = "Configuration",
     as_json: JsonOption = False,
     utc: UtcOption = False,
@@ -87,9 +92,9 @@ def diff(
     audit_log_table: LogTableOption = "audit_logs",
     state: StateOption = None,
 ) -> None:
-    """Show what changed in an item between two times, place by place.
+    """Show what changed in an item between two times, path by path.
 
-    Exit code 1 where the trail does not tell both states whole: what is known of both is compared.
+    Exit code 1 if the trail does not hold both states completely: what is known of both is compared.
 
     Example: weaudit diff CACHE_TTL_SEC 2024-01-31 2h
     """
@@ -99,7 +104,7 @@ def diff(
         raise InvalidInputError(f"T1 {begin} is after T2 {end}\nGive the earlier time first.")
     trail = _Trail.open(table, audit_table, audit_log_table, state)
     key, found = trail.first(
-        item_key, lambda key, known: trail.history.between(table, key, since, until, **known), _both_told
+        item_key, lambda key, known: trail.history.between(table, key, since, until, **known), _either_has_trail
     )
     before, after = trail.with_callers(found.before, found.after)
     found = replaced(found, before=before, after=after)
@@ -107,14 +112,14 @@ def diff(
         output.print_text(dumps(between_document(found, table, key, since, until)))
     else:
         _print_between(found, begin, end)
-        if not _both_told(found):
+        if not _either_has_trail(found):
             trail.advise(item_key)
     raise typer.Exit(output.EXIT_FINE if found.complete else output.EXIT_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
 class _Trail:
-    """The trail of one table, and what helps to read it: the table as it is now, where there is one."""
+    """The trail of one table, and what helps to read it: the current table, if it still exists."""
 
     target: "Target"
     client: Any
@@ -137,14 +142,14 @@ class _Trail:
         return cls(target, client, history, table, audit_table, audit_log_table, schema, why_unread)
 
     def first(
-        self, item_key: str, ask: Callable[[str, dict[str, Any]], Found], told: Callable[[Found], bool]
+        self, item_key: str, ask: Callable[[str, dict[str, Any]], Found], has_trail: Callable[[Found], bool]
     ) -> tuple[str, Found]:
-        """Return the first item key that the text may mean and that has a trail, with the answer."""
+        """Return the first item key that the text can mean and that has a trail, with what was found."""
         found: Found | None = None
         key = item_key
         for key in item_keys(item_key, self.schema, self.table):
             found = ask(key, self._known(key))
-            if told(found):
+            if has_trail(found):
                 break
         if found is None or (not found.complete and self._from_birth()):
             found = ask(key, {**self._known(key), "from_birth": True})
@@ -154,7 +159,7 @@ class _Trail:
         return {"live": partial(self._live, key)} if self.schema else {}
 
     def _live(self, key: str) -> "Item | None":
-        """Return the item as it is now; None where it may not be read."""
+        """Return the item as it is now, or None if it does not exist or may not be read."""
         from weaudit.installation.checking import AuditedTable
 
         keys = AuditedTable(self.table, "", self.schema or {}, audited_from_birth=False).keys_of(key)
@@ -162,14 +167,14 @@ class _Trail:
             request = {"TableName": self.table, "Key": keys, "ConsistentRead": True}
             item: Item | None = self.client.call("GetItem", request).get("Item")
         except (RecordRejectedError, StoreRefusedError) as error:
-            # Reading the trail needs no permission on the table itself; nor need the key be one that the table takes.
+            # Reading the trail needs no permission on the table itself, and the key need not fit the table.
             if not withheld(error.aws_code) and error.aws_code != "ValidationException":
                 raise
             return None
         return item
 
     def _from_birth(self) -> bool:
-        """Whether the table is the one that the stack made together with what audits it."""
+        """Return whether the stack created this table together with its auditing."""
         from weaudit.installation.boto_errors import translated
         from weaudit.installation.outputs import Installation
 
@@ -189,7 +194,7 @@ class _Trail:
         )
 
     def with_callers(self, *states: "AsOf") -> list["AsOf"]:
-        """Return the states with the callers of the changes next to them, as far as the log of updates knows them."""
+        """Return the states with the callers of their adjacent changes, as far as the update log knows them."""
         changes = [change for state in states for change in (state.last_change, state.next_change) if change]
         found = with_callers(changes, self.history, self.client, self.audit_log_table, output.note)
         named = {change.order: change for change in found}
@@ -203,16 +208,16 @@ class _Trail:
         ]
 
     def advise(self, item_key: str) -> None:
-        output.note(self.why_unread or f"Is the key {item_key!r} spelled exactly so?")
-        output.note(f"Looked at {self.target.describe()}. A change shows a moment after it was made.")
+        output.note(self.why_unread or f"Is the key {item_key!r} spelled exactly like this?")
+        output.note(f"Looked at {self.target.describe()}. A change appears a moment after it was made.")
 
 
-def _told(found: "AsOf") -> bool:
+def _has_trail(found: "AsOf") -> bool:
     return found.last_change is not None or found.next_change is not None
 
 
-def _both_told(found: "Between") -> bool:
-    return _told(found.before) or _told(found.after)
+def _either_has_trail(found: "Between") -> bool:
+    return _has_trail(found.before) or _has_trail(found.after)
 
 
 def _print_state(found: "AsOf", *, utc: bool) -> None:
@@ -226,7 +231,7 @@ def _print_state(found: "AsOf", *, utc: bool) -> None:
         became = "deleted" if last.event_name == "REMOVE" else "so"
         output.note(f"It was {became} from {when} on (by {who(last.actor).plain}, sequence {last.sequence}).")
     elif found.exists is False:
-        output.note("It was not there yet.")
+        output.note("It did not exist yet.")
     if found.next_change is not None:
         output.note(f"The next change followed at {moments.shown(found.next_change.at, utc=utc)}.")
     _print_problems(found, found.unknown)
@@ -239,8 +244,8 @@ def _print_between(found: "Between", begin: str, end: str) -> None:
     rendering = Rendering(output.stdout(), utc=True, with_items=False)
     count = rendering.print_places(found.differences)
     if found.complete and not count:
-        there = "it was the same" if found.before.exists else "it was not there"
-        output.note(f"Nothing differs: {there} at both times.")
+        why = "it was the same at both times" if found.before.exists else "it did not exist at either time"
+        output.note(f"Nothing differs: {why}.")
     for state, text in ((found.before, begin), (found.after, end)):
         _print_problems(state, (), f"As of {text}: ")
     _print_unknown(found.unknown)
@@ -249,11 +254,11 @@ def _print_between(found: "Between", begin: str, end: str) -> None:
 
 def _print_problems(found: "AsOf", unknown: Iterable[str], prefix: str = "") -> None:
     for problem in found.problems:
-        output.note(f"{prefix}not known whole: {output.safe(problem.message)} ({problem.code}).")
+        output.note(f"{prefix}incomplete: {output.safe(problem.message)} ({problem.code}).")
     _print_unknown(unknown)
 
 
 def _print_unknown(names: Iterable[str]) -> None:
-    told = ", ".join(output.safe(name) for name in names)
-    if told:
-        output.note(f"Nobody can tell: {told}")
+    listed = ", ".join(output.safe(name) for name in names)
+    if listed:
+        output.note(f"Unknown: {listed}")

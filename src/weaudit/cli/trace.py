@@ -1,4 +1,4 @@
-"""`weaudit trace`: one request or change, from the API to its audit records, as the logs and the trail tell it."""
+"""`weaudit trace`: one request or change, from the API to its audit records, according to the logs and the trail."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from weaudit.items.values import Item
     from weaudit.trail.changes import AuditedChange
 
-# An item's changes about the time of the update, of which one is looked for.
+# How many of an item's changes around the time of an update are searched for the update's own.
 _CHANGES = 1000
 
 
@@ -31,16 +31,18 @@ def trace(
     trace_id: Annotated[
         str,
         typer.Argument(
-            metavar="ID", help="A request's id (x-request-id, apigw-requestid), a changeId, or 1-… of X-Ray."
+            metavar="ID", help="A request id (x-request-id, apigw-requestid), a changeId, or an X-Ray trace id (1-…)."
         ),
     ],
-    since: Annotated[str, typer.Option(metavar="TIME", help="Where to begin: ISO 8601, a date, or 2h, 3d.")] = "1h",
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="Search from this time: ISO 8601, a date, or 2h, 3d (that long ago).")
+    ] = "1h",
     utc: UtcOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, times in UTC.")] = False,
 ) -> None:
-    """Follow one request or change: what every function logged of it, and the audit records that it made.
+    """Follow one request or change: what every function logged about it, and the audit records that it made.
 
-    Records are found where the update was logged (enable_logging). Exit code 1 where nothing is found.
+    Audit records are found only if the update was logged (enable_logging). Exit code 1 if nothing is found.
 
     Example: weaudit trace 0f3c2d7e-5b1a-4c0e-9d57-6f2a8e1b4c33 --since 2h
     """
@@ -64,24 +66,24 @@ def trace(
     else:
         _print(found, entries, changes, utc=utc)
     if found.cut:
-        output.note("There is more than is shown here: narrow it by --since.")
+        output.note("There is more than is shown here: narrow it with --since.")
     if not (found.lines or entries or changes):
-        output.note(f"Nothing since {moments.shown(begin, utc=utc)} names {output.safe(wanted)}.")
-        output.note("Look further back by --since; on AWS a line is found some seconds after it was written.")
+        output.note(f"Nothing since {moments.shown(begin, utc=utc)} mentions {output.safe(wanted)}.")
+        output.note("Look further back with --since. On AWS a line can be found some seconds after it was written.")
         raise typer.Exit(output.EXIT_FAILED)
     if entries and not changes and any(_text(entry, "status") == "success" for entry in entries):
-        output.note("Its change has no audit record yet: one shows a moment after the update. `weaudit doctor` looks.")
+        output.note("Its change has no audit record yet: it appears a moment later. If not, run `weaudit doctor`.")
     if borrowed:
-        told = "1 more change carries" if borrowed == 1 else f"{borrowed} more changes carry"
-        output.note(f"{told} such an id and is none of these updates' own: whoever may write to a table may set it.")
+        others = "1 more change carries" if borrowed == 1 else f"{borrowed} more changes carry"
+        output.note(f"{others} such an id without being part of these updates: any writer to a table can set it.")
     if found.lines and not entries:
-        output.note("No logged update is among these: what was not logged cannot be joined to its records.")
+        output.note("No logged update is among these: an update that was not logged cannot be joined to its records.")
 
 
 def _recorded(installation: "Installation", ids: tuple[str, ...]) -> "tuple[list[Item], list[AuditedChange], int]":
     """Return the log entries of these ids, the changes that were written with them, and how many others carry an id.
 
-    The changes are found by the table and item of an entry, about its time.
+    The changes are found by an entry's table and item, around its time.
     """
     from weaudit.installation import clients
     from weaudit.installation.readers import open_trail
@@ -100,9 +102,9 @@ def _recorded(installation: "Installation", ids: tuple[str, ...]) -> "tuple[list
         since, until = (iso_moment(logged_at + distance) for distance in (-NEAR, NEAR))
         asked = trail.item(_text(entry, "table_name"), _text(entry, "record_id"), since, until)
         carrying = [change for change in islice(asked, _CHANGES) if change.change_id == log_id]
-        # Who was named by an entry has another actor than the record states.
+        # An entry replaces the actor that the record states: a changed actor shows that the change is the entry's own.
         named = zip(carrying, trail.attributed(carrying, entries), strict=True)
-        own = [told for change, told in named if told.actor is not change.actor]
+        own = [attributed for change, attributed in named if attributed.actor is not change.actor]
         changes += own
         borrowed += len(carrying) - len(own)
     return list(entries.values()), changes, borrowed
@@ -139,8 +141,8 @@ def _document(
 
 
 def _print(found: "Traced", entries: "list[Item]", changes: "list[AuditedChange]", *, utc: bool) -> None:
-    # Changes' times are whole seconds, so what they follow from would stand behind them: they come last.
-    # Lines of one millisecond stay in the order that they were given.
+    # Changes come last: their times are whole seconds, so sorting would put them before their cause.
+    # Lines of the same millisecond keep their order.
     rows = sorted([*_log_rows(found), *_entry_rows(entries)], key=lambda row: row[0]) + list(_change_rows(changes))
     width = max((len(source) for _, source, _ in rows), default=0)
     for at, source, text in rows:

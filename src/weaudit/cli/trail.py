@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 
 _TIMES = "ISO 8601, a date, or 2h, 3d (that long ago)."
 
-SinceOption = Annotated[str | None, typer.Option(metavar="TIME", help=f"From then on. {_TIMES}")]
-UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Up to then, a date with its whole day.")]
-LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many changes.")]
-NewestOption = Annotated[bool, typer.Option("--newest-first", "-r", help="Begin with the newest change.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON list, values whole, times in UTC.")]
+SinceOption = Annotated[str | None, typer.Option(metavar="TIME", help=f"Only changes since this time: {_TIMES}")]
+UntilOption = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only changes until this time; a date includes its whole day.")
+]
+LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Show at most this many changes.")]
+NewestOption = Annotated[bool, typer.Option("--newest-first", "-r", help="Show the newest change first.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON list, with values uncut and times in UTC.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -55,9 +57,9 @@ def history(
     audit_log_table: LogTableOption = "audit_logs",
     state: StateOption = None,
 ) -> None:
-    """Show what happened to one item: when, who, what, from what to what.
+    """Show the changes of one item: when, who, what, and the old and new values.
 
-    It works for deleted items and for tables that are gone, too.
+    Works for deleted items and deleted tables, too.
 
     Example: weaudit history CACHE_TTL_SEC --since 2h
     """
@@ -80,15 +82,15 @@ def history(
             break
     if attribute is not None:
         found = (change for change in found if narrowed(change, attribute) is not None)
-    # Who made a change shows in all that it touched: it is narrowed afterwards.
+    # The caller is found from everything that a change touched, so narrow it only afterwards.
     found = with_callers(limited(found, limit), trail, client, audit_log_table, output.note)
     if attribute is not None:
         found = (kept for change in found if (kept := narrowed(change, attribute)) is not None)
     if not _print(found, as_json=as_json, utc=utc, with_items=False):
         what = f"change of {attribute!r} of" if attribute is not None else "change of"
         output.note(f"No {what} {item_key!r} in {table}{_within(begin, end)} is in the trail.")
-        output.note(why_unread or "Is the key spelled exactly so? `weaudit changes` lists what was changed.")
-        output.note(f"Looked at {target.describe()}. A change shows a moment after it was made.")
+        output.note(why_unread or "Is the key spelled exactly like this? `weaudit changes` lists what was changed.")
+        output.note(f"Looked at {target.describe()}. A change appears a moment after it was made.")
 
 
 def changes(
@@ -103,7 +105,7 @@ def changes(
     audit_log_table: LogTableOption = "audit_logs",
     state: StateOption = None,
 ) -> None:
-    """Show what happened to a whole table, in the order of time.
+    """Show the changes of a whole table, in order of time.
 
     Example: weaudit changes --table Configuration --since 3d
     """
@@ -121,7 +123,7 @@ def changes(
         _, why_unread = key_schema(client, table)
         output.note(f"No change of {table}{_within(begin, end)} is in the trail.")
         output.note(why_unread or "Has anything changed in it? `weaudit logs audit_producer` shows what was audited.")
-        output.note(f"Looked at {target.describe()}. A change shows a moment after it was made.")
+        output.note(f"Looked at {target.describe()}. A change appears a moment after it was made.")
 
 
 def _range(since: str | None, until: str | None, utc: bool) -> tuple[str | None, str | None]:

@@ -1,4 +1,4 @@
-"""`weaudit update`, `weaudit audit-log`: changing a record the safe way, and what was logged of it."""
+"""`weaudit update`, `weaudit audit-log`: change a record the safe way, and read its update log."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from weaudit.items.values import Item
     from weaudit.updates.plan import UpdatePlan
 
-# As `weaudit call` ends for the same answers, whose statuses are 400 and 500.
+# As `weaudit call` exits for the same errors, whose statuses are 400 and 500.
 _EXIT_CODES = {
     InvalidInputError.code: output.EXIT_USAGE,
     ValidationError.code: output.EXIT_USAGE,
@@ -39,35 +39,39 @@ def register(app: typer.Typer) -> None:
 
 def update(
     record_id: Annotated[
-        str, typer.Argument(metavar="ID", help="""The record's key; '{"pk": "a", "sk": 7}' where it has parts.""")
+        str, typer.Argument(metavar="ID", help="""The record's key; '{"pk": "a", "sk": 7}' for a composite key.""")
     ],
     attributes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME=VALUE", help="What to set: JSON where it reads as JSON, else text."),
+        typer.Argument(
+            metavar="NAME=VALUE", help="What to set: the value is read as JSON if it is JSON, else as text."
+        ),
     ] = None,
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE", help="A JSON object of attributes to set, too; - for stdin."),
+        typer.Option("--json", metavar="FILE", help="Also set the attributes in this JSON object; - for stdin."),
     ] = None,
     condition: Annotated[
-        str | None, typer.Option("--if", metavar="EXPR", help="Only if this holds, as DynamoDB writes conditions.")
+        str | None,
+        typer.Option("--if", metavar="EXPR", help="Update only if this condition holds, in DynamoDB's syntax."),
     ] = None,
     log: Annotated[bool, typer.Option("--log", help="Log the update, in the same transaction.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference, write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference and write nothing.")] = False,
     table: Annotated[
         str | None, typer.Option("--table", "-t", metavar="T", help="The table.", show_default="Configuration")
     ] = None,
     request_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="Makes a repeat harmless: it gets the first answer.")
+        str | None, typer.Option(metavar="ID", help="Makes a retry safe: it gets the first response.")
     ] = None,
     user_agent: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Who asks, for the log.", show_default="who you are on AWS")
+        str | None,
+        typer.Option(metavar="TEXT", help="Who makes the update, for the log.", show_default="your AWS identity"),
     ] = None,
 ) -> None:
-    """Change attributes of one record: all or none, and never of a record that is not there.
+    """Change attributes of one existing record, all or none; it never creates one.
 
-    Prints the answer as JSON. Exit code 0 where the record was changed, 2 where the request was wrong, 3 where the
-    database did not do it (DatabaseError), else 1.
+    Prints the response as JSON. Exit code 0 if the record was changed, 2 if the request was wrong, 3 if the database
+    failed (DatabaseError), else 1.
 
     Example: weaudit update CACHE_TTL_SEC value=900 --if "value > 900" --log
     """
@@ -87,7 +91,7 @@ def update(
 
 
 def _ask(installation: "Installation", document: dict[str, Any]) -> dict[str, Any]:
-    """Call the function, with the document as an HTTP body: a bare one would have its numbers made floats by Lambda."""
+    """Call the function with the document as an HTTP body: Lambda would turn a bare one's numbers into floats."""
     from weaudit.installation import boto_errors
 
     if "user_agent" not in document:
@@ -97,7 +101,7 @@ def _ask(installation: "Installation", document: dict[str, Any]) -> dict[str, An
     payload = payloads.payload(event)
     if len(payload) > payloads.LARGEST_BYTES:
         raise InvalidInputError(
-            f"the update takes {len(payload):,} bytes, and a call {payloads.LARGEST_BYTES:,}\n"
+            f"the update takes {len(payload):,} bytes; a call can carry {payloads.LARGEST_BYTES:,}\n"
             f"An item of DynamoDB has 400 KB at most, and an update's document {LARGEST_BODY_BYTES:,} bytes."
         )
     answer = installation.target.client("lambda").invoke(
@@ -108,8 +112,8 @@ def _ask(installation: "Installation", document: dict[str, Any]) -> dict[str, An
         why = payload.get("errorMessage", "") if isinstance(payload, dict) else ""
         raise boto_errors.function_failed(
             payload,
-            f"the function did not answer: {output.safe(str(why))}\n"
-            "`weaudit logs table-update-function` shows why. With --request-id the same command may be given again.",
+            f"the function did not respond: {output.safe(str(why))}\n"
+            "`weaudit logs table-update-function` shows why. With --request-id the same command can be run again.",
         )
     found: dict[str, Any] = parse(payload["body"])
     return found
@@ -166,12 +170,12 @@ def _stores(installation: "Installation", table: str) -> tuple[Any, dict[str, st
 
 def audit_log(
     record_id: Annotated[str, typer.Argument(metavar="RECORD_ID", help="The record's key.")],
-    table: Annotated[str | None, typer.Option("--table", "-t", metavar="T", help="Only of this table.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many entries.")] = None,
-    newest_first: Annotated[bool, typer.Option("--newest-first", "-r", help="Begin with the newest.")] = False,
+    table: Annotated[str | None, typer.Option("--table", "-t", metavar="T", help="Only entries of this table.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Show at most this many entries.")] = None,
+    newest_first: Annotated[bool, typer.Option("--newest-first", "-r", help="Show the newest entry first.")] = False,
     as_json: JsonListOption = False,
 ) -> None:
-    """Show what was logged of a record's updates, failed ones too: when, who, with what outcome.
+    """Show the log of a record's updates, failed ones too: when, who, and the outcome.
 
     Example: weaudit audit-log CACHE_TTL_SEC --newest-first
     """
@@ -194,7 +198,7 @@ def audit_log(
     elif entries:
         _print_entries(entries)
     else:
-        output.note(f"Nothing is logged of {record_id!r}. Updates are logged where they say --log.")
+        output.note(f"No update of {record_id!r} was logged. `weaudit update --log` logs one.")
 
 
 def _is_of(entry: "Item", table: str | None) -> bool:
@@ -210,8 +214,8 @@ def _print_entries(entries: list[dict[str, Any]]) -> None:
     for entry in entries:
         who = entry.get("caller") or entry.get("user_agent", "")
         names = entry.get("updated_attributes")
-        told = ", ".join(names) if isinstance(names, dict) else ""
-        cells = (entry.get("timestamp", ""), entry.get("status", ""), who, told, entry.get("log_id", ""))
+        listed = ", ".join(names) if isinstance(names, dict) else ""
+        cells = (entry.get("timestamp", ""), entry.get("status", ""), who, listed, entry.get("log_id", ""))
         rows.append([str(cell) for cell in cells])
     output.print_table(output.table(("When", "Status", "Who", "Attributes", "Log id"), rows))
 
@@ -257,7 +261,7 @@ def _assignment(text: str) -> tuple[str, Any]:
         found = parse(value)
     except InvalidInputError:
         return name, value
-    # NaN and Infinity, which Python's JSON knows and nobody else's, are text.
+    # NaN and Infinity are text: only Python's JSON knows them.
     return name, value if value.lstrip("-") in ("NaN", "Infinity") else found
 
 
@@ -271,5 +275,5 @@ def _from_file(path: Path | None) -> dict[str, Any]:
         named = "standard input" if str(path) == "-" else path
         raise InvalidInputError(f"{named} cannot be read as JSON: {error}") from error
     if not isinstance(found, dict):
-        raise InvalidInputError(f'{path} is no JSON object of attributes: {{"name": value}} would be right')
+        raise InvalidInputError(f'{path} is not a JSON object of attributes\nGive one like {{"name": value}}')
     return found

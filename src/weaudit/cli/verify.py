@@ -19,10 +19,10 @@ _MEANINGS = {
     "gap": "changes are missing from the trail",
     "fork": "two changes claim to follow the same state",
     "edited": "recorded values do not lead from one recorded state to the next, or the records of a change disagree",
-    "misdated": "times run backwards: what was so at a time may be told wrongly",
-    "leftover": "records that no change of the item made",
+    "misdated": "times run backwards: the item as of a time may be shown wrongly",
+    "leftover": "records that belong to no change of the item",
     "lost": "a value that was too large for its record is gone or was altered",
-    "unaudited": "the item is not as the trail left it",
+    "unaudited": "the item differs from its last recorded state",
 }
 
 
@@ -34,16 +34,17 @@ def register(app: typer.Typer) -> None:
 def verify(
     table: Annotated[str | None, typer.Option(metavar="T", help="Only this table. Default: every audited one.")] = None,
     item: Annotated[
-        str | None, typer.Option(metavar="K", help="Only this item (with --table), its key as in `history`.")
+        str | None, typer.Option(metavar="K", help="Only this item, by its key as in `history`; needs --table.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only changes since then: ISO 8601, a date, 2h, 3d.")
+        str | None,
+        typer.Option(metavar="TIME", help="Only changes since this time: ISO 8601, a date, or 2h, 3d (that long ago)."),
     ] = None,
     as_json: JsonDocumentOption = False,
 ) -> None:
-    """Check that every change joins the one before, and that the last one left the item as it is now.
+    """Check that every change follows from the one before, and that the last one left the item as it is now.
 
-    Exit code 1 where anything is missing, altered, added, or was written without being audited.
+    Exit code 1 if a record is missing, altered or added, or an item was written without being audited.
 
     Example: [bold]weaudit verify --table Configuration[/bold]
     """
@@ -60,11 +61,11 @@ def verify(
             keys = checker.item_keys_of(item) if item is not None else checker.item_keys(count)
             if item is not None and not keys and checker.table.exists:
                 raise InvalidInputError(
-                    f"there is no item {item!r} in {name}, and no trail of one\n"
+                    f"there is no item {item!r} in {name}, and no trail of it\n"
                     f"`weaudit changes --table {name}` lists what was changed."
                 )
             if not (keys or checker.table.exists):
-                raise InvalidInputError(f"there is no table {name}, and no trail of one\n`weaudit watched` lists them.")
+                raise InvalidInputError(f"there is no table {name}, and no trail of it\n`weaudit watched` lists them.")
             progress.update(task, description=f"verifying {name}", total=len(keys), completed=0)
             verdicts = []
             for _, verdict in checker.verdicts(keys):
@@ -80,7 +81,7 @@ def verify(
     except BrokenPipeError:
         if not findings:
             raise
-        # A reader that has gone has no say in what was found: 0 would say that all is whole.
+        # The reader has gone, but there are findings: exit code 0 would say that the trail is whole.
     raise typer.Exit(output.EXIT_FAILED if findings else output.EXIT_FINE)
 
 
@@ -100,7 +101,7 @@ def _checkers(table: str | None, item: str | None, since: str | None) -> "list[C
     from weaudit.watch.watched import watches
 
     if item is not None and table is None:
-        raise InvalidInputError("an item key says nothing without its table\nAdd --table, as in: --table Configuration")
+        raise InvalidInputError("an item key needs its table\nAdd --table, as in: --table Configuration")
     installation = Installation.find()
     dynamodb = clients.dynamodb(installation.target)
     audit_arn = dynamodb.call("DescribeTable", {"TableName": installation.audit_table})["Table"]["TableArn"]
@@ -137,13 +138,13 @@ def _print(reports: list[dict[str, Any]]) -> None:
     for report in reports:
         found = len(report["findings"])
         verdict = "whole" if not found else _counted(found, "fault")
-        told = f"{_counted(report['changes'], 'change')} of {_counted(report['items'], 'item')}"
-        output.print_text(f"{report['table']}: {told}: {verdict}")
+        checked = f"{_counted(report['changes'], 'change')} of {_counted(report['items'], 'item')}"
+        output.print_text(f"{report['table']}: {checked}: {verdict}")
         if not report["exists"]:
-            output.note(f"  {report['table']} is not there any more: only the joins of its trail were checked.")
+            output.note(f"  {report['table']} no longer exists: only the links between its changes were checked.")
         if report["itemsOlderThanTheirTrail"]:
             older = _counted(report["itemsOlderThanTheirTrail"], "item")
-            output.note(f"  Of {older} the trail begins after the item was made: auditing began later.")
+            output.note(f"  The trail of {older} begins after the item was created: auditing began later.")
     rows = [finding for report in reports for finding in report["findings"]]
     if not rows:
         return

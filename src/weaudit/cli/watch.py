@@ -26,8 +26,8 @@ def watch(
         str | None,
         typer.Option(
             metavar="ATTRIBUTE",
-            help='Attribute in which the writers state who they are; "" for none.',
-            show_default="as it is, or as in Configuration",
+            help='Attribute in which writers state who they are; "" for none.',
+            show_default="unchanged; at first as in Configuration",
         ),
     ] = None,
     yes: YesOption = False,
@@ -35,7 +35,7 @@ def watch(
 ) -> None:
     """Audit every change of a table from now on.
 
-    Says what it will do, and asks. Again, it brings the watch to what it should be: another actor, a new stream.
+    Shows what it will do and asks first. Run it again to change the actor, or to follow a new stream.
 
     Example: weaudit watch orders --actor updatedBy
     """
@@ -67,21 +67,21 @@ def unwatch(
     table: TableArgument,
     yes: YesOption = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Remove even if changes still wait to be audited: the trail lacks them.")
+        bool, typer.Option("--force", help="Remove even if changes still wait to be audited: the trail will lack them.")
     ] = False,
     stream_off: Annotated[
         bool | None,
         typer.Option(
             "--stream-off/--keep-stream",
             help="Turn the table's stream off too, or leave it on.",
-            show_default="asks where `watch` turned it on; otherwise it stays on",
+            show_default="asks if `watch` turned it on; otherwise it stays on",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Stop auditing a table; its records stay.
 
-    Waits first until every change made until now is audited.
+    First waits until every change made so far is audited.
 
     Example: weaudit unwatch orders
     """
@@ -91,14 +91,14 @@ def unwatch(
     watching = Watching(Installation.find())
     found = watching.find(table)
     output.note(
-        f"WeAudit will remove the stack {found.stack}. The records of {table} stay, its later changes have none."
+        f"WeAudit will remove the stack {found.stack}. The records of {table} stay; its later changes are not audited."
     )
     if not output.agreed(f"Stop watching {table}?", yes=yes):
         raise typer.Exit(output.EXIT_FAILED)
     stream_on = bool(found.table_stream) and found.state not in ("table gone", "stream off")
     others = watching.other_readers(found) if stream_on else 0
     if others:
-        output.note(f"{others} other mapping(s) read this stream.")
+        output.note(f"{others} other event source mapping(s) read this stream.")
     if stream_off is None and stream_on and found.turned_stream_on and not yes:
         stream_off = output.agreed("`weaudit watch` turned the stream on. Turn it off?", yes=False)
     watching.remove(found, output.note, force=force)
@@ -106,11 +106,11 @@ def unwatch(
     if turned_off:
         watching.turn_off(table)
     elif stream_on and found.turned_stream_on:
-        output.note(f"The stream of {table} stays on, as `weaudit watch` turned it.")
+        output.note(f"The stream of {table} stays on; `weaudit watch` had turned it on.")
     if as_json:
         output.print_json({"table": table, "stack": found.stack, "streamOff": turned_off})
     else:
-        output.print_text(f"{table} is not watched any more.")
+        output.print_text(f"{table} is no longer watched.")
 
 
 def watched(as_json: JsonOption = False) -> None:
@@ -134,11 +134,11 @@ def watched(as_json: JsonOption = False) -> None:
 
 
 _ADVICE = {
-    "table gone": "its table is not there any more. `weaudit unwatch {table}` removes the watch; its records stay.",
-    "stream off": "nothing is audited, its stream was turned off. `weaudit watch {table}` turns it on again.",
-    "stream replaced": "nothing is audited, its stream is a new one. `weaudit watch {table}` attaches to it.",
-    "mapping gone": "nothing is audited, its mapping was deleted by hand. `weaudit watch {table}` says what to do.",
-    "Disabled": "nothing is audited, its mapping is switched off. `weaudit watch {table}` switches it on.",
+    "table gone": "the table no longer exists. `weaudit unwatch {table}` removes the watch; its records stay.",
+    "stream off": "nothing is audited: its stream was turned off. `weaudit watch {table}` turns it on again.",
+    "stream replaced": "nothing is audited: its stream is a new one. `weaudit watch {table}` attaches to it.",
+    "mapping gone": "nothing is audited: its mapping was deleted by hand. `weaudit watch {table}` says what to do.",
+    "Disabled": "nothing is audited: its mapping is switched off. `weaudit watch {table}` switches it on.",
 }
 
 

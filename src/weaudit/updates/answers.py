@@ -1,4 +1,4 @@
-"""How an update is answered (docs/updating.md)."""
+"""The response to an update (docs/updating.md)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def success(record_id: str, names: list[str], now_ms: int) -> dict[str, Any]:
-    """Return the document of an update that was made."""
+    """Return the response body of a successful update."""
     return {
         "success": True,
         "message": "Record updated successfully",
@@ -23,15 +23,15 @@ def success(record_id: str, names: list[str], now_ms: int) -> dict[str, Any]:
 
 
 def failure(error: Exception, now_ms: int) -> tuple[int, dict[str, Any]]:
-    """Return the HTTP status and the document of any error; what is not the request's fault becomes DatabaseError."""
-    return answers.failure(_told(error), now_ms)
+    """Return the HTTP status and the response body of an error; DatabaseError unless the request is at fault."""
+    return answers.failure(_request_error(error), now_ms)
 
 
-def _told(error: Exception) -> RequestError:
+def _request_error(error: Exception) -> RequestError:
     if isinstance(error, RequestError):
         return error
     if isinstance(error, RecordRejectedError):
-        # After the operation, the code and the status comes DynamoDB's reason, where it quotes no values.
+        # The text is operation, code and status, then DynamoDB's reason unless that quotes values.
         reason = str(error).partition("): ")[2]
         if not reason:
             return ValidationError("The database does not take these values, or this condition for this record")

@@ -1,6 +1,6 @@
 """A condition as a user types it, made safe: names become aliases and literals become values (docs/updating.md).
 
-The grammar is DynamoDB's, read without recursion, and what DynamoDB would refuse is refused here:
+The grammar is DynamoDB's, parsed without recursion. What DynamoDB would reject is rejected here:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 LONGEST_EXPRESSION_BYTES = 4096
 MOST_OPERATORS = 300
-# Every update has this condition, and the user's beside it: the limits hold for both together.
+# Every update has this condition beside the user's: DynamoDB's limits apply to both together.
 EXISTS = "attribute_exists(#k)"
 _OURS_BYTES, _OURS_OPERATORS = len(f"{EXISTS} AND ()"), 2
 _MOST_CHOICES = 100
@@ -35,7 +35,7 @@ _STRENGTH = {"OR": _OR, "AND": _AND, "NOT": _NOT}
 
 @value
 class Condition:
-    """A condition that may be sent: an expression in which nothing is as it was typed, its aliases and its values."""
+    """A condition that is safe to send: an expression without the user's own names and literals, and its aliases."""
 
     expression: str
     names: dict[str, str]  # "#c0" and so on
@@ -43,10 +43,10 @@ class Condition:
 
 
 def condition_of(text: str, values: Any = None, names: Any = None) -> Condition:
-    """Return a user's condition as one that may be sent.
+    """Parse a user's condition and return one that is safe to send.
 
-    ``values`` and ``names`` are what ``:v`` and ``#n`` in it stand for: objects of plain JSON values and of names.
-    Raises InvalidInputError, which points at the place where there is one.
+    ``values`` and ``names`` define ``:v`` and ``#n`` in it: objects of plain JSON values, and of attribute names.
+    Raises InvalidInputError, which points at the wrong character if there is one.
     """
     if len(text.encode("utf-8", "surrogatepass")) > LONGEST_EXPRESSION_BYTES:
         raise _over(f"has more than {LONGEST_EXPRESSION_BYTES} bytes", LONGEST_EXPRESSION_BYTES)
@@ -80,7 +80,7 @@ def _given_values(given: Any) -> dict[str, Value]:
     for name, plainly in _object(given, "condition_values").items():
         kind = next(iter(plainly)) if isinstance(plainly, dict) and len(plainly) == 1 else ""
         if kind in ("S", "N", "BOOL", "NULL", "L"):
-            # It would be a map with this name, and the condition would silently mean another thing.
+            # Read as plain JSON it would be a map with this key: the condition would silently mean something else.
             raise InvalidInputError(
                 f'condition_values.{name} looks like DynamoDB JSON: write the bare value, or {{"M": …}} for a map'
             )
@@ -114,14 +114,14 @@ def _object(given: Any, field: str) -> dict[str, Any]:
 class _Reader:
     """Reads a condition by operator precedence: finished parts on one stack, open operators on the other.
 
-    A part is a text, or a list of parts: texts are joined once, at the end, however deep they are nested.
+    A part is a string or a list of parts. Strings are joined once, at the end, however deeply they are nested.
     """
 
     def __init__(self, source: str, operands: Operands) -> None:
         self._source = source
         self._operands = operands
         self._done: list[tuple[int, Any]] = []  # how strongly a part binds, and the part
-        self._open: list[tuple[str, int]] = []  # AND, OR, NOT or "(", and where it stands
+        self._open: list[tuple[str, int]] = []  # AND, OR, NOT or "(", and its position
         self.operators = 0
 
     def read(self) -> str:
@@ -145,7 +145,7 @@ class _Reader:
 
     def _read_condition(self) -> None:
         words = self._operands
-        before = 0  # parentheses that may turn out to hold an operand only: (a) = 1
+        before = 0  # parentheses that may enclose only an operand: (a) = 1
         while True:
             word = words.next
             if word.kind == "keyword" and word.text == "NOT":
@@ -176,7 +176,7 @@ class _Reader:
             operator, _ = self._open.pop()
             self.operators += 1
             own = _STRENGTH[operator]
-            # Parentheses only where they are needed: DynamoDB refuses redundant ones.
+            # Only the parentheses that are needed: DynamoDB rejects redundant ones.
             parts = [
                 ["(", part, ")"] if binds < own else part
                 for binds, part in self._done[-1 if operator == "NOT" else -2 :]

@@ -1,4 +1,4 @@
-"""What is logged of an update: its new values, and who asked for it (docs/updating.md)."""
+"""The log entry of an update: its new values and its caller (docs/updating.md)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _USER_AGENT = "lambda-function"
 
 
 def log_entry(request: UpdateRequest, record_id: str, caller: Caller, status: str, now_ms: int, log_id: str) -> Item:
-    """Return the log entry of an update: its new values, and who asked for it."""
+    """Return the log entry of an update: its new values and its caller."""
     agent = request.user_agent or _storable_text(caller.user_agent) or _USER_AGENT
     return _entry(log_id, now_ms, request.table, record_id, request.attributes, agent, caller, status)
 
@@ -36,10 +36,10 @@ def failed_entry(
     *,
     planned: tuple[UpdateRequest, str] | None = None,
 ) -> Item | None:
-    """Return the log entry of a failed attempt, or None where logging is off. ``code`` is the answer's ``error``.
+    """Return the log entry of a failed attempt, or None if logging is off. ``code`` is the response's ``error``.
 
-    ``planned`` are the request and the record's name, where the attempt came so far. It never raises: what of the
-    document can be stored is in the entry, whatever was wrong with the rest.
+    ``planned`` is the request and the record's id, if the attempt got that far. Never raises: the entry holds whatever
+    part of the document can be stored.
     """
     if planned is not None:
         request, record_id = planned
@@ -73,7 +73,7 @@ def _entry(
         "status": {"S": status},
     }
     if not record_id:
-        del entry["record_id"]  # an empty text cannot be in the index
+        del entry["record_id"]  # an index key must not be empty
     if caller.identity:
         entry["caller"] = {"S": caller.identity}
     return entry
@@ -102,5 +102,5 @@ def _storable(attributes: Any) -> dict[str, Value]:
             found[path] = plain.typed(value, path, plain.DEEPEST_LEVEL - 1)
         except WeauditError:
             continue
-    # Room for the entry's other fields.
+    # Leave room for the entry's other fields.
     return found if item_bytes(found) < LARGEST_ITEM_BYTES - 4 * LONGEST_LOGGED_ID_BYTES else {}

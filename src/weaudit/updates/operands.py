@@ -1,4 +1,4 @@
-"""What a condition compares: paths, literals, placeholders, size() - each aliased - and what DynamoDB takes of them."""
+"""The operands of a condition: paths, literals, placeholders and size(), each aliased and checked by type."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from weaudit.items.values import Value
 
-# How many operands each function takes. All but size make a condition; size makes a number.
+# How many operands each function takes. All but size return a condition; size returns a number.
 FUNCTIONS = {
     "attribute_exists": 1,
     "attribute_not_exists": 1,
@@ -31,7 +31,7 @@ _HIGHEST_INDEX = 2**31 - 1
 
 @value
 class Operand:
-    """One operand. ``kind`` is its DynamoDB type where it is known: the stored type of a path is not."""
+    """One operand. ``kind`` is its DynamoDB type, "" if unknown: a path's type depends on the stored item."""
 
     text: str
     at: int
@@ -41,7 +41,7 @@ class Operand:
 
 
 class Operands:
-    """The words of a condition, read operand by operand; every name and value met is kept under an alias."""
+    """Reads the tokens of a condition operand by operand, and keeps each name and value under an alias."""
 
     def __init__(self, source: str, values: dict[str, Value], names: dict[str, str]) -> None:
         self._source = source
@@ -53,7 +53,7 @@ class Operands:
         self._shared: dict[str, str] = {}
         self.names: dict[str, str] = {}
         self.values: dict[str, Value] = {}
-        self.sizes = 0  # how often size() stands there
+        self.sizes = 0  # how often the condition uses size()
 
     @property
     def next(self) -> Token:
@@ -64,7 +64,7 @@ class Operands:
         return self._tokens[self._place - 1]
 
     def unused(self) -> list[str]:
-        """Return the given placeholders that the condition does not have."""
+        """Return the given placeholders that the condition does not use."""
         return sorted((self._given_values.keys() | self._given_names.keys()) - self._used)
 
     def expect(self, text: str, kind: str, meaning: str) -> None:
@@ -77,7 +77,7 @@ class Operands:
         return token.kind == "symbol" and token.text == text
 
     def function(self) -> str:
-        """Return the name of the condition function that is next, "" where none is."""
+        """Return the name of the condition function that comes next, or "" if something else does."""
         if self.next.kind != "name" or not self._is_symbol("(", 1) or self.next.text == "size":
             return ""
         if self.next.text not in FUNCTIONS:
@@ -85,7 +85,7 @@ class Operands:
         return self.next.text
 
     def arguments(self, name: str) -> list[Operand]:
-        """Take a function that is next, and return its operands."""
+        """Consume the function that comes next and return its operands."""
         at = self.take().at
         found = self.list_of_operands(inside=name)
         if len(found) != FUNCTIONS[name]:
@@ -93,7 +93,7 @@ class Operands:
         return found
 
     def list_of_operands(self, inside: str = "") -> list[Operand]:
-        """Take ``(a, b, …)``."""
+        """Consume ``(a, b, …)`` and return its operands."""
         self.expect("(", "symbol", "( is")
         found = [self.operand(inside)]
         while self._is_symbol(","):
@@ -103,7 +103,7 @@ class Operands:
         return found
 
     def operand(self, inside: str = "") -> Operand:
-        """Take one operand, in any number of parentheses."""
+        """Consume one operand, in any number of parentheses, and return it."""
         opened = 0
         while self._is_symbol("("):
             self.take()
@@ -145,7 +145,7 @@ class Operands:
             raise wrong(self._source, token.at, f"no such function; there are {', '.join(sorted(FUNCTIONS))}")
         if token.text != "size":
             raise wrong(self._source, token.at, f"{token.text} is a condition and not a value")
-        # Refused before what is in its parentheses is read: nothing nests, however long the condition.
+        # Refuse before reading its parentheses: calls can then never nest, however long the condition is.
         if inside not in ("", "contains"):
             raise wrong(self._source, token.at, f"{inside} does not take a size()")
         (argument,) = self.arguments("size")
@@ -214,7 +214,7 @@ class Operands:
         return int(token.text)
 
     def check_kind(self, operand: Operand, allowed: tuple[str, ...], operator: str) -> None:
-        """Refuse an operand of a type that the operator never takes; no ``allowed`` means that it takes all."""
+        """Refuse an operand of a type that the operator never takes; an empty ``allowed`` allows every type."""
         if allowed and operand.kind and operand.kind not in allowed:
             raise wrong(self._source, operand.at, f"{operator} takes {', '.join(allowed)}, and this is {operand.kind}")
 
@@ -225,7 +225,7 @@ class Operands:
                 raise wrong(self._source, other.at, "an attribute is compared with itself")
 
     def check_bounds(self, low: Operand, high: Operand) -> None:
-        """Refuse bounds of BETWEEN that no value can be between. Of paths and sizes nothing is known."""
+        """Refuse BETWEEN bounds that no value can lie between. The values of paths and sizes are not known here."""
         if low.value is None or high.value is None:
             return
         if low.kind != high.kind:
@@ -249,9 +249,9 @@ class Operands:
 
 
 def _is_less(kind: str, one: str, other: str) -> bool:
-    """Say whether a value is before another in DynamoDB's order: numbers by value, texts and binary by bytes."""
+    """Return whether a value sorts before another in DynamoDB: numbers by value, strings and binary by bytes."""
     if kind == "N":
-        from decimal import Decimal  # only conditions of this form pay for it
+        from decimal import Decimal  # imported here: only conditions of this form pay for it
 
         return Decimal(one) < Decimal(other)
     if kind == "B":

@@ -1,4 +1,4 @@
-"""What an update of a record comes to: one write, its answer, and what each refusal means (docs/updating.md)."""
+"""Plan an update of a record: one write, its response, and the error for each refusal (docs/updating.md)."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 
 @value
 class UpdatePlan:
-    """One write that makes the whole update, and the answer for when it succeeds."""
+    """One write that makes the whole update, and the response if it succeeds."""
 
     request: UpdateRequest
     key: Item
     update: dict[str, Any]  # the body of an UpdateItem
     answer: dict[str, Any]
     request_hash: str
-    body: dict[str, Any]  # of the operation: ``update``, or a transaction with it
+    body: dict[str, Any]  # of ``operation``: ``update``, or a transaction with it
     operation: str = "UpdateItem"  # or TransactWriteItems
     steps: tuple[str, ...] = ("update",)  # the actions of the transaction: request, update, log
 
     @property
     def record_id(self) -> str:
-        """The record's name in the trail and in the log."""
+        """The record's id in the trail and in the log."""
         return str(self.answer["updated_id"])
 
 
@@ -55,7 +55,7 @@ def plan(
 ) -> UpdatePlan:
     """Return the write for a request. Raises InvalidInputError, ValidationError.
 
-    ``key_schema`` is the table's key attributes and their types, partition key first; ``log_id`` a fresh UUID.
+    ``key_schema`` is the table's key attributes and their types, partition key first; ``log_id`` is a fresh UUID.
     """
     key = typed_key(request.id, key_schema)
     for name in request.attributes:
@@ -72,7 +72,7 @@ def plan(
     if not (request.logged or request.request_id):
         return alone
     actions = _actions(alone, settings, caller, now_ms, log_id)
-    # The token makes the same call safe to repeat: after a lost response DynamoDB answers it, and writes nothing again.
+    # The token makes the call safe to retry: after a lost response DynamoDB answers the retry and writes nothing again.
     body = {"TransactItems": list(actions.values()), "ClientRequestToken": log_id}
     return replaced(alone, body=body, operation="TransactWriteItems", steps=tuple(actions))
 
@@ -106,7 +106,7 @@ def _update(request: UpdateRequest, key: Item, values: dict[str, Value]) -> dict
             **{f":{place}": value for place, value in enumerate(values.values())},
             **(condition.values if condition else {}),
         },
-        # The item that was there tells "no such record" from "the condition did not hold", in the same call.
+        # The returned item distinguishes "no such record" from "the condition did not hold", without a second call.
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
 
@@ -127,7 +127,7 @@ def _actions(
 
 
 def _request_row(made: UpdatePlan, settings: Settings, caller: Caller, now_ms: int) -> dict[str, Any]:
-    """Return the row that remembers a request's answer, written only where there is none, or one that expired."""
+    """Return the row that remembers a request's response; written only if there is none yet, or an expired one."""
     digest = sha256(f"{caller.owner}\0{made.request.request_id}".encode()).hexdigest()
     now = now_ms // 1000
     return {
@@ -138,7 +138,7 @@ def _request_row(made: UpdatePlan, settings: Settings, caller: Caller, now_ms: i
             "answer": {"S": json.dumps(made.answer, ensure_ascii=False)},
             "expires_at": {"N": str(now + settings.remembered_seconds)},
         },
-        # DynamoDB removes expired rows some time later.
+        # DynamoDB removes expired rows with a delay.
         "ConditionExpression": "attribute_not_exists(log_id) OR expires_at < :now",
         "ExpressionAttributeValues": {":now": {"N": str(now)}},
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
@@ -146,7 +146,7 @@ def _request_row(made: UpdatePlan, settings: Settings, caller: Caller, now_ms: i
 
 
 def _request_hash(request: UpdateRequest, key: Item) -> str:
-    """Return what tells one request from another under the same id: what is changed, and on what condition."""
+    """Return a hash of what is changed and on what condition: it distinguishes two requests with the same id."""
     condition = request.condition
     parts = [
         request.table,
@@ -160,29 +160,29 @@ def _request_hash(request: UpdateRequest, key: Item) -> str:
 def refused(
     plan: UpdatePlan, reasons: list[dict[str, Any]], *, unanswered: bool = False, steps: tuple[str, ...] | None = None
 ) -> dict[str, Any]:
-    """Return the first answer where the same request succeeded before; raise what the refusal means otherwise.
+    """Return the first response if the same request succeeded before; otherwise raise what the refusal means.
 
     ``reasons`` is CancellationReasons of a transaction, or ``[{"Code": "ConditionalCheckFailed", "Item": …}]`` of an
-    UpdateItem; ``steps`` is what they are about, where it is not the plan's own write. ``unanswered`` says that an
-    earlier try of this very write got no answer. Raises RecordNotFoundError, ConditionalCheckFailedError,
+    UpdateItem; ``steps`` names what they refer to, if that is not the plan's own write. ``unanswered`` says that an
+    earlier try of this very write got no response. Raises RecordNotFoundError, ConditionalCheckFailedError,
     ValidationError, DatabaseError, InvalidInputError (another request has its request_id), and StoreUnavailableError
-    where it is unknown whether the same request succeeded before.
+    if it is unknown whether the same request succeeded before.
     """
-    told = dict(zip(steps or plan.steps, reasons, strict=False))
-    codes = {step: str(reason.get("Code", "None")) for step, reason in told.items()}
-    failed = {step: reason for step, reason in told.items() if codes[step] == "ConditionalCheckFailed"}
+    by_step = dict(zip(steps or plan.steps, reasons, strict=False))
+    codes = {step: str(reason.get("Code", "None")) for step, reason in by_step.items()}
+    failed = {step: reason for step, reason in by_step.items() if codes[step] == "ConditionalCheckFailed"}
     if "request" in failed:
         return _first_answer(plan, failed["request"].get("Item") or {})
     if "update" in failed:
         if "request" in codes and any(code != "None" for step, code in codes.items() if step != "update"):
-            # An earlier try of the same request may have succeeded, and so made its own condition untrue; the row that
-            # would show it was not read.
+            # An earlier try of the same request may have succeeded, and so made its own condition untrue. The row that
+            # would show this was not read.
             said = ", ".join(codes.values())
             unknown = StoreUnavailableError(f"it is unknown whether this request was answered before ({said})")
             unknown.in_doubt = unanswered
             raise unknown
         raise _unmet(plan, failed["update"].get("Item") or {}, unanswered=unanswered)
-    # The rest is about sizes: of the item with its other attributes, or of its collection.
+    # The other reasons are size limits: of the item with its other attributes, or of its collection.
     if any(reason.get("Code") in ("ValidationError", "ItemCollectionSizeLimitExceeded") for reason in reasons):
         message = next((str(r["Message"]) for r in reasons if str(r.get("Message")).startswith("Item ")), "")
         raise ValidationError("The record cannot be stored with these values", {"reason": message} if message else {})
@@ -201,8 +201,8 @@ def _unmet(plan: UpdatePlan, item: Item, *, unanswered: bool) -> Exception:
     if not item:
         return RecordNotFoundError("No record has this id", details)
     if unanswered and plan.operation == "UpdateItem":
-        # The earlier try may have set the values, and so have made its own condition untrue. Other values than these
-        # tell nothing: somebody may have set them since.
+        # The earlier try may have set the values, and so made its own condition untrue. Finding other values would
+        # prove nothing: another writer may have set them since.
         return DatabaseError(
             "It is not known whether this update was made or had been made before; a request_id makes repeats safe",
             {"outcome": "unknown"},
@@ -219,7 +219,7 @@ DRY_RUN_STEPS = ("update",)
 def dry_run(plan: UpdatePlan) -> dict[str, Any]:
     """Return the body of a TransactWriteItems that checks existence and condition, and writes nothing.
 
-    Its one step is :data:`DRY_RUN_STEPS`, whatever those of the plan are.
+    Its one step is :data:`DRY_RUN_STEPS`, whatever steps the plan has.
     """
     condition = plan.request.condition
     check: dict[str, Any] = {

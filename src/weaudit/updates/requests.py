@@ -1,4 +1,4 @@
-"""What an update is asked to do: the document of CONTRACTS part C, checked (docs/updating.md)."""
+"""The request document of an update, parsed and checked (docs/contracts.md, part C; docs/updating.md)."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 _TEXTS = ("table_name", "request_id", "condition_expression", "user_agent")
 _FIELDS = ("id", "attributes", "enable_logging", *_TEXTS, "condition_values", "condition_names")
 _LONGEST_TEXTS = {"request_id": 256, "user_agent": 1024}
-# The template gives true or false; whoever writes 1 or yes by hand must not find out later that nothing was logged.
+# The template writes true or false. An operator who sets 1 or yes must not find out later that nothing was logged.
 _YES = frozenset(("true", "1", "yes", "on"))
 
 
 @value
 class Settings:
-    """How this stack updates: its environment, read once."""
+    """This stack's settings for updates, read once from the environment."""
 
-    table: str  # where a document names none
+    table: str  # for documents that name no table
     audit_log_table: str = "audit_logs"
-    logs_always: bool = False  # a call cannot switch it off
+    logs_always: bool = False  # no request can switch it off
     marks: bool = True  # a logged update leaves MARKER on the item
-    allowed_tables: frozenset[str] | None = None  # besides ``table``; None leaves it to permissions alone
+    allowed_tables: frozenset[str] | None = None  # besides ``table``; None: only IAM decides
     remembered_seconds: int = 7 * 24 * 3600  # how long a request_id is remembered
 
 
 def settings_of(environment: Mapping[str, str]) -> Settings:
-    """Return what the variables say: TABLE_NAME, AUDIT_LOG_TABLE, ENABLE_AUDIT_LOG and this stack's own.
+    """Return the settings from TABLE_NAME, AUDIT_LOG_TABLE, ENABLE_AUDIT_LOG and this stack's own variables.
 
-    MARK_LOGGED_UPDATES (default ``true``) and UPDATABLE_TABLES, names or ARNs with commas between them.
+    Those are MARK_LOGGED_UPDATES (default ``true``) and UPDATABLE_TABLES (names or ARNs, separated by commas).
     """
     tables = (name.strip() for name in (environment.get("UPDATABLE_TABLES") or "").split(","))
     return Settings(
@@ -52,17 +52,17 @@ def settings_of(environment: Mapping[str, str]) -> Settings:
 
 @value
 class Caller:
-    """Who asks, as far as the door knows."""
+    """The caller, as far as the function knows."""
 
-    identity: str = ""  # what the API proved: an IAM ARN, or issuer and subject of a token; else ""
-    # Request ids of two owners never meet: an account of AWS, or the subject of a token; "" of direct calls.
+    identity: str = ""  # authenticated: an IAM ARN, or a token's issuer and subject; else ""
+    # Request ids are unique per owner: an AWS account, or the subject of a token; "" for direct calls.
     owner: str = ""
-    user_agent: str = ""  # of the HTTP request; one that the document states comes first
+    user_agent: str = ""  # of the HTTP request; one in the document takes precedence
 
 
 @value
 class UpdateRequest:
-    """A document whose shape is right; whether it fits the table's key is not known yet."""
+    """A request whose shape is valid; whether its id fits the table's key is not known yet."""
 
     id: Any  # text, number or object: see items.typed_keys
     attributes: dict[str, Value]  # in DynamoDB JSON, in the order given
@@ -75,10 +75,10 @@ class UpdateRequest:
 
 
 def read_request(document: Any, settings: Settings, request_id: str = "") -> UpdateRequest:
-    """Return a document as a request. Raises InvalidInputError, ValidationError.
+    """Parse a document into a request. Raises InvalidInputError, ValidationError.
 
-    ``request_id`` is the Idempotency-Key of HTTP; the document's own must be the same where both are given. Numbers in
-    the document are int, float, Decimal or plain_values.Number. An optional field that is null is one not given.
+    ``request_id`` is the Idempotency-Key header; if the document has a request_id too, they must be equal. Numbers in
+    the document are int, float, Decimal or plain.Number. An optional field that is null counts as not given.
     """
     given = _given(document)
     attributes = given["attributes"]
@@ -147,7 +147,7 @@ def _table(named: str, settings: Settings) -> str:
     if not table:
         raise DatabaseError("This function has no table: its variable TABLE_NAME is not set")
     allowed = settings.allowed_tables is None or table == settings.table or table in settings.allowed_tables
-    # Nobody rewrites the log through the function that fills it.
+    # The log must not be rewritten through the function that fills it.
     if not allowed or table == settings.audit_log_table:
         shown = plain.shown(table, quoted=False)
         raise InvalidInputError(f"this stack may not update the table {shown}", {"table_name": shown})
@@ -163,7 +163,7 @@ def _checked_id(found: Any) -> Any:
 
 
 def _values(attributes: dict[str, Any], *, logged: bool) -> dict[str, Value]:
-    # The log holds the new values in a map of its own: one level.
+    # The log entry nests the new values in a map of its own: one level more.
     levels = plain.DEEPEST_LEVEL - logged
     values = {}
     for name, plainly in attributes.items():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class UpdatedTables:
-    """Applies updates, each by one write that happens whole or not at all.
+    """Applies updates: each is one write that happens whole or not at all.
 
     ``call`` sends an operation to DynamoDB, in DynamoDB JSON, and raises as aws.client.DynamoDB does.
     """
@@ -31,15 +31,15 @@ class UpdatedTables:
         return self._schemas[table]
 
     def knows(self, table: str) -> bool:
-        """Say whether the table's key was read by an earlier call, and may be another by now."""
+        """Return whether the table's key was read by an earlier call, and so may be outdated."""
         return table in self._schemas
 
     def has_another_key(self, table: str) -> bool:
-        """Read the table's key again, and say whether it is another: one made anew under the name may have any."""
+        """Read the table's key again and return whether it changed: a re-created table may have another key."""
         before = self._schemas.get(table)
         try:
             self._schemas[table] = self._read_schema(table)
-        except StoreError:  # nothing is learned: what brought us here is the answer
+        except StoreError:  # nothing learned: the error that led here is reported
             return False
         return self._schemas[table] != before
 
@@ -47,7 +47,7 @@ class UpdatedTables:
         return key_types(self._call("DescribeTable", {"TableName": table})["Table"])
 
     def apply(self, plan: UpdatePlan) -> dict[str, Any]:
-        """Make the update and return its answer: the first one, where the same request was answered before.
+        """Make the update and return its response, or the first response if the same request was made before.
 
         Raises the errors of ``plan.refused``, and StoreError. A crash here leaves all of the update or nothing.
         """

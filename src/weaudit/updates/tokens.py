@@ -1,4 +1,4 @@
-"""The words of a condition: DynamoDB's, and literals in place of placeholders (docs/updating.md)."""
+"""The tokens of a condition: DynamoDB's, and literals in place of placeholders (docs/updating.md)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SPACE = re.compile(r"[ \t\r\n\f\v]*")
 _ESCAPE = re.compile(r'u[0-9a-fA-F]{4}|["\'`\\/bfnrt]')
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 KEYWORDS = frozenset(("AND", "OR", "NOT", "BETWEEN", "IN"))
-# What people write who come from other languages.
+# What people used to other languages write.
 _INSTEAD = {
     "!": "<> is not equal, and NOT negates",
     "&": "AND joins conditions",
@@ -31,15 +31,15 @@ _WINDOW = 60
 
 @value
 class Token:
-    """One word. ``kind``: name, quoted (a name in backticks), keyword, number, text, literal, ":", "#", symbol, end."""
+    """A token. ``kind``: name, quoted (a name in backticks), keyword, number, text, literal, ":", "#", symbol, end."""
 
     kind: str
-    text: str  # as it means: a keyword in capitals, a text without its quotes and escapes
-    at: int  # its first character, from 0
+    text: str  # a keyword is in capitals, a text has no quotes and escapes
+    at: int  # the position of its first character, from 0
 
 
 def tokens(source: str) -> Iterator[Token]:
-    """Yield the words of a condition, and at last one of the kind ``end``. Raises InvalidInputError."""
+    """Yield the tokens of a condition, then one of kind ``end``. Raises InvalidInputError."""
     at = 0
     while True:
         space = _SPACE.match(source, at)
@@ -99,7 +99,7 @@ def _text(source: str, start: int) -> tuple[Token, int]:
 
 
 def wrong(source: str, at: int, reason: str) -> InvalidInputError:
-    """Return the error that points at a place of the condition."""
+    """Return an error that points at a character of the condition."""
     start = max(0, min(at - _WINDOW // 2, len(source) - _WINDOW))
     cut = source[start : start + _WINDOW]
     line = "".join(char if char.isprintable() else " " for char in cut)

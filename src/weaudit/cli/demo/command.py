@@ -1,4 +1,4 @@
-"""`weaudit demo`: a tour of all that the real functions do with real changes and a picture, shown and checked."""
+"""`weaudit demo`: the real functions at work on real changes and a picture, shown and checked."""
 
 import shlex
 import sys
@@ -51,8 +51,8 @@ def demo(
 ) -> None:
     """See what WeAudit does, on the embedded engine: changes, an update, a picture, the API, the past, a verification.
 
-    Each stop says which function did it, and gives the command that does the same by hand. Exit code 0 only where every
-    field of all of it is right. The engine stays up.
+    Each stop names the function that did the work, and its command to do the same by hand. Exit code 0 only if every
+    field of every record and row is right. The engine stays up.
 
     Example: weaudit demo
     """
@@ -74,8 +74,8 @@ def demo(
     tour = Tour(Installation(target, found.outputs, Stage()), client, trail, running.directory, _command(state), utc)
     faults = _toured(tour)
     if faults:
-        told = "\n".join(f"- {output.safe(fault)}" for fault in faults)
-        raise WeauditError(f"not all of it is right\n{told}\n`{_command(state)} doctor` may tell why.")
+        listed = "\n".join(f"- {output.safe(fault)}" for fault in faults)
+        raise WeauditError(f"not all of it is right\n{listed}\n`{_command(state)} doctor` may say why.")
     output.print_text("\nAll of it is right: every field of every record and row was checked.")
     output.note(f"It took {time.monotonic() - began:.1f} s. The engine stays up; `{_command(state)} down` stops it.")
     _say_what_next(state)
@@ -83,7 +83,7 @@ def demo(
 
 def _toured(tour: Tour) -> list[str]:
     """Make all stops, and return what is wrong."""
-    # The picture lands first, so that it is worked on while changes are looked at.
+    # Upload the picture first, so that it is processed while the changes are shown.
     upload = demo_tour.photographed(tour)
     faults, changes = _five_changes(tour)
     faults += demo_tour.update(tour)
@@ -122,15 +122,15 @@ def _progress(line: str) -> None:
 
 
 def _changed(client: Any, trail: "Trail") -> list[AuditedChange]:
-    """Take the steps and return the changes that the trail shows of them, in order.
+    """Make the steps' changes and return them as the trail shows them, in order.
 
-    An item that was there before is put aside and put back; that is audited too, but none of the demo's changes.
+    An item that existed before is put aside and restored; that is audited too, but not counted as the demo's changes.
     """
     key = {"key": {"S": KEY}}
     kept = client.get_item(TableName=TABLE, Key=key, ConsistentRead=True).get("Item")
     seen = {change.order for change in trail.item(TABLE, KEY)}
     if kept is not None:
-        output.note(f"{KEY} is in {TABLE} already: it is put aside, and back at the end")
+        output.note(f"{KEY} is in {TABLE} already: it is put aside, and restored at the end")
         client.delete_item(TableName=TABLE, Key=key)
         seen |= {change.order for change in _awaited(trail, seen, ("REMOVE",))}
     try:
@@ -147,9 +147,9 @@ def _changed(client: Any, trail: "Trail") -> list[AuditedChange]:
 
 
 def _awaited(trail: "Trail", seen: set[str], events: tuple[str, ...]) -> list[AuditedChange]:
-    """Return the item's last changes once they are these events; after a while whatever is new by then.
+    """Return the item's last changes once they are these events; after a timeout, all new changes.
 
-    A change made just before the demo may still arrive, so that only the last ones count.
+    A change made just before the demo may still arrive, so only the last ones count.
     """
     new = awaited(
         lambda: [change for change in trail.item(TABLE, KEY) if change.order not in seen],

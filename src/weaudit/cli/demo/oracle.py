@@ -1,6 +1,6 @@
-"""Whether what the demo made is right: every field of every record and row, as the pages of docs/formats say.
+"""Checks every field of every record and row that the demo made against the pages of docs/formats.
 
-What must be there is worked out here anew, and not by the code that writes it.
+The expected values are computed here independently, and not by the code that writes them.
 """
 
 import re
@@ -94,9 +94,9 @@ def _field_faults(expected: Item, record: Item) -> Iterator[str]:
         if expected.get(name) != record.get(name):
             yield f"{name} is {record.get(name, 'absent')} instead of {expected.get(name, 'absent')}"
     if not _UUID4.fullmatch(_text(record, "id")):
-        yield f"id {_text(record, 'id')!r} is no UUID of version 4"
+        yield f"id {_text(record, 'id')!r} is not a UUID of version 4"
     if not re.fullmatch(r"\d{40}", _text(record, "sequenceNumber")):
-        yield f"sequenceNumber {_text(record, 'sequenceNumber')!r} has not 40 digits"
+        yield f"sequenceNumber {_text(record, 'sequenceNumber')!r} does not have 40 digits"
     if not _text(record, "changeOrder").partition("#")[0]:
         yield "changeOrder does not say which stream"
 
@@ -114,7 +114,7 @@ def _text(record: Item, name: str) -> str:
 
 
 def answer_faults(status: int, answer: Any, updated_id: str, names: list[str]) -> list[str]:
-    """Return what is wrong with the answer to an update that must have succeeded (docs/updating.md)."""
+    """Return what is wrong with the response to an update that must have succeeded (docs/updating.md)."""
     expected = {
         "success": True,
         "message": "Record updated successfully",
@@ -122,8 +122,8 @@ def answer_faults(status: int, answer: Any, updated_id: str, names: list[str]) -
         "updated_attributes": names,
     }
     if status != 200 or not isinstance(answer, dict):
-        told = answer.get("message", "") if isinstance(answer, dict) else ""
-        return [f"the update was answered with {status} {told}".rstrip()]
+        message = answer.get("message", "") if isinstance(answer, dict) else ""
+        return [f"the update was answered with {status} {message}".rstrip()]
     found = {name: value for name, value in answer.items() if name != "timestamp"}
     faults = [] if found == expected else [f"the update was answered with {found} instead of {expected}"]
     if not _TIME.fullmatch(str(answer.get("timestamp"))):
@@ -157,7 +157,7 @@ def logged_faults(changes: Sequence[AuditedChange], entry: Item | None, expected
 def image_faults(row: Item, upload: picture.Upload, pipeline_version: str, renditions: Sequence[bytes]) -> list[str]:
     """Return what is wrong with the row of the demo's picture (docs/formats/image-row.md).
 
-    ``renditions`` are the bytes of those that it names, in its order. ``pipeline_version`` is "" where it is not known.
+    ``renditions`` are the bytes of those that it names, in its order. ``pipeline_version`` is "" if it is not known.
     """
     expected: Item = {
         "imageKey": {"S": upload.key},

@@ -19,9 +19,9 @@ class Upload(NamedTuple):
 
 
 def made() -> bytes:
-    """Return the picture: the same pixels each time, with the time of its making as a comment of its own bytes.
+    """Return the picture: the same pixels each time, with the current time in a JPEG comment.
 
-    So each run's picture is another object, which its rows can be told by, and its renditions are the same.
+    So each run uploads different bytes, by which its rows are recognised, and the renditions stay the same.
     """
     from weaudit.images.pixels import libvips
 

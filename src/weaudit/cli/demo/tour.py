@@ -63,7 +63,7 @@ class Tour:
         sys.stdout.flush()  # what follows goes to stderr, and both may go to one file
 
     def ask(self, method: str, path: str, body: Any = None, *, signed: bool = True) -> tuple[int, Any]:
-        """Send a request to the API and return the status and the document of its answer, None where it is no JSON."""
+        """Send a request to the API and return the response's status and document, None if it is not JSON."""
         import boto3
 
         from weaudit.cli import api
@@ -83,7 +83,7 @@ class Tour:
 
 
 def awaited(look: Callable[[], Found], right: Callable[[Found], bool]) -> Found:
-    """Look until what is seen is right, and return it; after WAIT_SECONDS whatever is there by then."""
+    """Call ``look`` until its result is right and return that; after WAIT_SECONDS, return the last result."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not right(found := look()) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
@@ -91,7 +91,7 @@ def awaited(look: Callable[[], Found], right: Callable[[Found], bool]) -> Found:
 
 
 def photographed(tour: Tour) -> picture.Upload:
-    """Put a picture, made now, into the bucket, and a copy of it on the disk for whoever wants to see it."""
+    """Upload a new picture to the bucket, and keep a copy on disk to look at."""
     body = picture.made()
     path = tour.directory / "demo" / "sunset.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def photographed(tour: Tour) -> picture.Upload:
 
 def update(tour: Tour) -> list[str]:
     """Change a record on a condition, logged, and see its caller in the trail."""
-    tour.heading(2, "an update on a condition over the API: table_update logs who asked for it")
+    tour.heading(2, "a conditional update over the API: table_update logs the caller")
     table, logs = tour.installation.configuration_table, tour.installation.outputs["AuditLogsTableName"]
     seen = {change.order for change in tour.trail.item(table, SEATS)}
     tour.dynamodb.put_item(TableName=table, Item=_BEFORE)
@@ -116,13 +116,17 @@ def update(tour: Tour) -> list[str]:
             lambda: [change for change in tour.trail.item(table, SEATS) if change.order not in seen],
             lambda new: bool(new) and new[-1].change_id is not None,
         )[-1:]
-        told = list(with_callers(found, tour.trail, clients.dynamodb(tour.installation.target), logs, output.note))
-        tour.show(told)
+        attributed = list(
+            with_callers(found, tour.trail, clients.dynamodb(tour.installation.target), logs, output.note)
+        )
+        tour.show(attributed)
         caller = tour.installation.target.client("sts").get_caller_identity()["Arn"]
         key = {"log_id": {"S": (found[0].change_id if found else None) or "none"}}
         entry = tour.dynamodb.get_item(TableName=logs, Key=key, ConsistentRead=True).get("Item")
         expected = {"table_name": {"S": table}, "record_id": {"S": SEATS}, "caller": {"S": caller}}
-        faults = oracle.logged_faults(told, entry, {**expected, "updated_attributes": {"M": {"left": {"N": "9"}}}})
+        faults = oracle.logged_faults(
+            attributed, entry, {**expected, "updated_attributes": {"M": {"left": {"N": "9"}}}}
+        )
     tour.by_hand(f"call POST /v1/updates --data {shlex.quote(json.dumps(_UPDATE))}")
     return faults
 
@@ -190,8 +194,8 @@ def _functions() -> Any:
 
 
 def request(tour: Tour) -> list[str]:
-    """Ask the API for the update's change, signed, and see that nobody is answered who does not sign."""
-    tour.heading(5, "a signed request of the API: read_trail answers it, and nobody who does not sign")
+    """Ask the API for the update's change with a signed request, and see an unsigned one refused."""
+    tour.heading(5, "a signed request to the API: read_trail answers it, and an unsigned one is refused")
     table, logs = tour.installation.configuration_table, tour.installation.outputs["AuditLogsTableName"]
     path = f"/v1/tables/{table}/history?key={SEATS}&order=desc&limit=1"
     status, answer = tour.ask("GET", path)
@@ -211,7 +215,7 @@ def request(tour: Tour) -> list[str]:
     faults = [] if status == 200 else [f"the signed request was answered with {status}"]
     faults += [] if refused == 403 else [f"the unsigned request was answered with {refused} instead of 403"]
     if not faults and not (found and found == expected):
-        faults.append("the API's answer is not what the trail tells")
+        faults.append("the API's response is not what the trail holds")
     return faults
 
 
@@ -234,16 +238,16 @@ def past(tour: Tour, key: str, sequence: str, expected: dict[str, Any]) -> list[
 
 
 def verification(tour: Tour, items: dict[str, tuple[str, ...]]) -> list[str]:
-    """Verify the trails of these items, by table: every change joins the one before, the last one the item as it is."""
+    """Verify the trails of these items, by table: each change follows the one before, the last matches the item."""
     from weaudit.installation.checking import AuditedTable, Checker
 
-    tour.heading(7, "a verification: does every change join the one before, and the last one the item as it is?")
+    tour.heading(7, "a verification: does every change follow from the one before, and the last one match the item?")
     reading = clients.dynamodb(tour.installation.target)
     audit_arn = tour.dynamodb.describe_table(TableName=tour.installation.audit_table)["Table"]["TableArn"]
     faults: list[str] = []
     for table, keys in items.items():
         described = AuditedTable.describe(reading, table, audit_arn)
-        # What looks wrong may be a change on its way: it is read again soon, and often.
+        # An apparent fault may be a change that has not arrived yet: read again soon, and often.
         checker = Checker(reading, tour.trail, described, sleep=lambda _seconds: time.sleep(_POLL_SECONDS))
         for key in keys:
             verdict = awaited(lambda: checker.verdict(key), lambda verdict: not verdict.findings)  # noqa: B023 at once

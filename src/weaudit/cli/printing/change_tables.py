@@ -1,4 +1,4 @@
-"""A change set, shown to be agreed to."""
+"""A change set, printed for approval."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def show(plan: "Plan") -> None:
-    """Print to stderr what a deployment would change; what would be replaced or deleted stands out."""
+    """Print to stderr what a deployment would change; replacements and deletions are highlighted."""
     tagged = [change for change in plan.change_set.changes if change.action == "Modify" and change.scope == ("Tags",)]
     versions = [change for change in plan.change_set.changes if change.kind == "AWS::Lambda::Version"]
     shown = [change for change in plan.change_set.changes if change not in tagged and change not in versions]
@@ -29,9 +29,9 @@ def show(plan: "Plan") -> None:
         rows = ((change.action.lower(), change.resource, change.kind, _remark(change)) for change in shown)
         output.print_table(output.table(("action", "resource", "type", ""), rows), output.stderr())
     if published := sum(change.action == "Add" for change in versions):
-        output.note(f"{published} function version(s) are published; the ones before stay where they are.")
+        output.note(f"{published} function version(s) are published; earlier versions stay.")
     if tagged:
-        output.note(f"The tags of {len(tagged)} more change.")
+        output.note(f"{len(tagged)} more resource(s) change only their tags.")
     _warn(plan.change_set)
 
 
@@ -42,10 +42,10 @@ def _remark(change: "Change") -> "str | Text":
     from rich.text import Text
 
     if change.action == "Remove":
-        return "stays, outside of the stack" if change.kept else Text("deleted", style="bold red")
+        return "stays, outside the stack" if change.kept else Text("deleted", style="bold red")
     if change.replacement == "True":
         return Text("replaced", style="bold red")
-    return Text("replaced, it may be", style="red") if change.replacement == "Conditional" else ""
+    return Text("maybe replaced", style="red") if change.replacement == "Conditional" else ""
 
 
 def _warn(change_set: "ChangeSet") -> None:
@@ -53,6 +53,8 @@ def _warn(change_set: "ChangeSet") -> None:
         if change.kind not in _DATA or change.kept:
             continue
         if change.action == "Remove":
-            output.note(f"{change.physical} goes, with all that is in it.", "bold red")
+            output.note(f"{change.physical} is deleted, with everything in it.", "bold red")
         elif change.replacement == "True":
-            output.note(f"{change.physical} is replaced by an empty one; it stays outside of the stack.", "bold red")
+            output.note(
+                f"{change.physical} is replaced by an empty one; the old one stays, outside the stack.", "bold red"
+            )

@@ -11,14 +11,14 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def _zone(utc: bool) -> tzinfo | None:
-    return UTC if utc else None  # None is the machine's own
+    return UTC if utc else None  # None is the machine's own zone
 
 
 def parse(text: str, *, name: str, utc: bool = False, end: bool = False, now: datetime | None = None) -> str:
-    """Return a typed time as the trail spells it, ``2024-01-01T00:00:00.000Z``.
+    """Return a typed time in the trail's form, ``2024-01-01T00:00:00.000Z``.
 
-    Taken are ISO 8601 (local time where no offset is given, UTC with ``utc``), a date (its first instant, or its last
-    one with ``end``), and ``2h``, ``3d``, ``90s``, ``15m``, ``1w``: that long ago. Raises InvalidInputError that names
+    Accepts ISO 8601 (local time if no offset is given, UTC with ``utc``), a date (its first instant, or its last one
+    with ``end``), and ``2h``, ``3d``, ``90s``, ``15m``, ``1w``: that long ago. Raises InvalidInputError that names
     the option ``name``.
     """
     stripped = text.strip()
@@ -33,7 +33,7 @@ def parse(text: str, *, name: str, utc: bool = False, end: bool = False, now: da
         return iso_moment(moment.replace(tzinfo=UTC) if moment.tzinfo is None and utc else moment)
     except (ValueError, OverflowError, OSError) as error:
         raise InvalidInputError(
-            f"{name} {text!r} is no time\n"
+            f"{name} {text!r} is not a time\n"
             "Try 2024-01-31, 2024-01-31T18:00, 2024-01-31T18:00:00Z, or 2h (two hours ago)."
         ) from error
 

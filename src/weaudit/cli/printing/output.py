@@ -1,7 +1,7 @@
 """What the command line prints: data on stdout, everything else on stderr, one shape for errors.
 
-Every command module uses these and prints in no other way, so that `weaudit … | jq` always sees data alone, and so that
-no text from outside steers the terminal: each is made safe here, whether its command thought of it or not.
+Command modules print only through these functions. So `weaudit … | jq` sees nothing but data, and no text from outside
+can control the terminal: every text is made safe here, even if a command forgets to.
 """
 
 import codecs
@@ -50,25 +50,25 @@ def _console(*, stderr: bool) -> "Console":
 
     class _Console(Console):
         def on_broken_pipe(self) -> None:
-            raise  # rich would end with 1; what a gone reader means is said in one place, main.py
+            raise  # rich would exit with 1; main.py alone decides what a closed pipe means
 
-    # A pipe has no width: without one given, lines are cut as for a wide screen and not as for 80 columns.
+    # A pipe has no width: unless COLUMNS gives one, lay out for a wide screen and not for 80 columns.
     width = None if (sys.stderr if stderr else sys.stdout).isatty() or "COLUMNS" in os.environ else 140
     return _Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=False, width=width)
 
 
 def reset() -> None:
-    """Begin anew, at the terminal as it is now; what its encoding cannot show becomes an escape and stops nothing."""
+    """Start over with the current terminal; characters that its encoding cannot show become escapes."""
     stdout.cache_clear()
     stderr.cache_clear()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Our texts and people's values may hold what the terminal's encoding cannot show: no reason to stop half way.
+        # Texts and stored values may hold characters that the encoding lacks: no reason to stop half way.
         codecs.register_error("weaudit", _escaped)
         sys.stdout.reconfigure(errors="weaudit")
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:
-    # As JSON spells it, also below 256, where Python's own handler says \\xe9: what is printed may be JSON.
+    # As in JSON, even below 256, where Python's own handler writes \\xe9: the output may be JSON.
     if not isinstance(error, UnicodeEncodeError):
         raise error
     units = error.object[error.start : error.end].encode("utf-16-be", errors="surrogatepass")
@@ -85,7 +85,7 @@ def print_json(value: Any) -> None:
 
 
 def print_json_list(values: Iterable[Any], spelled: Callable[[Any], str] = _indented) -> int:
-    """Print one JSON list to stdout and return its length; an element at a time, so it is never in memory whole.
+    """Print one JSON list to stdout and return its length; element by element, so it is never in memory whole.
 
     ``spelled`` gives the text of an element, indented by two.
     """
@@ -106,7 +106,7 @@ def print_json_line(value: Any) -> None:
 def safe(text: str) -> str:
     """Return a text on one line, its control characters as escapes, so that a stored value cannot steer the terminal.
 
-    Among them are those that turn the direction of writing: what is read must be what is there.
+    Characters that change the direction of text are escaped, too: what is read must be what is stored.
     """
     if text.isprintable():
         return text
@@ -136,9 +136,9 @@ def table(headings: Iterable[str], rows: Iterable[Sequence["str | Text"]]) -> "T
 
 
 def print_table(made: "Table", console: "Console | None" = None) -> None:
-    """Print a table of safe texts, to stdout where no console is given.
+    """Print a table of safe texts, to stdout if no console is given.
 
-    rich fills every line up to the screen's width: whoever copies lines, or pipes them, wants no trailing blanks.
+    rich pads every line to the screen's width; the trailing blanks are removed, for copying and piping.
     """
     console = console or stdout()
     with console.capture() as capture:
@@ -158,9 +158,9 @@ def note(text: str, style: str = "") -> None:
 
 
 def agreed(question: str, *, yes: bool) -> bool:
-    """Ask a question and return whether it was agreed to; ``yes`` says so beforehand.
+    """Ask for confirmation and return whether it was given; ``yes`` gives it without asking.
 
-    Raises InvalidInputError where there is no terminal to ask on.
+    Raises InvalidInputError if there is no terminal to ask on.
     """
     if yes:
         return True
@@ -186,18 +186,18 @@ def _check_terminal() -> None:
 
 
 def set_debug(on: bool) -> None:
-    """Say whether errors are shown with their traceback (also on by WEAUDIT_DEBUG=1)."""
+    """Set whether errors are shown with their traceback (WEAUDIT_DEBUG=1 also does)."""
     global _debug
     _debug = on
 
 
 def debugging() -> bool:
-    """Tell whether errors are shown with their traceback."""
+    """Return whether errors are shown with their traceback."""
     return _debug or os.environ.get("WEAUDIT_DEBUG", "") not in ("", "0")
 
 
 def exit_code(error: BaseException) -> int:
-    """Return the exit code that stands for ``error``."""
+    """Return the exit code for ``error``."""
     match error:
         case errors.InvalidInputError():
             return EXIT_USAGE
@@ -223,5 +223,5 @@ def fail(error: BaseException) -> int:
 
 
 def print_traceback(error: BaseException) -> None:
-    """Print an error to stderr as Python does, with where it comes from."""
+    """Print an error to stderr as Python does, with its traceback."""
     sys.stderr.write(_safe_lines("".join(traceback.format_exception(error))))

@@ -1,4 +1,4 @@
-"""Under which headings `weaudit --help` lists its commands."""
+"""The headings under which `weaudit --help` lists its commands."""
 
 TRAIL = "The trail"
 RECORDS = "Records"

@@ -1,6 +1,6 @@
-"""Changes as a table that reads well: when, who, what, old → new, path by path.
+"""Changes as a readable table: when, who, what, old → new, path by path.
 
-Lines are printed change by change, with columns of fixed width, so that a trail of any length begins at once.
+Lines are printed change by change, with columns of fixed width, so that any trail's output starts at once.
 """
 
 import json
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 _LONGEST_VALUE = 240  # characters
 _MOST_PLACES = 50  # of one attribute
-_BEFORE_THE_DIFFERENCE = 24  # characters that two long texts share and are still shown
+_BEFORE_THE_DIFFERENCE = 24  # characters shown of what two long texts begin with alike
 _WHEN, _WHO, _NARROWEST = 19, 14, 24
 _MINUS = "\N{MINUS SIGN}"
 _SETS = ("SS", "NS", "BS")
-# How it is known who made a change; a service is known by the stream itself.
+# How the actor of a change is known; the stream itself names a service.
 _KNOWN_BY = {"logged": " (logged)", "stated": " (stated)"}
 # A TTL delete, by far the most common of a service's changes.
 _SERVICES = {"dynamodb.amazonaws.com": "DynamoDB (TTL)"}
 
 
 class Rendering:
-    """Prints changes, items and differences to a console; ``cut`` says whether anything was too long for that."""
+    """Prints changes, items and differences to a console; ``cut`` is True once a value was shortened."""
 
     def __init__(self, console: "Console", *, utc: bool, with_items: bool) -> None:
         self._console = console
@@ -57,17 +57,17 @@ class Rendering:
         return count
 
     def print_item(self, item: Item) -> None:
-        """Print an item, an attribute a line, by name."""
+        """Print an item, one attribute per line, sorted by name."""
         from rich.text import Text
 
         self._put_pairs((path_text((name,)), Text(self._shortened(value_text(item[name])))) for name in sorted(item))
 
     def print_places(self, places: Iterable[Difference]) -> int:
         """Print where two states differ, and how; return the number of lines."""
-        return self._put_pairs(self._told(iter(places)))
+        return self._put_pairs(self._difference_lines(iter(places)))
 
     def say_what_is_cut(self) -> None:
-        """Say on stderr how to see all of it, where anything was too long to be shown whole."""
+        """Say on stderr how to see whole values, if any was shortened."""
         if self.cut:
             output.note("Long values are cut here: --json shows them whole.")
 
@@ -77,12 +77,12 @@ class Rendering:
 
         count = 0
         what = max(_NARROWEST, self._console.width // 3)
-        for name, told in pairs:
+        for name, shown in pairs:
             count += 1
             table = Table.grid(padding=(0, 2, 0, 0))
             for width in (what, max(_NARROWEST, self._console.width - what - 2)):
                 table.add_column(width=width, overflow="fold")
-            table.add_row(Text(name, style="cyan"), told)
+            table.add_row(Text(name, style="cyan"), shown)
             self._put(table)
         return count
 
@@ -111,8 +111,8 @@ class Rendering:
         first = [Text(output.safe(moments.shown(change.at, utc=self._utc))), who(change.actor)]
         if self._with_items:
             first.append(Text(self._shortened(output.safe(change.item_key))))
-        for what, told in self._lines(change):
-            table.add_row(*first, Text(what, style="cyan"), told)
+        for what, values in self._lines(change):
+            table.add_row(*first, Text(what, style="cyan"), values)
             first = [Text("")] * len(first)
         return table
 
@@ -120,7 +120,7 @@ class Rendering:
         for part in change.attributes:
             if part.name is None:
                 verb = "created" if part.has_new and not part.had_old else "deleted"
-                # The verb says which side this is: no sign before the item.
+                # The verb says which side this is: the item needs no sign.
                 yield verb, self._side(part.new, part.new_ref) if part.has_new else self._side(part.old, part.old_ref)
             elif part.lost:
                 yield path_text((part.name,)), self._moved(part)
@@ -130,7 +130,7 @@ class Rendering:
     def _places(self, name: str, part: AttributeChange) -> Iterator[tuple[str, "Text"]]:
         from rich.text import Text
 
-        lines = self._told(differences(part.old, part.new, (name,)))
+        lines = self._difference_lines(differences(part.old, part.new, (name,)))
         shown = 0
         for shown, line in enumerate(lines, 1):
             if shown > _MOST_PLACES:
@@ -142,8 +142,8 @@ class Rendering:
         if not shown:
             yield path_text((name,)), Text("the same value", style="dim")
 
-    def _told(self, found: Iterator[Difference]) -> Iterator[tuple[str, "Text"]]:
-        """Yield a line for each place, one for all members that a set gained and lost."""
+    def _difference_lines(self, found: Iterator[Difference]) -> Iterator[tuple[str, "Text"]]:
+        """Yield one line per path; one line holds all members that a set gained and lost."""
         for (path, member), group in groupby(found, key=lambda place: (place.path, place.member)):
             places = list(group)
             yield path_text(path), self._members(places) if member else self._step(places[0].old, places[0].new)
@@ -207,14 +207,14 @@ def who(actor: Actor | None) -> "Text":
         return Text("unknown", style="dim")
     name = _SERVICES.get(actor.name, actor.name) if actor.kind == "service" else actor.name
     if actor.kind == "logged":
-        # Of an ARN, what people know the caller by: user/ada, assumed-role/Deploy/session. `weaudit update` says before
-        # it what it is itself.
+        # Shorten an ARN to what people know the caller by: user/ada, assumed-role/Deploy/session. `weaudit update` puts
+        # its own name and version before it.
         name = " ".join(word.rpartition(":")[2] if word.startswith("arn:") else word for word in name.split(" "))
     return Text(output.safe(name)).append(_KNOWN_BY.get(actor.kind, ""), style="dim")
 
 
 def _from_where_they_part(one: str, other: str) -> tuple[str, str]:
-    """Cut what two long texts begin with alike, so that what differs is seen."""
+    """Cut the common beginning of two long texts, so that their difference is visible."""
     shared = 0
     for left, right in zip(one, other, strict=False):
         if left != right:
@@ -225,7 +225,7 @@ def _from_where_they_part(one: str, other: str) -> tuple[str, str]:
 
 
 def path_text(path: tuple[str | int, ...]) -> str:
-    """Return a path for reading: ``limits.max[2]``; a name that would not read alone is quoted, ``limits["a b"]``."""
+    """Return a path for reading: ``limits.max[2]``; a name that is not a plain word is quoted, ``limits["a b"]``."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -239,7 +239,7 @@ def path_text(path: tuple[str | int, ...]) -> str:
 
 
 def _opened(value: Value) -> tuple[str, Any]:
-    # Whatever is no DynamoDB value has no type, and is shown as it is.
+    # Anything that is not a DynamoDB value has no type, and is shown as it is.
     return next(iter(value.items())) if len(value) == 1 else ("", value)
 
 
