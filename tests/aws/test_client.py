@@ -26,7 +26,8 @@ from tests.aws.scripted_server import (
     serving,
     stall,
 )
-from weaudit.aws.client import S3, Connection, DynamoDB, Pending
+from weaudit.aws.client import S3, DynamoDB, Pending
+from weaudit.aws.connections import Connection
 from weaudit.aws.transport import BoundedSocket
 from weaudit.errors import ConditionNotMetError, RecordRejectedError, StoreRefusedError, StoreUnavailableError
 

@@ -11,7 +11,8 @@ import pytest
 
 from tests.aws.moto_relay import REGION as _REGION
 from tests.aws.moto_relay import moto_environment
-from weaudit.aws.client import S3, Connection, DynamoDB
+from weaudit.aws.client import S3, DynamoDB
+from weaudit.aws.connections import Connection
 from weaudit.errors import RecordRejectedError, StoreRefusedError
 from weaudit.evidence import EvidenceBucket
 from weaudit.images.store_renditions import RenditionsBucket

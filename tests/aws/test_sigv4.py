@@ -20,8 +20,9 @@ from tests.aws.scripted_server import answer, dynamodb, serving
 from tests.sizes import sized
 from tests.strategies import texts
 from weaudit.aws import endpoints
-from weaudit.aws.client import S3, Connection, Credentials, DynamoDB, sign
-from weaudit.aws.sigv4 import presign, query_text
+from weaudit.aws.client import S3, DynamoDB
+from weaudit.aws.connections import Connection
+from weaudit.aws.sigv4 import Credentials, presign, query_text, sign
 
 _SET_BY_SIGNING = {"host", "authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"}
 _UNSIGNED = set(botocore.auth.SIGNED_HEADERS_BLACKLIST)

@@ -13,7 +13,8 @@ from tests.aws.moto_relay import REGION, moto_environment
 from tests.conftest import RunningEngine
 from tests.fakes import PolicingDynamoDB, PolicingS3
 from tests.strategies import change
-from weaudit.aws.client import S3, Connection, DynamoDB
+from weaudit.aws.client import S3, DynamoDB
+from weaudit.aws.connections import Connection
 from weaudit.capture.records import decide
 from weaudit.capture.store import AuditTable
 from weaudit.evidence import EvidenceBucket

@@ -18,7 +18,8 @@ from tests.aws.scripted_server import Request, ScriptedServer, serving
 from tests.e2e.commands import client, eventually, run, verified
 from tests.e2e.doors import CALLER, DOORS, direct, http, http_event, invoke
 from tests.sizes import SIZE
-from weaudit.aws.client import Connection, DynamoDB
+from weaudit.aws.client import DynamoDB
+from weaudit.aws.connections import Connection
 from weaudit.handlers import table_update
 from weaudit.items.times import iso_moment
 from weaudit.local import engine, process

@@ -17,7 +17,8 @@ from tests.e2e.commands import client, eventually, records_of
 from tests.faults.reports import Count, Line
 from tests.faults.work import Round, compared, is_whole, scanned
 from tests.faults.world import World, try_again
-from weaudit.aws.client import Connection, DynamoDB
+from weaudit.aws.client import DynamoDB
+from weaudit.aws.connections import Connection
 from weaudit.errors import EngineError
 from weaudit.installation.outputs import Installation
 from weaudit.local import engine

@@ -23,7 +23,7 @@ from weaudit.items import differences, plain, sizes, values
 from weaudit.items import texts as json_texts
 from weaudit.objects.store import InvocationLog
 from weaudit.runtime.event import Invocation
-from weaudit.trail import documents, history, pages, rebuilding, state_documents, verifying
+from weaudit.trail import documents, history, pages, rebuilding, state_documents, states, verifying
 from weaudit.updates import conditions, log, requests
 from weaudit.updates import plan as updating
 
@@ -424,8 +424,8 @@ def _logged(event: Any) -> Any:
 
 
 def _compared(pair: tuple[Any, Any]) -> Any:
-    states = [rebuilding.AsOf(exists=True, item=image) for image in pair]
-    found = state_documents.between_document(rebuilding.between(*states), "T", "k", "", "")
+    pair_of_states = [states.AsOf(exists=True, item=image) for image in pair]
+    found = state_documents.between_document(states.between(*pair_of_states), "T", "k", "", "")
     return json_texts.compact(documents.cut(found))
 
 

@@ -16,7 +16,8 @@ TOKEN = "FwoGZXIvYXdzEBYaDHk" * 30
 SCRIPT = r"""
 import ctypes, json, os, re, socket, sys, tempfile
 from weaudit.aws import credentials
-from weaudit.aws.client import S3, Connection
+from weaudit.aws.client import S3
+from weaudit.aws.connections import Connection
 from weaudit.aws.sigv4 import sign
 from weaudit.images.pixels import isolation
 

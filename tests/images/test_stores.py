@@ -9,7 +9,8 @@ import pytest
 
 from tests.conftest import RunningEngine
 from tests.image_fakes import PNG, PolicingBuckets, PolicingTables
-from weaudit.aws.client import S3, Connection, DynamoDB
+from weaudit.aws.client import S3, DynamoDB
+from weaudit.aws.connections import Connection
 from weaudit.images import rows
 from weaudit.images.sources import ImageSource, padded
 from weaudit.images.store import ImageTable

@@ -13,8 +13,8 @@ import zlib
 from urllib.parse import unquote_plus
 
 from weaudit.aws import endpoints
-from weaudit.aws.connections import Call, Connection
-from weaudit.aws.sigv4 import Credentials, query_text, sign
+from weaudit.aws.connections import Call
+from weaudit.aws.sigv4 import query_text
 from weaudit.aws.transport import UnreadableAnswerError
 from weaudit.errors import RecordRejectedError, StoreError
 from weaudit.values import value
@@ -23,9 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from weaudit.aws.connections import Connection
     from weaudit.aws.transport import Answer
-
-__all__ = ["S3", "Connection", "Credentials", "DynamoDB", "sign"]
 
 # A request never contains itself, and checking for that costs a sixth of the encoding.
 _encode = json.JSONEncoder(check_circular=False, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from weaudit.aws.client import S3, Connection, DynamoDB
+from weaudit.aws.client import S3, DynamoDB
+from weaudit.aws.connections import Connection
 from weaudit.capture import records as auditing
 from weaudit.capture import stream
 from weaudit.capture.configuration import WatchConfiguration

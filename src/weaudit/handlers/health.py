@@ -6,7 +6,8 @@ import time
 
 from weaudit import __version__
 from weaudit.api import health, queries, requests
-from weaudit.aws.client import Connection, DynamoDB
+from weaudit.aws.client import DynamoDB
+from weaudit.aws.connections import Connection
 from weaudit.errors import StoreError
 from weaudit.runtime import logs
 

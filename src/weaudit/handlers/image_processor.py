@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from hashlib import sha256
 
-from weaudit.aws.client import S3, Connection, DynamoDB
+from weaudit.aws.client import S3, DynamoDB
+from weaudit.aws.connections import Connection
 from weaudit.errors import ImageRejectedError, MalformedEventError, RecordRejectedError, StoreUnavailableError
 from weaudit.evidence import EvidenceBucket, quarantined
 from weaudit.images import deletions, events

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from weaudit.api import queries, requests
-from weaudit.aws.client import S3, Connection
+from weaudit.aws.client import S3
+from weaudit.aws.connections import Connection
 from weaudit.objects import listing as object_pages
 
 TYPE_CHECKING = False

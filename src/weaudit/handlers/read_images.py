@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from weaudit.api import queries, requests
-from weaudit.aws.client import S3, Connection, DynamoDB
+from weaudit.aws.client import S3, DynamoDB
+from weaudit.aws.connections import Connection
 from weaudit.errors import RecordNotFoundError
 from weaudit.images import documents
 from weaudit.images.store import ImageTable

@@ -6,7 +6,8 @@ import time
 from itertools import islice
 
 from weaudit.api import answers, queries, requests
-from weaudit.aws.client import S3, Connection, DynamoDB
+from weaudit.aws.client import S3, DynamoDB
+from weaudit.aws.connections import Connection
 from weaudit.errors import RecordNotFoundError, StoreRefusedError
 from weaudit.evidence import EvidenceBucket
 from weaudit.runtime import logs

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from weaudit.aws.client import S3, Connection, DynamoDB
+from weaudit.aws.client import S3, DynamoDB
+from weaudit.aws.connections import Connection
 from weaudit.errors import MalformedEventError, WeauditError
 from weaudit.evidence import EvidenceBucket, quarantined
 from weaudit.objects import arrivals, notifications

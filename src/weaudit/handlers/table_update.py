@@ -6,7 +6,8 @@ import os
 import time
 
 from weaudit.api import requests
-from weaudit.aws.client import Connection, DynamoDB
+from weaudit.aws.client import DynamoDB
+from weaudit.aws.connections import Connection
 from weaudit.errors import InvalidInputError, RecordRejectedError, StoreError, StoreRefusedError, ValidationError
 from weaudit.items.ids import uuid4
 from weaudit.runtime import logs

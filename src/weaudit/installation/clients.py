@@ -12,7 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from weaudit.aws import endpoints
-from weaudit.aws.client import S3, Connection, DynamoDB
+from weaudit.aws.client import S3, DynamoDB
+from weaudit.aws.connections import Connection
 from weaudit.aws.sigv4 import Credentials
 from weaudit.errors import InvalidInputError
 from weaudit.installation.targets import Target

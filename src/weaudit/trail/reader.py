@@ -11,7 +11,7 @@ from itertools import chain
 
 from weaudit.evidence import restore
 from weaudit.items.keys import history_key
-from weaudit.trail import rebuilding
+from weaudit.trail import rebuilding, states
 from weaudit.trail.first_uses import FirstUses
 from weaudit.trail.history import attributed, changes, fits, not_used_before
 from weaudit.trail.item_history import ItemHistory
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from weaudit.items.values import Item, Value
     from weaudit.trail.changes import AuditedChange, ValueReference
+    from weaudit.trail.states import AsOf, Between
     from weaudit.trail.table_history import Begin
 
     class Trail(Protocol):
@@ -52,10 +53,10 @@ if TYPE_CHECKING:
 
         def as_of(
             self, table: str, item_key: str, at: str | None = None, sequence: str | None = None, **known: Any
-        ) -> rebuilding.AsOf:
+        ) -> AsOf:
             """Return an item's state at a time, or after a change."""
 
-        def between(self, table: str, item_key: str, since: str, until: str, **known: Any) -> rebuilding.Between:
+        def between(self, table: str, item_key: str, since: str, until: str, **known: Any) -> Between:
             """Return what changed between an item's states at two times."""
 
         def attributed(self, found: Iterable[AuditedChange], entries: Mapping[str, Item]) -> list[AuditedChange]:
@@ -155,7 +156,7 @@ class AuditHistory:
 
     def as_of(
         self, table: str, item_key: str, at: str | None = None, sequence: str | None = None, **known: Any
-    ) -> rebuilding.AsOf:
+    ) -> AsOf:
         """Return an item's state after its last change at or before the time ``at``, or after the change ``sequence``.
 
         If no change has exactly that number, this is the state after the last change before it (see
@@ -185,10 +186,10 @@ class AuditHistory:
             **known,
         )
 
-    def between(self, table: str, item_key: str, since: str, until: str, **known: Any) -> rebuilding.Between:
+    def between(self, table: str, item_key: str, since: str, until: str, **known: Any) -> Between:
         """Return what changed between an item's states at two times. Raises what :meth:`as_of` raises."""
         before, after = (self.as_of(table, item_key, at, **known) for at in (since, until))
-        return rebuilding.between(before, after)
+        return states.between(before, after)
 
     def attributed(self, found: Iterable[AuditedChange], entries: Mapping[str, Item]) -> list[AuditedChange]:
         """Return changes in their order, each with its caller if it was written together with its log entry.

@@ -25,9 +25,7 @@ from __future__ import annotations
 from itertools import chain
 
 from weaudit.items.values import data, image_hash
-from weaudit.trail.states import AsOf, Between, Problem, between
-
-__all__ = ["MOST_LATER", "AsOf", "Between", "Problem", "between", "rebuild"]
+from weaudit.trail.states import AsOf, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
