@@ -1,4 +1,4 @@
-"""Each image that lands in the bucket becomes renditions and a row (docs/architecture.md, The path of one image)."""
+"""Each image that lands in the bucket becomes renditions and a row (docs/images.md, In the code)."""
 
 from __future__ import annotations
 
