@@ -1,4 +1,4 @@
-"""Turns each image in the bucket into renditions and a row (docs/architecture.md, The path of one image)."""
+"""Turns each image in the bucket into renditions and a row (docs/images.md, In the code)."""
 
 from __future__ import annotations
 
