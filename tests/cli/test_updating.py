@@ -29,5 +29,5 @@ def test_a_document_takes_few_more_bytes_than_its_texts() -> None:
 
 
 def test_a_document_larger_than_a_call_is_refused_before_it_is_sent() -> None:
-    with pytest.raises(InvalidInputError, match="a call 6,291,455"):
+    with pytest.raises(InvalidInputError, match="a call can carry 6,291,455"):
         ask({"id": "k", "attributes": {"t": "x" * 6_291_456}})
