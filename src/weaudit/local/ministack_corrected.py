@@ -373,7 +373,7 @@ def _keep_object_locks(s3: Any) -> None:
 
 
 def _deploy_what_the_template_has(provisioners: Any) -> None:
-    """1.5.33: CloudFormation refuses an alarm of metric math, saved queries, and a number that a parameter gives.
+    """1.5.33: CloudFormation refuses an alarm of metric math, and a stack with a saved query.
 
     Of a rate of failures their number stands for it; a saved query is a name and nothing else.
     """
@@ -391,16 +391,6 @@ def _deploy_what_the_template_has(provisioners: Any) -> None:
         "update": lambda physical_id, *_: (physical_id, {}),
         "delete": lambda *_: None,
     }
-    mappings = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]
-    for step in ("create", "update"):
-        mappings[step] = functools.partial(_with_a_number, mappings[step])
-
-
-def _with_a_number(original: Callable[..., Any], *words: Any, **named: Any) -> Any:
-    for props in words:
-        if isinstance(props, dict) and isinstance(props.get("ScalingConfig"), dict):
-            props["ScalingConfig"] = {name: int(value) for name, value in props["ScalingConfig"].items()}
-    return original(*words, **named)
 
 
 if __name__ == "__main__":
