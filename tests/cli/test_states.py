@@ -97,6 +97,13 @@ def test_an_item_older_than_its_trail_is_told_whole_where_it_can_be_read(client:
     assert document("as-of", "OLD", "2h")["item"] == {"key": "OLD", "v": 2, "w": 1}
 
 
+def test_a_key_that_the_table_cannot_have_is_still_one_of_the_trail(client: Any) -> None:
+    """The table may have been made anew with another key: its item cannot be read, and the trail can."""
+    long = "k" * 2049
+    write(client, changed(long, [{"v": {"N": "1"}, "w": {"N": "1"}}, {"v": {"N": "2"}, "w": {"N": "1"}}], at_ms=AT_MS))
+    assert document("as-of", long, "2h", code=1)["item"] == {"v": 2}
+
+
 _REFUSALS = [("ServiceUnavailable", 503, 3), ("ThrottlingException", 400, 3), ("AccessDeniedException", 400, None)]
 
 

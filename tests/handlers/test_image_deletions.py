@@ -246,7 +246,9 @@ def test_a_deletion_that_is_handled_while_the_image_is_worked_on_is_not_missed(v
             uploads.bench.deliver(uploads.events[-1])
 
         disturbed(uploads.bench, at, delete)
-        uploads.bench.deliver(event)
+        [outcome] = uploads.bench.deliver(event)
+        # The outcome is of the event that was delivered, whatever had to follow it.
+        assert outcome["sequencer"] == padded(event["detail"]["object"]["sequencer"])
         if len(uploads.events) == 2:
             check(uploads)
 

@@ -14,6 +14,7 @@ from weaudit.errors import DeployError, InvalidInputError, RecordRejectedError, 
 from weaudit.installation.item_keys import item_keys
 from weaudit.installation.readers import key_schema, of_stage, open_trail, with_callers
 from weaudit.items.texts import dumps
+from weaudit.items.typed_keys import typed_key
 from weaudit.trail.state_documents import as_of_document, between_document
 from weaudit.values import replaced
 
@@ -160,14 +161,14 @@ class _Trail:
 
     def _live(self, key: str) -> "Item | None":
         """Return the item as it is now, or None if it does not exist or may not be read."""
-        from weaudit.installation.checking import AuditedTable
-
-        keys = AuditedTable(self.table, "", self.schema or {}, audited_from_birth=False).keys_of(key)
         try:
-            request = {"TableName": self.table, "Key": keys, "ConsistentRead": True}
+            typed = typed_key(key, self.schema or {})
+            request = {"TableName": self.table, "Key": typed, "ConsistentRead": True}
             item: Item | None = self.client.call("GetItem", request).get("Item")
+        except InvalidInputError:  # the key need not fit the table
+            return None
         except (RecordRejectedError, StoreRefusedError) as error:
-            # Reading the trail needs no permission on the table itself, and the key need not fit the table.
+            # Reading the trail needs no permission on the table itself.
             if not withheld(error.aws_code) and error.aws_code != "ValidationException":
                 raise
             return None

@@ -133,11 +133,13 @@ class Processing:
 
     def process(self, source: ImageSource) -> dict[str, Any]:
         """Process an image, and return its outcome (see docs/formats/image-row.md). Raises StoreError."""
+        sequencer = ""  # of the event itself, whatever has to follow it
         for _ in range(_MOST_ROUNDS):
             outcome = self._once(source)
+            sequencer = sequencer or self._sequencer
             following = self._originals.following(self._current_row) if self._current_row is not None else None
             if following is None:
-                return {**outcome, "sequencer": self._sequencer}
+                return {**outcome, "sequencer": sequencer}
             source = following
         raise StoreUnavailableError(f"the object changed {_MOST_ROUNDS} times while it was being processed")
 
@@ -242,16 +244,16 @@ class Processing:
     def _kept(self, source: ImageSource, row: Item, known: dict[str, Any]) -> dict[str, Any]:
         again = bool(source.wanted)
         try:
-            replaced = self._images.replace(row, again=again)
+            before = self._images.replace(row, again=again)
         except RecordRejectedError as error:
             reason = f"its row cannot be stored: {error}"
             version = row["pipelineVersion"]["S"]
             row = image_rows.rejected(source, version, "RowRejected", reason, known, self._timings)
-            replaced = self._images.replace(row, again=again)
-        self._current_row = row if replaced is not None else self._images.get(source.key)
-        if replaced != {}:  # {}: there was no row before it
+            before = self._images.replace(row, again=again)
+        self._current_row = row if before is not None else self._images.get(source.key)
+        if before != {}:  # {}: there was no row before it
             self._originals.tidy(self._current_row or row)
-        if replaced is None:
+        if before is None:
             return {"outcome": "unchanged"}
         outcome: dict[str, Any] = {"outcome": row["status"]["S"], "pipelineVersion": row["pipelineVersion"]["S"]}
         if "rejection" in row:
