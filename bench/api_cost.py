@@ -31,8 +31,9 @@ from weaudit.capture.changes import Change
 from weaudit.capture.records import decide
 from weaudit.deploy import packaging
 from weaudit.functions import FUNCTIONS
+from weaudit.installation import clients
 from weaudit.installation.engine_state import EngineState
-from weaudit.installation.targets import Target, unwire
+from weaudit.installation.targets import Target
 from weaudit.items.values import Item
 from weaudit.local import engine, process
 
@@ -109,9 +110,10 @@ class Site:
         dynamodb.put_item(TableName=self.variables["IMAGES_TABLE"], Item=row)
         dynamodb.put_item(TableName="Configuration", Item={"key": {"S": "BENCH_UPDATE"}, "value": {"N": "0"}})
         records = [record for change in _changes(changes) for record in decide(change)]
+        audit = clients.dynamodb(self.target)
         for start in range(0, len(records), 25):
-            puts = [{"PutRequest": {"Item": unwire(record)}} for record in records[start : start + 25]]
-            dynamodb.batch_write_item(RequestItems={self.variables["AUDIT_TABLE"]: puts})
+            puts = [{"PutRequest": {"Item": record}} for record in records[start : start + 25]]
+            audit.call("BatchWriteItem", {"RequestItems": {self.variables["AUDIT_TABLE"]: puts}})
         return str(records[-1]["id"]["S"])
 
     def url(self) -> str:

@@ -122,10 +122,15 @@ _SLOW = {"image_processor": ("${ImageDurationAlarmMs} ms", "!Ref ImageDurationAl
 _A_SECOND = ("a second", "1000")
 
 
+def _logical(name: str) -> str:
+    """Return the logical id of a function in the template: ``AuditProducer`` for ``audit_producer``."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
 def of_function(name: str) -> Iterator[Alarm]:
     """Yield the four alarms that every function has."""
-    logical = "".join(part.capitalize() for part in name.split("_"))
-    called, metrics = f"${{{logical}}}", ("AWS/Lambda", (("FunctionName", f"!Ref {logical}"),))
+    logical = _logical(name)
+    called, dimensions = f"${{{logical}}}", (("FunctionName", f"!Ref {logical}"),)
     slow, slow_ms = _SLOW.get(name, _A_SECOND)
     yield Alarm(
         f"{logical}ErrorsAlarm",
@@ -133,9 +138,9 @@ def of_function(name: str) -> Iterator[Alarm]:
         f"More than 1 % of the calls of {called} have failed, in three of the last five minutes. {_FAILING[name]}",
         f"read what it logged (weaudit logs {name}), and roll back if it began with a release (weaudit rollback).",
         "errors",
-        metrics[0],
+        "AWS/Lambda",
         "Errors",
-        metrics[1],
+        dimensions,
         "Sum",
         "1",
         calls="Invocations",
@@ -148,9 +153,9 @@ def of_function(name: str) -> Iterator[Alarm]:
         "longer.",
         "see in the dashboard whether there are more calls or each is slower, and in X-Ray which service is slow.",
         "duration",
-        metrics[0],
+        "AWS/Lambda",
         "Duration",
-        metrics[1],
+        dimensions,
         "Average",
         slow_ms,
     )
@@ -161,9 +166,9 @@ def of_function(name: str) -> Iterator[Alarm]:
         "queues try again; callers of the API get errors.",
         "see which function uses the account's concurrency, then limit that one or have the account's quota raised.",
         "throttles",
-        metrics[0],
+        "AWS/Lambda",
         "Throttles",
-        metrics[1],
+        dimensions,
         "Sum",
     )
     yield Alarm(
@@ -174,9 +179,9 @@ def of_function(name: str) -> Iterator[Alarm]:
         "see what sends so much, and whether calls have become slow; then limit what sends, or have the account's "
         "quota raised.",
         "concurrency",
-        metrics[0],
+        "AWS/Lambda",
         "ConcurrentExecutions",
-        metrics[1],
+        dimensions,
         "Maximum",
         "100",
     )
@@ -225,7 +230,7 @@ def _first(
 
 
 def _lost(name: str, what: str, to_do: str) -> Alarm:
-    logical = "".join(part.capitalize() for part in name.split("_"))
+    logical = _logical(name)
     metric = ("AWS/Lambda", "DestinationDeliveryFailures", (("FunctionName", f"!Ref {logical}"),))
     return _first(f"{logical}LostAlarm", f"{name}-lost", what, to_do, "lost-events", *metric)
 

@@ -1,5 +1,6 @@
 """An Audit table as infra/template.yaml makes it, and trails written into it by the code that audits."""
 
+import base64
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -8,7 +9,6 @@ from tests.fakes import Asked
 from tests.strategies import change
 from weaudit.capture.changes import Change
 from weaudit.capture.records import decide
-from weaudit.installation.targets import unwire
 from weaudit.items.values import Item
 
 
@@ -69,3 +69,18 @@ def changed(
 def one_by_one(query: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[dict[str, Any]], Asked]:
     """Return what begins a query of an audit history: each is made when its answer is asked for, or done without."""
     return lambda request: Asked(lambda: query(request), [])
+
+
+def unwire(value: Any) -> Any:
+    """Return ``value`` with typed binary (``{"B": text}``, ``{"BS": [text]}``) turned into bytes, as boto3 expects."""
+    if isinstance(value, dict):
+        if len(value) == 1:
+            [(kind, inner)] = value.items()
+            if kind == "B" and isinstance(inner, str):
+                return {"B": base64.b64decode(inner)}
+            if kind == "BS" and isinstance(inner, list):
+                return {"BS": [base64.b64decode(text) for text in inner]}
+        return {key: unwire(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [unwire(inner) for inner in value]
+    return value

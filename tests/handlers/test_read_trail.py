@@ -11,12 +11,12 @@ from moto import mock_aws
 
 from tests.api_events import REQUEST_ID, Api, first, second
 from tests.strategies import change
-from tests.trails import changed, make_audit_table, one_by_one, write
+from tests.trails import changed, make_audit_table, one_by_one, unwire, write
 from weaudit.api import paging, queries
 from weaudit.capture.changes import Change
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import read_trail
-from weaudit.installation.targets import unwire, wire
+from weaudit.installation.targets import wire
 from weaudit.items.texts import compact
 from weaudit.trail import documents
 from weaudit.trail.reader import AuditHistory

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import RunningEngine
+from tests.trails import unwire
 from weaudit.errors import EngineError
-from weaudit.installation.targets import Target, unwire, wire
+from weaudit.installation.targets import Target, wire
 
 
 def test_with_nothing_set_it_says_what_to_do(tmp_path: Path) -> None:

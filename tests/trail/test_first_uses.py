@@ -11,11 +11,11 @@ from moto import mock_aws
 from tests.fakes import Asked
 from tests.strategies import change
 from tests.trail.test_item_history import Index
-from tests.trails import changed, make_audit_table, one_by_one, write
+from tests.trails import changed, make_audit_table, one_by_one, unwire, write
 from weaudit.capture.changes import Change
 from weaudit.capture.records import decide
 from weaudit.errors import StoreUnavailableError
-from weaudit.installation.targets import unwire, wire
+from weaudit.installation.targets import wire
 from weaudit.trail import first_uses
 from weaudit.trail.changes import Actor, AuditedChange
 from weaudit.trail.history import changes

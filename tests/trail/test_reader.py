@@ -12,12 +12,12 @@ from moto import mock_aws
 
 from tests.aws.moto_relay import moto_environment
 from tests.strategies import change
-from tests.trails import changed, make_audit_table, one_by_one, write
+from tests.trails import changed, make_audit_table, one_by_one, unwire, write
 from weaudit.capture.changes import Change
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import read_trail
 from weaudit.installation.readers import open_trail
-from weaudit.installation.targets import Target, unwire, wire
+from weaudit.installation.targets import Target, wire
 from weaudit.items.times import iso_time
 from weaudit.trail.changes import AuditedChange
 from weaudit.trail.reader import AuditHistory

@@ -27,14 +27,12 @@ def passes(error: BaseException) -> bool:
 
 def meaning(error: Exception) -> StoreError | None:
     """Return the error that the lean client would raise for one of the SDK's, or None if the call itself is wrong."""
-    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
         return (StoreUnavailableError if passes(error) else StoreRefusedError)(str(error), aws_code=code)
-    if isinstance(error, BotoCoreError) and not isinstance(error, ParamValidationError):
-        return StoreUnavailableError(str(error))
-    return None
+    return StoreUnavailableError(str(error)) if isinstance(error, BotoCoreError) and passes(error) else None
 
 
 @contextmanager

@@ -147,18 +147,3 @@ def wire(value: Any) -> Any:
     if isinstance(value, list):
         return [wire(inner) for inner in value]
     return value
-
-
-def unwire(value: Any) -> Any:
-    """Return ``value`` with typed binary (``{"B": text}``, ``{"BS": [text]}``) turned into bytes, as boto3 expects."""
-    if isinstance(value, dict):
-        if len(value) == 1:
-            [(kind, inner)] = value.items()
-            if kind == "B" and isinstance(inner, str):
-                return {"B": base64.b64decode(inner)}
-            if kind == "BS" and isinstance(inner, list):
-                return {"BS": [base64.b64decode(text) for text in inner]}
-        return {key: unwire(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [unwire(inner) for inner in value]
-    return value

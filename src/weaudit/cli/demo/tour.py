@@ -55,6 +55,11 @@ class Tour:
         """Show the commands that do the same."""
         output.note("  $ " + " && ".join(f"{self.weaudit} {command}" for command in commands))
 
+    def with_callers(self, changes: Iterable[AuditedChange]) -> list[AuditedChange]:
+        """Return changes with the callers that the log of updates names."""
+        logs = self.installation.outputs["AuditLogsTableName"]
+        return list(with_callers(changes, self.trail, clients.dynamodb(self.installation.target), logs, output.note))
+
     def show(self, changes: Iterable[AuditedChange]) -> None:
         """Print changes as `weaudit history` does."""
         from weaudit.cli.printing.rendering import Rendering
@@ -116,9 +121,7 @@ def update(tour: Tour) -> list[str]:
             lambda: [change for change in tour.trail.item(table, SEATS) if change.order not in seen],
             lambda new: bool(new) and new[-1].change_id is not None,
         )[-1:]
-        attributed = list(
-            with_callers(found, tour.trail, clients.dynamodb(tour.installation.target), logs, output.note)
-        )
+        attributed = tour.with_callers(found)
         tour.show(attributed)
         caller = tour.installation.target.client("sts").get_caller_identity()["Arn"]
         key = {"log_id": {"S": (found[0].change_id if found else None) or "none"}}
@@ -196,7 +199,7 @@ def _functions() -> Any:
 def request(tour: Tour) -> list[str]:
     """Ask the API for the update's change with a signed request, and see an unsigned one refused."""
     tour.heading(5, "a signed request to the API: read_trail answers it, and an unsigned one is refused")
-    table, logs = tour.installation.configuration_table, tour.installation.outputs["AuditLogsTableName"]
+    table = tour.installation.configuration_table
     path = f"/v1/tables/{table}/history?key={SEATS}&order=desc&limit=1"
     status, answer = tour.ask("GET", path)
     refused, _ = tour.ask("GET", path, signed=False)
@@ -208,10 +211,7 @@ def request(tour: Tour) -> list[str]:
         )
     tour.by_hand(f"call GET {shlex.quote(path)}")
     newest = islice(tour.trail.item(table, SEATS, newest_first=True), 1)
-    expected = [
-        json.loads(dumps(document(change)))
-        for change in with_callers(newest, tour.trail, clients.dynamodb(tour.installation.target), logs, output.note)
-    ]
+    expected = [json.loads(dumps(document(change))) for change in tour.with_callers(newest)]
     faults = [] if status == 200 else [f"the signed request was answered with {status}"]
     faults += [] if refused == 403 else [f"the unsigned request was answered with {refused} instead of 403"]
     if not faults and not (found and found == expected):
