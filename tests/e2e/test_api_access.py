@@ -125,6 +125,10 @@ def _image(api: Api, key: str, status: str) -> bool:
     return row is not None and row["status"]["S"] == status
 
 
+def _renditions(api: Api) -> set[str]:
+    return {found["Key"] for found in api.client("s3").list_objects_v2(Bucket=RENDITIONS).get("Contents", [])}
+
+
 def _processes_images(api: Api) -> None:
     for key, body, status in (
         ("by-its-role.png", drawn(["png"])[0], "processed"),
@@ -135,9 +139,9 @@ def _processes_images(api: Api) -> None:
     made = api.client("dynamodb").get_item(TableName="Images", Key={"imageKey": {"S": "by-its-role.png"}})["Item"]
     api.client("s3").delete_object(Bucket=BUCKET, Key="by-its-role.png")
     eventually(functools.partial(_image, api, "by-its-role.png", "deleted"))
-    kept = {found["Key"] for found in api.client("s3").list_objects_v2(Bucket=RENDITIONS).get("Contents", [])}
     assert made["renditions"]["L"]
-    assert not kept & {part["M"]["key"]["S"] for part in made["renditions"]["L"]}
+    # The row says it first, and the renditions go then: a row never names one that is not there.
+    eventually(lambda: not _renditions(api) & {part["M"]["key"]["S"] for part in made["renditions"]["L"]})
     said = _invoke(api, "image_processor:live", {"detail": planted("detail")})
     assert said["images"][0]["outcome"] == "quarantined"
 
