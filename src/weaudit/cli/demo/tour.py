@@ -71,16 +71,16 @@ class Tour:
         """Send a request to the API and return the response's status and document, None if it is not JSON."""
         import boto3
 
-        from weaudit.cli import api
+        from weaudit.installation import calling
 
         target = self.installation.target
         session = boto3.session.Session(
             region_name=target.region, aws_access_key_id=target.access_key, aws_secret_access_key=target.secret_key
         )
-        url = api.base_url(target, self.installation.outputs) + api.address(path)
+        url = calling.base_url(target, self.installation.outputs) + calling.address(path)
         data = None if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"Content-Type": "application/json"}
-        status, _, answer = api.send(method, url, data, headers, (session, target.region) if signed else None)
+        status, _, answer = calling.send(method, url, data, headers, (session, target.region) if signed else None)
         try:
             return status, json.loads(answer)
         except ValueError:
