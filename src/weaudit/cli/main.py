@@ -20,14 +20,12 @@ import weaudit
 from weaudit import errors
 from weaudit.cli import (
     api,
-    bootstrap,
-    deployment,
+    demo,
     doctor,
     engine,
     failed_events,
     images,
     objects,
-    package,
     quarantine,
     reprocess,
     states,
@@ -37,12 +35,12 @@ from weaudit.cli import (
     verify,
     watch,
 )
-from weaudit.cli.demo import command as demo
+from weaudit.cli.deployment import bootstrap, package, stages
 from weaudit.cli.printing import output
 
 COMMANDS = (
     demo, trail, states, verify, updates, api, watch, objects, images, reprocess, quarantine, failed_events, doctor,
-    trace, engine, deployment, package, bootstrap,
+    trace, engine, stages, package, bootstrap,
 )  # fmt: skip
 """The modules with commands, in the order of `weaudit --help`."""
 

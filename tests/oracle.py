@@ -1,4 +1,4 @@
-"""Checks every field of every record and row that the demo made against the pages of docs/formats.
+"""Checks every field of every record, row, log entry and response of the demo against the pages of docs/formats.
 
 The expected values are computed here independently, and not by the code that writes them.
 """
@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
-from weaudit.cli.demo import picture
+from weaudit.demo import picture
+from weaudit.demo.steps import Step
+from weaudit.images.pixels import libvips
 from weaudit.items.values import Item, Value, image_hash
 from weaudit.trail.changes import AuditedChange
 
@@ -18,19 +20,6 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 # The stream's times are whole seconds on AWS, rounded either way.
 _ROUNDING_MS = 1500
 _OTHERS_OF_A_ROW = {"requestId", "timestamp", "awsRequestId", "versionId", "sequencer"}
-
-
-class Step(NamedTuple):
-    """One change that the demo makes: the words for it, and the item before and after."""
-
-    words: str
-    before: Item | None
-    after: Item | None
-
-    @property
-    def event_name(self) -> str:
-        """What the stream calls it."""
-        return "INSERT" if self.before is None else "REMOVE" if self.after is None else "MODIFY"
 
 
 def faults(
@@ -186,10 +175,16 @@ def image_faults(row: Item, upload: picture.Upload, pipeline_version: str, rendi
     named = [rendition["M"] for rendition in row.get("renditions", {}).get("L", [])]
     for rendition, body in zip(named, renditions, strict=True):
         sizes = tuple(int(rendition[name]["N"]) for name in ("bytes", "width", "height"))
-        there = (len(body), *picture.size_of(body, _text(rendition, "format")))
+        there = (len(body), *_size_of(body, _text(rendition, "format")))
         if sizes != there or _text(rendition, "sha256") != sha256(body).hexdigest():
             faults.append(f"the rendition {_text(rendition, 'name')} is not what the picture's row says")
     return faults
+
+
+def _size_of(body: bytes, image_format: str) -> tuple[int, int]:
+    """Return width and height of an encoded image, by decoding its header."""
+    image = libvips.opened(libvips.loaded(), body, image_format)
+    return image.width, image.height
 
 
 def arrival_faults(rows: Sequence[Item], upload: picture.Upload, function_name: str) -> list[str]:
@@ -216,3 +211,23 @@ def arrival_faults(rows: Sequence[Item], upload: picture.Upload, function_name: 
     if unknown := sorted(row.keys() - expected.keys() - _OTHERS_OF_A_ROW):
         faults.append(f"the arrival's row has the unknown fields {', '.join(unknown)}")
     return faults
+
+
+def state_faults(status: int, answer: Any, table: str, key: str, item: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the response that says what an item was, whole and proven (docs/api.md)."""
+    expected = {
+        "tableName": table,
+        "itemKey": key,
+        "exists": True,
+        "complete": True,
+        "problems": [],
+        "unknown": [],
+        "item": item,
+    }
+    if status != 200 or not isinstance(answer, dict):
+        return [f"the question was answered with {status}"]
+    return [
+        f"{name} is {answer.get(name, 'absent')} instead of {value}"
+        for name, value in expected.items()
+        if answer.get(name) != value
+    ]

@@ -39,11 +39,3 @@ def made() -> bytes:
     # A segment COM right after the start of the image: ITU-T T.81, B.2.4.5.
     comment = f"weaudit demo {time.time_ns():020d}".encode()
     return body[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + body[2:]
-
-
-def size_of(body: bytes, image_format: str) -> tuple[int, int]:
-    """Return width and height of an encoded image, by decoding its header."""
-    from weaudit.images.pixels import libvips
-
-    image = libvips.opened(libvips.loaded(), body, image_format)
-    return image.width, image.height
