@@ -8,9 +8,10 @@ import typer
 
 from weaudit.cli.options import JsonDocumentOption
 from weaudit.cli.printing import output, panels
-from weaudit.cli.quarantine import UNDELIVERED, Quarantine
+from weaudit.cli.quarantine import say_too_large
 from weaudit.errors import InvalidInputError, StoreRefusedError
 from weaudit.installation import payloads
+from weaudit.installation.repairs.quarantine import UNDELIVERED, Quarantine
 
 # The receiver of a GuardDuty finding.
 _TOPIC = "the topic of alarms"
@@ -34,6 +35,7 @@ class FailedEvents:
         from weaudit.installation.outputs import Installation
 
         installation = Installation.find()
+        self._quarantine = Quarantine(installation)
         self._sqs = installation.target.client("sqs")
         self._sns = installation.target.client("sns")
         self._lambda = installation.target.client("lambda", payloads.LONGEST_CALL_S)
@@ -101,15 +103,14 @@ class FailedEvents:
         return str(json.loads(answer["Payload"].read() or b"{}").get("errorMessage") or "it failed")
 
     def _replay(self, key: str) -> str:
-        quarantine = Quarantine.find()
-        # If it is gone, `weaudit quarantine replay` has replayed it. If it stays, a record is too large for a call.
-        if not quarantine.has(key):
+        if not self._quarantine.has(key):  # `weaudit quarantine replay` has replayed it
             return ""
         try:
-            quarantine.replay(key)
+            replayed = self._quarantine.replay(key)
         except (InvalidInputError, StoreRefusedError) as error:
             return str(error).partition("\n")[0]
-        return "it holds a record that is too large for a call" if quarantine.has(key) else ""
+        say_too_large(key, replayed)
+        return "it holds a record that is too large for a call" if replayed.too_large else ""
 
     def _announce(self, payload: Any) -> str:
         found = payload["detail"]
