@@ -14,11 +14,11 @@ from tests.strategies import change, stream_record
 from weaudit import evidence
 from weaudit.api import paging, queries
 from weaudit.capture import records as auditing
-from weaudit.cli import failed_events
 from weaudit.cli.printing.rendering import value_text
 from weaudit.handlers import audit_producer, s3_processor
 from weaudit.images import documents as image_documents
 from weaudit.installation import item_keys, tracing
+from weaudit.installation.repairs import failed_events
 from weaudit.items import differences, plain, sizes, values
 from weaudit.items import texts as json_texts
 from weaudit.objects.store import InvocationLog
@@ -477,7 +477,7 @@ DONE: dict[str, Growing] = {
     # Beyond what Python reads as well: it nests a thousand levels deep, or ten thousand.
     "log lines": Growing(_log_line, (), {**JSON, "deeper": lambda n: "[" * 500 * n}),
     "failed events": Growing(
-        lambda text: failed_events._read(
+        lambda text: failed_events.event_of(
             {"MessageId": "m", "ReceiptHandle": "r", "Body": text, "Attributes": {"SentTimestamp": "0"}}, "evidence"
         ),
         (),

@@ -15,6 +15,7 @@ from tests.fakes import PolicingDynamoDB, PolicingLambda, PolicingS3, producer_s
 from tests.strategies import stream_record
 from weaudit.handlers import audit_producer
 from weaudit.installation import payloads
+from weaudit.installation.repairs.failed_events import FailedEvents, Retried
 from weaudit.installation.repairs.quarantine import Quarantine, Replayed
 from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
 
@@ -44,18 +45,25 @@ class Installed:
     """The evidence bucket in moto, and audit_producer over stores in memory behind a Lambda that takes 6 MB."""
 
     def __init__(self) -> None:
-        self.s3 = boto3.client("s3", "us-east-1", aws_access_key_id="a", aws_secret_access_key="s")
+        self.s3, self.sqs, sns = (
+            boto3.client(service, "us-east-1", aws_access_key_id="a", aws_secret_access_key="s")
+            for service in ("s3", "sqs", "sns")
+        )
         self.s3.create_bucket(Bucket=BUCKET)
         self.dynamodb, self.kept = PolicingDynamoDB(), PolicingS3()
         stores = producer_stores(self.dynamodb, self.kept, "")
         self.functions = PolicingLambda(lambda event: audit_producer.handle(event, **stores))
+        self.queue = self.sqs.create_queue(QueueName="undelivered")["QueueUrl"]
+        clients = {"s3": self.s3, "lambda": self.functions, "sqs": self.sqs, "sns": sns}
+        names = {"LambdaFunctionAliasArn": "s3", "ImageProcessorAliasArn": "images", "AlarmsTopicArn": "alarms"}
         installation = SimpleNamespace(
-            target=SimpleNamespace(client=lambda service, *_: {"s3": self.s3, "lambda": self.functions}[service]),
+            target=SimpleNamespace(client=lambda service, *_: clients[service]),
             evidence_bucket=BUCKET,
             audit_producer="audit_producer",
-            outputs={"LambdaFunctionAliasArn": "s3", "ImageProcessorAliasArn": "images"},
+            outputs={**names, "UndeliveredQueueUrl": self.queue},
         )
         self.quarantine = Quarantine(cast("Any", installation))
+        self.failed_events = FailedEvents(cast("Any", installation))
 
     def given_up(self, *records: Any) -> str:
         """Keep a batch as Lambda does that gave it up."""
@@ -63,6 +71,11 @@ class Installed:
         body = {"payload": json.dumps({"Records": records}), "requestContext": {"condition": "RetryAttemptsExhausted"}}
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(body).encode())
         return key
+
+    def undelivered(self, entry: str) -> None:
+        """Put word of an entry into the queue, as EventBridge does."""
+        event = {"source": "aws.s3", "detail": {"bucket": {"name": BUCKET}, "object": {"key": entry}}}
+        self.sqs.send_message(QueueUrl=self.queue, MessageBody=json.dumps(event))
 
     def changes(self) -> set[str]:
         return {record["sequenceNumber"]["S"].lstrip("0") for record in self.dynamodb.items.values()}
@@ -77,7 +90,7 @@ def installed() -> Iterator[Installed]:
 @pytest.mark.parametrize(("kind", "count"), [("cyrillic", 6), ("control characters", 2), ("nulls", 2)])
 def test_the_largest_records_of_a_stream_are_replayed(installed: Installed, kind: str, count: int) -> None:
     entry = installed.given_up(*(large(kind, number) for number in range(count)))
-    assert installed.quarantine.replay(entry) == Replayed(still=0)
+    assert installed.quarantine.replay(entry) == Replayed(entry, still=0)
     assert installed.changes() == {str(10**21 + number) for number in range(count)}
     assert list(installed.quarantine.entries()) == []
 
@@ -85,7 +98,7 @@ def test_the_largest_records_of_a_stream_are_replayed(installed: Installed, kind
 def test_a_call_is_filled_by_bytes(installed: Installed) -> None:
     records = [large("cyrillic", number) for number in range(8)]
     records += [stream_record(None, {"key": {"S": f"k{number}"}}, SequenceNumber=str(number)) for number in range(250)]
-    assert installed.quarantine.replay(installed.given_up(*records)) == Replayed(still=0)
+    assert installed.quarantine.replay(installed.given_up(*records)).still == 0
     counts = [len(json.loads(payload)["Records"]) for payload in installed.functions.payloads]
     # Six of 800 KB; and of small ones no more than a batch of the stream has.
     assert counts == [6, 100, 100, 52]
@@ -101,6 +114,22 @@ def test_a_record_that_no_call_carries_stays_and_those_beside_it_are_replayed(in
         assert [size // 100_000 for size in replayed.too_large] == [72]
         assert installed.changes() == {"1", "2"}
         assert [found["id"] for found in installed.quarantine.entries()] == [entry]
+
+
+def test_word_of_an_entry_goes_once_all_of_its_records_are_replayed(installed: Installed) -> None:
+    small = stream_record(None, {"key": {"S": "s"}}, SequenceNumber="1")
+    entry = installed.given_up(small, too_large())
+    installed.undelivered(entry)
+    for _ in range(2):
+        [event] = installed.failed_events.take(10)
+        retried = installed.failed_events.retry(event)
+        assert retried.why == "it holds a record that is too large for a call"
+        assert retried.replayed is not None
+        assert (retried.replayed.entry_id, len(retried.replayed.too_large)) == (entry, 1)
+    installed.given_up(small)
+    [event] = installed.failed_events.take(10)
+    assert installed.failed_events.retry(event) == Retried(replayed=Replayed(entry, still=0))
+    assert list(installed.failed_events.take(10)) == []
 
 
 def test_a_record_with_half_of_a_surrogate_pair_is_handed_over_as_it_is(installed: Installed) -> None:

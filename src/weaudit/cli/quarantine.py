@@ -73,7 +73,7 @@ def replay_entries(
     failed = []
     for number, entry_id in enumerate(chosen, 1):
         replayed = quarantine.replay(entry_id)
-        say_too_large(entry_id, replayed)
+        say_too_large(replayed)
         if replayed.still:
             failed.append(entry_id)
         output.note(f"{number} of {len(chosen)}: {entry_id} {'failed again' if entry_id in failed else 'is audited'}")
@@ -84,13 +84,14 @@ def replay_entries(
     raise typer.Exit(output.EXIT_FAILED if failed else output.EXIT_FINE)
 
 
-def say_too_large(entry_id: str, replayed: "Replayed") -> None:
+def say_too_large(replayed: "Replayed") -> None:
     """Say of each record of a replayed entry that is too large for a call what can be done about it."""
     from weaudit.installation import payloads
 
     for size in replayed.too_large:
         output.note(
-            f"{entry_id}: a record takes {size:,} bytes as JSON; a call can carry {payloads.LARGEST_BYTES:,} at most.\n"
+            f"{replayed.entry_id}: a record takes {size:,} bytes as JSON; "
+            f"a call can carry {payloads.LARGEST_BYTES:,} at most.\n"
             "It stays here, whole. docs/operating.md (Quarantine) says how to audit it from this machine."
         )
 

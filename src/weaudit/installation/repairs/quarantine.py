@@ -26,6 +26,7 @@ class Replayed:
     ``too_large`` holds the size, in bytes of JSON, of each of them that is too large for a call.
     """
 
+    entry_id: str
     still: int
     too_large: tuple[int, ...] = ()
 
@@ -101,7 +102,7 @@ class Quarantine:
         still = sum(self._quarantined_again(function, payload) for payload in calls)
         if not too_large and (not still or entry_id.startswith(UNDELIVERED)):
             self._s3.delete_object(Bucket=self._bucket, Key=entry_id)
-        return Replayed(still + len(too_large), tuple(too_large))
+        return Replayed(entry_id, still + len(too_large), tuple(too_large))
 
     def _quarantined_again(self, function: str, payload: bytes) -> int:
         """Send records to their function; return how many it quarantined again."""
