@@ -35,13 +35,14 @@ def images(
 
     Example: weaudit images photographs/cat.jpg
     """
+    from weaudit.installation import images_table
     from weaudit.installation.outputs import Installation
 
     installation = Installation.find()
     if key is not None:
         _show(installation, key, as_json=as_json)
         return
-    found = rows(installation, rejected=rejected)
+    found = images_table.rows(installation, rejected=rejected)
     shown = [_plain(row) for row in limited(found, limit)]
     more = next(found, None) is not None
     if as_json:
@@ -56,25 +57,10 @@ def images(
         output.note(f"There are more than {limit:,}: --limit shows more of them.")
 
 
-def rows(installation: "Installation", *, rejected: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield the rows of Images in DynamoDB JSON, in no order."""
-    from weaudit.installation.targets import wire
-
-    request: dict[str, Any] = {"TableName": installation.images_table, "ConsistentRead": True}
-    if rejected:
-        request["FilterExpression"] = "#status = :rejected"
-        request["ExpressionAttributeNames"] = {"#status": "status"}
-        request["ExpressionAttributeValues"] = {":rejected": {"S": "rejected"}}
-    for page in installation.target.client("dynamodb").get_paginator("scan").paginate(**request):
-        yield from map(wire, page["Items"])
-
-
 def _show(installation: "Installation", key: str, *, as_json: bool) -> None:
-    from weaudit.installation.targets import wire
+    from weaudit.installation import images_table
 
-    client = installation.target.client("dynamodb")
-    request = {"TableName": installation.images_table, "Key": {"imageKey": {"S": key}}}
-    row = wire(client.get_item(**request, ConsistentRead=True).get("Item"))
+    row = images_table.row(installation, key)
     if row is None:
         output.note(f"There is no image {output.safe(key)}.")
         output.note("`weaudit images` lists them. An object that is not an image has no row.")
