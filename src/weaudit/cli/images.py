@@ -35,8 +35,8 @@ def images(
 
     Example: weaudit images photographs/cat.jpg
     """
-    from weaudit.installation import images_table
     from weaudit.installation.outputs import Installation
+    from weaudit.installation.reading import images_table
 
     installation = Installation.find()
     if key is not None:
@@ -58,7 +58,7 @@ def images(
 
 
 def _show(installation: "Installation", key: str, *, as_json: bool) -> None:
-    from weaudit.installation import images_table
+    from weaudit.installation.reading import images_table
 
     row = images_table.row(installation, key)
     if row is None:

@@ -1,30 +1,19 @@
 """`weaudit as-of`, `weaudit diff`: an item as it was, and what changed between two times."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from weaudit.aws.errors import withheld
 from weaudit.cli.options import AuditTableOption, KeyArgument, LogTableOption, StateOption, TableOption, UtcOption
 from weaudit.cli.printing import moments, output, panels
-from weaudit.errors import DeployError, InvalidInputError, RecordRejectedError, StoreRefusedError
-from weaudit.installation.item_keys import item_keys
-from weaudit.installation.readers import key_schema, of_stage, open_trail, with_callers
+from weaudit.errors import InvalidInputError
 from weaudit.items.texts import dumps
-from weaudit.items.typed_keys import typed_key
 from weaudit.trail.state_documents import as_of_document, between_document
-from weaudit.values import replaced
 
 if TYPE_CHECKING:
-    from weaudit.installation.targets import Target
-    from weaudit.items.values import Item
-    from weaudit.trail.reader import Trail
+    from weaudit.installation.reading.table_trail import TableTrail
     from weaudit.trail.states import AsOf, Between
-
-Found = TypeVar("Found", "AsOf", "Between")
 
 _TIMES = "ISO 8601, a date (its last moment), or 2h, 3d (that long ago)."
 
@@ -66,19 +55,17 @@ def as_of(
             "give either a time or a change's sequence number\n"
             "For example `weaudit as-of CACHE_TTL_SEC 2h` or `weaudit as-of CACHE_TTL_SEC --sequence 1700000000001`."
         )
-    table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
+    from weaudit.installation.reading.table_trail import TableTrail
+
     at = None if time is None else moments.parse(time, name="TIME", utc=utc, end=True)
-    trail = _Trail.open(table, audit_table, audit_log_table, state)
-    key, found = trail.first(
-        item_key, lambda key, known: trail.history.as_of(table, key, at, sequence, **known), _has_trail
-    )
-    (found,) = trail.with_callers(found)
+    trail = TableTrail.open(table, audit_table, audit_log_table, output.note, state)
+    key, found = trail.as_of(item_key, at, sequence)
     if as_json:
-        output.print_text(dumps(as_of_document(found, table, key, at=at, sequence=sequence)))
+        output.print_text(dumps(as_of_document(found, trail.table, key, at=at, sequence=sequence)))
     else:
         _print_state(found, utc=utc)
-        if not _has_trail(found):
-            trail.advise(item_key)
+        if not found.recorded:
+            _advise(trail, item_key)
     raise typer.Exit(output.EXIT_FINE if found.complete else output.EXIT_FAILED)
 
 
@@ -99,126 +86,25 @@ def diff(
 
     Example: weaudit diff CACHE_TTL_SEC 2024-01-31 2h
     """
+    from weaudit.installation.reading.table_trail import TableTrail
+
     since, until = (moments.parse(text, name=name, utc=utc, end=True) for text, name in ((begin, "T1"), (end, "T2")))
-    table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
     if since > until:
         raise InvalidInputError(f"T1 {begin} is after T2 {end}\nGive the earlier time first.")
-    trail = _Trail.open(table, audit_table, audit_log_table, state)
-    key, found = trail.first(
-        item_key, lambda key, known: trail.history.between(table, key, since, until, **known), _either_has_trail
-    )
-    before, after = trail.with_callers(found.before, found.after)
-    found = replaced(found, before=before, after=after)
+    trail = TableTrail.open(table, audit_table, audit_log_table, output.note, state)
+    key, found = trail.between(item_key, since, until)
     if as_json:
-        output.print_text(dumps(between_document(found, table, key, since, until)))
+        output.print_text(dumps(between_document(found, trail.table, key, since, until)))
     else:
         _print_between(found, begin, end)
-        if not _either_has_trail(found):
-            trail.advise(item_key)
+        if not found.recorded:
+            _advise(trail, item_key)
     raise typer.Exit(output.EXIT_FINE if found.complete else output.EXIT_FAILED)
 
 
-@dataclass(frozen=True, slots=True)
-class _Trail:
-    """The trail of one table, and what helps to read it: the current table, if it still exists."""
-
-    target: "Target"
-    client: Any
-    history: "Trail"
-    table: str
-    audit_table: str
-    audit_log_table: str
-    schema: dict[str, str] | None
-    why_unread: str
-
-    @classmethod
-    def open(cls, table: str, audit_table: str, audit_log_table: str, state: Any) -> "_Trail":
-        from weaudit.installation import clients
-        from weaudit.installation.targets import Target
-
-        target = Target.resolve(state_dir=state)
-        client = clients.dynamodb(target)
-        schema, why_unread = key_schema(client, table)
-        history = open_trail(target, audit_table, client)
-        return cls(target, client, history, table, audit_table, audit_log_table, schema, why_unread)
-
-    def first(
-        self, item_key: str, ask: Callable[[str, dict[str, Any]], Found], has_trail: Callable[[Found], bool]
-    ) -> tuple[str, Found]:
-        """Return the first item key that the text can mean and that has a trail, with what was found."""
-        found: Found | None = None
-        key = item_key
-        for key in item_keys(item_key, self.schema, self.table):
-            found = ask(key, self._known(key))
-            if has_trail(found):
-                break
-        if found is None or (not found.complete and self._from_birth()):
-            found = ask(key, {**self._known(key), "from_birth": True})
-        return key, found
-
-    def _known(self, key: str) -> dict[str, Any]:
-        return {"live": partial(self._live, key)} if self.schema else {}
-
-    def _live(self, key: str) -> "Item | None":
-        """Return the item as it is now, or None if it does not exist or may not be read."""
-        try:
-            typed = typed_key(key, self.schema or {})
-            request = {"TableName": self.table, "Key": typed, "ConsistentRead": True}
-            item: Item | None = self.client.call("GetItem", request).get("Item")
-        except InvalidInputError:  # the key need not fit the table
-            return None
-        except (RecordRejectedError, StoreRefusedError) as error:
-            # Reading the trail needs no permission on the table itself.
-            if not withheld(error.aws_code) and error.aws_code != "ValidationException":
-                raise
-            return None
-        return item
-
-    def _from_birth(self) -> bool:
-        """Return whether the stack created this table together with its auditing."""
-        from weaudit.installation.boto_errors import translated
-        from weaudit.installation.outputs import Installation
-
-        try:
-            with translated():
-                found = Installation.find()
-        except DeployError:
-            return False
-        except StoreRefusedError as error:
-            if not withheld(error.aws_code):
-                raise
-            return False
-        return (found.target, found.configuration_table, found.audit_table) == (
-            self.target,
-            self.table,
-            self.audit_table,
-        )
-
-    def with_callers(self, *states: "AsOf") -> list["AsOf"]:
-        """Return the states with the callers of their adjacent changes, as far as the update log knows them."""
-        changes = [change for state in states for change in (state.last_change, state.next_change) if change]
-        found = with_callers(changes, self.history, self.client, self.audit_log_table, output.note)
-        named = {change.order: change for change in found}
-        return [
-            replaced(
-                state,
-                last_change=named[state.last_change.order] if state.last_change else None,
-                next_change=named[state.next_change.order] if state.next_change else None,
-            )
-            for state in states
-        ]
-
-    def advise(self, item_key: str) -> None:
-        output.note(self.why_unread or f"Is the key {item_key!r} spelled exactly like this?")
-        output.note(f"Looked at {self.target.describe()}. A change appears a moment after it was made.")
-
-
-def _has_trail(found: "AsOf") -> bool:
-    return found.last_change is not None or found.next_change is not None
-
-
-def _either_has_trail(found: "Between") -> bool:
-    return _has_trail(found.before) or _has_trail(found.after)
+def _advise(trail: "TableTrail", item_key: str) -> None:
+    output.note(trail.why_unread or f"Is the key {item_key!r} spelled exactly like this?")
+    output.note(f"Looked at {trail.target.describe()}. A change appears a moment after it was made.")
 
 
 def _print_state(found: "AsOf", *, utc: bool) -> None:

@@ -1,7 +1,6 @@
 """`weaudit history`, `weaudit changes`: reading the trail."""
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,8 +15,6 @@ from weaudit.cli.options import (
     limited,
 )
 from weaudit.cli.printing import moments, output, panels
-from weaudit.installation.item_keys import item_keys
-from weaudit.installation.readers import key_schema, of_stage, open_trail, with_callers
 from weaudit.items.texts import dumps
 from weaudit.trail.documents import document
 
@@ -63,34 +60,18 @@ def history(
 
     Example: weaudit history CACHE_TTL_SEC --since 2h
     """
-    from weaudit.installation import clients
-    from weaudit.installation.targets import Target
-    from weaudit.trail.history import narrowed
+    from weaudit.installation.reading.table_trail import TableTrail
 
-    table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
     begin, end = _range(since, until, utc)
-    target = Target.resolve(state_dir=state)
-    client = clients.dynamodb(target)
-    schema, why_unread = key_schema(client, table)
-    trail = open_trail(target, audit_table, client)
-    found: Iterator[AuditedChange] = iter(())
-    for key in item_keys(item_key, schema, table):
-        asked = trail.item(table, key, begin, end, newest_first)
-        first = next(asked, None)
-        if first is not None:
-            found = chain([first], asked)
-            break
-    if attribute is not None:
-        found = (change for change in found if narrowed(change, attribute) is not None)
-    # The caller is found from everything that a change touched, so narrow it only afterwards.
-    found = with_callers(limited(found, limit), trail, client, audit_log_table, output.note)
-    if attribute is not None:
-        found = (kept for change in found if (kept := narrowed(change, attribute)) is not None)
+    trail = TableTrail.open(table, audit_table, audit_log_table, output.note, state)
+    found = trail.history(item_key, begin, end, attribute=attribute, newest_first=newest_first)
+    found = trail.with_callers(limited(found, limit), attribute)
     if not _print(found, as_json=as_json, utc=utc, with_items=False):
         what = f"change of {attribute!r} of" if attribute is not None else "change of"
-        output.note(f"No {what} {item_key!r} in {table}{_within(begin, end)} is in the trail.")
+        why_unread = trail.why_unread
+        output.note(f"No {what} {item_key!r} in {trail.table}{_within(begin, end)} is in the trail.")
         output.note(why_unread or "Is the key spelled exactly like this? `weaudit changes` lists what was changed.")
-        output.note(f"Looked at {target.describe()}. A change appears a moment after it was made.")
+        output.note(f"Looked at {trail.target.describe()}. A change appears a moment after it was made.")
 
 
 def changes(
@@ -109,21 +90,16 @@ def changes(
 
     Example: weaudit changes --table Configuration --since 3d
     """
-    from weaudit.installation import clients
-    from weaudit.installation.targets import Target
+    from weaudit.installation.reading.table_trail import TableTrail
 
-    table, audit_table, audit_log_table = of_stage(table, audit_table, audit_log_table)
     begin, end = _range(since, until, utc)
-    target = Target.resolve(state_dir=state)
-    client = clients.dynamodb(target)
-    trail = open_trail(target, audit_table, client)
-    found = limited(trail.table(table, begin, end, newest_first), limit)
-    found = with_callers(found, trail, client, audit_log_table, output.note)
+    trail = TableTrail.open(table, audit_table, audit_log_table, output.note, state)
+    found = trail.with_callers(limited(trail.changes(begin, end, newest_first=newest_first), limit))
     if not _print(found, as_json=as_json, utc=utc, with_items=True):
-        _, why_unread = key_schema(client, table)
-        output.note(f"No change of {table}{_within(begin, end)} is in the trail.")
+        why_unread = trail.why_unread
+        output.note(f"No change of {trail.table}{_within(begin, end)} is in the trail.")
         output.note(why_unread or "Has anything changed in it? `weaudit logs audit_producer` shows what was audited.")
-        output.note(f"Looked at {target.describe()}. A change appears a moment after it was made.")
+        output.note(f"Looked at {trail.target.describe()}. A change appears a moment after it was made.")
 
 
 def _range(since: str | None, until: str | None, utc: bool) -> tuple[str | None, str | None]:

@@ -37,6 +37,11 @@ class AsOf:
         """Whether the whole item is known."""
         return not self.problems
 
+    @property
+    def recorded(self) -> bool:
+        """Whether the trail has any change of the item."""
+        return self.last_change is not None or self.next_change is not None
+
 
 @value
 class Between:
@@ -54,6 +59,11 @@ class Between:
     def complete(self) -> bool:
         """Whether both states are complete."""
         return self.before.complete and self.after.complete
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the trail has any change of the item."""
+        return self.before.recorded or self.after.recorded
 
 
 def between(before: AsOf, after: AsOf) -> Between:

@@ -17,7 +17,8 @@ from weaudit.images.configuration import pipeline_of
 from weaudit.images.events import REPROCESSING
 from weaudit.images.pixels import sniffing, unpacking
 from weaudit.images.store_sources import SourceObjects
-from weaudit.installation import clients, images_table, payloads
+from weaudit.installation import clients, payloads
+from weaudit.installation.reading import images_table
 from weaudit.installation.targets import wire
 
 if TYPE_CHECKING:
