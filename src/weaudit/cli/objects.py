@@ -12,9 +12,6 @@ from weaudit.cli.options import JsonDocumentOption, ShownUtcOption, StateOption,
 from weaudit.cli.printing import moments, output, panels
 from weaudit.installation import uploads
 
-# The log is scanned once for this many objects.
-_COMPARED = 10_000
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -105,11 +102,12 @@ def objects(
     Example: weaudit objects photos/ --limit 20
     """
     from weaudit.installation.outputs import Installation
+    from weaudit.installation.reading import bucket
 
     installation = Installation.find(state_dir=state)
-    found = _listed(installation.target.client("s3"), installation.trigger_bucket, prefix)
     more: list[Any] = []
-    rows = _with_log(_limited(found, limit, more), installation)
+    found = _limited(bucket.objects(installation, prefix), limit, more)
+    rows = bucket.with_log(installation, found, lambda read: output.note(f"{read:,} rows of the log read"))
     if as_json:
         output.print_json_list(rows)
     elif not _shown(rows, utc=utc):
@@ -119,67 +117,12 @@ def objects(
         output.note(f"There are more than these {limit:,}: --limit 0 lists all of them.")
 
 
-def _listed(client: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        yield from page.get("Contents", [])
-
-
 def _limited(found: Iterator[Any], limit: int, more: list[Any]) -> Iterator[Any]:
     if not limit:
         yield from found
         return
     yield from limited(found, limit)
     more += islice(found, 1)
-
-
-def _with_log(found: Iterator[dict[str, Any]], installation: Any) -> Iterator[dict[str, Any]]:
-    while some := list(islice(found, _COMPARED)):
-        logged = _log_of(some, installation)
-        for one in some:
-            row = logged.get((one["Key"], one["ETag"].strip('"')), {})
-            yield {
-                "key": one["Key"],
-                "bytes": one["Size"],
-                "modifiedAt": moments.parse(one["LastModified"].isoformat(), name="LastModified"),
-                "eTag": one["ETag"].strip('"'),
-                "loggedAt": row.get("timestamp"),
-                "requestId": row.get("requestId"),
-                "eventName": row.get("eventName"),
-            }
-
-
-def _log_of(some: list[dict[str, Any]], installation: Any) -> dict[tuple[str, str], dict[str, str]]:
-    """Return the log's row for the current version of each object, by key and ETag, if there is one.
-
-    The log has no index on keys: it is scanned until each object has its row, or to its end.
-    """
-    wanted = {(one["Key"], one["ETag"].strip('"')) for one in some}
-    keys = sorted((key for key, _ in wanted), key=str.encode)
-    names = ("requestId", "timestamp", "objectKey", "eTag", "eventName", "bucketName")
-    pages = installation.target.client("dynamodb").get_paginator("scan").paginate(
-        TableName=installation.invocation_log,
-        FilterExpression="#bucketName = :bucket AND #objectKey BETWEEN :first AND :last",
-        ProjectionExpression=", ".join(f"#{name}" for name in names),
-        ExpressionAttributeNames={f"#{name}": name for name in names},
-        ExpressionAttributeValues={
-            ":bucket": {"S": installation.trigger_bucket}, ":first": {"S": keys[0]}, ":last": {"S": keys[-1]},
-        },
-    )  # fmt: skip
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    read = 0
-    for page in pages:
-        for item in page["Items"]:
-            row = {name: value["S"] for name, value in item.items()}
-            known = (row["objectKey"], row.get("eTag", ""))
-            # The same bytes may have been put more than once: the latest row counts.
-            if known in wanted and row["timestamp"] >= found.get(known, row)["timestamp"]:
-                found[known] = row
-        read += page["ScannedCount"]
-        if len(found) == len(wanted):
-            break
-        if page.get("LastEvaluatedKey"):
-            output.note(f"{read:,} rows of the log read")
-    return found
 
 
 def _shown(rows: Iterator[dict[str, Any]], *, utc: bool) -> int:
