@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,16 +9,11 @@ import typer
 from weaudit.cli.options import UtcOption
 from weaudit.cli.printing import moments, output, panels
 from weaudit.items.texts import dumps
-from weaudit.items.times import iso_moment, iso_time, moment
+from weaudit.items.times import iso_time
 
 if TYPE_CHECKING:
-    from weaudit.installation.outputs import Installation
     from weaudit.installation.tracing import Traced
-    from weaudit.items.values import Item
     from weaudit.trail.changes import AuditedChange
-
-# How many of an item's changes around the time of an update are searched for the update's own.
-_CHANGES = 1000
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +54,7 @@ def trace(
             lambda each: status.update(f"Looking for {output.safe(each)} in the logs"),
         )  # fmt: skip
         status.update("Reading the trail")
-        entries, changes, borrowed = _recorded(installation, found.changes)
+        entries, changes, borrowed = tracing.recorded(installation, found.changes)
     if as_json:
         output.print_text(dumps(_document(wanted, begin, found, entries, changes)))
     else:
@@ -71,7 +65,7 @@ def trace(
         output.note(f"Nothing since {moments.shown(begin, utc=utc)} mentions {output.safe(wanted)}.")
         output.note("Look further back with --since. On AWS a line can be found some seconds after it was written.")
         raise typer.Exit(output.EXIT_FAILED)
-    if entries and not changes and any(_text(entry, "status") == "success" for entry in entries):
+    if entries and not changes and any(entry.get("status") == "success" for entry in entries):
         output.note("Its change has no audit record yet: it appears a moment later. If not, run `weaudit doctor`.")
     if borrowed:
         others = "1 more change carries" if borrowed == 1 else f"{borrowed} more changes carry"
@@ -80,42 +74,8 @@ def trace(
         output.note("No logged update is among these: an update that was not logged cannot be joined to its records.")
 
 
-def _recorded(installation: "Installation", ids: tuple[str, ...]) -> "tuple[list[Item], list[AuditedChange], int]":
-    """Return the log entries of these ids, the changes that were written with them, and how many others carry an id.
-
-    The changes are found by an entry's table and item, around its time.
-    """
-    from weaudit.installation import clients
-    from weaudit.installation.readers import open_trail
-    from weaudit.trail.history import NEAR
-    from weaudit.trail.store_callers import AuditLogs
-
-    client = clients.dynamodb(installation.target)
-    entries = AuditLogs(client.call, installation.outputs["AuditLogsTableName"]).get(list(ids))
-    trail = open_trail(installation.target, installation.audit_table, client)
-    changes: list[AuditedChange] = []
-    borrowed = 0
-    for log_id, entry in entries.items():
-        logged_at = moment(_text(entry, "timestamp"))
-        if _text(entry, "status") != "success" or logged_at is None:
-            continue
-        since, until = (iso_moment(logged_at + distance) for distance in (-NEAR, NEAR))
-        asked = trail.item(_text(entry, "table_name"), _text(entry, "record_id"), since, until)
-        carrying = [change for change in islice(asked, _CHANGES) if change.change_id == log_id]
-        # An entry replaces the actor that the record states: a changed actor shows that the change is the entry's own.
-        named = zip(carrying, trail.attributed(carrying, entries), strict=True)
-        own = [attributed for change, attributed in named if attributed.actor is not change.actor]
-        changes += own
-        borrowed += len(carrying) - len(own)
-    return list(entries.values()), changes, borrowed
-
-
-def _text(entry: "Item", name: str) -> str:
-    return str(entry.get(name, {}).get("S", ""))
-
-
 def _document(
-    wanted: str, begin: str, found: "Traced", entries: "list[Item]", changes: "list[AuditedChange]"
+    wanted: str, begin: str, found: "Traced", entries: list[dict[str, str]], changes: "list[AuditedChange]"
 ) -> dict[str, Any]:
     from weaudit.trail.documents import document
 
@@ -132,15 +92,13 @@ def _document(
             }
             for line in found.lines
         ],
-        "updates": [
-            {name: value["S"] for name, value in sorted(entry.items()) if "S" in value} for entry in entries
-        ],
+        "updates": entries,
         "changes": [document(change) for change in changes],
         "complete": not found.cut,
     }  # fmt: skip
 
 
-def _print(found: "Traced", entries: "list[Item]", changes: "list[AuditedChange]", *, utc: bool) -> None:
+def _print(found: "Traced", entries: list[dict[str, str]], changes: "list[AuditedChange]", *, utc: bool) -> None:
     # Changes come last: their times are whole seconds, so sorting would put them before their cause.
     # Lines of the same millisecond keep their order.
     rows = sorted([*_log_rows(found), *_entry_rows(entries)], key=lambda row: row[0]) + list(_change_rows(changes))
@@ -156,11 +114,13 @@ def _log_rows(found: "Traced") -> Iterator[tuple[str, str, str]]:
     yield from ((iso_time(line.at_ms), line.source, summary(line)) for line in found.lines)
 
 
-def _entry_rows(entries: "list[Item]") -> Iterator[tuple[str, str, str]]:
+def _entry_rows(entries: list[dict[str, str]]) -> Iterator[tuple[str, str, str]]:
     for entry in entries:
-        who = _text(entry, "caller") or _text(entry, "user_agent")
-        what = f"{_text(entry, 'table_name')} {_text(entry, 'record_id')}: {_text(entry, 'status')}, by {who}"
-        yield _text(entry, "timestamp"), "audit_logs", what
+        table, record_id, status, at = (
+            entry.get(name, "") for name in ("table_name", "record_id", "status", "timestamp")
+        )
+        who = entry.get("caller") or entry.get("user_agent", "")
+        yield at, "audit_logs", f"{table} {record_id}: {status}, by {who}"
 
 
 def _change_rows(changes: "list[AuditedChange]") -> Iterator[tuple[str, str, str]]:

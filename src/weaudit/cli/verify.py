@@ -94,22 +94,16 @@ def _counted(number: int, thing: str) -> str:
 
 
 def _checkers(table: str | None, item: str | None, since: str | None) -> "list[Checker]":
-    from weaudit.installation import clients
-    from weaudit.installation.checking import AuditedTable, Checker
+    from weaudit.installation.checking import checkers
     from weaudit.installation.outputs import Installation
-    from weaudit.installation.readers import open_trail
     from weaudit.watch.watched import watches
 
     if item is not None and table is None:
         raise InvalidInputError("an item key needs its table\nAdd --table, as in: --table Configuration")
     installation = Installation.find()
-    dynamodb = clients.dynamodb(installation.target)
-    audit_arn = dynamodb.call("DescribeTable", {"TableName": installation.audit_table})["Table"]["TableArn"]
     watched = [*installation.own_streams, *(watch.table for watch in watches(installation))]
-    names = [table] if table is not None else watched
     from_time = moments.parse(since, name="--since") if since is not None else None
-    history = open_trail(installation.target, installation.audit_table, dynamodb)
-    return [Checker(dynamodb, history, AuditedTable.describe(dynamodb, name, audit_arn), from_time) for name in names]
+    return checkers(installation, [table] if table is not None else watched, from_time)
 
 
 def _report(checker: "Checker", verdicts: "list[Verdict]") -> dict[str, Any]:

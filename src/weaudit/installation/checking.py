@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from weaudit.aws.client import DynamoDB
 from weaudit.errors import InvalidInputError, StoreRefusedError
+from weaudit.installation import clients
 from weaudit.installation.item_keys import item_keys
 from weaudit.installation.pool import ReadingPool
+from weaudit.installation.readers import open_trail
 from weaudit.items.keys import item_key, key_types
 from weaudit.items.typed_keys import typed_key
 from weaudit.items.values import Item, image_hash
@@ -17,6 +19,7 @@ from weaudit.trail.changes import AuditedChange
 from weaudit.trail.verifying import Verdict, verify_item
 
 if TYPE_CHECKING:
+    from weaudit.installation.outputs import Installation
     from weaudit.trail.reader import Trail
 
 # The record of a new change takes a moment to arrive: what looks wrong is read again before it counts as a fault.
@@ -162,6 +165,14 @@ class Checker:
             return None
         request = {"TableName": self.table.name, "Key": self.table.keys_of(key), "ConsistentRead": True}
         return self.dynamodb.call("GetItem", request).get("Item")
+
+
+def checkers(installation: "Installation", tables: list[str], since: str | None) -> list[Checker]:
+    """Return a checker for each of these tables; ``since`` limits all of them to changes since that time."""
+    dynamodb = clients.dynamodb(installation.target)
+    audit_arn = dynamodb.call("DescribeTable", {"TableName": installation.audit_table})["Table"]["TableArn"]
+    history = open_trail(installation.target, installation.audit_table, dynamodb)
+    return [Checker(dynamodb, history, AuditedTable.describe(dynamodb, name, audit_arn), since) for name in tables]
 
 
 def _label_time(label: str) -> datetime:

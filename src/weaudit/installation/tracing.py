@@ -1,18 +1,28 @@
-"""Finds the log lines of one request, update or change: those with its id, and those connected to them.
+"""Finds what one request, update or change has left: its log lines, and its records in the trail.
 
-A line with the id may hold more ids: of the invocation, API Gateway's request, the X-Ray trace or the change. Those are
-followed as well. The other changes of a batch are not.
+A log line with the id may hold more ids: of the invocation, API Gateway's request, the X-Ray trace or the change. Those
+are followed as well. The other changes of a batch are not.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from weaudit.errors import InvalidInputError
 from weaudit.functions import FUNCTIONS
+from weaudit.installation import clients
 from weaudit.installation.pool import ReadingPool
+from weaudit.installation.readers import open_trail
+from weaudit.items.times import iso_moment, moment
+from weaudit.trail.history import NEAR
+from weaudit.trail.store_callers import AuditLogs
+
+if TYPE_CHECKING:
+    from weaudit.installation.outputs import Installation
+    from weaudit.trail.changes import AuditedChange
 
 # https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html#xray-api-traceids
 _XRAY = re.compile(r"(?:Root=)?(1-[0-9a-f]{8}-[0-9a-f]{24})(?:;.*)?")
@@ -20,6 +30,8 @@ _ID = re.compile(r"[A-Za-z0-9_=+/.:@-]{8,128}")
 # Fields whose value identifies the same request or change; `changeIds` of a batch also names other changes.
 _JOINING = ("requestId", "apiRequestId", "functionRequestId", "traceId", "changeId", "logId")
 _CHANGES = ("changeId", "logId")
+# How many of an item's changes around the time of an update are searched for the update's own.
+_MOST_CHANGES = 1000
 _ROUNDS = 4
 _IDS = 20
 _LINES = 10_000
@@ -124,6 +136,37 @@ def _changes_among(lines: Iterable[Line], trace_id: str) -> tuple[str, ...]:
     stated = [line.fields[name] for line in lines for name in _CHANGES if isinstance(line.fields.get(name), str)]
     # The traced id may be that of a change whose update has left no line, or none that still exists.
     return tuple(dict.fromkeys([*stated, trace_id]))
+
+
+def recorded(
+    installation: "Installation", ids: tuple[str, ...]
+) -> "tuple[list[dict[str, str]], list[AuditedChange], int]":
+    """Return the update log's entries with these ids, the changes written with them, and how many others carry an id.
+
+    Of an entry, its texts are returned. The changes are found by an entry's table and item, around its time.
+    """
+    client = clients.dynamodb(installation.target)
+    entries = AuditLogs(client.call, installation.outputs["AuditLogsTableName"]).get(list(ids))
+    trail = open_trail(installation.target, installation.audit_table, client)
+    texts = {
+        log_id: {name: value["S"] for name, value in sorted(entry.items()) if "S" in value}
+        for log_id, entry in entries.items()
+    }
+    changes: list[AuditedChange] = []
+    borrowed = 0
+    for log_id, entry in texts.items():
+        logged_at = moment(entry.get("timestamp", ""))
+        if entry.get("status") != "success" or logged_at is None:
+            continue
+        since, until = (iso_moment(logged_at + distance) for distance in (-NEAR, NEAR))
+        asked = trail.item(entry.get("table_name", ""), entry.get("record_id", ""), since, until)
+        carrying = [change for change in islice(asked, _MOST_CHANGES) if change.change_id == log_id]
+        # An entry replaces the actor that the record states: a changed actor shows that the change is the entry's own.
+        named = zip(carrying, trail.attributed(carrying, entries), strict=True)
+        own = [attributed for change, attributed in named if attributed.actor is not change.actor]
+        changes += own
+        borrowed += len(carrying) - len(own)
+    return list(texts.values()), changes, borrowed
 
 
 def _events(logs: Any, group: str, trace_id: str, since_ms: int) -> Iterator[tuple[str, Any]]:
