@@ -3,7 +3,6 @@
 import os
 import shlex
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -141,6 +140,7 @@ def logs(
 
     Example: weaudit logs audit_producer --follow
     """
+    from weaudit.installation.reading import log_lines
     from weaudit.installation.stages import Stage
     from weaudit.installation.targets import Target
 
@@ -149,7 +149,8 @@ def logs(
     if physical is None:
         raise InvalidInputError(f"there is no function {function!r}\nFunctions: {', '.join(f.name for f in FUNCTIONS)}")
     target = Target.resolve(state_dir=state)
-    events = _events(target.client("logs"), f"/aws/lambda/{physical}", follow=follow)
+    read = log_lines.followed if follow else log_lines.stored
+    events = read(target.client("logs"), f"/aws/lambda/{physical}")
     if as_json and not follow:
         output.print_json_list(_document(event) for event in events)
         return
@@ -165,32 +166,3 @@ def logs(
 
 def _document(event: Any) -> dict[str, Any]:
     return {"at": iso_time(event["timestamp"]), "message": event["message"].rstrip("\n")}
-
-
-def _events(client: Any, group: str, *, follow: bool) -> Iterator[Any]:
-    seen: dict[str, int] = {}
-    since = 0
-    while True:
-        for event in _stored_events(client, group, since):
-            if not follow:
-                yield event
-                continue
-            # The embedded engine gives events no id: a line's stream, time and text identify it.
-            number = event.get("eventId") or f"{event.get('logStreamName')} {event['timestamp']} {event['message']}"
-            if number not in seen:
-                seen[number] = event["timestamp"]
-                yield event
-        if not follow:
-            return
-        # Lines may arrive late, and out of order across streams: read the last minute again.
-        since = max(since, max(seen.values(), default=0) - 60_000)
-        seen = {number: at for number, at in seen.items() if at >= since}
-        time.sleep(0.5)
-
-
-def _stored_events(client: Any, group: str, since: int) -> Iterator[Any]:
-    try:
-        for page in client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since):
-            yield from page["events"]
-    except client.exceptions.ResourceNotFoundException:
-        return
