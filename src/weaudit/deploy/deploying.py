@@ -191,7 +191,7 @@ class Deploying:
     def _settle(self, log: ReleaseLog, found: StackState | None) -> Release | None:
         """Return the release that the stack is, after writing down how an interrupted one went."""
         numbers = log.numbers()
-        current = releases.number_of(found.parameters.get("Release", "")) if found is not None else None
+        current = releases.current_number(found)
         newest = log.get(numbers[-1]) if numbers else None
         if newest is not None and newest.outcome == DEPLOYING:
             if newest.number == current:

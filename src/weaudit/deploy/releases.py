@@ -12,6 +12,7 @@ from typing import Any
 
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.errors import DeployError
+from weaudit.installation.stacks import StackState
 from weaudit.items.times import iso_moment
 
 FORMAT = "weaudit-release-1"
@@ -84,6 +85,19 @@ def number_of(text: str) -> int | None:
     """Return the number in a release's label, the stack's parameter; None where it is no label of ours."""
     number, plus, _ = text.partition("+")
     return int(number) if plus and number.isdecimal() else None
+
+
+def current_number(stack: StackState | None) -> int | None:
+    """Return the number of the release that a stack runs, or None if it runs no release."""
+    return number_of(stack.parameters.get("Release", "")) if stack is not None else None
+
+
+def settled(release: Release, stack: StackState | None) -> Release:
+    """Return a release; if its command was interrupted, with the outcome that the stack shows."""
+    if release.outcome != DEPLOYING or (stack is not None and stack.status.endswith("_IN_PROGRESS")):
+        return release
+    outcome = DEPLOYED if release.number == current_number(stack) else INTERRUPTED
+    return dataclasses.replace(release, outcome=outcome)
 
 
 def now() -> str:

@@ -1,6 +1,5 @@
 """`weaudit deploy`, `versions`, `rollback`, `outputs`, `destroy`: a stage in your account, and back again."""
 
-import dataclasses
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -169,13 +168,13 @@ def versions(stage: StageOption = None, prefix: PrefixOption = None, as_json: Js
     deploying = _deploying(stage, prefix)
     name = deploying.stage.stack
     found = stacks.describe(deploying.target, name)
-    current = releases.number_of(found.parameters.get("Release", "")) if found is not None else None
+    current = releases.current_number(found)
     log = releases.ReleaseLog(ArtifactBucket.of(deploying.target), name)
     if as_json:
-        rows = (_settled(row, current, found) for row in log.newest_first())
+        rows = (releases.settled(row, found) for row in log.newest_first())
         output.print_json_list({**row.document(), "current": row.number == current} for row in rows)
         return
-    listed = [_settled(row, current, found) for row in log.newest_first()]
+    listed = [releases.settled(row, found) for row in log.newest_first()]
     if not listed:
         output.note(f"Nothing was deployed as {name} on {deploying.target.describe()} yet.")
         output.note(f"Deploy it: weaudit deploy {deploying.stage.options}")
@@ -196,15 +195,6 @@ def _new_versions(row: "Release", older: "Release | None") -> str:
     if len(new) > 2 and len(set(new.values())) == 1:
         return f"version {next(iter(new.values()))} of {len(new)} functions"
     return ", ".join(f"version {version} of {name}" for name, version in new.items())
-
-
-def _settled(row: "Release", current: int | None, found: Any) -> "Release":
-    """Return a release; if its command was interrupted, with the outcome that the stack shows."""
-    from weaudit.deploy.releases import DEPLOYED, DEPLOYING, INTERRUPTED
-
-    if row.outcome != DEPLOYING or (found is not None and found.status.endswith("_IN_PROGRESS")):
-        return row
-    return dataclasses.replace(row, outcome=DEPLOYED if row.number == current else INTERRUPTED)
 
 
 def _outcome(row: "Release") -> str:
