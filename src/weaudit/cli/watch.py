@@ -95,17 +95,16 @@ def unwatch(
     )
     if not output.agreed(f"Stop watching {table}?", yes=yes):
         raise typer.Exit(output.EXIT_FAILED)
-    stream_on = bool(found.table_stream) and found.state not in ("table gone", "stream off")
-    others = watching.other_readers(found) if stream_on else 0
+    others = watching.other_readers(found) if found.stream_on else 0
     if others:
         output.note(f"{others} other event source mapping(s) read this stream.")
-    if stream_off is None and stream_on and found.turned_stream_on and not yes:
+    if stream_off is None and found.stream_on and found.turned_stream_on and not yes:
         stream_off = output.agreed("`weaudit watch` turned the stream on. Turn it off?", yes=False)
     watching.remove(found, output.note, force=force)
-    turned_off = stream_on and bool(stream_off)
+    turned_off = found.stream_on and bool(stream_off)
     if turned_off:
         watching.turn_off(table)
-    elif stream_on and found.turned_stream_on:
+    elif found.stream_on and found.turned_stream_on:
         output.note(f"The stream of {table} stays on; `weaudit watch` had turned it on.")
     if as_json:
         output.print_json({"table": table, "stack": found.stack, "streamOff": turned_off})

@@ -34,6 +34,11 @@ class Watch:
     digest: str = ""
     failures: str = ""
 
+    @property
+    def stream_on(self) -> bool:
+        """Whether the table exists and has a stream."""
+        return bool(self.table_stream) and self.state not in ("table gone", "stream off")
+
 
 def watches(installation: Installation, names: Sequence[str] = ()) -> Iterator[Watch]:
     """Yield every watched table but the stack's own, or those of the stacks with these names, sorted by stack."""
