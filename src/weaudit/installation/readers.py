@@ -1,4 +1,4 @@
-"""Opens the trail for commands: the tables of a stage, read with the functions' client."""
+"""Opens the trail of a target, to be read with the functions' client."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
@@ -18,18 +18,6 @@ if TYPE_CHECKING:
     from weaudit.installation.targets import Target
     from weaudit.trail.changes import AuditedChange
     from weaudit.trail.reader import Trail
-
-
-def of_stage(table: str, audit_table: str, audit_log_table: str) -> tuple[str, str, str]:
-    """Return the three tables' names in the stage that WEAUDIT_STAGE and WEAUDIT_PREFIX name."""
-    from weaudit.installation.stages import Stage
-
-    stage = Stage.of()
-    return (
-        stage.named(table, "Configuration"),
-        stage.named(audit_table, "Audit"),
-        stage.named(audit_log_table, "audit_logs"),
-    )
 
 
 def open_trail(target: "Target", audit_table: str = "Audit", dynamodb: DynamoDB | None = None) -> "Trail":

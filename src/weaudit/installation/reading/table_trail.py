@@ -12,6 +12,7 @@ from weaudit.installation import clients, readers
 from weaudit.installation.boto_errors import translated
 from weaudit.installation.item_keys import item_keys
 from weaudit.installation.outputs import Installation
+from weaudit.installation.stages import Stage
 from weaudit.installation.targets import Target
 from weaudit.items.typed_keys import typed_key
 from weaudit.trail.history import narrowed
@@ -28,7 +29,7 @@ Found = TypeVar("Found", "AsOf", "Between")
 class TableTrail:
     """The trail of one table.
 
-    Items are given as a person types their keys. Such a text may mean several item keys: the first that has a trail.
+    Items are given as a person types their keys. If a text may mean several item keys, the first with a trail counts.
     """
 
     def __init__(
@@ -47,9 +48,15 @@ class TableTrail:
     def open(
         cls, table: str, audit_table: str, audit_log_table: str, warn: Callable[[str], None], state_dir: Path | None
     ) -> "TableTrail":
-        """Return the trail that a command means: on its target, with the names of its stage."""
-        names = readers.of_stage(table, audit_table, audit_log_table)
-        return cls(Target.resolve(state_dir=state_dir), *names, warn)
+        """Return the trail that a command means: tables of the stage that WEAUDIT_STAGE and WEAUDIT_PREFIX name."""
+        stage = Stage.of()
+        return cls(
+            Target.resolve(state_dir=state_dir),
+            stage.named(table, "Configuration"),
+            stage.named(audit_table, "Audit"),
+            stage.named(audit_log_table, "audit_logs"),
+            warn,
+        )
 
     @cached_property
     def _described(self) -> tuple[dict[str, str] | None, str]:
