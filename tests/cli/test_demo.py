@@ -20,13 +20,13 @@ from typer.testing import CliRunner, Result
 from tests import oracle
 from tests.conftest import RunningEngine
 from weaudit.cli.main import app
-from weaudit.cli.reprocess import current_version
 from weaudit.demo import picture, stops, tour
 from weaudit.demo.steps import KEY, NOTE, STEPS, TABLE, Step
 from weaudit.demo.stops import PHOTOGRAPH, SEATS
 from weaudit.demo.tour import Printing, Tour
 from weaudit.errors import WeauditError
 from weaudit.functions import FUNCTIONS
+from weaudit.installation.repairs.reprocessing import current_version
 from weaudit.installation.targets import Target, wire
 from weaudit.items.texts import dumps
 from weaudit.items.values import Item
