@@ -12,7 +12,7 @@ import moto
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from weaudit.deploy import packaging, parameters, releases, revisions, stack, templates
+from weaudit.deploy import packaging, parameters, releases, stack, templates
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.packaging import Artifact
 from weaudit.deploy.releases import Release, ReleaseLog
@@ -99,17 +99,17 @@ def test_the_revision_is_gits_and_says_where_the_sources_were_changed(tmp_path: 
         named = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.com", *words]
         return subprocess.run(named, check=True, capture_output=True, text=True).stdout.strip()
 
-    assert revisions.current(tmp_path) == (revisions.current(tmp_path / "none")[0], False)
-    assert revisions.current(tmp_path)[0].startswith("v")
+    assert releases.revision(tmp_path) == (releases.revision(tmp_path / "none")[0], False)
+    assert releases.revision(tmp_path)[0].startswith("v")
     git("init", "-q")
     (tmp_path / "infra").mkdir()
     (tmp_path / "infra" / "template.yaml").write_text("a")
     git("add", ".")
     git("commit", "-qm", "one")
     (tmp_path / "README.md").write_text("a page is not deployed")
-    assert revisions.current(tmp_path) == (git("rev-parse", "HEAD"), False)
+    assert releases.revision(tmp_path) == (git("rev-parse", "HEAD"), False)
     (tmp_path / "infra" / "template.yaml").write_text("b")
-    assert revisions.current(tmp_path) == (git("rev-parse", "HEAD"), True)
+    assert releases.revision(tmp_path) == (git("rev-parse", "HEAD"), True)
 
 
 # ---- parameters

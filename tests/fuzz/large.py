@@ -16,7 +16,7 @@ from weaudit.api import paging, queries
 from weaudit.capture import records as auditing
 from weaudit.cli.printing.rendering import value_text
 from weaudit.handlers import audit_producer, s3_processor
-from weaudit.images import documents as image_documents
+from weaudit.images import rows as image_rows
 from weaudit.installation import item_keys, tracing
 from weaudit.installation.repairs import failed_events
 from weaudit.items import differences, plain, sizes, values
@@ -437,7 +437,7 @@ DONE: dict[str, Growing] = {
     "planned": Growing(_planned, PARSERS["updates"].errors, PARSED["updates"]),
     "logged": Growing(_logged, (), PARSED["s3"]),
     "images told": Growing(
-        lambda row: image_documents.document(row, lambda key: f"https://{key}", "then"),
+        lambda row: image_rows.document(row, lambda key: f"https://{key}", "then"),
         (),
         {
             "many renditions": lambda n: {"renditions": _rendition(n, key={"S": "k"})},

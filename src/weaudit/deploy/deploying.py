@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weaudit.deploy import change_sets, engine_gaps, packaging, releases, revisions, stack, templates
+from weaudit.deploy import change_sets, engine_gaps, packaging, releases, stack, templates
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.change_sets import ChangeSet
 from weaudit.deploy.releases import DEPLOYED, DEPLOYING, FAILED, INTERRUPTED, Release, ReleaseLog
@@ -83,7 +83,7 @@ class Deploying:
             return None
         bucket.ensure()
         stack.upload(bucket, artifacts)
-        revision, modified = revisions.current()
+        revision, modified = releases.revision()
         number = max(log.numbers(), default=0) + 1
         label = releases.label(number, revision, modified=modified)
         text = stack.point_at(text, bucket.name, artifacts, {**parameters, "Release": label})

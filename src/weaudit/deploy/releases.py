@@ -5,11 +5,14 @@ The format of a document: docs/formats/release-json.md.
 
 import dataclasses
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import weaudit
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.errors import DeployError
 from weaudit.installation.stacks import StackState
@@ -18,6 +21,9 @@ from weaudit.items.times import iso_moment
 FORMAT = "weaudit-release-1"
 DEPLOYING, DEPLOYED, FAILED, INTERRUPTED = "deploying", "deployed", "failed", "interrupted"
 _DIGITS = 6
+_ROOT = Path(__file__).resolve().parents[3]
+# What a deployment is made of; a changed page of documentation makes no other release.
+_DEPLOYED = ("src/weaudit", "infra")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,3 +171,24 @@ class ReleaseLog:
             Bucket=self.bucket.name, Key=self._key(release.number), Body=content, ContentType="application/json",
             ExpectedBucketOwner=self.bucket.account, **condition,
         )  # fmt: skip
+
+
+def revision(root: Path = _ROOT) -> tuple[str, bool]:
+    """Return git's revision of the sources and whether they differ from it; ``v`` and the version outside of git."""
+    version = f"v{weaudit.__version__}"
+    if not (root / ".git").exists():
+        return version, False  # an installed package
+    revision = _git(root, "rev-parse", "HEAD")
+    changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *_DEPLOYED)
+    return (revision.strip(), bool(changed)) if revision else (version, False)
+
+
+def _git(root: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603  (the words are this module's own)
+            ["git", "--no-optional-locks", "-C", str(root), *words],  # noqa: S607  (git is the user's own)
+            capture_output=True, text=True, check=False, timeout=30,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""

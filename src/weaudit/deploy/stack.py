@@ -184,3 +184,25 @@ def settled(target: Target, name: str, progress: Progress) -> StackState | None:
             advice = "Its removal was begun: finish it by `weaudit destroy`, and deploy again."
         raise DeployError(f"stack {name} is {found.status}: {found.reason}\n{advice}")
     return found
+
+
+def published(
+    target: Target,
+    bucket_name: str | None,
+    artifacts: Sequence[Artifact],
+    template: Path,
+    parameters: Mapping[str, str],
+) -> tuple[str, str]:
+    """Upload zips and the template that names them; return the template's text and its URL.
+
+    ``bucket_name`` None means the account's own bucket of artefacts, which is made if it does not exist. ``parameters``
+    are those that the stack will be deployed with: see :func:`point_at`.
+    """
+    bucket = ArtifactBucket.of(target)
+    if bucket_name is None:
+        bucket.ensure()
+    else:
+        bucket = dataclasses.replace(bucket, name=bucket_name)
+    upload(bucket, artifacts)
+    text = point_at(template.read_text(encoding="utf-8"), bucket.name, artifacts, parameters)
+    return text, bucket.put_template(text.encode())

@@ -8,7 +8,7 @@ from weaudit.api import queries, requests
 from weaudit.aws.client import S3, DynamoDB
 from weaudit.aws.connections import Connection
 from weaudit.errors import RecordNotFoundError
-from weaudit.images import documents
+from weaudit.images import rows
 from weaudit.images.store import ImageTable
 from weaudit.items.times import iso_time
 
@@ -49,4 +49,4 @@ def handle(
     if row is None:
         raise RecordNotFoundError("There is no image with this key, or it has not been processed yet")
     # The clock is read before the links are signed, so that no link expires before the stated time.
-    return 200, documents.document(row, link, iso_time(now_ms() + 1000 * link_seconds))
+    return 200, rows.document(row, link, iso_time(now_ms() + 1000 * link_seconds))

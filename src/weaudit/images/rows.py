@@ -9,6 +9,7 @@ from weaudit.items import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from weaudit.images.sources import ImageSource
@@ -171,3 +172,19 @@ def _common(source: ImageSource, version: str, status: str) -> Item:
 
 def _timings(timings: dict[str, float]) -> Item:
     return {"M": {name: {"N": str(round(ms))} for name, ms in timings.items()}}
+
+
+def document(row: Item, link: Callable[[str], str], expires_at: str) -> dict[str, Any]:
+    """Return a row's fields as plain JSON; each of ``renditions`` gets a ``url`` by its ``key``.
+
+    ``expires_at`` says when the links end; it is left out if there are none.
+    """
+    found = {name: plain.plain(value) for name, value in row.items()}
+    renditions = found.get("renditions")
+    linked = False
+    for rendition in renditions if isinstance(renditions, list) else ():
+        # A number is a text too, by its class.
+        if isinstance(rendition, dict) and type(rendition.get("key")) is str and rendition["key"]:
+            rendition["url"] = link(rendition["key"])
+            linked = True
+    return {**found, "linksExpireAt": expires_at} if linked else found

@@ -57,10 +57,10 @@ def package(
     built = [packaging.build(function, out, architecture) for function in FUNCTIONS]
     rows = [{"function": a.function, "path": str(a.path), "sha256": a.sha256, "bytes": a.bytes} for a in built]
     if template is not None:
-        from weaudit.deploy import publishing, stack, templates
+        from weaudit.deploy import stack, templates
         from weaudit.installation.targets import Target
 
-        text, url = publishing.published(Target.resolve(), bucket, built, templates.path("template.yaml"), given)
+        text, url = stack.published(Target.resolve(), bucket, built, templates.path("template.yaml"), given)
         template.parent.mkdir(parents=True, exist_ok=True)
         template.write_text(text, encoding="utf-8")
         for row, artifact in zip(rows, built, strict=True):
