@@ -29,6 +29,7 @@ from weaudit.api.routes import BY_KEY
 from weaudit.aws.sigv4 import Credentials, sign
 from weaudit.capture.changes import Change
 from weaudit.capture.records import decide
+from weaudit.capture.rules import Rules, Terms
 from weaudit.deploy import packaging
 from weaudit.functions import FUNCTIONS
 from weaudit.installation import clients
@@ -57,6 +58,7 @@ answer = index.lambda_handler(json.loads(sys.argv[2]), None)
 assert answer["statusCode"] == 200, answer
 out.write("answered\\n"); out.flush()
 """
+TERMS = Terms(Rules(), bytes(32), bytes(8), bytes(32), "evidence", 4096)
 
 
 class Site:
@@ -109,7 +111,7 @@ class Site:
         row = {"imageKey": {"S": "bench.jpg"}, "width": {"N": "4032"}, "renditions": {"L": renditions}}
         dynamodb.put_item(TableName=self.variables["IMAGES_TABLE"], Item=row)
         dynamodb.put_item(TableName="Configuration", Item={"key": {"S": "BENCH_UPDATE"}, "value": {"N": "0"}})
-        records = [record for change in _changes(changes) for record in decide(change)]
+        records = [record for change in _changes(changes) for record in decide(change, TERMS).records]
         audit = clients.dynamodb(self.target)
         for start in range(0, len(records), 25):
             puts = [{"PutRequest": {"Item": record}} for record in records[start : start + 25]]

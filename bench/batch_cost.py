@@ -2,8 +2,9 @@
 
 Variants take turns, five events a turn (one, with --quick): the first event after a pause costs more than the next, for
 every variant.
-Updates of one attribute of ten are what most ratios are taken from: two images are hashed for each single record.
-Updates of three attributes are measured beside them, because an event of more records suits batches better.
+Updates of one attribute of ten are what most ratios are taken from: two items are hashed for each single record.
+Updates of three attributes are measured beside them, because an event of more records suits batches better. The floor
+is what any function of the kind must do: the same records encoded, signed and sent, nothing decided.
 """
 
 import contextlib
@@ -19,6 +20,8 @@ from bench.reports import Ratio, Report, load, spread
 
 LATENCIES_MS = (0, 5)
 _REFERENCE = "boto3 put loop"
+# What is compared, and its words.
+_CPU = {"cpuMs@0ms": "one attribute", "cpuMs3Changed@0ms": "three attributes"}
 _TURN, _QUICK_TURN = 5, 1
 
 
@@ -31,19 +34,23 @@ def run(quick: bool = False, *, records: int = 100, changed: int = 1) -> Report:
         for name, costs in _measured(latency, rounds, warm_up, turn, records, changed).items():
             for figure in ("cpuMs", "wallMs"):
                 results[name][f"{figure}@{latency}ms"], _, _ = spread(cost[figure] for cost in costs)
-    for name, costs in _measured(0, max(2, rounds // 3), warm_up, turn, records, 3).items():
+                results[name][f"{figure}@{latency}msLeast"] = min(cost[figure] for cost in costs)
+    for name, costs in _measured(0, rounds, warm_up, turn, records, 3).items():
         results[name]["cpuMs3Changed@0ms"], _, _ = spread(cost["cpuMs"] for cost in costs)
-    ours, naive = results["ours"], results[_REFERENCE]
+        results[name]["cpuMs3Changed@0msLeast"] = min(cost["cpuMs"] for cost in costs)
+    ours, naive, batch, floor = (results[name] for name in ("ours", _REFERENCE, "boto3 batch_writer", "floor"))
     ratios = [
-        Ratio("less CPU than the put loop, store at 0 ms", naive["cpuMs@0ms"] / ours["cpuMs@0ms"], 35),
-        Ratio("less CPU than the put loop, store at 5 ms", naive["cpuMs@5ms"] / ours["cpuMs@5ms"], 35),
-        Ratio(
-            "less CPU than the put loop, three attributes changed",
-            naive["cpuMs3Changed@0ms"] / ours["cpuMs3Changed@0ms"],
-            35,
-        ),
-        Ratio("less wall time than the put loop, store at 5 ms", naive["wallMs@5ms"] / ours["wallMs@5ms"], 50),
+        Ratio(f"less CPU than the put loop, {said}", naive[cpu] / ours[cpu], 15)
+        for cpu, said in (*_CPU.items(), ("cpuMs@5ms", "one attribute, store at 5 ms"))
     ]
+    ratios += [Ratio(f"less CPU than batch_writer, {said}", batch[cpu] / ours[cpu], 2) for cpu, said in _CPU.items()]
+    ratios += [
+        Ratio(f"of the CPU of the floor, {said}", ours[cpu] / floor[cpu], 1.6, at_least=False)
+        for cpu, said in _CPU.items()
+    ]
+    ratios.append(
+        Ratio("less wall time than the put loop, store at 5 ms", naive["wallMs@5ms"] / ours["wallMs@5ms"], 35)
+    )
     settings = {
         "records": records,
         "attributesChanged": changed,
@@ -87,6 +94,7 @@ def _worker(name: str, url: str, records: int, changed: int) -> subprocess.Popen
         "AWS_SECRET_ACCESS_KEY": "bench",
         "TARGET_TABLE": "Audit",
         "CONFIGURATION_TABLE": "Configuration",
+        "KEYS_TABLE": "keys",
         "EVIDENCE_BUCKET": "evidence",
         "LOG_LEVEL": "INFO",
     }

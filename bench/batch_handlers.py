@@ -22,6 +22,26 @@ def ours() -> Handler:
     return lambda event: handler(event, None)
 
 
+def floor() -> Handler:
+    """Return what sends the records of its first event: encoded, signed and sent, nothing decided."""
+    from weaudit.capture import records, stream
+    from weaudit.capture.rules import Rules, Terms
+    from weaudit.handlers import audit_producer
+
+    stores = audit_producer.connect(os.environ)
+    terms = Terms(Rules(), bytes(32), bytes(8), bytes(32), "evidence", 4096)
+    decided: list[Any] = []
+
+    def handle(event: dict[str, Any]) -> None:
+        if not decided:
+            decided.extend(
+                record for raw in event["Records"] for record in records.decide(stream.parse(raw), terms).records
+            )
+        stores["audit"].put(decided, [])
+
+    return handle
+
+
 def boto3_put_loop() -> Handler:
     """Return the naive function: one PutItem after another."""
     table, deserialise = _boto3()
@@ -47,7 +67,12 @@ def boto3_batch_writer() -> Handler:
     return handle
 
 
-HANDLERS = {"ours": ours, "boto3 put loop": boto3_put_loop, "boto3 batch_writer": boto3_batch_writer}
+HANDLERS = {
+    "ours": ours,
+    "floor": floor,
+    "boto3 put loop": boto3_put_loop,
+    "boto3 batch_writer": boto3_batch_writer,
+}
 
 
 def _boto3() -> tuple[Any, Callable[[Any], Any]]:

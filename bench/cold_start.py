@@ -185,6 +185,7 @@ def environment(root: Path, store: Store, api: str) -> dict[str, str]:
         "AWS_SESSION_TOKEN": "bench",
         **store.variables,
         "TARGET_TABLE": "Audit",
+        "KEYS_TABLE": "keys",
         "DYNAMODB_TABLE_NAME": "lambda-invocation-logs-dev",
         "CONFIGURATION_TABLE": "Configuration",
         "EVIDENCE_BUCKET": "evidence",

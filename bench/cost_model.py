@@ -5,8 +5,10 @@ come from `batch_cost`, on the machine that runs this. Prices are parameters: lo
 `python -m bench.cost_model` prints the tables of docs/cost.md from the kept results, without measuring again.
 """
 
+import base64
 import json
 import math
+import random
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +20,10 @@ from bench.stream_events import item, modify_event
 from weaudit.capture import records as auditing
 from weaudit.capture import stream
 from weaudit.capture.changes import Change
+from weaudit.capture.rules import Rules, Terms
+from weaudit.evidence import packed
 from weaudit.items.sizes import item_bytes
-from weaudit.items.values import Item
+from weaudit.items.values import Item, Value
 
 REGION, PRICES_OF = "us-east-1", "2026-11"
 # Dollars, on demand, without free tiers and discounts.
@@ -28,6 +32,9 @@ PRICES = {
     "a million read units": 0.125,
     "a GB-month of a table": 0.25,
     "a GB-month of recovery": 0.20,
+    "a million puts to S3": 5.00,
+    "a million looks at S3": 0.40,
+    "a GB-month of S3": 0.023,
     "a million calls of functions": 0.20,
     "a million GB-seconds, x86_64": 16.6667,
     "a GB of logs": 0.50,
@@ -41,39 +48,97 @@ MB_OF_A_PROCESSOR = 1769
 LOG_BYTES = 1500
 # What DynamoDB adds to each item of a table, and of an index, where it bills storage.
 ITEM_OVERHEAD_BYTES = 100
-INDEXES = {"no index": 0, "history": 1, "history and changes": 2}
+TERMS = Terms(Rules(), bytes(32), bytes(8), bytes(32), "weaudit-evidence-production-111122223333", 4096)
+# What an index holds of a record: its keys, those of the table, and what is projected (infra/template.yaml).
+HISTORY = ("id", "historyKey", "changeOrder", "modificationTime", "changeId")
+CHANGES = ("id", "changesKey", "changesOrder")
 
 
 def changes() -> dict[str, Change]:
-    """Return the changes whose cost is asked for: an item of ten attributes, and a large one."""
+    """Return the changes whose cost is asked for: of an item of ten attributes, and of one with a large one as well."""
     [one] = stream.records(modify_event(1, 1))
     [three] = stream.records(modify_event(1, 3))
-    created = json.loads(json.dumps(one))
-    created["eventName"] = "INSERT"
-    del created["dynamodb"]["OldImage"]
-    large = json.loads(json.dumps(created))
-    large["dynamodb"]["NewImage"] = {**item(0, 1, 1), "document": {"S": "x" * 4000}}
+    generator = random.Random(1)  # noqa: S311 the same each time, no secret
+    kb4 = [{"S": "x" * 4000}, {"S": "y" * 4000}]
+    kb5 = [{"S": text(generator, 5000)} for _ in range(2)]
     named = {
-        "one attribute of ten": one,
-        "three of ten": three,
-        "an item created": created,
-        "one of 5 KB": large,
+        "one attribute of ten changed": one,
+        "three of ten changed": three,
+        "an item of ten created": _with(one, None, {}),
+        "an attribute of 4 KB created": _with(one, {}, {"document": kb4[0]}),
+        "an attribute of 4 KB changed": _with(one, {"document": kb4[0]}, {"document": kb4[1]}),
+        "an attribute of 5 KB created": _with(one, {}, {"document": kb5[0]}),
+        "an attribute of 5 KB changed": _with(one, {"document": kb5[0]}, {"document": kb5[1]}),
+        "one leaf of 100 KB of JSON changed": _with(one, *_leaf(generator, as_json=True)),
+        "one leaf of 100 KB, random": _with(one, *_leaf(generator, as_json=False)),
     }
     return {name: stream.parse(record) for name, record in named.items()}
 
 
-def units(records: list[Item], indexes: int) -> int:
-    """Return the write units of records put for the first time: a unit a begun KB, in the table and in each index.
+def text(generator: random.Random, size: int) -> str:
+    """Return a text that packs about as well as prose."""
+    words = ["".join(generator.choices("etaoinshrdlu", k=generator.randint(2, 9))) for _ in range(400)]
+    return " ".join(generator.choices(words, k=size))[:size]
 
-    Both indexes hold whole records. Source: docs.aws.amazon.com, amazondynamodb/latest/developerguide,
-    on-demand-capacity-mode.html and GSI.html#GSI.ThroughputConsiderations.
+
+def _with(record: Any, old: Item | None, new: Item) -> Any:
+    """Return a change of the record's item, whose other attributes stay as they are; None: it was created."""
+    found = json.loads(json.dumps(record))
+    same = item(0, 1, 1)
+    found["dynamodb"]["NewImage"] = {**same, **new}
+    if old is None:
+        found["eventName"] = "INSERT"
+        del found["dynamodb"]["OldImage"]
+    else:
+        found["dynamodb"]["OldImage"] = {**same, **old}
+    return found
+
+
+def _leaf(generator: random.Random, *, as_json: bool) -> tuple[Item, Item]:
+    def leaf(number: int) -> Value:
+        if as_json:
+            return {"M": {"name": {"S": f"setting {number}"}, "value": {"N": str(generator.randrange(100_000))},
+                          "enabled": {"BOOL": number % 3 == 0}, "owner": {"S": f"team-{number % 17}"}}}  # fmt: skip
+        return {"B": base64.b64encode(generator.randbytes(150)).decode()}
+
+    document = {f"leaf{number:04}": leaf(number) for number in range(900 if as_json else 450)}
+    changed = {**document, "leaf0007": leaf(1_000)}
+    return {"document": {"M": document}}, {"document": {"M": changed}}
+
+
+def units(records: list[Item]) -> int:
+    """Return the write units of records put for the first time: one a begun KB in the table, and one in each index.
+
+    What an index holds of a record has less than a KB. Source: docs.aws.amazon.com,
+    amazondynamodb/latest/developerguide, on-demand-capacity-mode.html and GSI.html#GSI.ThroughputConsiderations.
     """
-    return sum((1 + indexes) * math.ceil(item_bytes(record) / 1024) for record in records)
+    assert all(item_bytes(entry) <= 1024 for record in records for entry in entries(record))
+    return sum(2 + math.ceil(item_bytes(record) / 1024) for record in records)
 
 
-def stored_bytes(records: list[Item], indexes: int) -> int:
+def entries(record: Item) -> list[Item]:
+    """Return what the two indexes hold of a record."""
+    return [{name: record[name] for name in names if name in record} for names in (HISTORY, CHANGES)]
+
+
+def stored_bytes(records: list[Item]) -> int:
     """Return the bytes that records take in the table and its indexes."""
-    return sum((1 + indexes) * (item_bytes(record) + ITEM_OVERHEAD_BYTES) for record in records)
+    return sum(item_bytes(part) + ITEM_OVERHEAD_BYTES for record in records for part in (record, *entries(record)))
+
+
+def figures(change: Change) -> dict[str, float]:
+    """Return what a change costs in units, requests and bytes. The state before is in the bucket already."""
+    decided = auditing.decide(change, TERMS)
+    objects = [len(packed(large.text)) for large in decided.large_values if large.is_new]
+    return {
+        "records": float(len(decided.records)),
+        "bytes": float(sum(map(item_bytes, decided.records))),
+        "units": float(units(decided.records)),
+        "puts": float(len(objects)),
+        "heads": float(len(decided.large_values) - len(objects)),
+        "stored": float(stored_bytes(decided.records)),
+        "objects": float(sum(objects)),
+    }
 
 
 def run(quick: bool = False) -> Report:
@@ -84,12 +149,7 @@ def run(quick: bool = False) -> Report:
         ours = batch_cost.run(quick, records=records).results["ours"]
         wall, cpu = ours["wallMs@5ms"], ours["cpuMs@5ms"]
         results[f"event of {records}"] = {"wallMs": wall, "cpuMs": cpu, "billedMs": billed_ms(wall, cpu)}
-    for name, change in changes().items():
-        records_of = auditing.decide(change)
-        row = {"records": float(len(records_of)), "bytes": float(sum(map(item_bytes, records_of)))}
-        row |= {f"units, {index}": float(units(records_of, count)) for index, count in INDEXES.items()}
-        row |= {f"stored, {index}": float(stored_bytes(records_of, count)) for index, count in INDEXES.items()}
-        results[name] = row
+    results |= {name: figures(change) for name, change in changes().items()}
     settings = {"memoryMb": MEMORY_MB, "storeLatencyMs": 5, "logBytesACall": LOG_BYTES}
     return Report("cost_model", "what a million changes cost", settings, results, [], before)
 
@@ -111,27 +171,34 @@ def function_dollars(results: Mapping[str, Mapping[str, float]], batch: int, pri
     )
 
 
+def dollars(row: Mapping[str, float], prices: Mapping[str, float]) -> float:
+    """Return what a million such changes cost to write: DynamoDB and S3, without the function."""
+    return (
+        row["units"] * prices["a million write units"]
+        + row["puts"] * prices["a million puts to S3"]
+        + row["heads"] * prices["a million looks at S3"]
+    )
+
+
 def tables(results: Mapping[str, Mapping[str, float]], prices: Mapping[str, float] = PRICES) -> dict[str, str]:
     """Return the tables of docs/cost.md, in Markdown, by their names."""
     names = [name for name in results if not name.startswith("event of")]
-    write, gb = prices["a million write units"], prices["a GB-month of a table"]
-    recovery = prices["a GB-month of recovery"]
-    writes = [["a million times", "records", "bytes", *(f"units: {index}" for index in INDEXES),
-               *(f"$: {index}" for index in INDEXES), "$ a month to keep"]]  # fmt: skip
+    gb, recovery, s3 = (prices[f"a GB-month of {what}"] for what in ("a table", "recovery", "S3"))
+    writes = [["a million times", "records", "bytes of records", "write units", "puts to S3", "bytes put", "looks", "$",
+               "$ a month to keep"]]  # fmt: skip
     for name in names:
         row = results[name]
         # A million times so many bytes is so many MB; recovery keeps the table alone.
-        keep = row["stored, history and changes"] / 1000 * gb + row["stored, no index"] / 1000 * recovery
+        keep = (row["stored"] * gb + row["bytes"] * recovery + row["objects"] * s3) / 1000
         writes.append([
-            name, f"{row['records']:.0f}", f"{row['bytes']:,.0f}",
-            *(f"{row[f'units, {index}']:.0f}" for index in INDEXES),
-            *(f"{row[f'units, {index}'] * write:.3f}" for index in INDEXES), f"{keep:.2f}",
+            name, f"{row['records']:.0f}", f"{row['bytes']:,.0f}", f"{row['units']:.0f}", f"{row['puts']:.0f}",
+            f"{row['objects']:,.0f}", f"{row['heads']:.0f}", f"{dollars(row, prices):.3f}", f"{keep:.2f}",
         ])  # fmt: skip
     work = [["changes a call", "ms billed a call", "calls, time and logs, $"]]
     for batch in (100, 1):
-        dollars = function_dollars(results, batch, prices)
-        work.append([str(batch), f"{results[f'event of {batch}']['billedMs']:.1f}", f"{dollars:.2f}"])
-    typical = results["one attribute of ten"]["units, history and changes"] * write
+        whole = function_dollars(results, batch, prices)
+        work.append([str(batch), f"{results[f'event of {batch}']['billedMs']:.1f}", f"{whole:.2f}"])
+    typical = dollars(results["one attribute of ten changed"], prices)
     beside = [
         ["", "$ a million changes", "what one has"],
         ["WeAudit, 100 changes a call", f"{typical + function_dollars(results, 100, prices):.2f}",

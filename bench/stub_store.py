@@ -15,7 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_ANSWERS = {b"BatchWriteItem": b'{"UnprocessedItems":{}}', b"PutItem": b"{}"}
+_ROW = '{"id":{"S":"%s"},"secret":{"B":"' + 43 * "A" + '="}}'
+_ANSWERS = {
+    b"BatchWriteItem": b'{"UnprocessedItems":{}}',
+    b"PutItem": b"{}",
+    # The table of keys.
+    b"BatchGetItem": f'{{"Responses":{{"keys":[{_ROW % "ROOT"},{_ROW % "ORIGIN"}]}}}}'.encode(),
+}
 
 
 class StubStore(asyncio.Protocol):
@@ -57,7 +63,9 @@ class StubStore(asyncio.Protocol):
             content = str(StubStore.items).encode()
         else:
             (operation,) = (name for name in _ANSWERS if b"DynamoDB_20120810." + name in head)
-            StubStore.items += body.count(b'"PutRequest"') if operation == b"BatchWriteItem" else 1
+            StubStore.items += (
+                body.count(b'"PutRequest"') if operation == b"BatchWriteItem" else operation == b"PutItem"
+            )
             content = _ANSWERS[operation]
         lines = (
             "HTTP/1.1 200 OK",

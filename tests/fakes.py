@@ -9,23 +9,49 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
+from weaudit.capture.rules import Rules
 from weaudit.capture.store import AuditTable
-from weaudit.errors import RecordRejectedError, StoreError, StoreUnavailableError
+from weaudit.capture.store_secrets import Secrets
+from weaudit.errors import RecordRejectedError, StoreError, StoreRefusedError, StoreUnavailableError
 from weaudit.evidence import EvidenceBucket
+from weaudit.items.sizes import item_bytes
 from weaudit.objects.store import InvocationLog
 
 ITEM_BYTES = 400 * 1024
+SECRETS = Secrets.of(bytes(range(32)), bytes(range(32, 64)))
 
 
 def _no_fault(_call: int) -> str:
     return ""
 
 
-def producer_stores(dynamodb: "PolicingDynamoDB", s3: "PolicingS3", actor_attribute: str) -> dict[str, Any]:
+class FixedRules:
+    """The rules of every table, at every time."""
+
+    def __init__(self, **rules: Any) -> None:
+        self._rules = Rules(**rules)
+
+    def rules(self, _table: str, _at: str) -> Rules:
+        return self._rules
+
+
+class FixedSecrets:
+    """The table of keys, with the secrets that tests use."""
+
+    def secrets(self) -> Secrets:
+        return SECRETS
+
+
+def producer_stores(dynamodb: "PolicingDynamoDB", s3: "PolicingS3", actor_attribute: str = "") -> dict[str, Any]:
     """Return the stores of audit_producer over these fakes, every table with the one actor attribute."""
     evidence = EvidenceBucket(cast("Any", s3), "evidence")
-    audit = AuditTable(cast("Any", dynamodb), "Audit", evidence)
-    return {"audit": audit, "evidence": evidence, "actor_attribute": lambda _table: actor_attribute}
+    return {
+        "audit": AuditTable(cast("Any", dynamodb), "Audit", evidence),
+        "evidence": evidence,
+        "watches": FixedRules(actor=actor_attribute),
+        "keys": FixedSecrets(),
+        "inline_bytes": 4096,
+    }
 
 
 def processor_stores(dynamodb: "PolicingDynamoDB", s3: "PolicingS3") -> dict[str, Any]:
@@ -61,7 +87,7 @@ class PolicingDynamoDB:
         fault = self._fault(len(self.calls))
         if fault == "unpersisted":
             raise StoreUnavailableError("throttled")
-        if any(len(json.dumps(item)) > ITEM_BYTES for item in puts):
+        if any(item_bytes(item) > ITEM_BYTES for item in puts):
             raise RecordRejectedError("Item size has exceeded the maximum allowed size")
         if any("poison" in (item.get(name, {}).get("S") for name in ("itemKey", "objectKey")) for item in puts):
             raise RecordRejectedError("no table would take this")
@@ -123,9 +149,16 @@ class PolicingS3:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.puts = 0
+
+    def head_object(self, bucket: str, key: str) -> None:
+        assert bucket == "evidence"
+        if key not in self.objects:
+            raise StoreRefusedError("HeadObject: 404")
 
     def put_object(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
         assert bucket == "evidence"
         assert len(key.encode()) <= 1024, "an S3 key holds at most 1,024 bytes"
-        assert content_type == "application/json"
+        assert content_type == ("application/gzip" if body.startswith(b"\x1f\x8b") else "application/json")
+        self.puts += 1
         self.objects[key] = body

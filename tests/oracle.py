@@ -3,43 +3,71 @@
 The expected values are computed here independently, and not by the code that writes them.
 """
 
+import base64
+import hmac
+import json
 import re
+import struct
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from weaudit.demo import picture
 from weaudit.demo.steps import Step
 from weaudit.images.pixels import libvips
-from weaudit.items.values import Item, Value, image_hash
+from weaudit.items.values import Item, Value
 from weaudit.trail.changes import AuditedChange
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_SIZES = {"kid": 8, "salt": 16, "contentSalt": 16, "origin": 16}
+# The fields that a record's hash covers besides the label of the stream and the hash of the content.
+_COVERED = (
+    "afterHash", "afterMasked", "beforeHash", "beforeMasked", "eventName", "format", "id", "kid", "masked",
+    "modificationTime", "records", "rules", "sequenceNumber", "tableArn", "tableName", "updatedAttribute",
+)  # fmt: skip
 # The stream's times are whole seconds on AWS, rounded either way.
 _ROUNDING_MS = 1500
 _OTHERS_OF_A_ROW = {"requestId", "timestamp", "awsRequestId", "versionId", "sequencer"}
 
 
+class Secrets(NamedTuple):
+    """The secrets of the installation: 32 bytes each."""
+
+    root: bytes
+    origin: bytes
+
+
 def faults(
-    table: str, key: str, steps: Sequence[Step], records: Mapping[str, Item | None], from_ms: int, until_ms: int
+    table: str,
+    key: str,
+    steps: Sequence[Step],
+    records: Mapping[str, Item | None],
+    from_ms: int,
+    until_ms: int,
+    secrets: Secrets | None = None,
 ) -> Iterator[str]:
     """Yield what is wrong with the records of the steps, given by id in the order of the trail.
 
     Every step changes one attribute or the whole item, so each made one record. ``from_ms`` and ``until_ms`` are when
-    the steps began and ended, in milliseconds since 1970.
+    the steps began and ended, in milliseconds since 1970. Without the ``secrets``, salts and origins are held to their
+    size only, and the salt of the item to be the same in every record.
     """
     if len(records) != len(steps):
         yield f"{len(records)} records instead of {len(steps)}"
     last = ""
+    salts = {(_text(record, "kid", "B"), _text(record, "salt", "B")) for record in records.values() if record}
+    if len(salts) > 1:
+        yield f"the records of one item have {len(salts)} different pairs of kid and salt"
     for step, (name, record) in zip(steps, records.items(), strict=False):
         if record is None:
             yield f"{step.words}: record {name} is in the index and not in the table"
             continue
         sequence = _text(record, "sequenceNumber")
         for fault in (
-            *_field_faults(_expected(table, key, step, record), record),
+            *_field_faults(_expected(table, key, step, record, secrets), record),
             *_time_faults(record, from_ms, until_ms),
         ):
             yield f"{step.words}: {fault}"
@@ -48,42 +76,107 @@ def faults(
         last = sequence
 
 
-def _expected(table: str, key: str, step: Step, record: Item) -> Item:
-    """Return the record that a step must have made; what only the stream knows is taken from the record itself."""
-    partition = sha256(f"{table}\0{key}".encode()).hexdigest()
-    at, sequence = _text(record, "modificationTime"), _text(record, "sequenceNumber")
+def _expected(table: str, key: str, step: Step, record: Item, secrets: Secrets | None) -> Item:
+    """Return the record that a step must have made.
+
+    What only the stream knows is taken from the record itself, and so are the salts where the secrets are not known.
+    """
+    partition = sha256(f"{table}\0{key}".encode()).hexdigest()[:40]
+    at, sequence, arn = (_text(record, name) for name in ("modificationTime", "sequenceNumber", "tableArn"))
     label = _text(record, "changeOrder").partition("#")[0]
+    name = _changed(step)
+    stream = f"{arn}/stream/{label}"
+    shard = sha256(f"weaudit-shard-2\0{stream}\0{sequence}".encode()).hexdigest()[0]
+    identity = _uuid4(sha256(f"weaudit-record-v1\0{stream}\0{sequence.lstrip('0')}\0{name or ''}".encode()).hexdigest())
     texts = {
-        "id": _text(record, "id"),
+        "id": identity,
         "itemKey": key,
         "modificationTime": at,
         "tableName": table,
+        "tableArn": arn,
         "eventName": step.event_name,
         "sequenceNumber": sequence,
         "historyKey": partition,
         "changeOrder": f"{label}#{sequence}",
-        "changesKey": f"{table}#{at[:7]}#{partition[0]}",
+        "changesKey": f"{table}#{at[:7]}#{shard}",
         "changesOrder": f"{at}#{sequence}",
     }
-    expected: dict[str, Value | None] = {name: {"S": text} for name, text in texts.items()}
-    expected["beforeHash"] = None if step.before is None else {"S": image_hash(step.before)}
-    expected["afterHash"] = None if step.after is None else {"S": image_hash(step.after)}
+    expected: Item = {name: {"S": text} for name, text in texts.items()}
+    expected |= {"format": {"N": "2"}, "records": {"N": "1"}}
+    if name is not None:
+        expected["updatedAttribute"] = {"S": name}
+    for side, item in (("old", step.before), ("new", step.after)):
+        value = item and ({"M": item} if name is None else item.get(name))
+        if value:
+            expected[f"{side}Value"] = value
+    kid, salt, content_salt = (_bytes(record, name) for name in ("kid", "salt", "contentSalt"))
+    if secrets is not None:
+        kid = sha256(_framed(b"weaudit-kid-2", secrets.root)).digest()[:8]
+        derived = hmac.digest(secrets.root, _framed(b"weaudit-item-2", arn.encode(), key.encode()), "sha512")
+        salt = derived[:16]
+        content_salt = hmac.digest(derived[32:], _framed(b"weaudit-content-2", identity.encode()), "sha256")[:16]
+    expected |= {"kid": _binary(kid), "salt": _binary(salt), "contentSalt": _binary(content_salt)}
+    for side, item in (("before", step.before), ("after", step.after)):
+        if item is not None:
+            digest = sha256(_framed(b"weaudit-state-2", salt, _canonical(item))).digest()
+            expected[f"{side}Hash"] = _binary(digest)
+    expected["origin"] = record.get("origin", {"NULL": True})
+    if secrets is not None:
+        expected["origin"] = _binary(_origin(secrets.origin, expected, label, content_salt))
+    return expected
+
+
+def _changed(step: Step) -> str | None:
+    """Return the attribute that a step changes, or None if it makes or deletes the item."""
     if step.before is None or step.after is None:
-        expected["oldValue"] = None if step.before is None else {"M": step.before}
-        expected["newValue"] = None if step.after is None else {"M": step.after}
-    else:
-        before, after = step.before, step.after
-        (name,) = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-        expected |= {"updatedAttribute": {"S": name}, "oldValue": before.get(name), "newValue": after.get(name)}
-    return {name: value for name, value in expected.items() if value is not None}
+        return None
+    before, after = step.before, step.after
+    (name,) = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    return name
+
+
+def _origin(key: bytes, record: Item, label: str, salt: bytes) -> bytes:
+    """Return the mark of a record that has neither a masked place nor a value of over 1,024 bytes."""
+    said: Item = {name: record[name] for name in ("itemKey", "oldValue", "newValue") if name in record}
+    content = sha256(_framed(b"weaudit-content-2", salt, _canonical(said))).digest()
+    covered = {name: value for name, value in record.items() if name in _COVERED}
+    covered |= {"streamLabel": {"S": label}, "content": _binary(content)}
+    digest = sha256(_framed(b"weaudit-record-2", _canonical(covered))).digest()
+    return hmac.digest(key, _framed(b"weaudit-origin-2", digest), "sha256")[:16]
+
+
+def _framed(*parts: bytes) -> bytes:
+    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
+
+
+def _canonical(item: Item) -> bytes:
+    """Return the canonical text of an item whose numbers are canonical, and which has no sets."""
+    return json.dumps(item, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _binary(raw: bytes) -> Value:
+    return {"B": base64.b64encode(raw).decode()}
+
+
+def _bytes(record: Item, name: str) -> bytes:
+    return base64.b64decode(record.get(name, {}).get("B", ""))
+
+
+def _uuid4(digits: str) -> str:
+    return str(uuid.UUID(digits[:32], version=4))
 
 
 def _field_faults(expected: Item, record: Item) -> Iterator[str]:
     for name in sorted(expected.keys() | record.keys()):
         if expected.get(name) != record.get(name):
             yield f"{name} is {record.get(name, 'absent')} instead of {expected.get(name, 'absent')}"
-    if not _UUID4.fullmatch(_text(record, "id")):
-        yield f"id {_text(record, 'id')!r} is not a UUID of version 4"
+    if not re.fullmatch(
+        rf"arn:aws:dynamodb:[a-z0-9-]+:\d{{12}}:table/{_text(record, 'tableName')}", _text(record, "tableArn")
+    ):
+        yield f"tableArn {_text(record, 'tableArn')!r} is not the ARN of the table"
+    for name, size in _SIZES.items():
+        if len(_bytes(record, name)) != size:
+            yield f"{name} does not have {size} bytes"
     if not re.fullmatch(r"\d{40}", _text(record, "sequenceNumber")):
         yield f"sequenceNumber {_text(record, 'sequenceNumber')!r} does not have 40 digits"
     if not _text(record, "changeOrder").partition("#")[0]:
@@ -98,8 +191,8 @@ def _time_faults(record: Item, from_ms: int, until_ms: int) -> Iterator[str]:
         yield f"modificationTime {at} is not when the change was made"
 
 
-def _text(record: Item, name: str) -> str:
-    return str(record.get(name, {}).get("S", ""))
+def _text(record: Item, name: str, kind: str = "S") -> str:
+    return str(record.get(name, {}).get(kind, ""))
 
 
 def answer_faults(status: int, answer: Any, updated_id: str, names: list[str]) -> list[str]:

@@ -47,10 +47,11 @@ def change(
 ) -> Change:
     """Return a change of the item ``k`` of the table Configuration, as its stream would tell it."""
     event_name = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
+    table, label = fields.get("table", "Configuration"), fields.get("stream_label", "2024-01-01T00:00:00.000")
     told: dict[str, Any] = {
-        "table": "Configuration",
-        "stream_arn": "arn:aws:dynamodb:eu-west-1:111122223333:table/Configuration/stream/2024-01-01T00:00:00.000",
-        "stream_label": "2024-01-01T00:00:00.000",
+        "table": table,
+        "stream_arn": f"arn:aws:dynamodb:eu-west-1:111122223333:table/{table}/stream/{label}",
+        "stream_label": label,
         "event_name": event_name,
         "sequence": sequence,
         "created_at_ms": 1704067200000,

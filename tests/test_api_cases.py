@@ -9,6 +9,7 @@ from tests.api_events import Api
 from tests.case_files import CaseFile, every_case_of
 from tests.trails import one_by_one
 from weaudit.aws import errors
+from weaudit.aws.batches import read_items
 from weaudit.handlers import health, list_objects, read_images, read_trail
 from weaudit.images.store import ImageTable
 from weaudit.trail.reader import AuditHistory
@@ -56,7 +57,10 @@ def api(function: str, store: Store) -> Api:
     def query(body: dict[str, Any]) -> dict[str, Any]:
         return store.call("Query", body)
 
-    trail = AuditHistory(query, one_by_one(query), "Audit", lambda _bucket, _key: None)
+    def get(ids: list[str]) -> dict[str, Any]:
+        return read_items(store.call, "Audit", "id", ids)
+
+    trail = AuditHistory(query, one_by_one(query), get, "Audit", lambda _bucket, _key: None)
     return Api(read_trail, trail=trail, audit_logs=AuditLogs(store.call, "audit_logs"), now_ms=lambda: AT_MS)
 
 

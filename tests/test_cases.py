@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.case_files import CaseFile, every_case_of
 from tests.fakes import PolicingDynamoDB, PolicingS3, producer_stores
-from weaudit.capture import records as auditing
+from tests.trails import decide
 from weaudit.capture import stream
 from weaudit.errors import MalformedEventError
 from weaudit.handlers import audit_producer
@@ -17,7 +17,7 @@ def decision_of(event: dict[str, Any]) -> str:
     lines = []
     for raw in event["Records"]:
         try:
-            records = auditing.decide(stream.parse(raw), "updatedBy")
+            records = decide(stream.parse(raw), actor="updatedBy")
         except MalformedEventError as error:
             lines.append(f"quarantine: {error}")
             continue

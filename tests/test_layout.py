@@ -49,6 +49,7 @@ ROLES = {
     "configuration",
     "documents",
     "errors",
+    "hashes",
     "plan",
     "requests",
     "store",

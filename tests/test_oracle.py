@@ -1,5 +1,6 @@
 """The oracle of the demo finds nothing wrong in what must be, and names each field that is not."""
 
+import base64
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests import oracle
+from tests.fakes import SECRETS
 from tests.strategies import change
-from weaudit.capture.records import decide
+from tests.trails import decide
 from weaudit.demo import picture
 from weaudit.demo.steps import KEY, STEPS, TABLE
 from weaudit.demo.stops import PHOTOGRAPH, SEATS
@@ -18,6 +20,7 @@ from weaudit.objects.arrivals import decide as decide_arrival
 from weaudit.trail.changes import Actor, AttributeChange, AuditedChange
 
 AT_MS = 1_704_067_200_000
+OTHER_BYTES = {"B": base64.b64encode(bytes(32)).decode()}
 
 
 def demo_records() -> dict[str, Item | None]:
@@ -32,21 +35,38 @@ def demo_records() -> dict[str, Item | None]:
     return {record["id"]["S"]: record for record in records}
 
 
-def faults(records: dict[str, Item | None], from_ms: int = AT_MS, until_ms: int = AT_MS) -> list[str]:
-    return list(oracle.faults(TABLE, KEY, STEPS, records, from_ms, until_ms))
+KNOWN = oracle.Secrets(SECRETS.root, SECRETS.origin)
+
+
+def demo_second() -> Item:
+    """Return the record of the second step, which changes an attribute."""
+    _, second, *_ = demo_records().values()
+    assert second is not None
+    return second
+
+
+def faults(
+    records: dict[str, Item | None],
+    from_ms: int = AT_MS,
+    until_ms: int = AT_MS,
+    secrets: oracle.Secrets | None = None,
+) -> list[str]:
+    return list(oracle.faults(TABLE, KEY, STEPS, records, from_ms, until_ms, secrets))
 
 
 def test_the_records_that_the_steps_make_are_right() -> None:
     assert faults(demo_records()) == []
+    assert faults(demo_records(), secrets=KNOWN) == []
 
 
-@pytest.mark.parametrize("field", ["itemKey", "modificationTime", "tableName", "eventName", "sequenceNumber"])
+@pytest.mark.parametrize("field", sorted(demo_second()))
 def test_a_missing_field_is_named(field: str) -> None:
-    records = demo_records()
-    _, second, *_ = records.values()
-    assert second is not None
-    del second[field]
-    assert any(f.startswith("change the value to 1800") and field in f for f in faults(records))
+    for secrets in (None, KNOWN):
+        records = demo_records()
+        _, second, *_ = records.values()
+        assert second is not None
+        del second[field]
+        assert any(f.startswith("change the value to 1800") and field in f for f in faults(records, secrets=secrets))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +77,16 @@ def test_a_missing_field_is_named(field: str) -> None:
         ("oldValue", {"NULL": True}),
         ("updatedAttribute", {"S": "key"}),
         ("afterHash", {"S": "0" * 64}),
+        ("afterHash", OTHER_BYTES),
+        ("beforeHash", OTHER_BYTES),
+        ("format", {"N": "1"}),
+        ("records", {"N": "2"}),
+        ("tableArn", {"S": "arn:aws:dynamodb:eu-west-1:111122223333:table/Other"}),
+        ("kid", {"B": "AAAA"}),
+        ("salt", {"B": "AAAA"}),
+        ("contentSalt", {"B": "AAAA"}),
+        ("origin", {"B": "AAAA"}),
+        ("origin", {"S": "AAAA"}),
         ("historyKey", {"S": "0" * 64}),
         ("changesKey", {"S": "Configuration#2024-01#x"}),
         ("changesOrder", {"S": "2024-01-01T00:00:00.000Z#1"}),
@@ -74,6 +104,27 @@ def test_a_wrong_field_is_named(field: str, value: dict[str, Any]) -> None:
     assert second is not None
     second[field] = value
     assert any(f.startswith("change the value to 1800") and field in f for f in faults(records))
+
+
+@pytest.mark.parametrize("field", ["kid", "salt", "contentSalt", "origin"])
+def test_who_knows_the_secrets_names_what_is_of_another_secret(field: str) -> None:
+    records = demo_records()
+    for record in records.values():
+        assert record is not None
+        size = len(base64.b64decode(record[field]["B"]))
+        record[field] = {"B": base64.b64encode(bytes(size)).decode()}
+    found = faults(records, secrets=KNOWN)
+    for step in STEPS:
+        assert any(fault.startswith(step.words) and f" {field} is " in fault for fault in found)
+
+
+@pytest.mark.parametrize(("field", "size"), [("kid", 8), ("salt", 16)])
+def test_two_salts_or_two_secrets_of_one_item_are_named(field: str, size: int) -> None:
+    records = demo_records()
+    *_, last = records.values()
+    assert last is not None
+    last[field] = {"B": base64.b64encode(bytes(size)).decode()}
+    assert any("2 different pairs of kid and salt" in fault for fault in faults(records))
 
 
 def test_lost_doubled_and_swapped_records_are_named() -> None:
@@ -108,7 +159,7 @@ def made_update(**changed: Any) -> AuditedChange:
     fields = {
         "table": TABLE, "item_key": SEATS, "at": "2024-01-01T00:00:00.000Z", "sequence": "1", "order": "1",
         "event_name": "MODIFY", "actor": Actor("logged", CALLER), "change_id": "log-1", "before_hash": None,
-        "after_hash": None, "attributes": (AttributeChange("left", {"N": "10"}, {"N": "9"}),), "record_ids": ("r",),
+        "after_hash": None, "attributes": (AttributeChange("left", {"N": "10"}, {"N": "9"}),), "records": (),
     }  # fmt: skip
     return AuditedChange(**{**fields, **changed})
 

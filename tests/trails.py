@@ -5,11 +5,46 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from tests.fakes import Asked
+from tests.fakes import SECRETS, Asked
 from tests.strategies import change
+from weaudit.aws.batches import read_items
+from weaudit.capture import records as auditing
 from weaudit.capture.changes import Change
-from weaudit.capture.records import decide
+from weaudit.capture.records import Decision
+from weaudit.capture.rules import Rules, Terms
+from weaudit.evidence import packed
+from weaudit.installation.targets import wire
+from weaudit.items.hashes import item_secrets, state_hash
 from weaudit.items.values import Item
+
+EVIDENCE = "weaudit-evidence-dev-000000000000"
+
+
+def terms(inline_bytes: int = 4096, **rules: Any) -> Terms:
+    """Return what governs a change, with these rules."""
+    return Terms(Rules(**rules), SECRETS.root, SECRETS.kid, SECRETS.origin, EVIDENCE, inline_bytes)
+
+
+def decision(one: Change, inline_bytes: int = 4096, **rules: Any) -> Decision:
+    """Return what a change becomes under these rules."""
+    return auditing.decide(one, terms(inline_bytes, **rules))
+
+
+def decide(one: Change, **rules: Any) -> list[Item]:
+    """Return the records of a change under these rules."""
+    return decision(one, **rules).records
+
+
+def hash_of(item: Item, one: Change) -> str:
+    """Return the hash, in hex, that the records of a change have for a state of its item."""
+    key = one.keys["key"]["S"]
+    return state_hash(item_secrets(SECRETS.root, one.table_arn, key).salt, item).hex()
+
+
+PROJECTIONS: dict[str, dict[str, Any]] = {
+    "history": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["modificationTime", "changeId"]},
+    "changes": {"ProjectionType": "KEYS_ONLY"},
+}
 
 
 def make_audit_table(client: Any, name: str = "Audit") -> None:
@@ -28,16 +63,24 @@ def make_audit_table(client: Any, name: str = "Audit") -> None:
                     {"AttributeName": partition, "KeyType": "HASH"},
                     {"AttributeName": order, "KeyType": "RANGE"},
                 ],
-                "Projection": {"ProjectionType": "ALL"},
+                "Projection": PROJECTIONS[index],
             }
             for index, (partition, order) in indexes.items()
         ],
     )
 
 
-def write(client: Any, changes: Iterable[Change], name: str = "Audit") -> list[Item]:
-    """Write the records of the changes, in the order in which a scan of ids would have them: none of use."""
-    records = sorted((record for one in changes for record in decide(one)), key=lambda record: str(record["id"]))
+def write(
+    client: Any, changes: Iterable[Change], name: str = "Audit", objects: dict[str, bytes] | None = None, **rules: Any
+) -> list[Item]:
+    """Write the records of the changes, in the order in which a scan of ids would have them: none of use.
+
+    ``objects`` gets the objects of their large values, by key.
+    """
+    made = [decision(one, **rules) for one in changes]
+    if objects is not None:
+        objects.update((large.key, packed(large.text)) for one in made for large in one.large_values)
+    records = sorted((record for one in made for record in one.records), key=lambda record: str(record["id"]))
     for start in range(0, len(records), 25):
         puts = [{"PutRequest": {"Item": unwire(record)}} for record in records[start : start + 25]]
         assert not client.batch_write_item(RequestItems={name: puts})["UnprocessedItems"]
@@ -64,6 +107,23 @@ def changed(
             keys={"key": {"S": key}},
             **fields,
         )
+
+
+def by_id(records: Iterable[Item]) -> Callable[[list[str]], dict[str, Item]]:
+    """Return what reads records by their ids, from these."""
+    found = {record["id"]["S"]: record for record in records}
+    return lambda ids: {name: found[name] for name in ids if name in found}
+
+
+def read_by_id(client: Any, name: str = "Audit") -> Callable[[list[str]], dict[str, Item]]:
+    """Return what reads records by their ids, from a table."""
+
+    def call(operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        assert operation == "BatchGetItem"
+        answer: dict[str, Any] = wire(client.batch_get_item(**unwire(body)))
+        return answer
+
+    return lambda ids: read_items(call, name, "id", ids)
 
 
 def one_by_one(query: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[dict[str, Any]], Asked]:

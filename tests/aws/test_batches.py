@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from tests.fakes import ITEM_BYTES, PolicingDynamoDB
-from weaudit.aws.batches import BatchWrites
+from weaudit.aws.batches import BatchWrites, read_items
 from weaudit.errors import StoreUnavailableError
 
 
@@ -88,16 +88,38 @@ def test_bad_items_are_found_and_their_neighbours_written_without_a_wait(waits: 
     assert waits == []
 
 
-def test_an_item_is_written_as_small_as_it_must_be() -> None:
+def test_an_item_that_is_too_large_is_left_out_and_its_neighbours_are_written() -> None:
     store = PolicingDynamoDB()
-    large = {"id": {"S": "large"}, "text": {"S": "x" * ITEM_BYTES}, "more": {"S": "y"}}
+    large = {"id": {"S": "large"}, "text": {"S": "x" * ITEM_BYTES}}
+    assert written(store, [*items(3), large]) == ["large"]
+    assert len(store.items) == 3
 
-    def smaller(item: dict[str, Any]) -> dict[str, Any] | None:
-        return {name: value for name, value in item.items() if name != "text"} if "text" in item else None
 
-    assert written(store, [*items(3), large], smaller=smaller) == []
-    assert store.items["large"] == {"id": {"S": "large"}, "more": {"S": "y"}}
-    assert written(store, [large]) == ["large"]
+def test_items_are_read_by_key_a_hundred_at_a_time_and_missing_ones_are_left_out() -> None:
+    asked: list[int] = []
+
+    def call(operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        assert operation == "BatchGetItem"
+        keys = body["RequestItems"]["t"]["Keys"]
+        asked.append(len(keys))
+        there = [key for key in keys if not key["id"]["S"].endswith("7")]
+        # More than fits into one response: the rest is asked for again.
+        return {"Responses": {"t": there[:60]}, "UnprocessedKeys": {"t": {"Keys": there[60:]}} if there[60:] else {}}
+
+    names = [f"i-{number}" for number in range(150)]
+    found = read_items(call, "t", "id", [*names, *names])
+    assert sorted(found) == sorted(name for name in names if not name.endswith("7"))
+    assert asked[0] == 100
+    assert len(asked) <= 4
+
+
+def test_keys_that_are_never_read_are_given_up(waits: list[float]) -> None:
+    def call(_operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        return {"Responses": {}, "UnprocessedKeys": body["RequestItems"]}
+
+    with pytest.raises(StoreUnavailableError, match="throttled"):
+        read_items(call, "t", "id", ["a"])
+    assert len(waits) == 9
 
 
 def test_four_calls_are_under_way_at_once_and_none_at_the_end() -> None:

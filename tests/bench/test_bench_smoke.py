@@ -15,8 +15,8 @@ from bench.stream_events import modify_event
 
 from bench import __main__ as bench
 from bench import batch_handlers, cold_start, figures, image_cost
+from tests.trails import decide
 from weaudit.api.routes import BY_KEY
-from weaudit.capture import records as auditing
 from weaudit.capture import stream
 
 
@@ -37,7 +37,7 @@ def run(name: str, folder: Path) -> dict[str, Any]:
 def test_batch_cost_measures_every_variant_doing_the_same_work(tmp_path: Path) -> None:
     found = run("batch_cost", tmp_path)
     assert found["results"].keys() == batch_handlers.HANDLERS.keys()
-    assert len(found["ratios"]) == 4
+    assert len(found["ratios"]) == 8
 
 
 def test_cold_start_measures_every_variant(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_engine_rate_counts_every_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize("changed", [1, 2, 3])
 def test_the_events_are_what_they_claim_to_be(changed: int) -> None:
     event = modify_event(100, changed)
-    made = [auditing.decide(stream.parse(record)) for record in event["Records"]]
+    made = [decide(stream.parse(record)) for record in event["Records"]]
     assert {len(records) for records in made} == {changed}
     assert all(len(record["dynamodb"]["NewImage"]) == 10 for record in event["Records"])
 

@@ -1,6 +1,5 @@
 """The promise of the Audit table's writer, on the policing fake and on every real store that is at hand."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -13,9 +12,9 @@ from tests.aws.moto_relay import REGION, moto_environment
 from tests.conftest import RunningEngine
 from tests.fakes import PolicingDynamoDB, PolicingS3
 from tests.strategies import change
+from tests.trails import decide, decision
 from weaudit.aws.client import S3, DynamoDB
 from weaudit.aws.connections import Connection
-from weaudit.capture.records import decide
 from weaudit.capture.store import AuditTable
 from weaudit.evidence import EvidenceBucket
 from weaudit.installation.targets import wire
@@ -79,24 +78,29 @@ def records(count: int, **attributes: Any) -> list[dict[str, Any]]:
 
 def test_what_is_put_is_stored_as_it_is_and_putting_it_again_changes_nothing(store: Store) -> None:
     put = records(60, number={"N": "1234567890123456789012345678901234567.8"}, raw={"B": "AAH/"}, text={"S": "grün\0"})
-    assert store.table.put(put) == {}
-    assert store.table.put([*reversed(put), *put]) == {}
+    assert store.table.put(put, []) == {}
+    assert store.table.put([*reversed(put), *put], []) == {}
     stored = {item["id"]["S"]: item for item in store.items()}
     assert stored == {record["id"]["S"]: record for record in put}
     assert store.s3.objects == {}
 
 
-def test_a_record_that_is_too_large_is_stored_with_a_reference_and_its_neighbours_as_they_are(store: Store) -> None:
-    large = records(1, text={"S": "x" * 409_550})[0]
-    small = records(30)[1:]
-    assert store.table.put([*small, large]) == {}
-    stored = {item["id"]["S"]: item for item in store.items()}
-    reference = stored[large["id"]["S"]].pop("newValueRef")["M"]
-    assert stored[large["id"]["S"]] == {name: value for name, value in large.items() if name != "newValue"}
-    assert json.loads(store.s3.objects[reference["key"]["S"]]) == large["newValue"]
-    assert len(stored) == 30
+@pytest.mark.parametrize(("size", "count"), [(3_900, 104), (900, 445), (100, 3_500), (40, 8_000)])
+def test_the_largest_item_of_many_attributes_fits_once_its_largest_are_moved(
+    store: Store, size: int, count: int
+) -> None:
+    item = {f"a{number:03}": {"S": "x" * size} for number in range(count)}
+    decided = decision(change(None, item | {"key": {"S": "k"}}))
+    assert store.table.put([*decided.records, *records(3)], decided.large_values) == {}
+    [stored] = [one for one in store.items() if len(one["newValue"]["M"]) > 50]
+    moved = stored.get("newValueRefs", {"M": {}})["M"]
+    # What takes less than a reference stays.
+    assert (size > 300) == bool(moved)
+    assert len(moved) < count / 4
+    assert moved.keys() | stored["newValue"]["M"].keys() == item.keys() | {"key"}
+    assert all(reference["M"]["key"]["S"] in store.s3.objects for reference in moved.values())
 
 
 def test_no_records_are_no_call(store: Store) -> None:
-    assert store.table.put([]) == {}
+    assert store.table.put([], []) == {}
     assert store.items() == []

@@ -60,7 +60,7 @@ def test_help_flows_at_any_width_and_marks_what_may_be_left_out_once(path: tuple
 
 def test_a_table_loses_nothing_at_any_width_and_takes_no_text_for_markup() -> None:
     row = (
-        "quarantine/audit_producer/0f3c2d7e-5b1a-4c0e-9d57-6f2a8e1b4c33.json",
+        "raw/quarantine/audit_producer/0f3c2d7e-5b1a-4c0e-9d57-6f2a8e1b4c33.json",
         "[/x] of [a, b]\x1b[31m",
         "2026-11-21T18:15",
     )

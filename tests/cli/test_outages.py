@@ -265,7 +265,7 @@ def test_trying_an_update(reason: str, code: int) -> None:
 def test_taking_a_record_out_of_quarantine(payload: Any, code: int) -> None:
     kept = answer(200, {"function": "audit_producer", "record": {}})
     with serving(services(Invoke=invoked(payload, "Unhandled"), other=kept)) as server:
-        assert run(server, "quarantine", "replay", "quarantine/audit_producer/x.json").exit_code == code
+        assert run(server, "quarantine", "replay", "raw/quarantine/audit_producer/x.json").exit_code == code
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from tests import strategies
 from tests.strategies import change
+from tests.trails import decide
 from weaudit.capture.changes import Change
-from weaudit.capture.records import decide
 from weaudit.cli.printing.rendering import Rendering, path_text, value_text
 from weaudit.items.plain import plain
 from weaudit.items.texts import dumps
@@ -26,17 +26,18 @@ KEY = {"key": {"S": "k"}}
 NULL = {"NULL": True}
 
 
-def gathered(*told: Change, actor: str = "") -> list[AuditedChange]:
-    return list(changes(record for one in told for record in decide(one, actor)))
+def gathered(*told: Change, **rules: Any) -> list[AuditedChange]:
+    """Return the changes as a reader has them who has read every large value."""
+    return list(changes(record for one in told for record in decide(one, inline_bytes=10**6, **rules)))
 
 
-def screen(*told: Change, width: int = 120, with_items: bool = False, colour: bool = False, actor: str = "") -> str:
+def screen(*told: Change, width: int = 120, with_items: bool = False, colour: bool = False, **rules: Any) -> str:
     file = io.StringIO()
     console = Console(
         file=file, width=width, highlight=False, force_terminal=colour, color_system="standard" if colour else None
     )
     rendering = Rendering(console, utc=True, with_items=with_items)
-    assert rendering.print(gathered(*told, actor=actor)) == len(told)
+    assert rendering.print(gathered(*told, **rules)) == len(told)
     text = file.getvalue()
     assert rendering.cut == ("…" in text)
     # Signs that look alike are told apart by the linter, not by readers.
@@ -59,6 +60,50 @@ def test_a_life_of_an_item_reads_from_top_to_bottom() -> None:
         "                                     value             3600 → 1800",
         '2024-01-01 00:00:00  unknown         deleted           {key: "k", value: 1800, by: "alice"}',
     ]
+
+
+def test_a_carried_actor_is_shown_as_a_question() -> None:
+    """The item names somebody, and this write did not set it."""
+    text = screen(change({**KEY, "by": {"S": "ada"}}, {**KEY, "by": {"S": "ada"}, "v": NULL}), actor="by")
+    assert "ada? (carried)" in " ".join(text.split())
+    assert "stated" not in text
+
+
+def test_masked_places_are_shown_as_redacted_at_every_depth() -> None:
+    masked: dict[str, Any] = {"masked": (("pin",), ("card", "code")), "digest": b"rules..1"}
+    old = {**KEY, "pin": {"S": "1234"}, "card": {"M": {"code": {"S": "1"}, "n": {"N": "1"}}}}
+    new = {**KEY, "pin": {"S": "9876"}, "card": {"M": {"code": {"S": "2"}, "n": {"N": "2"}}}}
+    lines = [" ".join(line.split()) for line in screen(change(old, new), **masked).splitlines()[1:]]
+    assert lines == ["2024-01-01 00:00:00 unknown card.n 1 → 2", "pin [REDACTED] → [REDACTED]"]
+    text = " ".join(screen(change(None, old), **masked).split())
+    assert 'created {key: "k", pin: [REDACTED], card: {code: [REDACTED], n: 1}}' in text
+    only = {**new, "card": {"M": {"code": {"S": "3"}, "n": {"N": "2"}}}}
+    text = " ".join(screen(change(new, only), **masked).split())
+    assert text.endswith("card [REDACTED] → [REDACTED]")
+    assert " + [REDACTED]" in screen(change(KEY, {**KEY, "pin": {"S": "1"}}), **masked)
+
+
+def test_a_masked_place_within_a_large_value_is_redacted_too() -> None:
+    masked: dict[str, Any] = {"masked": (("card", "code"),), "digest": b"rules..1"}
+    large = {"M": {"code": {"S": "1234"}, "z": {"S": "x" * 5000}}}
+    text = screen(change(None, {**KEY, "card": large}), **masked)
+    assert "code: [REDACTED]" in " ".join(text.split())
+    assert "1234" not in text
+
+
+def test_a_large_value_that_is_not_here_is_named_and_the_others_are_shown() -> None:
+    file = io.StringIO()
+    image = {**KEY, "a": {"S": "x" * 5000}, "n": {"N": "1"}}
+    later = {**image, "a": {"S": "y" * 5000}, "n": {"N": "2"}}
+    told = [record for one in (change(None, image), change(image, later, sequence="2")) for record in decide(one)]
+    rendering = Rendering(Console(file=file, width=1000, highlight=False), utc=True, with_items=False)
+    assert rendering.print(changes(told)) == 2
+    created, lost, known = (" ".join(line.split()) for line in file.getvalue().splitlines()[1:])
+    assert created.endswith(
+        '{key: "k", n: 1} (large values are gone from the evidence bucket, or were altered there: a)'
+    )
+    assert lost.count("5,008 bytes, gone from s3://") == 2
+    assert known == "n 1 → 2"
 
 
 def test_a_deletion_by_ttl_says_so() -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from tests.aws.moto_relay import moto_environment
 from tests.strategies import change
-from tests.trails import changed, make_audit_table, write
+from tests.trails import EVIDENCE, changed, make_audit_table, write
 from weaudit.cli.main import app
 
 AT_MS = 1_711_922_395_000  # 2024-03-31T21:59:55Z
@@ -144,10 +144,19 @@ def test_an_empty_answer_says_what_to_check(client: Any) -> None:
 
 
 def test_a_long_value_is_cut_on_the_screen_and_whole_as_json(client: Any) -> None:
-    write(client, changed("BIG", [None, {"t": {"S": "x" * 9000}}], at_ms=AT_MS, first=200))
+    objects: dict[str, bytes] = {}
+    write(client, changed("BIG", [None, {"t": {"S": "x" * 9000}}], at_ms=AT_MS, first=200), objects=objects)
+    s3 = boto3.client("s3", "us-east-1", endpoint_url=client.meta.endpoint_url)
+    s3.create_bucket(Bucket=EVIDENCE)
+    ((key, body),) = objects.items()
+    s3.put_object(Bucket=EVIDENCE, Key=key, Body=body)
     assert "--json shows them whole" in run("history", "BIG").stderr
     (found,) = json.loads(run("history", "BIG", "--json").stdout)
     assert found["attributes"][0]["newValue"]["t"] == "x" * 9000
+    s3.put_object(Bucket=EVIDENCE, Key=key, Body=body[:-1])
+    assert "are gone from the evidence bucket, or were altered there: t" in " ".join(
+        run("history", "BIG").stdout.split()
+    )
 
 
 def test_a_missing_audit_table_and_a_bad_range_are_refused(client: Any) -> None:

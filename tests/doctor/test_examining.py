@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from weaudit.capture.configuration import ALWAYS, watch_item
+from weaudit.capture.rules import Rules
 from weaudit.doctor import facts as resource_facts
 from weaudit.doctor.examining import examine
 from weaudit.doctor.findings import CODES
 from weaudit.doctor.gathering import Facts
 from weaudit.doctor.resources import CHECKS
 from weaudit.doctor.template import UNKNOWN, Expected, Place
+from weaudit.evidence import QUARANTINE
 from weaudit.watch.watched import Watch
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
@@ -46,6 +49,12 @@ RESOURCES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
             "SSESpecification": {"SSEEnabled": True, "KMSMasterKeyId": KEY},
         },
         {"stream": "NEW_AND_OLD_IMAGES", "streamArn": STREAM, "protected": True, "recovery": True, "key": KEY},
+    ),
+    "Keys": (
+        "AWS::DynamoDB::Table",
+        "weaudit-keys-prod",
+        {"DeletionProtectionEnabled": True},
+        {"stream": "", "streamArn": "", "protected": True, "recovery": False, "key": ""},
     ),
     "Bucket": (
         "AWS::S3::Bucket",
@@ -178,7 +187,7 @@ def healthy() -> Facts:
         items={
             "IMAGE_PIPELINE": None,
             "CACHE_TTL_SEC": {"key": {"S": "CACHE_TTL_SEC"}, "value": {"N": "60"}},
-            "WATCH/orders": {"key": {"S": "WATCH/orders"}, "actor": {"S": "by"}},
+            "WATCH/orders": watch_item("orders", [Rules(ALWAYS, "by")]),
         },
         watches=(WATCH,),
         health={"state": "ok", "release": "3+abc", "version": "1.0.0", "problems": []},
@@ -219,6 +228,13 @@ def policies(**given: Any) -> Callable[[Facts], Facts]:
     return now("Role", policies={name: row for name, row in {**found, **given}.items() if row is not None})
 
 
+def unreadable(name: str, value: Any) -> dict[str, Any]:
+    """Return the item of a watched table with a second version that cannot be read."""
+    item = watch_item("orders", [Rules(ALWAYS, "by")])
+    item["versions"]["L"].append({"M": {name: value}})
+    return item
+
+
 WIDE = {"Statement": [{"Action": "dynamodb:GetRecords", "Resource": "*"}]}
 CASES: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("stack-failed", but(status="UPDATE_ROLLBACK_FAILED"), "continue-update-rollback"),
@@ -247,7 +263,7 @@ CASES: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("alias-weights", now("Alias", weights={"8": 0.1}), "version 8"),
     ("function-stopped", now("Function", reserved=0), "delete-function-concurrency"),
     ("function-stopped", now("Function", state="Failed", reason="no key"), "no key"),
-    ("quarantine", but(evidence={"quarantine/": "quarantine/audit_producer/1.json"}), "weaudit quarantine"),
+    ("quarantine", but(evidence={QUARANTINE: f"{QUARANTINE}audit_producer/1.json"}), "weaudit quarantine"),
     ("given-up", but(evidence={"aws/lambda/": "aws/lambda/0f3c/shard/1.json"}), "weaudit quarantine replay"),
     ("failed-events", now("Queue", messages=2), "2 events"),
     ("undelivered", now("Undelivered", messages=1), "1 event"),
@@ -259,6 +275,8 @@ CASES: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("nothing-kept", watch(failures=""), "--uuid 77aa --destination-config"),
     ("table-unprotected", now("Table", protected=False), "--deletion-protection-enabled"),
     ("table-recovery", now("Table", recovery=False), "update-continuous-backups"),
+    ("table-keeps-erased", now("Keys", recovery=True), "--table-name weaudit-keys-prod "),
+    ("table-keeps-erased", now("Keys", recovery=True), "PointInTimeRecoveryEnabled=false"),
     ("table-key", now("Table", key=""), f"KMSMasterKeyId={KEY}"),
     ("bucket-public", now("Bucket", blocked={}), "put-public-access-block"),
     ("bucket-versioning", now("Bucket", versioning="Suspended"), "Status=Enabled"),
@@ -294,7 +312,10 @@ CASES: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("watch-outdated", but(outdated={"orders": ("update the stack",)}), "update the stack"),
     ("configuration-item", items(IMAGE_PIPELINE={"renditions": {"S": "none"}}), "weaudit history IMAGE_PIPELINE"),
     ("configuration-item", items(CACHE_TTL_SEC={"value": {"N": "-1"}}), "86400"),
-    ("configuration-item", items(**{"WATCH/orders": {"actor": {"N": "1"}}}), "WATCH/orders"),
+    ("configuration-item", items(**{"WATCH/orders": {"actor": {"S": "by"}}}), "WATCH/orders"),
+    ("configuration-item", items(**{"WATCH/orders": {"versions": {"L": []}}}), "weaudit watch orders --actor"),
+    ("configuration-item", items(**{"WATCH/orders": unreadable("actor", {"S": "by"})}), "WATCH/orders"),
+    ("configuration-item", items(**{"WATCH/orders": unreadable("from", {"S": "soon"})}), "those before it"),
     ("clock", but(skew_s=-90.0), "90 s behind"),
 ]  # fmt: skip
 

@@ -170,7 +170,7 @@ def _invoke(api: Api, function: str, event: Any) -> Any:
 EVIDENCE, CONFIGURATION = "weaudit-evidence-dev-000000000000", {"key": {"S": KEY}}
 PUT_RECORD = ("dynamodb", "put_item", {"TableName": "Audit", "Item": {"id": {"S": "1"}}})
 GET_RECORD = ("dynamodb", "get_item", {"TableName": "Audit", "Key": {"id": {"S": "1"}}})
-READ_QUARANTINE = ("s3", "get_object", {"Bucket": EVIDENCE, "Key": "quarantine/x"})
+READ_QUARANTINE = ("s3", "get_object", {"Bucket": EVIDENCE, "Key": "raw/quarantine/x"})
 CHANGE_SETTINGS = ("dynamodb", "put_item", {"TableName": "Configuration", "Item": CONFIGURATION})
 
 

@@ -28,10 +28,10 @@ from weaudit.capture import records
 
 _decide = records.decide
 
-def decide(change, actor_attribute=""):
+def decide(change, terms):
     if change.keys["key"]["S"] == "poison":
         raise KeyError("defect")
-    return _decide(change, actor_attribute)
+    return _decide(change, terms)
 
 records.decide = decide
 """
@@ -77,7 +77,7 @@ def test_verify_names_each_planted_fault_and_nothing_else() -> None:
     table.put_item(TableName="Audit", Item={**added, "id": {"S": "00000000-0000-4000-8000-000000000000"}})
     # A whole change, its index keys too, is moved in time; another one is said to be somebody's.
     moved = records_of("moved")[2]
-    at, shard = "2024-06-01T00:00:00.000Z", moved["historyKey"]["S"][0]
+    at, shard = "2024-06-01T00:00:00.000Z", moved["changesKey"]["S"][-1]
     index = {"changesKey": f"Configuration#2024-06#{shard}", "changesOrder": f"{at}#{moved['sequenceNumber']['S']}"}
     fields = {name: {"S": text} for name, text in {**index, "modificationTime": at}.items()}
     table.put_item(TableName="Audit", Item={**moved, **fields})
@@ -95,7 +95,9 @@ def test_verify_names_each_planted_fault_and_nothing_else() -> None:
         ("gap", "removed"),
         ("edited", "edited"),
         ("leftover", "added"),
+        ("edited", "added"),
         ("misdated", "moved"),
+        ("edited", "moved"),
         ("edited", "claimed"),
         ("unaudited", "behind"),
         ("unaudited", "unheard"),
@@ -233,7 +235,7 @@ def test_what_a_rule_has_archived_is_named_and_does_not_stop_all_else() -> None:
     answer = client("lambda").invoke(FunctionName="weaudit-api-trail:live", Payload=json.dumps(asked))
     assert json.loads(answer["Payload"].read())["statusCode"] == 200
 
-    entry = {"Bucket": bucket, "Key": "quarantine/audit_producer/cold.json"}
+    entry = {"Bucket": bucket, "Key": "raw/quarantine/audit_producer/cold.json"}
     client("s3").put_object(**entry, Body=b"{}", StorageClass="GLACIER")
     try:
         code, text = run("quarantine", "--json")

@@ -74,7 +74,7 @@ class Faults:
 
     def stores(self) -> list[tuple[str, Step, Step]]:
         s3, sqs = client("s3"), client("sqs")
-        poison = {"Bucket": self.evidence, "Key": "quarantine/audit_producer/1.json"}
+        poison = {"Bucket": self.evidence, "Key": "raw/quarantine/audit_producer/1.json"}
         queue = {"QueueUrl": self.names["FailedEventsQueueUrl"]}
         policy = s3.get_bucket_policy(Bucket=self.evidence)["Policy"]
         blocked = s3.get_public_access_block(Bucket=self.evidence)["PublicAccessBlockConfiguration"]
@@ -128,10 +128,12 @@ class Faults:
         alarm = watch.describe_alarms()["MetricAlarms"][0]["AlarmName"]
         group = {"logGroupName": "/aws/lambda/audit_producer"}
 
-        def recover(on: bool) -> Step:
+        def recover(table: str, on: bool) -> Step:
             return lambda: dynamodb.update_continuous_backups(
-                TableName="Audit", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": on}
+                TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": on}
             )
+
+        keys = self.names["KeysTableName"]
 
         def hand_on(to: Any) -> Step:
             return lambda: events.put_targets(Rule=rule, Targets=[to])
@@ -154,7 +156,8 @@ class Faults:
                 lambda: watch.disable_alarm_actions(AlarmNames=[alarm]),
                 lambda: watch.enable_alarm_actions(AlarmNames=[alarm]),
             ),
-            ("table-recovery", recover(False), recover(True)),
+            ("table-recovery", recover("Audit", False), recover("Audit", True)),
+            ("table-keeps-erased", recover(keys, True), recover(keys, False)),
             ("rule-disabled", lambda: events.disable_rule(Name=rule), lambda: events.enable_rule(Name=rule)),
             ("rule-changed", hand_on(elsewhere), hand_on(target)),
             ("nothing-kept", hand_on(careless), hand_on(target)),

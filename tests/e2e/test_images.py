@@ -17,7 +17,9 @@ from tests.e2e.commands import client, eventually, run
 from tests.e2e.pictures import drawn, mixed
 from tests.image_fakes import created, deleted
 from tests.sizes import sized
+from weaudit.images.pipeline import version_of
 from weaudit.installation.outputs import Installation
+from weaudit.items.plain import typed
 from weaudit.local import engine, process
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("stack")]
@@ -52,8 +54,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def configure(key: str, attributes: dict[str, Any]) -> None:
-    from weaudit.items.plain import typed
-
     item = {"key": {"S": key}, **{name: typed(value, name) for name, value in attributes.items()}}
     client("dynamodb").put_item(TableName="Configuration", Item=item)
 
@@ -195,7 +195,8 @@ def test_a_change_of_the_pipeline_is_in_the_trail_and_names_what_it_made() -> No
 
     def versions() -> list[str]:
         changes = json.loads(run("history", "IMAGE_PIPELINE", "--json")[1])
-        return [str(change["afterHash"]) for change in changes if "afterHash" in change]
+        asked = [("as-of", "IMAGE_PIPELINE", "--sequence", change["sequenceNumber"], "--json") for change in changes]
+        return [version_of(typed(json.loads(run(*words)[1])["item"], "item")["M"]) for words in asked]
 
     made = {key: row["pipelineVersion"]["S"] for key, row in rows("traced/").items()}
     eventually(lambda: set(made.values()) <= set(versions()))
@@ -414,7 +415,7 @@ def test_what_the_queue_brings_that_is_no_event_is_quarantined_and_can_be_tried_
     evidence = Installation.find().evidence_bucket
 
     def kept() -> list[Any]:
-        found = client("s3").list_objects_v2(Bucket=evidence, Prefix="quarantine/image_processor/")
+        found = client("s3").list_objects_v2(Bucket=evidence, Prefix="raw/quarantine/image_processor/")
         return list(found.get("Contents", []))
 
     eventually(lambda: bool(kept()))

@@ -135,7 +135,7 @@ def test_what_can_never_be_logged_is_kept_shown_and_stops_nothing() -> None:
     code, text = run("quarantine", "--json")
     [entry] = json.loads(text)
     assert (code, entry["code"]) == (1, "MalformedEvent")
-    assert entry["id"].startswith("quarantine/s3_processor/")
+    assert entry["id"].startswith("raw/quarantine/s3_processor/")
     code, text = run("quarantine", "replay", "--json")
     assert (code, json.loads(text)["failed"]) == (1, [entry["id"]])
 

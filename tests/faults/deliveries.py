@@ -191,7 +191,7 @@ def _quarantined() -> Counter[str]:
     pages = (
         client("s3")
         .get_paginator("list_objects_v2")
-        .paginate(Bucket=Installation.find().evidence_bucket, Prefix="quarantine/")
+        .paginate(Bucket=Installation.find().evidence_bucket, Prefix="raw/quarantine/")
     )
     names = [found["Key"].split("/")[1] for page in pages for found in page.get("Contents", [])]
     known = ("s3_processor", "image_processor")

@@ -5,15 +5,16 @@ import json
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from tests.fakes import producer_stores
 from tests.fuzz.parsers import PARSERS
 from tests.image_fakes import created, one_rendition
 from tests.notifications import numbered, object_record
 from tests.strategies import change, stream_record
+from tests.trails import decide, decision
 from weaudit import evidence
 from weaudit.api import paging, queries
-from weaudit.capture import records as auditing
 from weaudit.cli.printing.rendering import value_text
 from weaudit.handlers import audit_producer, s3_processor
 from weaudit.images import rows as image_rows
@@ -345,7 +346,12 @@ PARSED: dict[str, Shapes] = {
 
 def _read_and_audit(images_of: tuple[Any, Any]) -> list[Any]:
     old, new = images_of
-    return auditing.decide(change(old, new), "by")
+    return decide(change(old, new), actor="by")
+
+
+def _moved(images_of: tuple[Any, Any]) -> Any:
+    old, new = images_of
+    return decision(change(old, new), inline_bytes=1024).large_values
 
 
 def _told(images_of: tuple[Any, Any]) -> Any:
@@ -359,7 +365,7 @@ def _steps(n: int) -> list[Any]:
     items = [{"key": {"S": "k"}, "v": {"N": str(number)}} for number in range(n)]
     steps = zip([None, *items], [*items, None], strict=True)
     told = [change(old, new, sequence=str(10**21 + number)) for number, (old, new) in enumerate(steps)]
-    return list(history.changes(record for one in told for record in auditing.decide(one)))
+    return list(history.changes(record for one in told for record in decide(one)))
 
 
 def _page(count: int, *, same_place: bool) -> Any:
@@ -372,7 +378,7 @@ def _page(count: int, *, same_place: bool) -> Any:
     )
     keys = [{"key": {"S": f"k{number}"}} for number in range(count)]
     told = [change(None, key, keys=key, sequence="0" if same_place else str(at)) for at, key in enumerate(keys)]
-    found = history.changes(record for one in told for record in auditing.decide(one))
+    found = history.changes(record for one in told for record in decide(one))
     plan = pages.changes_plan(asked, 0)
     return pages.changes_page(asked, plan, plan.left(found))
 
@@ -380,21 +386,22 @@ def _page(count: int, *, same_place: bool) -> Any:
 class _Refusing:
     """An Audit table that can hold none of the records."""
 
-    spilled = 0
-
-    def put(self, records: list[Any]) -> dict[str, Exception]:
+    def put(self, records: list[Any], large_values: Any) -> dict[str, Exception]:
+        del large_values
         return {record["id"]["S"]: ValueError("never") for record in records}
 
 
 class _Evidence:
+    name = "evidence"
+
     def put(self, key: str, body: bytes) -> None:
         del key, body
 
 
 def _refused(images_of: tuple[Any, Any]) -> Any:
     event = {"Records": [stream_record(*images_of)]}
-    stores: Any = {"audit": _Refusing(), "evidence": _Evidence(), "actor_attribute": lambda _table: ""}
-    return audit_producer.handle(event, **stores)
+    stores = producer_stores(cast("Any", None), cast("Any", None))
+    return audit_producer.handle(event, **{**stores, "audit": _Refusing(), "evidence": _Evidence()})
 
 
 def _log_line(text: str) -> Any:
@@ -448,15 +455,13 @@ DONE: dict[str, Growing] = {
     "quarantined": Growing(
         lambda pair: evidence.quarantined(stream_record(*pair), ValueError(), "audit_producer"), (), IMAGES
     ),
-    "moved": Growing(
-        lambda pair: [evidence.spill(record, "bucket") for record in _read_and_audit(pair)], (ValueError,), IMAGES
-    ),
+    "moved": Growing(lambda pair: [evidence.packed(large.text) for large in _moved(pair)], (ValueError,), IMAGES),
     "spelled": Growing(lambda value: (values.spelled(value), values.canonical(value)), (ValueError,), TYPED),
     "measured": Growing(sizes.value_bytes, (ValueError,), TYPED),
     "shown": Growing(lambda value: (plain.plain(value), value_text(value)), (ValueError,), TYPED),
     "typed": Growing(lambda found: plain.typed(found, "v"), PARSERS["json"].errors, VALUES),
     "rebuilt": Growing(
-        lambda changes: rebuilding.rebuild(reversed(changes), iter(()), lambda _reference: None),
+        lambda changes: rebuilding.rebuild(reversed(changes), iter(()), lambda _reference, _salt: None),
         (),
         {"many changes": lambda n: _steps(n)[:-1]},
     ),

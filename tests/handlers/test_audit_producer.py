@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from tests import strategies
 from tests.fakes import PolicingDynamoDB, PolicingS3, producer_stores
 from tests.strategies import stream_record
-from weaudit.errors import StoreUnavailableError
+from weaudit.capture.rules import Rules
+from weaudit.capture.store_secrets import Secrets
+from weaudit.errors import StoreRefusedError, StoreUnavailableError
+from weaudit.evidence import unpacked
 from weaudit.handlers import audit_producer
 from weaudit.runtime import logs
 
@@ -30,7 +33,7 @@ class Stack:
     @property
     def bytes_written(self) -> bytes:
         return json.dumps(
-            [self.dynamodb.items, {key: body.decode() for key, body in self.s3.objects.items()}], sort_keys=True
+            [self.dynamodb.items, {key: body.hex() for key, body in self.s3.objects.items()}], sort_keys=True
         ).encode()
 
 
@@ -93,7 +96,7 @@ def test_a_poisonous_record_is_quarantined_whole_and_all_others_are_audited() ->
     summary = stack.deliver([*numbered(30), poison, {"not": "a record"}, *numbered(30)])
     assert len(stack.dynamodb.items) == 30
     assert (summary["records"], summary["quarantined"]) == (60, 2)
-    kept = [json.loads(body) for key, body in stack.s3.objects.items() if key.startswith("quarantine/")]
+    kept = [json.loads(body) for key, body in stack.s3.objects.items() if key.startswith("raw/quarantine/")]
     assert sorted((entry["code"], entry["function"]) for entry in kept) == [
         ("MalformedEvent", "audit_producer"),
         ("RecordRejected", "audit_producer"),
@@ -107,7 +110,7 @@ def test_a_change_of_which_several_records_are_refused_is_put_aside_once() -> No
     one = {**key, "a": {"N": "1"}, "b": {"N": "1"}}
     summary = stack.deliver([stream_record(one, {**key, "a": {"N": "2"}, "b": {"N": "2"}}, Keys=key)])
     assert (summary["records"], summary["quarantined"]) == (0, 1)
-    assert len([name for name in stack.s3.objects if name.startswith("quarantine/")]) == 1
+    assert len([name for name in stack.s3.objects if name.startswith("raw/quarantine/")]) == 1
 
 
 def test_an_unforeseen_defect_quarantines_its_record_and_quotes_no_data() -> None:
@@ -119,45 +122,102 @@ def test_an_unforeseen_defect_quarantines_its_record_and_quotes_no_data() -> Non
     assert "SECRET" not in entry["reason"]
 
 
-def test_a_record_that_is_too_large_keeps_its_fields_and_points_at_its_value() -> None:
-    old = {"key": {"S": "k"}, "v": {"S": "a" * 300_000}, "w": {"N": "1"}}
-    new = {"key": {"S": "k"}, "v": {"S": "b" * 300_001}, "w": {"N": "2"}}
+def test_each_state_of_a_large_attribute_is_stored_once_and_its_records_refer_to_it() -> None:
+    states = [
+        {"key": {"S": "k"}, "v": {"S": letter * 5_000}, "w": {"N": str(place)}} for place, letter in enumerate("abc")
+    ]
     stack = Stack()
-    summary = stack.deliver([stream_record(old, new)])
-    assert (summary["quarantined"], summary["spilled"]) == (0, 1)
-    by_attribute = {item["updatedAttribute"]["S"]: item for item in stack.dynamodb.items.values()}
-    assert by_attribute["w"]["newValue"] == {"N": "2"}
-    large = by_attribute["v"]
-    assert "newValue" not in large
-    assert large["oldValue"] == old["v"]
-    reference = large["newValueRef"]["M"]
-    assert json.loads(stack.s3.objects[reference["key"]["S"]]) == new["v"]
-    assert reference["bytes"] == {"N": str(len(stack.s3.objects[reference["key"]["S"]]))}
+    summary = stack.deliver(history(states))
+    assert (summary["quarantined"], summary["spilled"]) == (0, 3)
+    assert len(stack.s3.objects) == 3
+    records = stack.dynamodb.items.values()
+    of_v = sorted(
+        (one for one in records if one.get("updatedAttribute") == {"S": "v"}),
+        key=lambda one: one["sequenceNumber"]["S"],
+    )
+    assert [one.keys() & {"oldValue", "newValue"} for one in of_v] == [set(), set()]
+    assert of_v[0]["newValueRef"] == of_v[1]["oldValueRef"]
+    [inserted] = [one for one in records if one["eventName"] == {"S": "INSERT"}]
+    [removed] = [one for one in records if one["eventName"] == {"S": "REMOVE"}]
+    assert inserted["newValueRefs"]["M"]["v"] == of_v[0]["oldValueRef"]
+    assert removed["oldValueRefs"]["M"]["v"] == of_v[1]["newValueRef"]
+    assert inserted["newValue"] == {"M": {"key": {"S": "k"}, "w": {"N": "0"}}}
+    for one, letter in zip(
+        (of_v[0]["oldValueRef"], of_v[0]["newValueRef"], of_v[1]["newValueRef"]), "abc", strict=True
+    ):
+        text = unpacked(stack.s3.objects[one["M"]["key"]["S"]])
+        assert text == f'{{"S":"{letter * 5_000}"}}'.encode()
+        assert one["M"]["bytes"] == {"N": str(len(text))}
 
 
-def test_each_table_has_its_own_attribute_and_one_that_cannot_be_read_fails_the_batch() -> None:
+def test_an_old_state_that_is_stored_already_is_not_stored_again() -> None:
+    one, two = ({"key": {"S": "k"}, "v": {"S": letter * 5_000}} for letter in "ab")
     stack = Stack()
-    stack.stores["actor_attribute"] = lambda table: {"Configuration": "who"}[table]
+    stack.deliver([stream_record(None, one, SequenceNumber="1")])
+    put = stack.s3.puts
+    stack.deliver([stream_record(one, two, SequenceNumber="2")])
+    assert stack.s3.puts == put + 1
+    late = Stack()
+    late.deliver([stream_record(one, two, SequenceNumber="2")])
+    assert late.s3.puts == 2
+
+
+def test_a_record_follows_its_large_values_and_a_crash_between_them_is_completed() -> None:
+    item = {"key": {"S": "k"}, "v": {"S": "a" * 5_000}}
+    stack = Stack(lambda call: "unpersisted" if call == 1 else "")
+    with pytest.raises(StoreUnavailableError):
+        stack.deliver([stream_record(None, item)])
+    assert len(stack.s3.objects) == 1
+    stack.deliver([stream_record(None, item)])
+    whole = Stack()
+    whole.deliver([stream_record(None, item)])
+    assert stack.dynamodb.items == whole.dynamodb.items
+    assert stack.s3.objects == whole.s3.objects
+
+
+def test_each_table_has_rules_of_its_own_and_some_that_cannot_be_read_fail_the_batch() -> None:
+    class Watches:
+        def rules(self, table: str, at: str) -> Rules:
+            assert at == "2024-01-01T00:00:00.000Z"
+            return Rules(actor={"Configuration": "who"}[table])
+
+    stack = Stack()
+    stack.stores["watches"] = Watches()
     stack.deliver([stream_record(None, {"key": {"S": "k"}, "who": {"S": "ann"}})])
     [record] = stack.dynamodb.items.values()
     assert record["actor"]["M"]["name"] == {"S": "ann"}
 
-    def fail(table: str) -> str:
-        raise StoreUnavailableError("throttled")
+    class Down:
+        def rules(self, table: str, at: str) -> Rules:
+            raise StoreUnavailableError("throttled")
 
     stack = Stack()
-    stack.stores["actor_attribute"] = fail
+    stack.stores["watches"] = Down()
     with pytest.raises(StoreUnavailableError):
         stack.deliver(numbered(3))
     assert not stack.s3.objects
 
 
+def test_secrets_that_cannot_be_read_fail_the_batch() -> None:
+    class Down:
+        def secrets(self) -> Secrets:
+            raise StoreUnavailableError("throttled")
+
+    stack = Stack()
+    stack.stores["keys"] = Down()
+    with pytest.raises(StoreUnavailableError):
+        stack.deliver(numbered(3))
+    assert not stack.dynamodb.items
+
+
 def test_the_variables_that_the_function_reads_have_the_documented_defaults() -> None:
     environment = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     stores = audit_producer.connect(environment)
-    assert stores["audit"]._name == "Audit"
     assert stores["evidence"].name == ""
-    assert stores["actor_attribute"]("orders") == ""
+    assert stores["inline_bytes"] == 4096
+    assert stores["watches"].rules("orders", "2024-01-01T00:00:00.000Z") == Rules()
+    with pytest.raises(StoreRefusedError, match="set KEYS_TABLE"):
+        stores["keys"].secrets()
 
 
 def test_the_log_names_the_logged_updates_of_a_batch_and_no_text_that_somebody_chose(

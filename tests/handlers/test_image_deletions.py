@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.image_fakes import BUCKET, NOW_MS, PNG, RENDITIONS, Bench, created, deleted, etag_of, one_rendition, wish
 from weaudit.errors import RecordRejectedError, StoreUnavailableError
 from weaudit.images import deletions
+from weaudit.images.pipeline import version_of
 from weaudit.images.sources import padded
-from weaudit.items import values
 from weaudit.items.times import iso_time
 
 KEY = "a.png"
@@ -408,7 +408,7 @@ def test_a_pipeline_of_another_day_does_not_bring_a_deleted_image_back() -> None
     bench.deliver(uploads.events[1])
     bench.configure(**one_rendition("large"))
     state = bench.state
-    version = values.image_hash(bench.tables.configuration["IMAGE_PIPELINE"])
+    version = version_of(bench.tables.configuration["IMAGE_PIPELINE"])
     assert bench.deliver(wish(KEY, version))[0]["outcome"] == "superseded"
     assert bench.state == state
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.image_fakes import EVIDENCE, PNG, RENDITIONS, Bench, created, etag_of, one_rendition, stand_in, wish
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import image_processor
+from weaudit.images.pipeline import version_of
 from weaudit.images.pixels import working
-from weaudit.items import values
 from weaudit.runtime.event import Invocation
 from weaudit.values import replaced
 
@@ -414,7 +414,7 @@ def test_the_row_names_the_configuration_change_that_made_it() -> None:
     bench.configure(**one_rendition(), updatedBy={"S": "ada"}, _weaudit={"S": "log-id"})
     row = processed(bench)
     item = bench.tables.configuration["IMAGE_PIPELINE"]
-    version = values.image_hash(item)
+    version = version_of(item)
     assert row["pipelineVersion"] == {"S": version}
     [rendition] = row["renditions"]["L"]
     image = sha256(b"a.png").hexdigest()
@@ -454,7 +454,7 @@ def test_a_wish_makes_an_image_again_once_by_the_pipeline_that_is_in_force_now()
     bench.configure(**one_rendition())
     first = processed(bench)
     bench.configure(**one_rendition("large"))
-    version = values.image_hash(bench.tables.configuration["IMAGE_PIPELINE"])
+    version = version_of(bench.tables.configuration["IMAGE_PIPELINE"])
     # The cache would not be read anew yet, but the wish names what its writer has seen.
     assert bench.deliver(wish("a.png", version))[0]["outcome"] == "processed"
     second = bench.tables.rows["a.png"]
@@ -471,7 +471,7 @@ def test_a_wish_for_an_object_that_was_replaced_is_left_to_that_objects_event() 
     processed(bench)
     bench.configure(**one_rendition())
     bench.upload("a.png", PNG + b"newer")
-    version = values.image_hash(bench.tables.configuration["IMAGE_PIPELINE"])
+    version = version_of(bench.tables.configuration["IMAGE_PIPELINE"])
     assert bench.deliver(wish("a.png", version))[0]["outcome"] == "superseded"
     assert bench.deliver(created("a.png", PNG + b"newer", sequencer(2)))[0]["outcome"] == "processed"
 

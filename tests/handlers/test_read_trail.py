@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from tests.api_events import REQUEST_ID, Api, first, second
 from tests.strategies import change
-from tests.trails import changed, make_audit_table, one_by_one, unwire, write
+from tests.trails import EVIDENCE, changed, make_audit_table, one_by_one, read_by_id, unwire, write
 from weaudit.api import paging, queries
 from weaudit.capture.changes import Change
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
@@ -43,7 +43,13 @@ class Stores:
         self.objects: dict[str, bytes] = {}
         self.fault: Exception | None = None
         self.log_fault: Exception | None = None
-        trail = AuditHistory(self.query, one_by_one(self.query), "Audit", lambda _bucket, key: self.objects.get(key))
+        trail = AuditHistory(
+            self.query,
+            one_by_one(self.query),
+            read_by_id(self.client),
+            "Audit",
+            lambda _bucket, key: self.objects.get(key),
+        )
         self.api = Api(read_trail, trail=trail, audit_logs=AuditLogs(self.logs, "audit_logs"), now_ms=lambda: NOW_MS)
 
     def query(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -60,8 +66,8 @@ class Stores:
         keys = [key["log_id"]["S"] for key in body["RequestItems"]["audit_logs"]["Keys"]]
         return {"Responses": {"audit_logs": [self.entries[key] for key in keys if key in self.entries]}}
 
-    def write(self, *changes: Change) -> list[Any]:
-        return write(self.client, changes)
+    def write(self, *changes: Change, **rules: Any) -> list[Any]:
+        return write(self.client, changes, objects=self.objects, **rules)
 
     def scan(self) -> list[Any]:
         found: list[Any] = wire(self.client.scan(TableName="Audit")["Items"])
@@ -186,11 +192,14 @@ def test_a_page_of_large_changes_ends_by_its_bytes(stores: Stores) -> None:
 
 def test_a_change_larger_than_an_answer_comes_without_its_values(stores: Stores) -> None:
     worst = [{f"a{n}": {"S": "\x01" * 39_000 + letter} for n in range(9)} for letter in "ab"]
-    stores.write(*changed("k", worst, at_ms=START_MS))
-    [modified] = stores.api.get(HISTORY, TABLE, key="k")["changes"]
-    assert all(part["oldValueOmitted"] and part["newValueOmitted"] for part in modified["attributes"])
-    record = stores.api.get("/v1/records/{id}", {"id": modified["attributes"][0]["recordId"]})
-    assert record["newValue"] == "\x01" * 39_000 + "b"
+    stores.write(*changed("k", worst, at_ms=START_MS))  # in the evidence bucket
+    stores.write(*changed("l", worst, at_ms=START_MS, first=9), inline_bytes=10**6)  # in the records
+    for key, kept in (("k", ("oldValueRef", "newValueRef")), ("l", ("oldValueOmitted", "newValueOmitted"))):
+        [modified] = stores.api.get(HISTORY, TABLE, key=key)["changes"]
+        assert all(part.keys() == {"updatedAttribute", "recordId", *kept} for part in modified["attributes"])
+        assert all(part[name] for part in modified["attributes"] for name in kept)
+        record = stores.api.get("/v1/records/{id}", {"id": modified["attributes"][0]["recordId"]})
+        assert record["newValue"] == "\x01" * 39_000 + "b"
 
 
 def test_a_record_has_both_values_whatever_they_take_in_json_and_lambda_answers_it() -> None:
@@ -267,17 +276,78 @@ def test_a_record_by_its_id(stores: Stores) -> None:
 
 
 def test_a_record_whose_large_value_is_lost_says_so_and_may_not_be_kept(stores: Stores) -> None:
-    [record] = stores.write(change(None, {"key": {"S": "k"}, "v": {"S": "x"}}))
-    body = json.dumps({"M": {"v": {"S": "y"}}}).encode()
-    reference = {"bucket": {"S": "b"}, "key": {"S": "spill/1"}, "sha256": {"S": "0" * 64}, "bytes": {"N": "9"}}
-    spilled = {**{k: v for k, v in record.items() if k != "newValue"}, "newValueRef": {"M": reference}}
-    stores.client.put_item(TableName="Audit", Item=unwire(spilled))
-    stores.objects["spill/1"] = body
-    answer = stores.api.answer(second("GET /v1/records/{id}", {"id": record["id"]["S"]}))
-    document = json.loads(answer["body"])
-    assert "newValue" not in document
-    assert document["newValueRef"] == {"bucket": "b", "key": "spill/1", "sha256": "0" * 64, "bytes": 9}
-    assert answer["headers"]["cache-control"] == "no-store"
+    old = {"key": {"S": "k"}, "v": {"S": "x"}}
+    [record] = stores.write(change(old, {**old, "v": {"S": "y" * 5000}}))
+    [(key, body)] = stores.objects.items()
+    event = second("GET /v1/records/{id}", {"id": record["id"]["S"]})
+    for altered in (b'{"S":"y"}', body[:-1], None):
+        stores.objects.clear()
+        stores.objects.update({} if altered is None else {key: altered})
+        answer = stores.api.answer(event)
+        document = json.loads(answer["body"])
+        assert "newValue" not in document
+        assert document["oldValue"] == "x"
+        commitment = key.rpartition("/")[2]
+        assert document["newValueRef"] == {"bucket": EVIDENCE, "key": key, "commitment": commitment, "bytes": 5008}
+        assert answer["headers"]["cache-control"] == "no-store"
+    stores.objects[key] = body
+    answer = stores.api.answer(event)
+    assert json.loads(answer["body"])["newValue"] == "y" * 5000
+    assert answer["headers"]["cache-control"].endswith("immutable")
+
+
+def test_an_item_whose_large_value_is_lost_is_shown_without_it(stores: Stores) -> None:
+    image = {"key": {"S": "k"}, "a": {"S": "a" * 5000}, "b": {"S": "b" * 5000}, "n": {"N": "1"}}
+    stores.write(change(None, image))
+    stores.objects.pop(min(stores.objects))
+    [made] = stores.api.get(HISTORY, TABLE, key="k")["changes"]
+    [part] = made["attributes"]
+    [lost] = {"a", "b"} - part["newValue"].keys()
+    assert part["newValue"].keys() == {"a", "b", "key", "n"} - {lost}
+    assert part["newValueRefs"].keys() == {"a", "b"}
+    found = stores.api.get(ITEM, TABLE, key="k", at="2024-01-02")
+    assert (found["complete"], found["unknown"]) == (False, [lost])
+    assert [problem["code"] for problem in found["problems"]] == ["ValueLost"]
+    assert found["item"] == part["newValue"]
+
+
+def test_masked_places_are_redacted_everywhere_also_within_a_large_value(stores: Stores) -> None:
+    def image(pin: str, number: int) -> dict[str, Any]:
+        card = {"M": {"pin": {"S": pin}, "text": {"S": "x" * 5000}}}
+        return {"email": {"S": f"{pin}@example.org"}, "card": card, "n": {"N": str(number)}}
+
+    rules = {"masked": (("email",), ("card", "pin")), "digest": b"rules..1"}
+    stores.write(*changed("k", [None, image("1234", 1), image("9876", 2), None], at_ms=START_MS), **rules)
+    card = {"pin": "[REDACTED]", "text": "x" * 5000}
+    shown = {"key": "k", "email": "[REDACTED]", "card": card}
+    created, modified, deleted = stores.api.get(HISTORY, TABLE, key="k")["changes"]
+    assert created["attributes"][0]["newValue"] == {**shown, "n": 1}
+    assert created["attributes"][0]["masked"] == ["card.pin", "email"]
+    parts = {part["updatedAttribute"]: part for part in modified["attributes"]}
+    assert (parts["email"]["oldValue"], parts["email"]["newValue"]) == ("[REDACTED]", "[REDACTED]")
+    assert (parts["card"]["oldValue"], parts["card"]["newValue"]) == (card, card)
+    assert [parts[name].get("masked") for name in ("card", "email", "n")] == [["card.pin"], ["email"], None]
+    assert deleted["attributes"][0]["oldValue"] == {**shown, "n": 2}
+    state = stores.api.get(ITEM, TABLE, key="k", at="2024-01-01T00:00:01Z")
+    assert (state["complete"], state["item"]) == (True, {**shown, "n": 2})
+    found = stores.api.get(DIFF, TABLE, key="k", from_="2024-01-01T00:00:00Z", to="2024-01-01T00:00:01Z")
+    assert (found["complete"], found["differences"]) == (True, [{"path": ["n"], "oldValue": 1, "newValue": 2}])
+    found = stores.api.get(DIFF, TABLE, key="k", from_="2024-01-01T00:00:01Z", to="2024-01-01T00:00:02Z")
+    assert {tuple(place["path"]): place["oldValue"] for place in found["differences"]}[("email",)] == "[REDACTED]"
+    for record in stores.scan():
+        assert "1234" not in json.dumps(record, default=str)
+        assert "9876" not in json.dumps(record, default=str)
+
+
+def test_a_carried_actor_has_the_kind_carried(stores: Stores) -> None:
+    stores.write(
+        *changed("k", [None, *({"v": {"N": n}, "by": {"S": "ada"}} for n in "12")], at_ms=START_MS), actor="by"
+    )
+    created, modified = stores.api.get(HISTORY, TABLE, key="k")["changes"]
+    assert created["actor"] == {"kind": "stated", "name": "ada"}
+    assert modified["actor"] == {"kind": "carried", "name": "ada"}
+    record = stores.api.get("/v1/records/{id}", {"id": modified["attributes"][0]["recordId"]})
+    assert record["actor"] == {"kind": "carried", "name": "ada"}
 
 
 def test_what_changed_between_two_times(stores: Stores) -> None:

@@ -95,7 +95,7 @@ def test_malformed_records_are_reported_with_their_place_quarantined_whole_and_s
     assert {found["code"] for found in body["failed"]} == {"MalformedEvent"}
     assert "eventTime is not a time" in body["failed"][2]["reason"]
     kept = [json.loads(text) for text in stack.s3.objects.values()]
-    assert all(key.startswith("quarantine/s3_processor/") for key in stack.s3.objects)
+    assert all(key.startswith("raw/quarantine/s3_processor/") for key in stack.s3.objects)
     spelled = [
         sorted(json.dumps(one, sort_keys=True) for one in found) for found in ([e["record"] for e in kept], wrong)
     ]

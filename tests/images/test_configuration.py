@@ -6,10 +6,9 @@ import pytest
 
 from tests.image_fakes import RENDITIONS, PolicingBuckets, PolicingTables, one_rendition
 from weaudit.errors import StoreUnavailableError
-from weaudit.images import pipeline
+from weaudit.images import pipeline as image_pipelines
 from weaudit.images.configuration import LAST_GOOD, PipelineConfiguration, kept
 from weaudit.images.store_renditions import RenditionsBucket
-from weaudit.items import values
 
 
 class Cached:
@@ -30,7 +29,7 @@ class Cached:
     def configure(self, **attributes: Any) -> str:
         item = {"key": {"S": "IMAGE_PIPELINE"}, **attributes}
         self.tables.configuration["IMAGE_PIPELINE"] = item
-        return values.image_hash(item)
+        return image_pipelines.version_of(item)
 
     @property
     def version(self) -> str:
@@ -39,7 +38,7 @@ class Cached:
 
 def test_without_an_item_the_built_in_pipeline_is_in_force() -> None:
     cached = Cached()
-    assert cached.version == pipeline.built_in().version
+    assert cached.version == image_pipelines.built_in().version
     assert not cached.buckets.writes
 
 
@@ -122,4 +121,4 @@ def test_a_last_good_one_that_is_good_no_more_leaves_the_built_in_one() -> None:
     for damaged in (b"{", b'{"key": {"S": "IMAGE_PIPELINE"}, "renditions": {"S": "few"}}'):
         cached.buckets.objects[RENDITIONS, LAST_GOOD] = damaged
         cached.now += 1000.0
-        assert cached.version == pipeline.built_in().version
+        assert cached.version == image_pipelines.built_in().version

@@ -8,7 +8,6 @@ from weaudit.errors import PipelineRefusedError
 from weaudit.images import pipeline as image_pipelines
 from weaudit.images.filters import FILTERS
 from weaudit.items.plain import typed
-from weaudit.items.values import image_hash
 
 SMALL: dict[str, Any] = {"name": "small", "width": 100}
 
@@ -44,7 +43,7 @@ def test_a_pipeline_is_read_with_its_defaults() -> None:
         _weaudit="a mark",
     )
     pipeline = image_pipelines.parse(found)
-    assert pipeline.version == image_hash(found)
+    assert pipeline.version == image_pipelines.version_of(found)
     small, card = pipeline.renditions
     assert (small.name, small.width, small.height, small.fit, small.format) == ("small", 100, None, "inside", "webp")
     assert (small.quality, small.enlarge, small.background, small.filters) == (80, False, "#ffffff", ())

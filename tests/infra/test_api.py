@@ -153,7 +153,7 @@ KEY = {"UseTheKey": ["kms:Decrypt", "kms:DescribeKey"]}
             KEY
             | {
                 "ReadRecords": ["dynamodb:Query"],
-                "ReadCallers": ["dynamodb:BatchGetItem"],
+                "ReadChangesAndCallers": ["dynamodb:BatchGetItem"],
                 "ReadLargeValues": ["s3:GetObject"],
             },
         ),

@@ -11,6 +11,7 @@ from tests import image_fakes
 from tests.conftest import RunningEngine
 from tests.e2e.pictures import drawn
 from weaudit.deploy import packaging, stack, templates
+from weaudit.evidence import QUARANTINE, VALUES
 from weaudit.functions import FUNCTIONS
 from weaudit.installation import stacks
 from weaudit.installation.stages import Stage
@@ -31,6 +32,7 @@ def test_the_stack_is_as_the_template_says(engine: RunningEngine) -> None:
     account = engine.client("sts").get_caller_identity()["Account"]
     assert names["ConfigurationTableName"] == "Configuration"
     assert names["AuditTableName"] == "Audit"
+    assert names["KeysTableName"] == "weaudit-keys-dev"
     assert names["EvidenceBucketName"] == f"weaudit-evidence-dev-{account}"
     assert names["AuditProducerFunctionName"] == "audit_producer"
     assert names["AuditProducerAliasArn"].endswith(":function:audit_producer:learn")
@@ -47,7 +49,9 @@ def test_the_stack_is_as_the_template_says(engine: RunningEngine) -> None:
     assert found["Role"].endswith(f"/{names['AuditProducerRoleName']}")
     variables = found["Environment"]["Variables"]
     assert variables["TARGET_TABLE"] == "Audit"
+    assert variables["KEYS_TABLE"] == names["KeysTableName"]
     assert variables["EVIDENCE_BUCKET"] == names["EvidenceBucketName"]
+    assert variables["INLINE_VALUE_BYTES"] == "4096"
     assert variables["ACTOR_ATTRIBUTE"] == "updatedBy"
     assert variables["LOG_LEVEL"] == "INFO"
 
@@ -141,8 +145,18 @@ def test_the_event_source_is_as_the_template_says(engine: RunningEngine) -> None
 def test_tables_bucket_and_logs_are_as_the_template_says(engine: RunningEngine) -> None:
     names = outputs(engine.client, "weaudit-dev")
     audit = engine.client("dynamodb").describe_table(TableName=names["AuditTableName"])["Table"]
-    assert {index["IndexName"] for index in audit["GlobalSecondaryIndexes"]} == {"history", "changes"}
+    assert {index["IndexName"]: index["Projection"] for index in audit["GlobalSecondaryIndexes"]} == {
+        "history": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["modificationTime", "changeId"]},
+        "changes": {"ProjectionType": "KEYS_ONLY"},
+    }
     assert audit["DeletionProtectionEnabled"] is False  # Retain is false on the engine
+    recovery = {
+        names[table]: engine.client("dynamodb").describe_continuous_backups(TableName=names[table])[
+            "ContinuousBackupsDescription"
+        ]["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"]
+        for table in ("AuditTableName", "KeysTableName")
+    }
+    assert recovery == {"Audit": "ENABLED", "weaudit-keys-dev": "DISABLED"}
     s3 = engine.client("s3")
     assert s3.get_bucket_versioning(Bucket=names["EvidenceBucketName"])["Status"] == "Enabled"
     assert set(
@@ -183,6 +197,7 @@ def test_a_second_stack_fits_beside_the_first(
     account = engine.client("sts").get_caller_identity()["Account"]
     assert names["ConfigurationTableName"] == "second-Configuration"
     assert names["AuditTableName"] == "second-Audit"
+    assert names["KeysTableName"] == "second-weaudit-keys-test"
     assert names["EvidenceBucketName"] == f"second-weaudit-evidence-test-{account}"
     assert names["AuditProducerFunctionName"] == "second-audit_producer"
     assert names["BucketName"] == f"second-lambda-trigger-bucket-test-{account}"
@@ -274,6 +289,16 @@ def test_the_roles_permissions_are_enough(tmp_path: Path, eventually: Callable[.
         eventually(lambda: dynamodb.scan(TableName="Audit")["Items"])
 
         names = outputs(client, "weaudit-dev")
+        # A large value, and one that takes its place: the function puts both, and looks whether the first is there.
+        for letter in "ab":
+            dynamodb.put_item(TableName="Configuration", Item={"key": {"S": "large"}, "v": {"S": letter * 5000}})
+        found = eventually(lambda: dynamodb.scan(
+            TableName="Audit", FilterExpression="attribute_exists(oldValueRef)")["Items"]
+        )  # fmt: skip
+        references = [found[0][name]["M"]["key"]["S"] for name in ("oldValueRef", "newValueRef")]
+        for key in references:
+            assert client("s3").head_object(Bucket=names["EvidenceBucketName"], Key=key)["ContentLength"] > 0
+
         # An update and a failed one: the function reads the key, writes both tables and logs the failure.
         function = names["TableUpdateAliasArn"]
         document: dict[str, Any] = {"id": "one", "attributes": {"n": 1}, "enable_logging": True, "request_id": "r"}
@@ -288,8 +313,9 @@ def test_the_roles_permissions_are_enough(tmp_path: Path, eventually: Callable[.
         broken = {"Records": [{"eventID": "1", "eventName": "INSERT", "eventSource": "aws:dynamodb", "dynamodb": {}}]}
         answer = client("lambda").invoke(FunctionName=names["AuditProducerAliasArn"], Payload=json.dumps(broken))
         assert "FunctionError" not in answer, answer["Payload"].read()
-        [kept] = client("s3").list_objects_v2(Bucket=names["EvidenceBucketName"])["Contents"]
-        assert kept["Key"].startswith("quarantine/audit_producer/")
+        listed = client("s3").list_objects_v2(Bucket=names["EvidenceBucketName"])["Contents"]
+        [kept] = [row for row in listed if not row["Key"].startswith(VALUES)]
+        assert kept["Key"].startswith(f"{QUARANTINE}audit_producer/")
 
         # An object that lands, and a notification that can never be logged.
         client("s3").put_object(Bucket=names["BucketName"], Key="one.txt", Body=b"x")
@@ -298,7 +324,7 @@ def test_the_roles_permissions_are_enough(tmp_path: Path, eventually: Callable[.
         answer = client("lambda").invoke(FunctionName=names["LambdaFunctionAliasArn"], Payload=json.dumps(broken))
         assert json.loads(answer["Payload"].read())["statusCode"] == 500
         [kept] = client("s3").list_objects_v2(
-            Bucket=names["EvidenceBucketName"], Prefix="quarantine/s3_processor/"
+            Bucket=names["EvidenceBucketName"], Prefix=f"{QUARANTINE}s3_processor/"
         )["Contents"]  # fmt: skip
         assert kept["Size"] > 0
 

@@ -28,7 +28,7 @@ def test_image_processor_may_do_this_and_no_more() -> None:
         "ReadTheLastGoodPipeline": (["s3:GetObject"], pipelines),
         "KeepRows": (["dynamodb:GetItem", "dynamodb:PutItem"], {"Fn::GetAtt": ["ImagesTable", "Arn"]}),
         "ReadThePipeline": (["dynamodb:BatchGetItem"], {"Fn::GetAtt": ["ConfigurationTable", "Arn"]}),
-        "KeepEvidence": (["s3:PutObject"], {"Fn::Sub": "${EvidenceBucket.Arn}/quarantine/*"}),
+        "KeepEvidence": (["s3:PutObject"], {"Fn::Sub": "${EvidenceBucket.Arn}/raw/quarantine/*"}),
         "WriteLogs": (["logs:CreateLogStream", "logs:PutLogEvents"], {"Fn::GetAtt": ["ImageProcessorLogGroup", "Arn"]}),
         "WriteTraces": (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*"),
         "UseTheKey": (

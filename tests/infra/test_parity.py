@@ -16,8 +16,8 @@ from samtranslator.yaml_helper import yaml_parse
 from tests.infra import parity
 from tests.infra.intrinsics import ACCOUNT, REGION, Resolver
 from tests.infra.test_template import PLAIN, RESOURCES, SAM, TEMPLATE, of_type
+from tests.trails import decision
 from weaudit.capture.changes import Change
-from weaudit.capture.records import decide
 from weaudit.deploy import packaging
 from weaudit.deploy.destroying import Destroying
 from weaudit.installation.stages import Stage
@@ -137,15 +137,20 @@ def test_no_key_of_a_record_is_longer_than_dynamodb_takes() -> None:
     keys = {"p" * 255: {"S": "\U0001f511" * 512}, "s" * 255: {"S": "\U0001f511" * 256}}
     change = Change(
         table="t" * 255, keys=keys, event_name="INSERT", sequence="9" * 40, stream_label="2026-01-01T00:00:00.000",
-        created_at_ms=1_767_225_600_000, old_image=None, new_image={**keys, "a": {"S": "x"}},
+        created_at_ms=1_767_225_600_000, old_image=None, new_image={**keys, "a": {"S": "x" * 5000}},
         stream_arn="arn", service="",
     )  # fmt: skip
     audit = of_type("AWS::DynamoDB::Table")["AuditTable"]
-    [record] = decide(change)
+    [record], [large] = (found := decision(change)).records, found.large_values
     for schema in (audit, *audit["GlobalSecondaryIndexes"]):
         for part in schema["KeySchema"]:
             size = len(record[part["AttributeName"]]["S"].encode())
             assert 0 < size <= (2048 if part["KeyType"] == "HASH" else 1024), part
+    # What an index holds besides keys, the record has.
+    projected = [index["Projection"].get("NonKeyAttributes", []) for index in audit["GlobalSecondaryIndexes"]]
+    assert {*itertools.chain(*projected)} <= {*record, "changeId"}
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+    assert len(large.key.encode()) <= 1024
     assert len(logged_record_id("\U0001f511" * 700).encode()) <= 2048
 
 

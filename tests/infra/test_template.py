@@ -14,7 +14,11 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
+from tests.infra.intrinsics import Resolver
+from tests.infra.policies import matches
 from weaudit.deploy import packaging
+from weaudit.doctor.gathering import GIVEN_UP
+from weaudit.evidence import QUARANTINE, VALUES
 from weaudit.functions import FUNCTIONS, Function
 from weaudit.installation import payloads
 
@@ -135,10 +139,49 @@ def test_audit_producer_may_do_this_and_no_more() -> None:
         "PutRecords": ["dynamodb:BatchWriteItem"],
         "KeepEvidence": ["s3:PutObject"],
         "FailureDestination": ["s3:ListBucket"],
+        "LookForValues": ["s3:GetObject"],
+        "ReadAndMakeKeys": ["dynamodb:BatchGetItem", "dynamodb:PutItem"],
         "WriteLogs": ["logs:CreateLogStream", "logs:PutLogEvents"],
         "WriteTraces": ["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
         "UseTheKey": ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
     }
+    on = {statement["Sid"]: statement["Resource"] for statement in statements(policies)}
+    assert on["LookForValues"] == {"Fn::Sub": "${EvidenceBucket.Arn}/values/*"}
+    assert on["ReadAndMakeKeys"] == {"Fn::GetAtt": ["KeysTable", "Arn"]}
+    assert on["KeepEvidence"] == [
+        {"Fn::Sub": f"${{EvidenceBucket.Arn}}/{prefix}*"} for prefix in (QUARANTINE, VALUES, GIVEN_UP)
+    ]
+
+
+def test_no_function_but_audit_producer_may_read_the_table_of_keys() -> None:
+    resolve = Resolver(PLAIN, {"Prefix": "p-", "EnvironmentSuffix": "dev"})
+    table = str(resolve({"Fn::GetAtt": ["KeysTable", "Arn"]}))
+    assert table.endswith(":table/p-weaudit-keys-dev")
+    reaching = {
+        (role, action)
+        for role, properties in of_type("AWS::IAM::Role").items()
+        for found in statements(resolve(properties.get("Policies", [])))
+        for action in listed(found["Action"])
+        for resource in listed(found["Resource"])
+        # Of the resources that name everything there are X-Ray's and the like alone.
+        if action.startswith("dynamodb:") and any(matches(resource, arn) for arn in (table, f"{table}/index/x"))
+    }
+    assert reaching == {("AuditProducerRole", "dynamodb:BatchGetItem"), ("AuditProducerRole", "dynamodb:PutItem")}
+    assert not [kind for kind in RESOURCES.values() if kind["Type"] == "AWS::IAM::Policy"]
+    # The one managed policy is for callers of the API.
+    managed = [statements(properties) for properties in of_type("AWS::IAM::ManagedPolicy").values()]
+    assert {action for policy in managed for found in policy for action in listed(found["Action"])} == {
+        "execute-api:Invoke"
+    }
+
+
+def test_no_function_but_audit_producer_is_told_of_the_table_of_keys() -> None:
+    told = {
+        name
+        for name, properties in of_type("AWS::Lambda::Function").items()
+        if "KeysTable" in json.dumps(properties.get("Environment", {}))
+    }
+    assert told == {"AuditProducer"}
 
 
 def test_s3_processor_may_do_this_and_no_more() -> None:
@@ -149,7 +192,7 @@ def test_s3_processor_may_do_this_and_no_more() -> None:
     }
     assert found == {
         "LogInvocations": (["dynamodb:BatchWriteItem"], {"Fn::GetAtt": ["InvocationLogsTable", "Arn"]}),
-        "KeepEvidence": (["s3:PutObject"], {"Fn::Sub": "${EvidenceBucket.Arn}/quarantine/*"}),
+        "KeepEvidence": (["s3:PutObject"], {"Fn::Sub": "${EvidenceBucket.Arn}/raw/quarantine/*"}),
         "FailureDestination": (["sqs:SendMessage"], {"Fn::GetAtt": ["FailedEventsQueue", "Arn"]}),
         "WriteLogs": (["logs:CreateLogStream", "logs:PutLogEvents"], {"Fn::GetAtt": ["S3ProcessorLogGroup", "Arn"]}),
         "WriteTraces": (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*"),
@@ -221,8 +264,17 @@ def test_tables_have_the_keys_and_indexes_of_the_contract() -> None:
         "history": {"HASH": "historyKey", "RANGE": "changeOrder"},
         "changes": {"HASH": "changesKey", "RANGE": "changesOrder"},
     }
-    assert all(index["Projection"] == {"ProjectionType": "ALL"} for index in audit["GlobalSecondaryIndexes"])
+    assert {index["IndexName"]: index["Projection"] for index in audit["GlobalSecondaryIndexes"]} == {
+        "history": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["modificationTime", "changeId"]},
+        "changes": {"ProjectionType": "KEYS_ONLY"},
+    }
     assert "StreamSpecification" not in audit, "its own changes must never come back to it"
+    assert audit["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
+    secrets = tables["KeysTable"]
+    assert secrets["TableName"] == {"Fn::Sub": "${Prefix}weaudit-keys-${EnvironmentSuffix}"}
+    assert keys(secrets["KeySchema"]) == {"HASH": "id"}
+    # A copy of a secret, in a stream or an index, would outlive its erasure.
+    assert not {"GlobalSecondaryIndexes", "LocalSecondaryIndexes", "StreamSpecification"} & secrets.keys()
     logs = tables["AuditLogsTable"]
     assert logs["TableName"] == {"Fn::Sub": "${Prefix}audit_logs"}
     assert keys(logs["KeySchema"]) == {"HASH": "log_id"}
@@ -243,11 +295,26 @@ def test_the_invocation_log_has_the_key_of_the_contract() -> None:
 def test_data_is_recoverable_and_protected_by_retain() -> None:
     for name in (*of_type("AWS::DynamoDB::Table"), *of_type("AWS::S3::Bucket")):
         assert (RESOURCES[name]["DeletionPolicy"], RESOURCES[name]["UpdateReplacePolicy"]) == ("Delete", "Retain")
-    for table in of_type("AWS::DynamoDB::Table").values():
-        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    for name, table in of_type("AWS::DynamoDB::Table").items():
+        # What is erased from the table of keys must be gone.
+        recovery = None if name == "KeysTable" else {"PointInTimeRecoveryEnabled": True}
+        assert table.get("PointInTimeRecoverySpecification") == recovery, name
         assert table["DeletionProtectionEnabled"] == {"Fn::If": ["Retained", True, False]}
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert "SSESpecification" in table
+
+
+def test_raw_records_do_not_stay_and_evidence_does() -> None:
+    rules = of_type("AWS::S3::Bucket")["EvidenceBucket"]["LifecycleConfiguration"]["Rules"]
+    ending = {rule["Prefix"]: rule for rule in rules if any("Expiration" in name for name in rule)}
+    # What is put aside, by us and by Lambda; values, and whatever else is kept, have no end.
+    assert ending.keys() == {"raw/", GIVEN_UP}
+    assert QUARANTINE.startswith("raw/")
+    assert not VALUES.startswith(tuple(ending))
+    for rule in ending.values():
+        assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", 30)
+        # Else the bucket's versions would keep what expired.
+        assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
 
 
 # ---- functions

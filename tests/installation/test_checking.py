@@ -7,8 +7,10 @@ import boto3
 import pytest
 
 from tests.aws.moto_relay import moto_environment
+from tests.fakes import SECRETS
 from tests.strategies import change
-from tests.trails import changed, make_audit_table, write
+from tests.trail.test_erased import erased
+from tests.trails import changed, decide, make_audit_table, unwire, write
 from weaudit.capture.changes import Change
 from weaudit.installation import clients
 from weaudit.installation.checking import AuditedTable, Checker
@@ -40,7 +42,7 @@ def checker(sleep: Callable[[float], None] = lambda _: None, since: str | None =
     target = Target.resolve()
     table = AuditedTable("Configuration", ARN, {"key": "S"}, audited_from_birth=True)
     dynamodb = clients.dynamodb(target)
-    return Checker(dynamodb, open_trail(target, "Audit", dynamodb), table, since, sleep)
+    return Checker(dynamodb, open_trail(target, "Audit", dynamodb), table, since, SECRETS, sleep)
 
 
 def counted(count: int) -> list[Change]:
@@ -98,3 +100,34 @@ def test_times_out_of_order_at_the_beginning_of_a_range_are_no_gap(client: Any) 
     assert found(checker(since=iso_time(START_MS + 1000)).verdict("k")) == []
     assert checker(since=iso_time(START_MS + 1000)).verdict("k").changes == 3
     assert checker(since=iso_time(START_MS + 60_000)).verdict("k").changes == 0
+
+
+def test_erased_items_are_checked_by_the_partition_of_their_records(client: Any) -> None:
+    for key, first in (("k", 1), ("l", 50), ("m", 90)):
+        life = changed(key, [None, {"v": {"N": "1"}}, {"v": {"N": "2"}}, None], at_ms=START_MS, first=first)
+        for record in (record for made in life for record in decide(made)):
+            kept = record if key == "m" else erased(record)
+            client.put_item(TableName="Audit", Item=unwire(kept))
+    checks = checker(since=iso_time(START_MS))
+    keys = checks.item_keys(lambda _count: None)
+    assert (len(keys), keys[0]) == (3, "m")
+    assert [verdict.changes for _, verdict in checks.verdicts(keys)] == [3, 3, 3]
+    assert [found(verdict) for _, verdict in checks.verdicts(keys)] == [[], [], []]
+    # One record of an erased item is taken away.
+    records = client.scan(TableName="Audit")["Items"]
+    victim = next(one for one in records if "erased" in one and one["eventName"]["S"] == "MODIFY")
+    client.delete_item(TableName="Audit", Key={"id": victim["id"]})
+    (faults,) = (faults for _, verdict in checks.verdicts(keys) if (faults := found(verdict)))
+    assert [kind for kind, _ in faults] == ["gap"]
+
+
+def test_an_item_whose_key_is_the_partition_of_an_erased_one_is_another_item(client: Any) -> None:
+    life = changed("k", [None, {"v": {"N": "1"}}, None], at_ms=START_MS)
+    records = [erased(record) for made in life for record in decide(made)]
+    write(client, changed(records[0]["historyKey"]["S"], [None, {}, None], at_ms=START_MS, first=50))
+    for record in records:
+        client.put_item(TableName="Audit", Item=unwire(record))
+    checks = checker(since=iso_time(START_MS))
+    keys = checks.item_keys(lambda _count: None)
+    assert len(keys) == 2
+    assert [found(verdict) for _, verdict in checks.verdicts(keys)] == [[], []]

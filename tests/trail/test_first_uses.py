@@ -11,9 +11,8 @@ from moto import mock_aws
 from tests.fakes import Asked
 from tests.strategies import change
 from tests.trail.test_item_history import Index
-from tests.trails import changed, make_audit_table, one_by_one, unwire, write
+from tests.trails import changed, decide, make_audit_table, one_by_one, read_by_id, unwire, write
 from weaudit.capture.changes import Change
-from weaudit.capture.records import decide
 from weaudit.errors import StoreUnavailableError
 from weaudit.installation.targets import wire
 from weaudit.trail import first_uses
@@ -82,7 +81,9 @@ class Trail:
         self.client = boto3.client("dynamodb", "eu-west-1", aws_access_key_id="a", aws_secret_access_key="s")
         make_audit_table(self.client)
         self.under_way: list[Asked] = []
-        self.history = AuditHistory(self.query, self.begin, "Audit", lambda _bucket, _key: None)
+        self.history = AuditHistory(
+            self.query, self.begin, read_by_id(self.client), "Audit", lambda _bucket, _key: None
+        )
 
     def query(self, request: dict[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = wire(self.client.query(**unwire(request)))
@@ -108,7 +109,7 @@ def named(history: AuditHistory, found: list[AuditedChange], entries: Any, size:
 
 def in_memory(records: list[Any]) -> tuple[Index, AuditHistory]:
     index = Index(records)
-    return index, AuditHistory(index.query, one_by_one(index.query), "Audit", lambda _bucket, _key: None)
+    return index, AuditHistory(index.query, one_by_one(index.query), index.get, "Audit", lambda _bucket, _key: None)
 
 
 @pytest.mark.parametrize("seed", range(20))

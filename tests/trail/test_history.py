@@ -1,20 +1,20 @@
 """Records are gathered into the changes that made them, whole and lossless."""
 
 import random
-from hashlib import sha256
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fakes import SECRETS
 from tests.strategies import attributes, change, items, values
-from tests.trails import changed
-from weaudit.capture.records import decide
-from weaudit.evidence import body_of
+from tests.trails import EVIDENCE, changed, decide, decision, hash_of
+from weaudit.capture.hashes import from_base64
+from weaudit.items.hashes import commitment
 from weaudit.items.keys import item_key
-from weaudit.items.values import data, image_hash, same_value
-from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueReference
+from weaudit.items.values import data, same_value, spelled
+from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueReference, unread
 from weaudit.trail.history import NEAR, attributed, changes, fits, narrowed, not_used_before
 from weaudit.updates.log import log_entry
 from weaudit.updates.requests import Caller, UpdateRequest
@@ -39,11 +39,12 @@ def test_a_change_gathered_from_its_records_leads_from_the_old_image_to_the_new_
 ) -> None:
     """Whatever the order of the records within the change."""
     new = {"key": old["key"], **rest}
-    records = decide(change(old, new))
+    made = change(old, new)
+    records = decide(made)
     shuffler.shuffle(records)
     found = list(changes(records))
     if not records:
-        assert image_hash(old) == image_hash(new)
+        assert hash_of(old, made) == hash_of(new, made)
         return
     (one,) = found
     applied = dict(data(old))
@@ -54,8 +55,8 @@ def test_a_change_gathered_from_its_records_leads_from_the_old_image_to_the_new_
             del applied[part.name]
         else:
             applied[part.name] = part.new
-    assert image_hash(applied) == image_hash(new) == one.after_hash
-    assert one.before_hash == image_hash(old)
+    assert hash_of(applied, made) == hash_of(new, made) == one.after_hash
+    assert one.before_hash == hash_of(old, made)
     assert [part.name for part in one.attributes] == sorted(part.name or "" for part in one.attributes)
     assert len(one.record_ids) == len(one.attributes) == len(records)
 
@@ -64,7 +65,8 @@ def test_everything_a_record_says_of_its_change_is_there() -> None:
     """Every field of the value, spelled out once."""
     old: dict[str, Any] = {"key": {"S": "k"}, "a": {"N": "1"}, "gone": NULL}
     new = {"key": {"S": "k"}, "a": {"N": "2"}, "_weaudit": {"S": "update-7"}, "by": {"S": "alice"}}
-    records = decide(change(old, new), actor_attribute="by")
+    made = change(old, new)
+    records = decide(made, actor="by", masked=(("secret",),), digest=b"rules..1")
     assert list(changes(records)) == [
         AuditedChange(
             table="Configuration",
@@ -75,16 +77,21 @@ def test_everything_a_record_says_of_its_change_is_there() -> None:
             event_name="MODIFY",
             actor=Actor("stated", "alice"),
             change_id="update-7",
-            before_hash=image_hash(old),
-            after_hash=image_hash(new),
+            before_hash=hash_of(old, made),
+            after_hash=hash_of(data(new), made),
             attributes=(
                 AttributeChange("a", {"N": "1"}, {"N": "2"}),
                 AttributeChange("by", None, {"S": "alice"}),
                 AttributeChange("gone", NULL, None),
             ),
-            record_ids=tuple(record["id"]["S"] for record in records),
+            records=tuple(records),
+            salt=from_base64(records[0]["salt"]),
+            kid=SECRETS.kid.hex(),
+            rules=b"rules..1".hex(),
         )
     ]
+    (found,) = changes(records)
+    assert found.record_ids == tuple(record["id"]["S"] for record in records)
 
 
 def test_a_created_and_a_deleted_item_are_one_attribute_without_a_name() -> None:
@@ -94,21 +101,34 @@ def test_a_created_and_a_deleted_item_are_one_attribute_without_a_name() -> None
     assert created.attributes == (AttributeChange(None, None, {"M": image}),)
     assert deleted.attributes == (AttributeChange(None, {"M": image}, None),)
     assert (created.before_hash, deleted.after_hash) == (None, None)
-    assert created.after_hash == deleted.before_hash == image_hash(image)
+    assert created.after_hash == deleted.before_hash == hash_of(image, change(None, image))
     assert (created.actor, created.change_id) == (None, None)
 
 
+LARGE = {"S": "x" * 5000}
+
+
 def test_a_value_kept_elsewhere_is_a_reference_and_not_an_absent_value() -> None:
-    """So that nobody takes a spilled value for an added or a removed one."""
-    (record,) = decide(change({"key": {"S": "k"}, "a": {"S": "x"}}, {"key": {"S": "k"}, "a": {"S": "y"}}))
-    del record["oldValue"]
-    record["oldValueRef"] = {
-        "M": {"bucket": {"S": "b"}, "key": {"S": "spill/1"}, "sha256": {"S": "0f"}, "bytes": {"N": "380000"}}
-    }
-    ((part,),) = (one.attributes for one in changes([record]))
-    assert part == AttributeChange("a", None, {"S": "y"}, old_ref=ValueReference("b", "spill/1", "0f", 380000))
-    assert part.had_old
-    assert part.has_new
+    """So that nobody takes a large value for an added or a removed one."""
+    made = decision(change({"key": {"S": "k"}, "a": LARGE}, {"key": {"S": "k"}, "a": {"S": "y"}}))
+    (moved,) = made.large_values
+    ((part,),) = (one.attributes for one in changes(made.records))
+    reference = ValueReference("a", EVIDENCE, moved.key, moved.commitment, 5008)
+    assert part == AttributeChange("a", {"#": moved.commitment}, {"S": "y"}, old_refs=(reference,))
+    assert part.lost
+    assert not replaced(part, old=LARGE).lost
+
+
+@pytest.mark.parametrize("side", ["old", "new"])
+def test_the_large_attributes_of_a_whole_item_are_references_among_its_other_values(side: str) -> None:
+    image = {"key": {"S": "k"}, "a": LARGE, "b": LARGE, "c": NULL}
+    made = decision(change(None, image) if side == "new" else change(image, None))
+    ((part,),) = (one.attributes for one in changes(made.records))
+    found = {"old": (part.old, part.old_refs), "new": (part.new, part.new_refs)}[side]
+    digests = {name: large.commitment for name, large in zip("ab", made.large_values, strict=True)}
+    assert found[0] == {"M": {"key": {"S": "k"}, "c": NULL} | {name: {"#": digest} for name, digest in digests.items()}}
+    assert {reference.name: reference.commitment for reference in found[1]} == digests
+    assert list(unread(None, found[0])) == list(digests.items())
 
 
 def test_changes_of_one_instant_are_kept_apart_even_where_their_records_alternate() -> None:
@@ -161,12 +181,26 @@ def test_narrowing_keeps_one_attribute_of_a_change(old: dict[str, Any], new: dic
     assert narrowed(created, "b") is narrowed(modified, "key") is None
 
 
-def test_narrowing_keeps_an_item_whose_values_are_elsewhere() -> None:
-    """Nobody can say without reading it whether the attribute is in it."""
-    whole = AttributeChange(None, None, None, new_ref=ValueReference("b", "k", "0f", 1))
-    (found,) = gathered(None, {"key": {"S": "k"}})
-    spilled = replaced(found, attributes=(whole,))
-    assert narrowed(spilled, "anything") == spilled
+def test_narrowing_keeps_the_reference_of_a_value_that_is_elsewhere_and_no_other() -> None:
+    (found,) = gathered(None, {"key": {"S": "k"}, "a": LARGE, "b": LARGE})
+    ((whole,), kept) = (found.attributes, narrowed(found, "a"))
+    reference, other = whole.new_refs
+    assert (reference.name, other.name) == ("a", "b")
+    assert kept is not None
+    assert kept.attributes == (AttributeChange("a", None, {"#": reference.commitment}, new_refs=(reference,)),)
+    assert kept.records == found.records
+    assert narrowed(found, "anything") is None
+
+
+def test_narrowing_keeps_the_masked_places_of_its_attribute_and_no_other() -> None:
+    image = {"key": {"S": "k"}, "a": {"M": {"pin": {"S": "1"}, "b": NULL}}, "a.b": {"S": "2"}, "c": {"S": "3"}}
+    (found,) = changes(decide(change(None, image), masked=(("a", "pin"), ("a.b",))))
+    kept = narrowed(found, "a")
+    assert kept is not None
+    assert kept.attributes == (AttributeChange("a", None, {"M": {"pin": {"#": ""}, "b": NULL}}, masked=("a.pin",)),)
+    kept = narrowed(found, "a.b")
+    assert kept is not None
+    assert kept.attributes == (AttributeChange("a.b", None, {"#": ""}, masked=("a\\.b",)),)
 
 
 def entry_of(asked: dict[str, Any], *, key: str = "k", at_ms: int = AT_MS, status: str = "success") -> dict[str, Any]:
@@ -188,7 +222,7 @@ def test_an_entry_fits_the_change_that_was_written_with_it(
     old: dict[str, Any], asked: dict[str, Any], apart_ms: int
 ) -> None:
     """Whatever the update found there already, however values are spelled, and whichever clock is ahead."""
-    if image_hash({**old, **asked}) == image_hash(old):
+    if all(same_value(old.get(name), value) for name, value in asked.items()):
         return  # nothing changed, so that there is no record
     made = updated(old, asked)
     entry = entry_of(asked, at_ms=AT_MS + apart_ms)
@@ -269,13 +303,22 @@ def test_a_key_too_long_for_the_index_of_the_log_is_known_by_its_hash() -> None:
     assert not fits(updated(OLD, ASKED, key=key), entry_of(ASKED, key=key + "k"))
 
 
-def test_a_large_value_that_is_gone_is_known_by_its_hash() -> None:
+def test_a_large_value_that_is_gone_is_known_by_its_commitment() -> None:
     """Its record holds that, and the entry the value."""
-    made = updated(OLD, ASKED)
-    body = body_of(ASKED["m"])
-    for digest, right in ((sha256(body).hexdigest(), True), ("0" * 64, False)):
-        elsewhere = ValueReference("b", "spill/1", digest, len(body))
-        parts = tuple(
-            replaced(part, new=None, new_ref=elsewhere) if part.name == "m" else part for part in made.attributes
-        )
-        assert fits(replaced(made, attributes=parts), entry_of(ASKED)) == right
+    asked = {**ASKED, "m": LARGE}
+    made = updated(OLD, asked)
+    digest = commitment(made.salt, "m", spelled(LARGE).encode())
+    assert ("m", {"#": digest}) in [(part.name, part.new) for part in made.attributes]
+    assert fits(made, entry_of(asked))
+    assert not fits(made, entry_of({**asked, "m": {"S": "x" * 5001}}))
+    assert not fits(made, entry_of({**asked, "n": LARGE}))
+
+
+def test_an_entry_fits_a_masked_value_whatever_it_was() -> None:
+    """Neither the record nor the entry says what it became; everything else must be right."""
+    before = {"key": {"S": "k"}, **OLD, "m": {"S": "1234"}}
+    after = {"key": {"S": "k"}, **OLD, **ASKED, "_weaudit": {"S": LOG_ID}}
+    (made,) = changes(decide(change(before, after), masked=(("m",),)))
+    assert fits(made, entry_of({**ASKED, "m": {"S": "[REDACTED]"}}))
+    assert not fits(made, entry_of({**ASKED, "m": {"S": "[REDACTED]"}, "n": {"N": "3"}}))
+    assert not fits(made, entry_of({"n": ASKED["n"]}))

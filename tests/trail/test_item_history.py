@@ -10,12 +10,11 @@ import pytest
 from moto import mock_aws
 
 from tests.trail.test_reader import Trail, no_object
-from tests.trails import changed, one_by_one
-from weaudit import evidence
-from weaudit.capture.records import decide
+from tests.trails import EVIDENCE, by_id, changed, decide, decision, one_by_one
 from weaudit.errors import InvalidInputError
+from weaudit.evidence import packed
 from weaudit.items.times import iso_time
-from weaudit.items.values import image_hash
+from weaudit.items.values import canonical
 from weaudit.trail.history import changes
 from weaudit.trail.item_history import ItemHistory
 from weaudit.trail.reader import AuditHistory
@@ -43,6 +42,7 @@ class Index:
             self._partitions.setdefault(record["historyKey"]["S"], []).append(record)
         self.requests = 0
         self.read = 0
+        self.get = by_id(records)
 
     def query(self, request: dict[str, Any]) -> dict[str, Any]:
         self.requests += 1
@@ -102,7 +102,7 @@ def assert_is(state: AsOf, image: dict[str, Any] | None) -> None:
     assert state.complete
     assert state.exists == (image is not None)
     if image is not None:
-        assert image_hash(state.item or {}) == image_hash({"key": {"S": "k"}, **image})
+        assert canonical({"M": state.item or {}}) == canonical({"M": {"key": {"S": "k"}, **image}})
 
 
 def test_two_thousand_changes_among_a_hundred_thousand_other_records() -> None:
@@ -125,7 +125,7 @@ def test_two_thousand_changes_among_a_hundred_thousand_other_records() -> None:
     points = DRAW.sample(range(2000), 200)
     costs: list[list[tuple[int, int, int]]] = []
     for index, asked in ((among, points), (alone, points[:20])):
-        history = AuditHistory(index.query, one_by_one(index.query), "Audit", no_object)
+        history = AuditHistory(index.query, one_by_one(index.query), index.get, "Audit", no_object)
         costs.append([])
         for point in asked:
             one = told[point]
@@ -183,8 +183,8 @@ def check(trail: Trail, told: list[Any], images: list[Any]) -> None:
 
 
 def memory(told: list[Any]) -> AuditHistory:
-    query = Index([record for one in told for record in decide(one)], 50_000).query
-    return AuditHistory(query, one_by_one(query), "Audit", no_object)
+    index = Index([record for one in told for record in decide(one)], 50_000)
+    return AuditHistory(index.query, one_by_one(index.query), index.get, "Audit", no_object)
 
 
 @pytest.mark.parametrize("wrong", ["", "#5", "five", "-1", "1" * 41, "label#", "5#x", "٣"])
@@ -260,7 +260,7 @@ def test_a_time_is_found_however_sequence_numbers_lie(spread: str) -> None:
         places = {"even": number * 10**18, "burst": number, "far": number if number < count - 1 else 9 * 10**39}
         told[number] = replaced(one, sequence=str(places[spread] + 1))
     index = Index([record for one in told for record in decide(one)])
-    history = AuditHistory(index.query, one_by_one(index.query), "Audit", no_object)
+    history = AuditHistory(index.query, one_by_one(index.query), index.get, "Audit", no_object)
     for point in DRAW.sample(range(count), 20):
         state = history.as_of(TABLE, "k", at=iso_time(told[point].created_at_ms + 59_000))
         assert value(state) == str(point)
@@ -269,31 +269,35 @@ def test_a_time_is_found_however_sequence_numbers_lie(spread: str) -> None:
 
 
 def test_a_value_that_was_too_large_is_read_from_where_it_is() -> None:
-    told = counted(3, at_ms=START_MS)
-    records = [record for one in told for record in decide(one)]
-    moved = [evidence.spill(record, "evidence") for record in records]
-    kept = {("evidence", one.key): one.body for one in moved if one is not None}
+    texts = [letter * 5000 for letter in "abc"]
+    told = list(changed("k", [None, *({"v": {"S": text}, "w": {"S": "small"}} for text in texts)], at_ms=START_MS))
+    made = [decision(one) for one in told]
+    kept = {(EVIDENCE, large.key): packed(large.text) for one in made for large in one.large_values}
     asked = []
 
     def fetch(bucket: str, key: str) -> bytes | None:
         asked.append(key)
         return kept.get((bucket, key))
 
-    query = Index([one.record for one in moved if one is not None]).query
-    history = AuditHistory(query, one_by_one(query), "Audit", fetch)
-    assert value(history.as_of(TABLE, "k", sequence=told[2].sequence)) == "2"
-    # The newest value of v, and the item as it was created; not what came between.
-    assert len(asked) == 2
+    index = Index([record for one in made for record in one.records])
+    history = AuditHistory(index.query, one_by_one(index.query), index.get, "Audit", fetch)
+    state = history.as_of(TABLE, "k", sequence=told[2].sequence)
+    assert state.complete
+    assert state.item == {"key": {"S": "k"}, "v": {"S": texts[2]}, "w": {"S": "small"}}
+    # The newest value of v; neither what came between, nor the item as it was created.
+    assert asked == [large.key for large in made[2].large_values if large.is_new]
     kept.clear()
     state = history.as_of(TABLE, "k", sequence=told[2].sequence)
     assert {problem.code for problem in state.problems} == {"ValueLost"}
+    assert (state.item, state.unknown) == ({"key": {"S": "k"}, "w": {"S": "small"}}, ("v",))
 
 
 def test_orders_that_someone_wrote_by_hand_do_not_make_it_endless() -> None:
     records = [record for one in counted(200, at_ms=START_MS, every_ms=120_000) for record in decide(one)]
     for place, junk in ((30, "#"), (60, "junk"), (90, "junk#junk"), (120, "2024-01-01T00:00:00.000#-5"), (150, "ü#9")):
         records[place]["changeOrder"] = {"S": junk}
-    history = ItemHistory(Index(records).query, "Audit", TABLE, "k")
+    index = Index(records)
+    history = ItemHistory(index.query, index.get, "Audit", TABLE, "k")
     for minutes in range(0, 400, 7):
         order = history.order_at(iso_time(START_MS + minutes * 60_000))
-        assert order is None or list(changes(history._records("<= :order", order, newest_first=True, page=9)))
+        assert order is None or list(changes(history._entries("<= :order", order, newest_first=True, page=9)))

@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from tests.aws.moto_relay import moto_environment
 from tests.strategies import change
-from tests.trails import changed, make_audit_table, one_by_one, unwire, write
+from tests.trails import by_id, changed, make_audit_table, one_by_one, read_by_id, unwire, write
 from weaudit.capture.changes import Change
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import read_trail
@@ -42,7 +42,9 @@ class Trail:
         self.requests: list[dict[str, Any]] = []
         self.read = 0
         make_audit_table(client, self.name)
-        self.history = AuditHistory(self.query, one_by_one(self.query), self.name, no_object)
+        self.history = AuditHistory(
+            self.query, one_by_one(self.query), read_by_id(client, self.name), self.name, no_object
+        )
 
     def query(self, request: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = wire(self.client.query(**unwire(request)))
@@ -250,7 +252,7 @@ def test_an_error_of_the_store_reaches_the_reader() -> None:
     def failing(request: dict[str, Any]) -> dict[str, Any]:
         raise StoreUnavailableError("throttled")
 
-    history = AuditHistory(failing, one_by_one(failing), "Audit", no_object)
+    history = AuditHistory(failing, one_by_one(failing), by_id([]), "Audit", no_object)
     reads: list[Callable[[], Iterator[AuditedChange]]] = [
         lambda: history.item("Configuration", "k"),
         lambda: history.table("Configuration"),

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,13 +12,12 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tests.strategies import change
-from weaudit.capture.records import decide
-from weaudit.items.values import data, image_hash, same_value
+from tests.trails import decide, decision
+from weaudit.items.values import canonical, data, same_value
 from weaudit.trail.changes import AuditedChange, ValueReference
 from weaudit.trail.history import changes
 from weaudit.trail.rebuilding import MOST_LATER, rebuild
 from weaudit.trail.states import AsOf, between
-from weaudit.values import replaced
 
 Image = dict[str, Any] | None
 KEY = {"key": {"S": "k"}}
@@ -27,7 +27,7 @@ def number(value: object) -> dict[str, str]:
     return {"N": str(value)}
 
 
-def nothing(reference: ValueReference) -> None:
+def nothing(reference: ValueReference, salt: bytes) -> None:
     """No value of these trails was too large for its record, but for those that are lost."""
 
 
@@ -63,8 +63,8 @@ def assert_right(state: AsOf, image: Image) -> None:
     """Whatever is told is so: all of it where the state is complete, every single part where it is not."""
     if state.complete:
         assert state.exists == (image is not None)
-        assert (None if state.item is None else image_hash(state.item)) == (
-            None if image is None else image_hash(image)
+        assert (None if state.item is None else canonical({"M": state.item})) == (
+            None if image is None else canonical({"M": data(image)})
         )
         assert state.unknown == ()
         return
@@ -217,39 +217,71 @@ def test_a_gap_does_no_harm_where_everything_it_may_hide_was_written_again() -> 
     assert told(found, 1).complete
 
 
-def spilled(one: AuditedChange, name: str | None, *sides: str) -> AuditedChange:
-    """Return the change with values of an attribute moved away."""
-    moved: dict[str, Any] = {}
-    for side in sides:
-        moved |= {side: None, f"{side}_ref": ValueReference("b", f"{one.sequence}/{name}/{side}", "0f", 400_000)}
-    parts = tuple(replaced(part, **moved) if part.name == name else part for part in one.attributes)
-    return replaced(one, attributes=parts)
+class Evidence:
+    """The large values of an item's life, and the attributes whose values were read, with their commitments."""
+
+    def __init__(self, *images: Image) -> None:
+        self.kept: dict[str, dict[str, Any]] = {}
+        self.read: list[tuple[str, str]] = []
+        self.of_change: list[list[str]] = []
+        self.changes: list[AuditedChange] = []
+        for place, (old, new) in enumerate(itertools.pairwise(images), 1):
+            made = decision(change(old, new, sequence=str(place), created_at_ms=place * 1000))
+            self.kept.update((large.commitment, json.loads(large.text)) for large in made.large_values)
+            self.of_change.append([large.commitment for large in reversed(made.large_values)])
+            self.changes.extend(changes(made.records))
+
+    def follow(self, reference: ValueReference, salt: bytes) -> dict[str, Any] | None:
+        assert salt == self.changes[0].salt
+        self.read.append((reference.name, reference.commitment))
+        return self.kept.get(reference.commitment)
+
+    def told(self, place: int, **options: Any) -> AsOf:
+        return rebuild(reversed(self.changes[: place + 1]), self.changes[place + 1 :], self.follow, **options)
+
+
+def large(letter: str) -> dict[str, str]:
+    return {"S": letter * 5000}
 
 
 def test_large_values_are_read_only_where_they_are_needed() -> None:
-    found = life(None, V[0], V[1], V[2])
-    asked = []
-
-    def follow(reference: ValueReference) -> dict[str, Any]:
-        asked.append(reference.key)
-        return number(2)
-
-    moved = [found[0], spilled(found[1], "v", "old", "new"), spilled(found[2], "v", "old", "new")]
-    state = rebuild(reversed(moved), [], follow)
-    assert (state.complete, state.item) == (True, {**KEY, **(V[2] or {})})
-    assert asked == ["3/v/new"]
+    images = [{**KEY, "v": large(letter), "w": {"S": "same"}} for letter in "abc"]
+    there = Evidence(None, *images)
+    state = there.told(2)
+    assert (state.complete, state.item) == (True, images[2])
+    assert there.read == [("v", there.of_change[2][-1])]
 
 
-def test_a_lost_value_is_unknown_unless_another_record_has_it() -> None:
-    found = life(None, V[0], V[1], V[2])
-    moved = [found[0], spilled(found[1], "v", "new"), found[2]]
-    # The next change says what the value before it was.
-    assert told(moved, 1).complete
-    state = told(moved[:2], 1)
+def test_no_large_value_is_read_of_an_item_that_does_not_exist() -> None:
+    there = Evidence(None, {**KEY, "v": large("a")}, None)
+    assert (there.told(1).exists, there.read) == (False, [])
+
+
+def test_a_large_value_is_read_for_a_state_that_only_later_changes_make_known() -> None:
+    images = [{**KEY, "v": large(letter), "w": large("w"), "n": {"S": letter}} for letter in "abc"]
+    there = Evidence(*images, None)
+    state = there.told(0)
+    assert (state.complete, state.item) == (True, images[1])
+    assert sorted(name for name, _ in there.read) == ["v", "w"]
+
+
+def test_a_lost_value_is_unknown_and_named_and_everything_else_is_known() -> None:
+    """The other records know no more than its commitment."""
+    images = [{**KEY, "v": large(letter), "u": large("u"), "w": {"S": "same"}} for letter in "abc"]
+    there = Evidence(None, *images)
+    (gone,) = set(there.of_change[1]) & set(there.of_change[2])
+    del there.kept[gone]
+    state = there.told(1)
     assert codes(state) == ["ValueLost"]
-    assert (state.item, state.unknown) == ({**KEY, "w": {"S": "same"}}, ("v",))
-    state = told([spilled(found[0], None, "new"), found[1]], 1)
-    assert (codes(state), state.item) == (["ValueLost"], {"v": number(1)})
+    assert "a large value of v" in state.problems[0].message
+    assert (state.item, state.unknown) == ({**KEY, "u": large("u"), "w": {"S": "same"}}, ("v",))
+    assert state.absent == frozenset()
+    for place in (0, 2):
+        assert (there.told(place).complete, there.told(place).item) == (True, images[place])
+    there.kept.clear()
+    state = there.told(1)
+    assert {problem.message.split()[4] for problem in state.problems} == {"u", "v"}
+    assert (state.item, state.unknown) == ({**KEY, "w": {"S": "same"}}, ("u", "v"))
 
 
 def test_a_recorded_value_that_has_not_the_hash_makes_every_value_doubtful() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,15 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.conftest import RunningEngine
+from weaudit.capture.configuration import ALWAYS, in_force, versions_of, watch_key
+from weaudit.capture.rules import Rules
 from weaudit.deploy import change_sets, templates
 from weaudit.errors import DeployError, InvalidInputError
 from weaudit.installation import stacks
 from weaudit.installation.outputs import Installation
 from weaudit.installation.stages import Stage
 from weaudit.installation.targets import Target
+from weaudit.items.times import iso_time
 from weaudit.local import engine as engines
 from weaudit.local import process, restarting
 from weaudit.watch import applying as watching
@@ -125,9 +129,14 @@ class Place:
         self.tables.append(name)
         return name
 
-    def watch(self, table: str, actor: str | None = None) -> watched.Watch:
-        self.watching.apply(self.watching.plan(table, actor), lambda _line: None)
+    def watch(self, table: str, actor: str | None = None, fresh: str | None = None) -> watched.Watch:
+        self.watching.apply(self.watching.plan(table, actor, fresh), lambda _line: None)
         return self.watching.find(table)
+
+    def rules(self, table: str) -> tuple[Rules, ...]:
+        """Return what Configuration holds of the table's rules."""
+        found = self.dynamodb.get_item(TableName="Configuration", Key=watch_key(table), ConsistentRead=True)
+        return versions_of(found.get("Item"))
 
     def put(self, table: str, **item: Any) -> None:
         self.dynamodb.put_item(TableName=table, Item=item)
@@ -148,6 +157,7 @@ def place(engine: RunningEngine) -> Iterator[Place]:
         if watch.table in made.tables:
             made.watching.remove(watch, lambda _line: None, force=True)
     for table in made.tables:
+        made.dynamodb.delete_item(TableName="Configuration", Key=watch_key(table))
         if watched.describe_table(engine.target, table) is not None:
             made.dynamodb.delete_table(TableName=table)
     assert mapping_ids(engine.target) == before
@@ -208,10 +218,38 @@ def test_watching_again_does_nothing_and_another_actor_is_taken(place: Place) ->
     changed = place.watching.plan(table, "who")
     assert len(changed.steps) == 1
     assert "Configuration" in changed.steps[0]
+    began = time.time()
     assert place.watch(table, "who").actor == "who"
     assert place.watching.plan(table, "who").steps == place.watching.plan(table).steps == ()
     assert place.watch(table, "").actor == ""
     assert mapping_ids(place.target) == before
+    # Those that were in force stay, for what was changed then: a change that is made now goes by them still.
+    always, *later = place.rules(table)
+    assert (always, [rules.actor for rules in later]) == (Rules(ALWAYS, "updatedBy"), ["who", ""])
+    for rules in later:
+        # Twice the cache's minute, and one for clocks (the service's are whole seconds).
+        assert iso_time(round(1000 * (began + 179))) <= rules.since <= iso_time(round(1000 * (time.time() + 180)))
+    assert in_force(place.rules(table), iso_time(round(1000 * time.time())), Rules()) == always
+
+
+@pytest.mark.engine
+def test_an_attribute_that_confirms_the_actor_tells_writers_who_leave_it(
+    place: Place, eventually: Callable[..., Any]
+) -> None:
+    table = place.table("watch_fresh")
+    assert any("confirm it by changing 'at'" in step for step in place.watching.plan(table, "by", "at").steps)
+    place.watch(table, "by", "at")
+    assert place.rules(table) == (Rules(ALWAYS, "by", "at"),)
+    assert place.watching.plan(table, "by", "at").steps == place.watching.plan(table, fresh="at").steps == ()
+    for number, at in enumerate("112"):
+        place.put(table, pk={"S": "one"}, by={"S": "ann"}, at={"N": at}, v={"N": str(number)})
+    eventually(lambda: len(records(place.dynamodb, table)) == 4)
+    kinds = {
+        (record["sequenceNumber"]["S"], record["actor"]["M"]["kind"]["S"]) for record in records(place.dynamodb, table)
+    }
+    assert [kind for _, kind in sorted(kinds)] == ["stated", "carried", "stated"]
+    with pytest.raises(InvalidInputError, match="--fresh is the name of an attribute: 255"):
+        place.watching.plan(table, fresh="a" * 256)
 
 
 @pytest.mark.engine
@@ -265,7 +303,7 @@ def test_a_mapping_that_was_switched_off_is_switched_on(place: Place, eventually
 
 
 @pytest.mark.engine
-def test_unwatching_drains_first_and_leaves_nothing_but_the_records(place: Place) -> None:
+def test_unwatching_drains_first_and_leaves_nothing_but_the_records_and_the_rules(place: Place) -> None:
     table = place.table("watch-left-behind")
     before, role = mapping_ids(place.target), place.watching.installation.outputs["AuditProducerRoleName"]
     watch = place.watch(table, "who")
@@ -278,7 +316,8 @@ def test_unwatching_drains_first_and_leaves_nothing_but_the_records(place: Place
     assert mapping_ids(place.target) == before
     assert watch.stack not in place.target.client("iam").list_role_policies(RoleName=role)["PolicyNames"]
     assert stacks.describe(place.target, watch.stack) is None
-    assert "Item" not in place.dynamodb.get_item(TableName="Configuration", Key={"key": {"S": f"WATCH/{table}"}})
+    # A change that is replayed later is recorded by the rules of its time.
+    assert place.rules(table) == (Rules(ALWAYS, "who"),)
     with pytest.raises(InvalidInputError, match="is not watched"):
         place.watching.find(table)
     place.put(table, pk={"S": "later"})
@@ -293,6 +332,10 @@ def test_unwatching_drains_first_and_leaves_nothing_but_the_records(place: Place
         client.get_waiter("stack_update_complete").wait(StackName=Stage().stack, WaiterConfig={"Delay": 1})
     assert mapping_ids(place.target) == before
     assert len(records(place.dynamodb, table)) == 300
+    # Watched once more, it goes on by them, and by other ones later only.
+    assert not [step for step in place.watching.plan(table).steps if "Configuration" in step]
+    always, later = place.watching.plan(table, "another").versions
+    assert (always, later.actor, later.since > ALWAYS) == (Rules(ALWAYS, "who"), "another", True)
 
 
 @pytest.mark.engine

@@ -6,7 +6,7 @@ import os
 from decimal import Decimal
 
 import boto3
-from boto3.dynamodb.types import TypeDeserializer
+from boto3.dynamodb.types import Binary, TypeDeserializer
 
 dynamodb = boto3.client("dynamodb")
 s3 = boto3.client("s3")
@@ -40,7 +40,7 @@ def objects(query, _path):
 
 def history(query, path):
     """Give a page of an item's records."""
-    partition = hashlib.sha256(f"{path['table']}\0{query['key']}".encode()).hexdigest()
+    partition = hashlib.sha256(f"{path['table']}\0{query['key']}".encode()).hexdigest()[:40]
     answer = dynamodb.query(
         TableName=os.environ["AUDIT_TABLE"],
         IndexName="history",
@@ -48,7 +48,10 @@ def history(query, path):
         ExpressionAttributeValues={":item": {"S": partition}},
         Limit=int(query.get("limit", 50)),
     )
-    return {"changes": [_item(found) for found in answer["Items"]], "cursor": None}
+    keys = [{"id": found["id"]} for found in answer["Items"]]
+    table = os.environ["AUDIT_TABLE"]
+    found = dynamodb.batch_get_item(RequestItems={table: {"Keys": keys}})["Responses"][table] if keys else []
+    return {"changes": [_item(one) for one in found], "cursor": None}
 
 
 def record(_query, path):
@@ -77,7 +80,9 @@ def _item(found):
 
 
 def _plain(value):
-    return float(value) if isinstance(value, Decimal) else str(value)
+    return (
+        float(value) if isinstance(value, Decimal) else bytes(value).hex() if isinstance(value, Binary) else str(value)
+    )
 
 
 ROUTES = {

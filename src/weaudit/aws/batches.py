@@ -1,4 +1,4 @@
-"""Puts many items into one table in as few calls as possible, with BatchWriteItem."""
+"""Puts and reads many items of one table in as few calls as possible."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ if TYPE_CHECKING:
 
     from weaudit.aws.client import Pending
 
+    Call = Callable[[str, dict[str, Any]], dict[str, Any]]
     Answer = dict[str, Any] | RecordRejectedError
     Rejected = list[tuple[Item, RecordRejectedError]]
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 _BATCH_ITEMS = 25
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+_BATCH_KEYS = 100
 _CONCURRENT_CALLS = 4
-
-
-def _no_smaller(_item: Item) -> Item | None:
-    return None
 
 
 class BatchWrites:
@@ -40,12 +39,11 @@ class BatchWrites:
         self._table = table
         self._key = key
 
-    def put(self, items: Iterable[Item], smaller: Callable[[Item], Item | None] = _no_smaller) -> Rejected:
+    def put(self, items: Iterable[Item]) -> Rejected:
         """Write all items, a few calls concurrently; return those that the table can never hold, and why.
 
-        Items with the same key are written once, because DynamoDB refuses a batch with two equal keys. If the table
-        rejects an item, ``smaller`` makes a smaller one to write instead, until it returns None. Raises StoreError if a
-        later attempt may succeed.
+        Items with the same key are written once, because DynamoDB refuses a batch with two equal keys. Raises
+        StoreError if a later attempt may succeed.
 
         A throttled table is retried as long as each round writes something. If the call gave up half way, the
         redelivered event would begin with the same items and never get beyond them.
@@ -55,18 +53,15 @@ class BatchWrites:
         rounds = Rounds(self._table)
         while waiting:
             sent = sum(map(len, waiting))
-            unprocessed, waiting = self._written(waiting, smaller, rejected)
+            unprocessed, waiting = self._written(waiting, rejected)
             if unprocessed:
                 rounds.wait(progress=len(unprocessed) < sent)
                 waiting += _batches(unprocessed)
         return rejected
 
-    def _written(
-        self, batches: list[list[Item]], smaller: Callable[[Item], Item | None], rejected: Rejected
-    ) -> tuple[list[Item], list[list[Item]]]:
+    def _written(self, batches: list[list[Item]], rejected: Rejected) -> tuple[list[Item], list[list[Item]]]:
         """Send each batch once; return the unprocessed items, and the batches that replace rejected ones."""
         unprocessed: list[Item] = []
-        refused: Rejected = []
         instead: list[list[Item]] = []
         for batch, answer in self._answers(batches):
             if isinstance(answer, RecordRejectedError):
@@ -74,16 +69,10 @@ class BatchWrites:
                     # DynamoDB refuses a whole batch for one bad item: find it by writing each item alone.
                     instead += [[item] for item in batch]
                 else:
-                    refused.append((batch[0], answer))
+                    rejected.append((batch[0], answer))
             else:
                 left = (answer.get("UnprocessedItems") or {}).get(self._table, ())
                 unprocessed += [request["PutRequest"]["Item"] for request in left]
-        for item, why in refused:
-            less = smaller(item)
-            if less is None:
-                rejected.append((item, why))
-            else:
-                instead.append([less])
         return unprocessed, instead
 
     def _answers(self, batches: list[list[Item]]) -> Iterator[tuple[list[Item], Answer]]:
@@ -128,3 +117,24 @@ def _puts(batch: list[Item]) -> list[dict[str, Any]]:
 
 def _batches(items: list[Item]) -> list[list[Item]]:
     return [items[start : start + _BATCH_ITEMS] for start in range(0, len(items), _BATCH_ITEMS)]
+
+
+def read_items(call: Call, table: str, key: str, values: Iterable[str]) -> dict[str, Item]:
+    """Return the items whose key attribute ``key``, a string, has these values, by value; missing ones are left out.
+
+    ``call`` sends an operation to DynamoDB. Keys that a throttled table did not process are requested again ten times,
+    with growing waits. Raises StoreError.
+    """
+    found: dict[str, Item] = {}
+    waiting = [{key: {"S": one}} for one in dict.fromkeys(values)]
+    rounds = Rounds(table)
+    while waiting:
+        keys, waiting = waiting[:_BATCH_KEYS], waiting[_BATCH_KEYS:]
+        response = call("BatchGetItem", {"RequestItems": {table: {"Keys": keys}}})
+        found.update({item[key]["S"]: item for item in response.get("Responses", {}).get(table, ())})
+        left = (response.get("UnprocessedKeys") or {}).get(table, {}).get("Keys", [])
+        if left:
+            # A caller is waiting: fail after ten rounds, even if each of them read something.
+            rounds.wait(progress=False)
+            waiting = left + waiting
+    return found

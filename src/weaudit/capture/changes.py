@@ -23,3 +23,8 @@ class Change:
     old_image: Item | None
     new_image: Item | None
     service: str  # the AWS service that made the change by itself (such as a TTL deletion), or ""
+
+    @property
+    def table_arn(self) -> str:
+        """The ARN of the table."""
+        return self.stream_arn.partition("/stream/")[0]

@@ -1,97 +1,323 @@
 """Decides which audit records a change becomes, and what they contain (docs/formats/audit-record.md)."""
 
+from __future__ import annotations
+
+from functools import lru_cache
 from hashlib import sha256
 
-from weaudit.capture.changes import Change
+from weaudit.capture.hashes import content_hash, content_salt, covered_hash, in_base64, origin
+from weaudit.capture.masking import masked, path_of, redacted
+from weaudit.evidence import LargeValue, reference
+from weaudit.items.hashes import committed, encoded, is_long, item_secrets, masked_hash, text_hash
 from weaudit.items.ids import uuid4
 from weaudit.items.keys import history_key, item_key
+from weaudit.items.sizes import DEEPEST_LEVEL, item_bytes, levels, value_bytes
 from weaudit.items.times import iso_time
-from weaudit.items.values import MARKER, Item, Value, data, same_value, sorted_spellings, spellings_hash
+from weaudit.items.values import MARKER, data, quoted, same_value, spelled, spelled_parts
+from weaudit.values import value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from weaudit.capture.changes import Change
+    from weaudit.capture.rules import Rules, Terms
+    from weaudit.items.hashes import ItemSecrets
+    from weaudit.items.values import Item, Value
+
+FORMAT = 2
 
 # A longer text is not taken as a name: a whole document must not be repeated in every record of its change.
 _LONGEST_NAME_BYTES = 1024
+# An item of DynamoDB has at most 400 KB. A record of a whole item stays below that with its other fields, even where
+# DynamoDB counts a number longer than we do.
+_LARGEST_VALUES_BYTES = 350 * 1024
+# About what a reference takes: two names, a key of 112 bytes, a commitment of 64.
+_REFERENCE_BYTES = 300
 
 
-def decide(change: Change, actor_attribute: str = "") -> list[Item]:
-    """Return the audit records of a change, in DynamoDB JSON, sorted by attribute; an empty list if nothing changed.
+@value
+class Decision:
+    """What a change becomes: its records, in DynamoDB JSON, and the large values that they refer to."""
 
-    ``actor_attribute`` names the attribute in which the table's writers name themselves, or is empty. The same change
-    always gives the same bytes. Raises ValueError if an item holds a value that DynamoDB cannot hold.
+    records: list[Item]
+    large_values: list[LargeValue]
+
+
+_NOTHING = Decision([], [])
+_NONE: Item = {}
+
+
+def decide(change: Change, terms: Terms) -> Decision:
+    """Return the audit records of a change, sorted by attribute; none if nothing changed.
+
+    The same change under the same terms always gives the same bytes. Raises ValueError if an item holds a value that
+    DynamoDB cannot hold.
     """
     old = None if change.old_image is None else data(change.old_image)
     new = None if change.new_image is None else data(change.new_image)
     if old == new:
-        return []
-    # Spelling is most of the cost of a change, so the item after takes unchanged spellings from the item before.
-    before = None if old is None else sorted_spellings(old)
-    after = None if new is None else sorted_spellings(new, old, before)
-    if old is None or new is None or before is None or after is None:
-        differences: list[tuple[str | None, Value | None, Value | None]] = [
-            (None, None if old is None else {"M": old}, None if new is None else {"M": new})
-        ]
-    else:
-        differences = [
-            (name, old.get(name), new.get(name))
-            for name in sorted(old.keys() | new.keys())
-            if before.get(name) != after.get(name)
-        ]
-    if not differences:
-        return []
-    common = _common_fields(change, before, after, actor_attribute)
-    return [_record(change, common, *difference) for difference in differences]
+        return _NOTHING
+    key = item_key(change.keys)
+    secrets = item_secrets(terms.secret, change.table_arn, key)
+    before = None if old is None else _State(old, secrets.salt, terms.rules)
+    # Spelling is most of the cost of a change, so the item after takes unchanged parts from the item before.
+    after = None if new is None else _State(new, secrets.salt, terms.rules, before)
+    names: list[str | None] = [None] if before is None or after is None else [*_changed_names(before, after)]
+    if not names:
+        return _NOTHING
+    decided = _Records(change, terms, secrets, key, before, after, len(names))
+    return Decision([decided.record(name) for name in names], list(decided.large_values.values()))
 
 
-def _record(change: Change, common: Item, name: str | None, old: Value | None, new: Value | None) -> Item:
-    record: Item = {"id": {"S": record_id(change, name)}, **common}
-    if name is not None:
-        record["updatedAttribute"] = {"S": name}
-    if old is not None:
-        record["oldValue"] = old
-    if new is not None:
-        record["newValue"] = new
-    return record
+class _State:
+    """An item before or after a change.
+
+    ``clear`` is the item with ``{"#": ""}`` at masked places, and ``masked`` the values from there, by path. ``parts``
+    are its attributes in canonical text, ``"name":value``, and ``hashed`` is the text that is hashed. ``like`` may be
+    the state before: what did not change need not be spelled again.
+    """
+
+    __slots__ = ("_salt", "clear", "has_long_values", "hashed", "masked", "parts")
+
+    def __init__(self, item: Item, salt: bytes, rules: Rules, like: _State | None = None) -> None:
+        self.clear, self.masked = masked(item, rules.masked) if rules.masked else (item, _NONE)
+        self._salt = salt
+        if like is None:
+            self.parts = spelled_parts(self.clear)
+        else:
+            clear, known, parts = self.clear, like.clear, like.parts
+            self.parts = {
+                name: parts[name] if known.get(name) == clear[name] else f"{quoted(name)}:{spelled(clear[name])}"
+                for name in sorted(clear)
+            }
+        text = ",".join(self.parts.values())
+        self.has_long_values = is_long(text) and any(map(is_long, self.parts.values()))
+        if self.has_long_values:
+            text = ",".join([f"{quoted(name)}:{self.committed(name)}" for name in self.parts])
+        self.hashed = f"{{{text}}}"
+
+    def text(self, name: str) -> str:
+        """Return the canonical text of an attribute."""
+        return self.parts[name][len(quoted(name)) + 1 :]
+
+    def committed(self, name: str) -> str:
+        """Return the text by which an attribute enters a hash."""
+        return committed(self._salt, name, self.text(name)) if self.has_long_values else self.text(name)
+
+
+def _changed_names(before: _State, after: _State) -> list[str]:
+    """Return the attributes that changed, sorted."""
+    old, new = before.parts, after.parts
+    names = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    for path in before.masked.keys() | after.masked.keys():
+        if not same_value(before.masked.get(path), after.masked.get(path)):
+            names.add(path_of(path)[0])
+    return sorted(names)
+
+
+class _Records:
+    """Makes the records of one change.
+
+    The texts that are hashed are put together by hand, which is half of the work of spelling the fields one by one: the
+    tests hold them to capture.hashes.
+    """
+
+    def __init__(
+        self,
+        change: Change,
+        terms: Terms,
+        secrets: ItemSecrets,
+        key: str,
+        before: _State | None,
+        after: _State | None,
+        count: int,
+    ) -> None:
+        self.large_values: dict[str, LargeValue] = {}
+        self._change = change
+        self._terms = terms
+        self._secrets = secrets
+        self._sides = [(side, state) for side, state in (("new", after), ("old", before)) if state is not None]
+        self._masked = {path for _, state in self._sides for path in state.masked}
+        self._common = common = _common_fields(change, terms, secrets, key, before, after, count)
+        # The content of every record, and what its hash covers, in three parts: a record's own fields lie between.
+        named = [f'"{name}":{spelled(common[name])},' for name in ("actor", "changeId") if name in common]
+        self._content = f'{"".join(named)}"itemKey":{{"S":{quoted(key)}}}'
+        hashes = [f'"{name}":{{"B":"{common[name]["B"]}"}},' for name in _HASHES if name in common]
+        at, sequence = common["modificationTime"]["S"], common["sequenceNumber"]["S"]
+        rules = f'"rules":{{"B":"{common["rules"]["B"]}"}},' if "rules" in common else ""
+        table = _table_members(change.stream_label, change.table_arn, change.table)
+        self._covered = (
+            "".join(hashes),
+            f'"eventName":{{"S":"{change.event_name}"}},"format":{{"N":"{FORMAT}"}}',
+            f'"kid":{{"B":"{common["kid"]["B"]}"}}',
+            f'"modificationTime":{{"S":"{at}"}},"records":{{"N":"{count}"}},{rules}'
+            f'"sequenceNumber":{{"S":"{sequence}"}},{table}',
+        )
+
+    def record(self, name: str | None) -> Item:
+        """Return the record of one attribute, or of the whole item (None)."""
+        identity = record_id(self._change, name)
+        salt = content_salt(self._secrets.mask_key, identity)
+        record: Item = {"id": {"S": identity}, **self._common, "contentSalt": {"B": in_base64(salt)}}
+        hidden = attribute = ""
+        if name is not None:
+            record["updatedAttribute"] = {"S": name}
+            attribute = f',"updatedAttribute":{{"S":{quoted(name)}}}'
+        if self._masked and (paths := sorted(path for path in self._masked if name in (None, path_of(path)[0]))):
+            record["masked"] = {"L": [{"S": path} for path in paths]}
+            hidden = f',"masked":{spelled(record["masked"])}'
+        content = self._content
+        for side, state in self._sides:
+            if name is None:
+                content += f',"{side}Value":{{"M":{state.hashed}}}'
+                self._put_item(record, side, state)
+            elif name in state.clear:
+                content += f',"{side}Value":{state.committed(name)}'
+                self._put_value(record, side, state, name)
+        said = in_base64(content_hash(salt, f"{{{content}}}"))
+        hashes, event, kid, rest = self._covered
+        covered = (
+            f'{{{hashes}"content":{{"B":"{said}"}},{event},"id":{{"S":"{identity}"}},{kid}{hidden},{rest}{attribute}}}'
+        )
+        record["origin"] = {"B": in_base64(origin(self._terms.origin, covered_hash(covered)))}
+        return record
+
+    def _put_value(self, record: Item, side: str, state: _State, name: str) -> None:
+        """Put a value into the record, or a reference to the evidence bucket if it is large."""
+        if self._is_large(state, name):
+            record[f"{side}ValueRef"] = self._moved(side, state, name)
+        else:
+            record[f"{side}Value"] = redacted(state.clear[name]) if self._masked else state.clear[name]
+
+    def _put_item(self, record: Item, side: str, state: _State) -> None:
+        """Put an item into the record, and references to its large attributes."""
+        kept = state.clear
+        large = {name for name in kept if self._is_large(state, name)} if state.has_long_values else set()
+        large |= {name for name in kept if _is_too_deep(state, name)}
+        # An item takes at most four bytes for a character of its text.
+        if state.has_long_values or len(state.hashed) > _LARGEST_VALUES_BYTES // 4:
+            large |= _beyond({name: found for name, found in kept.items() if name not in large})
+        if large:
+            kept = {name: found for name, found in kept.items() if name not in large}
+        record[f"{side}Value"] = redacted({"M": kept}) if self._masked else {"M": kept}
+        if large:
+            record[f"{side}ValueRefs"] = {"M": {name: self._moved(side, state, name) for name in sorted(large)}}
+
+    def _is_large(self, state: _State, name: str) -> bool:
+        return state.has_long_values and len(encoded(state.text(name))) > self._terms.inline_bytes
+
+    def _moved(self, side: str, state: _State, name: str) -> Value:
+        text, partition = encoded(state.text(name)), self._common["historyKey"]["S"]
+        large = LargeValue.of(partition, self._secrets.salt, name, text, is_new=side == "new")
+        self.large_values[large.key] = large
+        return reference(self._terms.bucket, large)
+
+
+_HASHES = ("afterHash", "afterMasked", "beforeHash", "beforeMasked")
+
+
+@lru_cache(maxsize=64)
+def _table_members(label: str, arn: str, table: str) -> str:
+    texts = {"streamLabel": label, "tableArn": arn, "tableName": table}
+    return ",".join([f'"{name}":{{"S":{quoted(text)}}}' for name, text in texts.items()])
+
+
+def _is_too_deep(state: _State, name: str) -> bool:
+    """Return whether a value is nested so deep that a map around it is more than DynamoDB takes."""
+    # Each level is an object in the text.
+    return state.parts[name].count("{") >= DEEPEST_LEVEL and levels(state.clear[name]) >= DEEPEST_LEVEL
+
+
+def _beyond(item: Item) -> set[str]:
+    """Return the largest attributes, of which an item must be relieved so that it fits into a record.
+
+    An attribute that takes no more than a reference stays: moving it would only make the record larger.
+    """
+    beyond: set[str] = set()
+    size = item_bytes(item)
+    for name in sorted(item, key=lambda name: (-value_bytes(item[name]), name)):
+        gain = value_bytes(item[name]) - _REFERENCE_BYTES
+        if size <= _LARGEST_VALUES_BYTES or gain <= 0:
+            break
+        beyond.add(name)
+        size -= gain
+    return beyond
 
 
 def _common_fields(
-    change: Change, before: dict[str, str] | None, after: dict[str, str] | None, actor_attribute: str
+    change: Change,
+    terms: Terms,
+    secrets: ItemSecrets,
+    key: str,
+    before: _State | None,
+    after: _State | None,
+    count: int,
 ) -> Item:
-    key = item_key(change.keys)
-    partition = history_key(change.table, key)
     modified_at = iso_time(change.created_at_ms)
     sequence = change.sequence.zfill(40)
     fields: Item = {
+        "format": {"N": str(FORMAT)},
         "itemKey": {"S": key},
         "modificationTime": {"S": modified_at},
         "tableName": {"S": change.table},
+        "tableArn": {"S": change.table_arn},
         "eventName": {"S": change.event_name},
         "sequenceNumber": {"S": sequence},
-        "historyKey": {"S": partition},
+        "records": {"N": str(count)},
+        "kid": {"B": in_base64(terms.kid)},
+        "salt": {"B": in_base64(secrets.salt)},
+        "historyKey": {"S": history_key(change.table, key)},
         "changeOrder": {"S": f"{change.stream_label}#{sequence}"},
-        "changesKey": {"S": changes_key(change.table, modified_at[:7], partition[0])},
+        "changesKey": {"S": changes_key(change.table, modified_at[:7], shard(change.stream_arn, sequence))},
         "changesOrder": {"S": f"{modified_at}#{sequence}"},
     }
-    if before is not None:
-        fields["beforeHash"] = {"S": spellings_hash(before)}
-    if after is not None:
-        fields["afterHash"] = {"S": spellings_hash(after)}
-    change_id = _name_set_by(change, MARKER)
+    if terms.rules.digest:
+        fields["rules"] = {"B": in_base64(terms.rules.digest)}
+    for side, state in (("before", before), ("after", after)):
+        if state is not None:
+            fields[f"{side}Hash"] = {"B": in_base64(text_hash(secrets.salt, state.hashed))}
+            if state.masked:
+                fields[f"{side}Masked"] = {"B": in_base64(masked_hash(secrets.mask_key, state.masked))}
+    change_id = _change_id(change)
     if change_id:
         fields["changeId"] = {"S": change_id}
-    stated = _name_set_by(change, actor_attribute)
-    if change.service:
-        fields["actor"] = {"M": {"kind": {"S": "service"}, "name": {"S": change.service}}}
-    elif stated:
-        fields["actor"] = {"M": {"kind": {"S": "stated"}, "name": {"S": stated}}}
+    actor = _actor(change, terms.rules, before, after)
+    if actor is not None:
+        fields["actor"] = {"M": {"kind": {"S": actor[0]}, "name": {"S": actor[1]}}}
     return fields
 
 
-def _name_set_by(change: Change, attribute: str) -> str:
-    """Return the text of an attribute if this write set it, else "": an older value says nothing about this write."""
-    value = (change.new_image or {}).get(attribute)
-    if value is None or same_value((change.old_image or {}).get(attribute), value):
-        return ""
-    text = str(value.get("S", value.get("N", "")))
-    return text if len(text.encode("utf-8", "surrogatepass")) <= _LONGEST_NAME_BYTES else ""
+def _actor(change: Change, rules: Rules, before: _State | None, after: _State | None) -> tuple[str, str] | None:
+    """Return the kind and name of who made a change, or None if nothing says so.
+
+    A stream does not say who wrote. An actor attribute that this write did not change may be left from an earlier
+    writer: it is ``carried``, unless the write changed the attribute by which writers confirm it. A masked attribute
+    names nobody.
+    """
+    if change.service:
+        return "service", change.service
+    name = "" if after is None else _name(after.clear.get(rules.actor))
+    if not name:
+        return None
+    confirmed = _sets(before, after, rules.actor) or _sets(before, after, rules.fresh)
+    return "stated" if confirmed else "carried", name
+
+
+def _sets(before: _State | None, after: _State | None, attribute: str) -> bool:
+    """Return whether the write set an attribute: an older value says nothing about this write."""
+    old = None if before is None else before.parts.get(attribute)
+    new = None if after is None else after.parts.get(attribute)
+    return new is not None and new != old
+
+
+def _change_id(change: Change) -> str:
+    """Return the id that this write left in the item's marker, or "" if it is older, or there is none."""
+    found = (change.new_image or {}).get(MARKER)
+    return "" if found is None or same_value((change.old_image or {}).get(MARKER), found) else _name(found)
+
+
+def _name(value: Value | None) -> str:
+    text = "" if value is None else str(value.get("S", value.get("N", "")))
+    return text if len(text) <= _LONGEST_NAME_BYTES and len(encoded(text)) <= _LONGEST_NAME_BYTES else ""
 
 
 def record_id(change: Change, attribute: str | None) -> str:
@@ -108,6 +334,14 @@ def record_id(change: Change, attribute: str | None) -> str:
 def changes_key(table: str, month: str, shard: str) -> str:
     """Return a partition key of the index of a table's changes by time: ``<table>#<YYYY-MM>#<0-f>``.
 
-    Sixteen shards spread the writes of a busy table over as many partitions. An item always has the same shard.
+    Sixteen shards spread the writes of a busy table over as many partitions, and those of a busy item too.
     """
     return f"{table}#{month}#{shard}"
+
+
+def shard(stream_arn: str, sequence: str) -> str:
+    """Return the shard of a change, a hex digit; ``sequence`` is the sequence number with 40 digits.
+
+    It follows from the change and not from the item: a part of a key's hash would outlive the item's erasure.
+    """
+    return sha256(f"weaudit-shard-2\0{stream_arn}\0{sequence}".encode()).hexdigest()[0]

@@ -52,7 +52,7 @@ def show_entry(
 ) -> None:
     """Print a whole quarantined record with the reason, as JSON.
 
-    Example: [bold]weaudit quarantine show quarantine/audit_producer/0f3c….json[/bold]
+    Example: [bold]weaudit quarantine show raw/quarantine/audit_producer/0f3c….json[/bold]
     """
     output.print_json(_quarantine().read(entry_id))
 

@@ -103,7 +103,10 @@ def _checkers(table: str | None, item: str | None, since: str | None) -> "list[C
     installation = Installation.find()
     watched = [*installation.own_streams, *(watch.table for watch in watches(installation))]
     from_time = moments.parse(since, name="--since") if since is not None else None
-    return checkers(installation, [table] if table is not None else watched, from_time)
+    found = checkers(installation, [table] if table is not None else watched, from_time)
+    if any(checker.secrets is None for checker in found):
+        output.note("The table of keys cannot be read: whether audit_producer made the records is not checked.")
+    return found
 
 
 def _report(checker: "Checker", verdicts: "list[Verdict]") -> dict[str, Any]:

@@ -30,20 +30,29 @@ def watch(
             show_default="unchanged; at first as in Configuration",
         ),
     ] = None,
+    fresh: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ATTRIBUTE",
+            help='Attribute that every write changes, such as updatedAt: it confirms the actor; "" for none.',
+            show_default="unchanged; at first none",
+        ),
+    ] = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Audit every change of a table from now on.
 
-    Shows what it will do and asks first. Run it again to change the actor, or to follow a new stream.
+    Shows what it will do and asks first. Run it again to change the actor, or to follow a new stream. Changed rules
+    govern changes that are made minutes later: every function has read them by then.
 
-    Example: weaudit watch orders --actor updatedBy
+    Example: weaudit watch orders --actor updatedBy --fresh updatedAt
     """
     from weaudit.installation.outputs import Installation
     from weaudit.watch.applying import Watching
 
     watching = Watching(Installation.find())
-    plan = watching.plan(table, actor)
+    plan = watching.plan(table, actor, fresh)
     if plan.steps:
         output.note(f"To watch {table} on {watching.installation.target.describe()}, WeAudit will")
         for text in plan.steps:

@@ -11,7 +11,7 @@ from weaudit.demo import picture
 from weaudit.demo.steps import KEY, NOTE, STEPS, TABLE
 from weaudit.demo.tour import POLL_SECONDS, Tour, awaited
 from weaudit.installation import clients
-from weaudit.installation.checking import AuditedTable, Checker
+from weaudit.installation.checking import AuditedTable, Checker, readable_secrets
 from weaudit.items.values import Item
 from weaudit.trail.changes import Actor, AuditedChange
 
@@ -203,11 +203,14 @@ def verification(tour: Tour) -> list[str]:
     items = {TABLE: (KEY, SEATS), tour.installation.images_table: (PHOTOGRAPH,)}
     reading = clients.dynamodb(tour.installation.target)
     audit_arn = tour.dynamodb.describe_table(TableName=tour.installation.audit_table)["Table"]["TableArn"]
+    secrets = readable_secrets(reading, tour.installation.outputs["KeysTableName"])
     faults: list[str] = []
     for table, keys in items.items():
         described = AuditedTable.describe(reading, table, audit_arn)
         # An apparent fault may be a change that has not arrived yet: read again soon, and often.
-        checker = Checker(reading, tour.trail, described, sleep=lambda _seconds: time.sleep(POLL_SECONDS))
+        checker = Checker(
+            reading, tour.trail, described, secrets=secrets, sleep=lambda _seconds: time.sleep(POLL_SECONDS)
+        )
         for key in keys:
             verdict = awaited(lambda: checker.verdict(key), lambda verdict: not verdict.findings)  # noqa: B023 at once
             whole = "whole" if not verdict.findings else "not whole"

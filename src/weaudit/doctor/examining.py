@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 
-from weaudit.capture.configuration import actor_of, watch_key
+from weaudit.capture.configuration import has_unreadable_versions, versions_of, watch_key
 from weaudit.doctor.findings import ERROR, Finding, spelled
-from weaudit.doctor.gathering import GIVEN_UP, QUARANTINED, Facts
+from weaudit.doctor.gathering import GIVEN_UP, Facts
 from weaudit.doctor.resources import CHECKS
 from weaudit.errors import PipelineRefusedError
+from weaudit.evidence import QUARANTINE
 from weaudit.images.configuration import TTL_KEY, pipeline_of, stated_ttl_s
 from weaudit.images.pipeline import KEY as PIPELINE_KEY
 
@@ -78,8 +79,8 @@ def _unread(facts: Facts) -> Iterator[Finding]:
 
 def _evidence(facts: Facts) -> Iterator[Finding]:
     bucket = facts.outputs.get("EvidenceBucketName", "the evidence bucket")
-    if QUARANTINED in facts.evidence:
-        what = f"records that could not be processed wait in the evidence bucket ({QUARANTINED})"
+    if QUARANTINE in facts.evidence:
+        what = f"records that could not be processed wait in the evidence bucket ({QUARANTINE})"
         yield Finding("quarantine", bucket, what, "weaudit quarantine")
     if GIVEN_UP in facts.evidence:
         what = f"records that Lambda gave up on wait in the evidence bucket ({GIVEN_UP}) until their cause is mended"
@@ -137,8 +138,8 @@ def _items(facts: Facts) -> Iterator[Finding]:
     for watch in facts.watches:
         key = watch_key(watch.table)["key"]["S"]
         item = facts.items.get(key)
-        if item is not None and actor_of(item) is None:
-            what = f"{key} states no actor attribute as text: the one of {table} is taken instead"
+        if item is not None and (not versions_of(item) or has_unreadable_versions(item)):
+            what = f"{key} holds a version of the table's rules that cannot be read: those before it are taken instead"
             do = f"weaudit watch {watch.table} --actor ATTRIBUTE"
             yield Finding("configuration-item", f"{table}/{key}", what, do)
 

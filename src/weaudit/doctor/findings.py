@@ -54,8 +54,11 @@ CODES: dict[str, tuple[str, str]] = {
     "alias-elsewhere": (ERROR, "An alias points at another version than the one that the release published."),
     "alias-weights": (WARNING, "An alias sends part of its calls to a second version."),
     "function-stopped": (ERROR, "A function cannot run: its concurrency is 0, or Lambda says that it is not active."),
-    "quarantine": (ERROR, "Changes or objects could not be processed, and wait in the evidence bucket."),
-    "given-up": (ERROR, "Lambda gave up on records of a stream after 23 hours; they wait in the evidence bucket."),
+    "quarantine": (ERROR, "Changes or objects could not be processed, and wait in the evidence bucket (30 days)."),
+    "given-up": (
+        ERROR,
+        "Lambda gave up on records of a stream after 23 hours; they wait in the evidence bucket (30 days).",
+    ),
     "failed-events": (ERROR, "Lambda gave up on events, and they wait in the queue of failed events (14 days)."),
     "undelivered": (
         ERROR,
@@ -64,6 +67,10 @@ CODES: dict[str, tuple[str, str]] = {
     "nothing-kept": (ERROR, "What cannot be processed or delivered is kept nowhere: its destination was taken away."),
     "table-unprotected": (ERROR, "Retain is true, and a table may be deleted all the same."),
     "table-recovery": (ERROR, "A table has no point-in-time recovery."),
+    "table-keeps-erased": (
+        ERROR,
+        "The table of keys has point-in-time recovery: what is erased there can be brought back.",
+    ),
     "table-key": (ERROR, "A table is not encrypted with the key that the parameters name."),
     "bucket-public": (ERROR, "A bucket does not block public access."),
     "bucket-versioning": (ERROR, "A bucket does not keep versions: what is overwritten or deleted is gone."),

@@ -20,6 +20,7 @@ from weaudit.deploy.releases import ReleaseLog
 from weaudit.doctor import facts
 from weaudit.doctor.template import Expected, Place, Template
 from weaudit.errors import WeauditError
+from weaudit.evidence import QUARANTINE
 from weaudit.images.configuration import TTL_KEY
 from weaudit.images.pipeline import KEY as PIPELINE_KEY
 from weaudit.installation import boto_errors
@@ -30,7 +31,7 @@ from weaudit.installation.targets import ENGINE_ACCOUNT, wire
 from weaudit.watch.applying import Watching
 from weaudit.watch.watched import Watch, watches
 
-QUARANTINED, GIVEN_UP = "quarantine/", "aws/lambda/"
+GIVEN_UP = "aws/lambda/"
 """Where the evidence bucket keeps what functions put aside, and what Lambda itself gave up on."""
 ITEMS = (PIPELINE_KEY, TTL_KEY)
 """Items of Configuration that functions go by, besides one a watched table."""
@@ -188,7 +189,7 @@ def _ages(installation: Installation, expected: dict[str, Expected]) -> dict[str
 
 def _evidence(installation: Installation) -> dict[str, str]:
     client, found = installation.target.client("s3"), {}
-    for prefix in (QUARANTINED, GIVEN_UP):
+    for prefix in (QUARANTINE, GIVEN_UP):
         page = client.list_objects_v2(Bucket=installation.evidence_bucket, Prefix=prefix, MaxKeys=1)
         for row in page.get("Contents", ()):
             found[prefix] = row["Key"]

@@ -29,11 +29,15 @@ def _table(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator[
     if str(said.get("DeletionProtectionEnabled")).lower() == "true" and not found["protected"]:
         what = f"{name} may be deleted"
         yield Finding("table-unprotected", name, what, f"{aws} {name} --deletion-protection-enabled")
-    recovers = said.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled")
-    if str(recovers).lower() == "true" and not found["recovery"]:
-        do = f"aws dynamodb update-continuous-backups --table-name {name} --point-in-time-recovery-specification "
+    recovers = str(said.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled")).lower() == "true"
+    do = f"aws dynamodb update-continuous-backups --table-name {name} --point-in-time-recovery-specification "
+    if recovers and not found["recovery"]:
         what = f"{name} has no point-in-time recovery"
         yield Finding("table-recovery", name, what, f"{do}PointInTimeRecoveryEnabled=true")
+    elif found["recovery"] and not recovers:
+        # Of the template's tables that is the one of keys alone.
+        what = f"{name} has point-in-time recovery: what is erased there can be brought back"
+        yield Finding("table-keeps-erased", name, what, f"{do}PointInTimeRecoveryEnabled=false")
     key = said.get("SSESpecification", {}).get("KMSMasterKeyId", "")
     # The gap of MiniStack 1.5.33: its CloudFormation gives tables and buckets no key, which would do nothing there.
     if key and not _is_key(key, found["key"]) and not facts.on_engine:

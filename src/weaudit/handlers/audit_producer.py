@@ -7,63 +7,88 @@ from weaudit.aws.connections import Connection
 from weaudit.capture import records as auditing
 from weaudit.capture import stream
 from weaudit.capture.configuration import WatchConfiguration
+from weaudit.capture.rules import Terms
 from weaudit.capture.store import AuditTable
+from weaudit.capture.store_secrets import SecretTable
 from weaudit.errors import StoreError
 from weaudit.evidence import EvidenceBucket, quarantined
-from weaudit.items.values import Item
+from weaudit.items.times import iso_time
 from weaudit.runtime import logs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
+
+    from weaudit.evidence import LargeValue
+    from weaudit.items.values import Item
 
 # The template's event source delivers at most 100 changes a batch.
 _NAMED_CHANGES = 100
 _UUID = frozenset("0123456789abcdef-")
+_INLINE_BYTES = 4096
 
 
 def connect(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Build the stores: TARGET_TABLE (default ``Audit``), EVIDENCE_BUCKET, CONFIGURATION_TABLE.
+    """Build the stores: TARGET_TABLE (default ``Audit``), KEYS_TABLE, EVIDENCE_BUCKET, CONFIGURATION_TABLE.
 
     ACTOR_ATTRIBUTE (default: none) applies to Configuration, and to watched tables without a setting of their own;
-    settings are read again after CACHE_TTL_SEC seconds (default: 60).
+    settings are read again after CACHE_TTL_SEC seconds (default: 60). A value of more than INLINE_VALUE_BYTES (default:
+    4,096) goes to the evidence bucket.
     """
     s3 = S3(Connection.from_environment("s3", environment))
     evidence = EvidenceBucket(s3, environment.get("EVIDENCE_BUCKET", ""))
     dynamodb = DynamoDB(Connection.from_environment("dynamodb", environment))
-    audit = AuditTable(dynamodb, environment.get("TARGET_TABLE") or "Audit", evidence)
-    watches = WatchConfiguration(
-        dynamodb,
-        environment.get("CONFIGURATION_TABLE", ""),
-        default=environment.get("ACTOR_ATTRIBUTE", ""),
-        ttl_s=float(environment.get("CACHE_TTL_SEC") or 60),
-    )
-    return {"audit": audit, "evidence": evidence, "actor_attribute": watches.actor_attribute}
+    return {
+        "audit": AuditTable(dynamodb, environment.get("TARGET_TABLE") or "Audit", evidence),
+        "evidence": evidence,
+        "watches": WatchConfiguration(
+            dynamodb,
+            environment.get("CONFIGURATION_TABLE", ""),
+            default=environment.get("ACTOR_ATTRIBUTE", ""),
+            ttl_s=float(environment.get("CACHE_TTL_SEC") or 60),
+        ),
+        "keys": SecretTable(dynamodb, environment.get("KEYS_TABLE", "")),
+        "inline_bytes": int(environment.get("INLINE_VALUE_BYTES") or _INLINE_BYTES),
+    }
 
 
 def handle(
-    event: Any, *, audit: AuditTable, evidence: EvidenceBucket, actor_attribute: Callable[[str], str]
+    event: Any,
+    *,
+    audit: AuditTable,
+    evidence: EvidenceBucket,
+    watches: WatchConfiguration,
+    keys: SecretTable,
+    inline_bytes: int,
 ) -> dict[str, Any]:
     """Audit every change of a batch; quarantine, whole, each one that can never be audited. Raises StoreError."""
     raw_records = stream.records(event)
+    secrets = keys.secrets()
     records: list[Item] = []
+    large_values: dict[str, LargeValue] = {}
     failed: list[tuple[Any, Exception]] = []
     source_of: dict[str, Any] = {}
     for raw in raw_records:
         try:
             change = stream.parse(raw)
-            decided = auditing.decide(change, actor_attribute(change.table))
-        except StoreError:  # the table's actor attribute could not be read; a retry may succeed
+            rules = watches.rules(change.table, iso_time(change.created_at_ms))
+            terms = Terms(rules, secrets.root, secrets.kid, secrets.origin, evidence.name, inline_bytes)
+            decided = auditing.decide(change, terms)
+        except StoreError:  # the table's rules could not be read; a retry may succeed
             raise
         except Exception as error:  # noqa: BLE001 deterministic: each retry would fail and block the shard
             failed.append((raw, error))
             continue
-        records += decided
-        source_of.update(dict.fromkeys((record["id"]["S"] for record in decided), raw))
+        records += decided.records
+        for large in decided.large_values:
+            # The next change of the batch names this state as its old one: it is put once, as the new one.
+            if large.is_new or large.key not in large_values:
+                large_values[large.key] = large
+        source_of.update(dict.fromkeys((record["id"]["S"] for record in decided.records), raw))
     # Before the records are put, so that the log line of a failed batch has the ids too.
     logs.add(**_change_ids(records))
-    rejected = audit.put(records)
+    rejected = audit.put(records, large_values.values())
     failed += [(source_of[record_id], error) for record_id, error in rejected.items()]
     # Quarantine a change once, however many of its records were rejected: it may be large, with thousands of records.
     once = {id(raw): (raw, why) for raw, why in failed}
@@ -74,7 +99,7 @@ def handle(
         "changes": len(raw_records),
         "records": len(records) - len(rejected),
         "quarantined": len(quarantine),
-        "spilled": audit.spilled,
+        "spilled": len(large_values),
         "lastSequence": stream.last_sequence(raw_records),
     }
 

@@ -6,6 +6,7 @@ import time
 from itertools import islice
 
 from weaudit.api import answers, queries, requests
+from weaudit.aws.batches import read_items
 from weaudit.aws.client import S3, DynamoDB
 from weaudit.aws.connections import Connection
 from weaudit.errors import RecordNotFoundError, StoreRefusedError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from weaudit.api.queries import Asked
     from weaudit.aws.client import Pending
+    from weaudit.items.values import Item
     from weaudit.trail.reader import Trail
 
     Response = tuple[int, Any, dict[str, str]]
@@ -47,8 +49,11 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
     def begin(request: dict[str, Any]) -> Pending:
         return dynamodb.begin("Query", request)
 
+    def get(ids: list[str]) -> dict[str, Item]:
+        return read_items(dynamodb.call, audit_table, "id", ids)
+
     return {
-        "trail": AuditHistory(query, begin, audit_table, evidence.get),
+        "trail": AuditHistory(query, begin, get, audit_table, evidence.get),
         "audit_logs": AuditLogs(dynamodb.call, environment.get("AUDIT_LOG_TABLE") or "audit_logs"),
     }
 

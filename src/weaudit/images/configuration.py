@@ -25,13 +25,13 @@ _LONGEST_TTL_S = 86_400
 
 
 def pipeline_of(item: Item, actor_attribute: str = "") -> Pipeline:
-    """Return the pipeline that an item describes, whose version is the hash that the trail knows the item by.
+    """Return the pipeline that an item describes, whose version is a hash of the whole item.
 
     ``actor_attribute``, in which a writer states who they are, is no part of the pipeline. Raises PipelineRefusedError.
     """
     described = {name: value for name, value in values.data(item).items() if name != actor_attribute or name == "key"}
     found = image_pipelines.parse(described)
-    return Pipeline(values.image_hash(item), found.renditions, found.algorithms, found.keep_metadata)
+    return Pipeline(image_pipelines.version_of(item), found.renditions, found.algorithms, found.keep_metadata)
 
 
 def stated_ttl_s(item: Item | None) -> float | None:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from weaudit.errors import PipelineRefusedError
 from weaudit.images import fields
 from weaudit.images.filters import FILTERS
-from weaudit.items.values import MARKER, image_hash
+from weaudit.items.values import MARKER, data, spelled_item
 from weaudit.values import value
 
 TYPE_CHECKING = False
@@ -67,7 +67,7 @@ def built_in() -> Pipeline:
 
 
 def parse(item: Item, ignored: tuple[str, ...] = ("updatedBy", "note")) -> Pipeline:
-    """Return the pipeline that the item (DynamoDB JSON, whole) describes; its version is ``images.image_hash(item)``.
+    """Return the pipeline that the item (DynamoDB JSON, whole) describes; its version is :func:`version_of`.
 
     ``ignored`` are attributes that say nothing of images, as who wrote the item. Raises PipelineRefusedError, whose
     text names the place and what would be right: ``renditions[0].fit: must be one of inside, cover, contain, fill``.
@@ -87,7 +87,13 @@ def parse(item: Item, ignored: tuple[str, ...] = ("updatedBy", "note")) -> Pipel
     fields.no_doubles([step.name for step in algorithms], "algorithms", "algorithm")
     if not renditions and not algorithms:
         raise PipelineRefusedError("renditions: must hold one rendition at least, where there is no algorithm either")
-    return Pipeline(image_hash(item), renditions, algorithms, fields.flag(found, "keep_metadata", ""))
+    return Pipeline(version_of(item), renditions, algorithms, fields.flag(found, "keep_metadata", ""))
+
+
+def version_of(item: Item) -> str:
+    """Return the version of the pipeline that an item describes: the SHA-256 of the item, 64 hex digits."""
+    text = f"weaudit-image-v1\n{spelled_item(data(item))}"
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _rendition(part: Any, path: str) -> RenditionPlan:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from weaudit.aws.client import DynamoDB
+from weaudit.aws.errors import withheld
+from weaudit.capture.store_secrets import Secrets, SecretTable
 from weaudit.errors import InvalidInputError, StoreRefusedError
 from weaudit.installation import clients
 from weaudit.installation.item_keys import item_keys
@@ -14,9 +16,9 @@ from weaudit.installation.pool import ReadingPool
 from weaudit.installation.readers import open_trail
 from weaudit.items.keys import item_key, key_types
 from weaudit.items.typed_keys import typed_key
-from weaudit.items.values import Item, image_hash
+from weaudit.items.values import Item
 from weaudit.trail.changes import AuditedChange
-from weaudit.trail.verifying import Verdict, verify_item
+from weaudit.trail.verifying import Verdict, hash_of_live, verify_item
 
 if TYPE_CHECKING:
     from weaudit.installation.outputs import Installation
@@ -67,6 +69,22 @@ class AuditedTable:
             raise InvalidInputError(f"{key!r} is not a valid key of {self.name}, whose key is {names}") from None
 
 
+def readable_secrets(dynamodb: DynamoDB, keys_table: str) -> Secrets | None:
+    """Return the secrets that the records' origins depend on, or None if the caller must not read them."""
+    try:
+        return SecretTable(dynamodb, keys_table).read()
+    except StoreRefusedError as error:
+        if not withheld(error.aws_code):
+            raise
+        return None
+
+
+class ErasedItem(str):
+    """What stands for the key of an erased item: the ``historyKey`` that its records have in common."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Checker:
     """Checks the trail of one table against its items."""
@@ -75,19 +93,26 @@ class Checker:
     history: "Trail"
     table: AuditedTable
     since: str | None = None
+    secrets: Secrets | None = None  # without them, origins and salts are not checked
     sleep: Callable[[float], None] = time.sleep
 
     def item_keys(self, progress: Callable[[int], None]) -> list[str]:
-        """Return the sorted keys of all items in the table or its trail; ``progress`` is called with the count."""
-        keys = set()
-        for change in self.history.table(self.table.name, self.since, None):
-            keys.add(change.item_key)
-            progress(len(keys))
+        """Return the sorted keys of all items in the table or its trail, and then the erased items of the trail.
+
+        ``progress`` is called with the count.
+        """
+        keys, erased = set[str](), set[str]()
+        for change in self.history.table(self.table.name, self.since, None, values=False):
+            if change.erased:
+                erased.add(change.partition)
+            else:
+                keys.add(change.item_key)
+            progress(len(keys) + len(erased))
         if self.table.exists and self.since is None:
             for keys_read in self._scanned_keys():
                 keys.add(item_key(keys_read))
-                progress(len(keys))
-        return sorted(keys)
+                progress(len(keys) + len(erased))
+        return [*sorted(keys), *map(ErasedItem, sorted(erased))]
 
     def item_keys_of(self, text: str) -> list[str]:
         """Return the key of the item that ``text``, typed by a person, means; an empty list if there is no such item.
@@ -97,7 +122,7 @@ class Checker:
         if not text:
             return []
         for key in item_keys(text, self.table.key_types or None, self.table.name):
-            if next(iter(self.history.item(self.table.name, key, None, None)), None) or self._live(key) is not None:
+            if next(iter(self.history.item(self.table.name, key, values=False)), None) or self._live(key) is not None:
                 return [key]
         return []
 
@@ -139,29 +164,33 @@ class Checker:
             live,
             table=self.table.name,
             table_arn=self.table.arn,
-            item_key=key,
+            item_key="" if isinstance(key, ErasedItem) else key,
             audited_from_birth=self.table.audited_from_birth and self.since is None,
+            secrets=self.secrets,
+            length_of=self.history.length_of,
         )
         # An item that is written all the time is always ahead of its trail. Then it is enough if the trail reaches the
         # state in which an earlier attempt read the item.
         reached = any((change.order > last and change.after_hash == seen) for last, seen in read for change in changes)
-        read.append((changes[-1].order if changes else "", None if live is None else image_hash(live)))
-        if self.table.exists and not reached:
+        read.append((changes[-1].order if changes else "", hash_of_live(changes, live) if changes else None))
+        # Whether an erased item is still in its table cannot be known.
+        if self.table.exists and not reached and not isinstance(key, ErasedItem):
             return verdict
         return verdict._replace(findings=tuple(found for found in verdict.findings if found.kind != "unaudited"))
 
     def _changes(self, key: str) -> list[AuditedChange]:
-        found = self.history.item(self.table.name, key, self.since, None)
+        partition = key if isinstance(key, ErasedItem) else ""
+        found = self.history.item(self.table.name, key, self.since, None, partition=partition, values=False)
         first = next(found, None)
         if first is None:
             return []
         if self.since is not None:
             # Times may be slightly out of order: a change left out for its time would look like a gap between others.
-            found = self.history.item(self.table.name, key, beyond_order=first.order)
+            found = self.history.item(self.table.name, key, beyond_order=first.order, partition=partition, values=False)
         return [first, *found]
 
     def _live(self, key: str) -> Item | None:
-        if not self.table.exists:
+        if not self.table.exists or isinstance(key, ErasedItem):
             return None
         request = {"TableName": self.table.name, "Key": self.table.keys_of(key), "ConsistentRead": True}
         return self.dynamodb.call("GetItem", request).get("Item")
@@ -172,7 +201,10 @@ def checkers(installation: "Installation", tables: list[str], since: str | None)
     dynamodb = clients.dynamodb(installation.target)
     audit_arn = dynamodb.call("DescribeTable", {"TableName": installation.audit_table})["Table"]["TableArn"]
     history = open_trail(installation.target, installation.audit_table, dynamodb)
-    return [Checker(dynamodb, history, AuditedTable.describe(dynamodb, name, audit_arn), since) for name in tables]
+    secrets = readable_secrets(dynamodb, installation.outputs["KeysTableName"])
+    return [
+        Checker(dynamodb, history, AuditedTable.describe(dynamodb, name, audit_arn), since, secrets) for name in tables
+    ]
 
 
 def _label_time(label: str) -> datetime:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from weaudit.aws import errors
+from weaudit.aws.batches import read_items
 from weaudit.aws.client import DynamoDB, Pending
 from weaudit.errors import RecordRejectedError, StoreRefusedError
 from weaudit.installation import clients
@@ -16,6 +17,7 @@ from weaudit.trail.store_callers import AuditLogs
 
 if TYPE_CHECKING:
     from weaudit.installation.targets import Target
+    from weaudit.items.values import Item
     from weaudit.trail.changes import AuditedChange
     from weaudit.trail.reader import Trail
 
@@ -56,6 +58,10 @@ def open_trail(target: "Target", audit_table: str = "Audit", dynamodb: DynamoDB 
         with explained():
             return client.call("Query", request)
 
+    def get(ids: list[str]) -> "dict[str, Item]":
+        with explained():
+            return read_items(client.call, audit_table, "id", ids)
+
     # Created only when a value needs it: few trails have large values.
     objects = functools.cache(lambda: clients.s3(target))
 
@@ -69,7 +75,7 @@ def open_trail(target: "Target", audit_table: str = "Audit", dynamodb: DynamoDB 
                 raise archived(bucket, key) from error
             raise
 
-    return AuditHistory(query, lambda request: Explained(client.begin("Query", request)), audit_table, fetch)
+    return AuditHistory(query, lambda request: Explained(client.begin("Query", request)), get, audit_table, fetch)
 
 
 def archived(bucket: str, key: str) -> StoreRefusedError:

@@ -43,9 +43,10 @@ def key_types(description: Mapping[str, Any]) -> dict[str, str]:
 def history_key(table: str, key: str) -> str:
     """Return the partition of the history index that holds an item's records.
 
-    It is the hex SHA-256 of table, NUL and item key: an index key may have 2,048 bytes, and an item key may be longer.
+    It is made of the first 40 hex digits of the SHA-256 of table, NUL and item key: an index key may have 2,048 bytes,
+    and an item key may be longer.
     """
-    return sha256(f"{table}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(f"{table}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
 def logged_record_id(record_id: str) -> str:

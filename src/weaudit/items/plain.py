@@ -9,7 +9,8 @@ import binascii
 import json
 
 from weaudit.errors import InvalidInputError, ValidationError
-from weaudit.items.values import canonical_number
+from weaudit.items.sizes import DEEPEST_LEVEL
+from weaudit.items.values import WITHHELD, canonical_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 _TYPED = frozenset(("B", "SS", "NS", "BS", "M"))
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-DEEPEST_LEVEL = 32
 LONGEST_NAME_BYTES = 65535
 _MOST_DIGITS = 38
 _HIGHEST_EXPONENT, _LOWEST_EXPONENT = 125, -130
@@ -88,7 +88,8 @@ def plain(value: Value) -> Any:
     """Return a value of DynamoDB JSON as plain JSON; two different values never become the same.
 
     Numbers keep every digit. Sets and binary stay typed: ``{"SS": [...]}``, ``{"NS": [...]}``, ``{"BS": [...]}``,
-    ``{"B": "base64"}``. Anything that is not a DynamoDB value is returned unchanged.
+    ``{"B": "base64"}``. A masked place becomes ``[REDACTED]``, and an attribute of a map whose value could not be read
+    is left out. Anything that is not a DynamoDB value is returned unchanged.
     """
     kind: str
     content: Any
@@ -102,11 +103,11 @@ def plain(value: Value) -> Any:
     if kind == "L":
         return [plain(part) for part in content]
     if kind == "M":
-        inner = {name: plain(part) for name, part in content.items()}
+        inner = {name: plain(part) for name, part in content.items() if not part.get(WITHHELD)}
         return {"M": inner} if len(content) == 1 and next(iter(content)) in _TYPED else inner
     if kind == "NS":
         return {"NS": [_digits(number) for number in content]}
-    return value
+    return "[REDACTED]" if kind == WITHHELD else value
 
 
 def _digits(text: str) -> str:

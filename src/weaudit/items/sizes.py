@@ -1,4 +1,4 @@
-"""The size of an item in DynamoDB, never more than DynamoDB itself counts.
+"""The size of an item in DynamoDB, never more than DynamoDB itself counts, and how deep it may be nested.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 """
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from weaudit.items.values import Item, Value
 
 LARGEST_ITEM_BYTES = 400 * 1024
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+DEEPEST_LEVEL = 32
 
 
 def item_bytes(item: Item) -> int:
@@ -49,3 +51,17 @@ def _number_bytes(text: str) -> int:
 
 def _binary_bytes(text: str) -> int:
     return len(text) // 4 * 3 - text[-2:].count("=")
+
+
+def levels(value: Value) -> int:
+    """Return how many levels a value has: 1 for a text, 2 for a list of texts."""
+    found, depth = [value], 0
+    while found:
+        depth += 1
+        found = [part for one in found for part in _parts(one)]
+    return depth
+
+
+def _parts(value: Value) -> list[Value]:
+    ((kind, content),) = value.items()
+    return list(content.values()) if kind == "M" else list(content) if kind == "L" else []

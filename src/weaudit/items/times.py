@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
+@lru_cache(maxsize=64)
 def iso_time(at_ms: int) -> str:
-    """Return the text of a time in milliseconds since 1970."""
+    """Return the text of a time in milliseconds since 1970. The changes of a batch have few times between them."""
     seconds, ms = divmod(at_ms, 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{ms:03d}Z"
 

@@ -1,4 +1,4 @@
-"""Values and items of DynamoDB: when two are the same, and the hash that identifies an item.
+"""Values and items of DynamoDB: when two are the same, and the canonical text of each.
 
 Two values are the same if DynamoDB says so: it compares numbers by value (``1.0`` is ``1``) and sets without order.
 """
@@ -6,11 +6,12 @@ Two values are the same if DynamoDB says so: it compares numbers by value (``1.0
 from __future__ import annotations
 
 import json
-from hashlib import sha256
-from json.encoder import encode_basestring as _quoted
+import re
+from json.encoder import encode_basestring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 # DynamoDB JSON: {"S": "text"}, {"N": "1"}, {"M": {...}} ...
@@ -21,7 +22,33 @@ Item = dict[str, Value]
 # The marker that a logged update leaves on an item (docs/formats/audit-record.md): bookkeeping, not data.
 MARKER = "_weaudit"
 
-_ATOMS = frozenset(("S", "B", "BOOL", "NULL"))
+# What stands for a value that is not here, within an item of ours: ``{"#": ""}`` for a masked one, and
+# ``{"#": commitment}`` for a large one that was not read. No type of DynamoDB has this name.
+WITHHELD = "#"
+
+_ATOMS = frozenset(("S", "B", "BOOL", "NULL", WITHHELD))
+_KINDS = _ATOMS | {"N", "M", "L", "SS", "NS", "BS"}
+
+
+def _encoder() -> Callable[[Value], str]:
+    """Return what encodes a value as compact JSON with sorted names.
+
+    ``JSONEncoder.encode`` sets up the C encoder anew at each call, which takes longer than to encode a small value.
+    """
+    make = getattr(json.encoder, "c_make_encoder", None)  # CPython has it
+    if make is None:
+        return json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+    # No markers: a value never contains itself. No default: it holds nothing that JSON does not know.
+    encode = make(None, None, encode_basestring, None, ":", ",", True, False, False)
+    return lambda value: "".join(encode(value, 0))
+
+
+# A number that canonical_number spells in another way.
+_ODD_NUMBER = re.compile(r'"N":"(?!(?:0|-?[1-9][0-9]*|-?(?:0|[1-9][0-9]*)\.[0-9]*[1-9])")')
+
+_encode = _encoder()
+quoted = encode_basestring
+"""Returns a text as a JSON string, with every character that needs no escape as it is."""
 
 
 def canonical_number(text: str) -> str:
@@ -98,48 +125,35 @@ def data(item: Item) -> Item:
 def spelled(value: Value) -> str:
     """Return the canonical value as compact JSON with sorted names; two values are the same if their texts are.
 
-    The text equals ``json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)`` and
-    takes a third of the time: it is most of the cost of an audited change. Raises ValueError as :func:`canonical` does.
+    The text equals ``json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)``, and is
+    made by the C encoder unless the value holds a set or a number that is not canonical. Raises ValueError if it is not
+    a value in DynamoDB JSON.
     """
     ((kind, content),) = value.items()
     if kind == "S" or kind == "B":
-        return f'{{"{kind}":{_quoted(content)}}}'
+        return f'{{"{kind}":{quoted(content)}}}'
     if kind == "N":
         return f'{{"N":"{canonical_number(content)}"}}'
-    if kind == "M":
-        return f'{{"M":{{{",".join(sorted_spellings(content).values())}}}}}'
-    if kind == "L":
-        return f'{{"L":[{",".join([spelled(part) for part in content])}]}}'
-    if kind == "SS":
-        return f'{{"SS":[{",".join([_quoted(text) for text in sorted(content)])}]}}'
-    if content is True and kind in _ATOMS:
-        return f'{{"{kind}":true}}'
-    return json.dumps(canonical(value), separators=(",", ":"), ensure_ascii=False)
+    if kind == "SS" or kind == "BS":
+        return f'{{"{kind}":[{",".join(map(quoted, sorted(content)))}]}}'
+    text = _encode(value)
+    return text if kind in _KINDS and _is_canonical(text) else _encode(canonical(value))
 
 
-def sorted_spellings(item: Item, like: Item | None = None, spellings: dict[str, str] | None = None) -> dict[str, str]:
-    """Return each attribute's part of the item's canonical JSON, ``"name":value``, by name and sorted by name.
+def spelled_item(item: Item) -> str:
+    """Return the canonical item as compact JSON with sorted names. Raises ValueError as :func:`spelled` does."""
+    return f"{{{','.join(spelled_parts(item).values())}}}"
 
-    ``spellings`` may hold the result for a similar item ``like``: the parts of equal attributes are reused.
+
+def spelled_parts(item: Item) -> dict[str, str]:
+    """Return each attribute's part of the canonical item, ``"name":value``, by name and sorted by name."""
+    return {name: f"{quoted(name)}:{spelled(item[name])}" for name in sorted(item)}
+
+
+def _is_canonical(text: str) -> bool:
+    """Return whether a JSON text with sorted names holds no set and no number that is not canonical.
+
+    Within a string of JSON a quotation mark has a backslash before it, and an attribute, whatever its name, has an
+    object as its value. So only a list or a set has a bracket after its name.
     """
-    if like is None or spellings is None:
-        return {name: f"{_quoted(name)}:{spelled(item[name])}" for name in sorted(item)}
-    return {
-        name: spellings[name] if like.get(name) == item[name] else f"{_quoted(name)}:{spelled(item[name])}"
-        for name in sorted(item)
-    }
-
-
-def image_hash(item: Item) -> str:
-    """Return the SHA-256 that identifies an item, whatever the order of its attributes and sets: 64 hex digits.
-
-    The hashed bytes are ``weaudit-image-v1``, a line feed, and the canonical item without the marker as compact JSON
-    with sorted names in UTF-8 (docs/formats/audit-record.md).
-    """
-    return spellings_hash(sorted_spellings(data(item)))
-
-
-def spellings_hash(spellings: dict[str, str]) -> str:
-    """Return the :func:`image_hash` of the item whose :func:`sorted_spellings`, without the marker, these are."""
-    text = f"weaudit-image-v1\n{{{','.join(spellings.values())}}}"
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return 'S":[' not in text and ('"N":"' not in text or _ODD_NUMBER.search(text) is None)

@@ -5,11 +5,14 @@ Everything that reads the trail starts from these values; history.py builds them
 
 from __future__ import annotations
 
+from weaudit.items.values import WITHHELD
 from weaudit.values import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weaudit.items.values import Value
+    from collections.abc import Iterator, Mapping
+
+    from weaudit.items.values import Item, Value
 
 
 @value
@@ -17,7 +20,8 @@ class Actor:
     """Who made a change, and how that is known.
 
     ``kind`` is ``logged`` (the log entry that was written in the same transaction names the caller), ``stated`` (the
-    writer named itself in an attribute) or ``service`` (AWS made the change by itself).
+    writer named itself in an attribute), ``carried`` (the item names somebody, and this write did not set it) or
+    ``service`` (AWS made the change by itself).
     """
 
     kind: str
@@ -26,12 +30,13 @@ class Actor:
 
 @value
 class ValueReference:
-    """The location and hash of a value that was too large for its record: an object of the evidence bucket."""
+    """The object of the evidence bucket that holds the value of an attribute, which was too large for its record."""
 
+    name: str
     bucket: str
     key: str
-    sha256: str  # hex, over the object's bytes
-    bytes: int
+    commitment: str  # hex
+    bytes: int  # of the value's canonical text
 
 
 @value
@@ -39,35 +44,47 @@ class AttributeChange:
     """One attribute before and after a change, in DynamoDB JSON.
 
     ``name`` is None if the record holds the whole item, which was created or deleted. A value of None means that the
-    attribute was absent; DynamoDB's NULL is the value ``{"NULL": True}``. A value that was too large for the record has
-    a reference to its object; it is None until it is read, and stays None if the object is gone or was altered.
+    attribute was absent; DynamoDB's NULL is the value ``{"NULL": True}``. A masked place is ``{"#": ""}``. A value that
+    was too large for the record is ``{"#": commitment}`` until it is read, and stays so if its object is gone or was
+    altered; ``old_refs`` and ``new_refs`` say where it is. ``masked`` are the paths of the masked places.
     """
 
     name: str | None
     old: Value | None
     new: Value | None
-    old_ref: ValueReference | None = None
-    new_ref: ValueReference | None = None
+    old_refs: tuple[ValueReference, ...] = ()
+    new_refs: tuple[ValueReference, ...] = ()
+    masked: tuple[str, ...] = ()
 
     @property
     def lost(self) -> bool:
         """Whether a value that was too large for its record is missing here: not read yet, gone, or altered."""
-        return (self.old_ref is not None and self.old is None) or (self.new_ref is not None and self.new is None)
+        return any(True for value in (self.old, self.new) for _ in unread(self.name, value))
 
-    @property
-    def had_old(self) -> bool:
-        """Whether there was a value before the change, here or in the evidence bucket."""
-        return self.old is not None or self.old_ref is not None
 
-    @property
-    def has_new(self) -> bool:
-        """Whether there was a value after the change, here or in the evidence bucket."""
-        return self.new is not None or self.new_ref is not None
+def unread(name: str | None, value: Value | None) -> Iterator[tuple[str, str]]:
+    """Yield name and commitment of each attribute whose value is not here: of the attribute ``name``, or of an item."""
+    item = {name: value} if name is not None else (value or {}).get("M")
+    if isinstance(item, dict):  # a record that was written by hand may hold anything
+        for part, content in item.items():
+            if isinstance(content, dict) and content.get(WITHHELD):
+                yield part, str(content[WITHHELD])
+
+
+def filled(name: str | None, value: Value | None, found: Mapping[str, Value]) -> Value | None:
+    """Return the value with those that are not here filled in, as far as they are found, by commitment."""
+    missing = {part: found[digest] for part, digest in unread(name, value) if digest in found}
+    if not missing or value is None:
+        return value
+    return {"M": value["M"] | missing} if name is None else missing[name]
 
 
 @value
 class AuditedChange:
-    """One change of one item, as the trail recorded it. A hash is None if the item did not exist then."""
+    """One change of one item, as the trail recorded it. A hash is None if the item did not exist then.
+
+    Of an erased change the item's key, values, actor, change id and salts are gone (``erased``).
+    """
 
     table: str
     item_key: str
@@ -77,8 +94,21 @@ class AuditedChange:
     event_name: str  # INSERT, MODIFY or REMOVE
     actor: Actor | None
     change_id: str | None
-    before_hash: str | None
+    before_hash: str | None  # hex, as all hashes here
     after_hash: str | None
     attributes: tuple[AttributeChange, ...]  # by name
-    record_ids: tuple[str, ...]  # the record of each attribute, in the same order
-    coherent: bool = True  # its records agree about the change, and their index keys follow from their fields
+    records: tuple[Item, ...]  # the record of each attribute, in the same order, in DynamoDB JSON
+    salt: bytes = b""
+    kid: str = ""  # names the secret that the hashes depend on
+    rules: str = ""  # names the rules that masked something, "" if there are none
+    erased: bool = False
+
+    @property
+    def partition(self) -> str:
+        """The ``historyKey`` of the records. It follows from table and item key, unless the change is erased."""
+        return str(self.records[0].get("historyKey", {}).get("S", ""))
+
+    @property
+    def record_ids(self) -> tuple[str, ...]:
+        """The ids of the records."""
+        return tuple(str(record.get("id", {}).get("S", "")) for record in self.records)

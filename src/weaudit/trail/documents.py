@@ -5,6 +5,7 @@ from __future__ import annotations
 from weaudit.api.paging import ANSWER_BYTES, PAGE_BYTES, weight
 from weaudit.items.plain import plain
 from weaudit.items.texts import Written, compact
+from weaudit.items.values import WITHHELD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def heading(change: AuditedChange) -> dict[str, Any]:
         "actor": None if change.actor is None else {"kind": change.actor.kind, "name": change.actor.name},
         "beforeHash": change.before_hash,
         "afterHash": change.after_hash,
+        "erased": change.erased or None,
     }
     return {name: value for name, value in found.items() if value is not None}
 
@@ -85,13 +87,16 @@ def cut(found: dict[str, Any]) -> dict[str, Any]:
 
 def _attribute(part: AttributeChange, record_id: str) -> dict[str, Any]:
     found: dict[str, Any] = {} if part.name is None else {"updatedAttribute": part.name}
-    # NULL is a value and becomes null; an absent value has no field at all.
-    for name, value in (("oldValue", part.old), ("newValue", part.new)):
-        if value is not None:
+    # NULL is a value and becomes null; an absent value has no field at all, and neither has one that is lost.
+    for name, value, references in (("oldValue", part.old, part.old_refs), ("newValue", part.new, part.new_refs)):
+        if value is not None and not value.get(WITHHELD):
             found[name] = plain(value)
-    for name, reference in (("oldValueRef", part.old_ref), ("newValueRef", part.new_ref)):
-        if reference is not None:
-            found[name] = _reference(reference)
+        if references and part.name is not None:
+            found[f"{name}Ref"] = _reference(references[0])
+        elif references:
+            found[f"{name}Refs"] = {reference.name: _reference(reference) for reference in references}
+    if part.masked:
+        found["masked"] = list(part.masked)
     return {**found, "recordId": record_id}
 
 
@@ -99,6 +104,6 @@ def _reference(reference: ValueReference) -> dict[str, Any]:
     return {
         "bucket": reference.bucket,
         "key": reference.key,
-        "sha256": reference.sha256,
+        "commitment": reference.commitment,
         "bytes": reference.bytes,
     }

@@ -6,14 +6,14 @@ A change of n attributes is n records (docs/formats/audit-record.md); here it be
 from __future__ import annotations
 
 from datetime import timedelta
-from hashlib import sha256
 from itertools import groupby
 
-from weaudit.capture.records import changes_key
-from weaudit.evidence import body_of
-from weaudit.items.keys import history_key, logged_record_id
+from weaudit.capture.hashes import from_base64
+from weaudit.capture.masking import path_of, unredacted
+from weaudit.items.hashes import committed
+from weaudit.items.keys import logged_record_id
 from weaudit.items.times import iso_moment, moment
-from weaudit.items.values import same_value
+from weaudit.items.values import WITHHELD, spelled
 from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueReference
 from weaudit.values import replaced
 
@@ -32,9 +32,6 @@ NEAR = timedelta(minutes=2)
 The entry has the time at which the function began; the change has the stream's time, in whole seconds. The function
 ends within 30 seconds, which leaves a minute and a half for clocks that differ.
 """
-
-# The fields in which the records of one change may differ.
-_OF_ONE_RECORD = frozenset(("id", "updatedAttribute", "oldValue", "newValue", "oldValueRef", "newValueRef"))
 
 
 def changes(records: Iterable[Item]) -> Iterator[AuditedChange]:
@@ -79,15 +76,18 @@ def fits(change: AuditedChange, entry: Item) -> bool:
         and change.table == _text(entry, "table_name")
         and logged_record_id(change.item_key) == _text(entry, "record_id")
         and (logged_at is not None and changed_at is not None and abs(changed_at - logged_at) <= NEAR)
-        and all(part.name in asked and _became(part, asked[part.name]) for part in change.attributes)
+        and all(part.name in asked and _became(change, part, asked[part.name]) for part in change.attributes)
     )
 
 
-def _became(part: AttributeChange, value: Value) -> bool:
-    if part.new is None and part.new_ref is not None:
-        # The object is gone or was altered, but the record still has its hash.
-        return sha256(body_of(value)).hexdigest() == part.new_ref.sha256
-    return same_value(part.new, value)
+def _became(change: AuditedChange, part: AttributeChange, value: Value) -> bool:
+    if part.new is None or part.name is None:
+        return False
+    if part.masked:
+        return True  # neither the record nor the entry says what it became
+    # Where the object of a large value is gone or was altered, the record still has its commitment.
+    one, other = (committed(change.salt, part.name, spelled(found)) for found in (part.new, value))
+    return one == other
 
 
 def not_used_before(entry: Item) -> str:
@@ -99,21 +99,25 @@ def not_used_before(entry: Item) -> str:
 def narrowed(change: AuditedChange, attribute: str) -> AuditedChange | None:
     """Return the part of a change that concerns one attribute, or None if the change did not touch it.
 
-    A created or deleted item is reduced to this attribute; one that is in the evidence bucket is kept whole.
+    A created or deleted item is reduced to this attribute.
     """
     kept = []
-    for part, record_id in zip(change.attributes, change.record_ids, strict=True):
+    for part, record in zip(change.attributes, change.records, strict=True):
         found: AttributeChange | None = part if part.name == attribute else None
-        if part.name is None and (part.old_ref or part.new_ref):
-            found = part
-        elif part.name is None:
+        if part.name is None:
             old, new = ((value or {}).get("M", {}).get(attribute) for value in (part.old, part.new))
-            found = AttributeChange(attribute, old, new) if old is not None or new is not None else None
+            old_refs, new_refs = (
+                tuple(reference for reference in references if reference.name == attribute)
+                for references in (part.old_refs, part.new_refs)
+            )
+            paths = tuple(path for path in part.masked if path_of(path)[0] == attribute)
+            if old is not None or new is not None:
+                found = AttributeChange(attribute, old, new, old_refs, new_refs, paths)
         if found is not None:
-            kept.append((found, record_id))
+            kept.append((found, record))
     if not kept:
         return None
-    return replaced(change, attributes=tuple(part for part, _ in kept), record_ids=tuple(name for _, name in kept))
+    return replaced(change, attributes=tuple(part for part, _ in kept), records=tuple(record for _, record in kept))
 
 
 def _change(records: list[Item]) -> AuditedChange:
@@ -129,49 +133,64 @@ def _change(records: list[Item]) -> AuditedChange:
         event_name=_text(common, "eventName"),
         actor=Actor(_text(actor, "kind"), _text(actor, "name")) if actor else None,
         change_id=_text(common, "changeId") or None,
-        before_hash=_text(common, "beforeHash") or None,
-        after_hash=_text(common, "afterHash") or None,
+        before_hash=_bytes(common, "beforeHash").hex() or None,
+        after_hash=_bytes(common, "afterHash").hex() or None,
         attributes=tuple(_attribute(record) for record in records),
-        record_ids=tuple(_text(record, "id") for record in records),
-        coherent=all(_common(record) == _common(common) and _well_indexed(record) for record in records),
-    )
-
-
-def _common(record: Item) -> Item:
-    return {name: value for name, value in record.items() if name not in _OF_ONE_RECORD}
-
-
-def _well_indexed(record: Item) -> bool:
-    at, sequence = _text(record, "modificationTime"), _text(record, "sequenceNumber")
-    partition = history_key(_text(record, "tableName"), _text(record, "itemKey"))
-    return (
-        _text(record, "historyKey") == partition
-        and _text(record, "changeOrder").partition("#")[2] == sequence
-        and _text(record, "changesKey") == changes_key(_text(record, "tableName"), at[:7], partition[0])
-        and _text(record, "changesOrder") == f"{at}#{sequence}"
+        records=tuple(records),
+        salt=_bytes(common, "salt"),
+        kid=_bytes(common, "kid").hex(),
+        rules=_bytes(common, "rules").hex(),
+        erased="erased" in common,
     )
 
 
 def _attribute(record: Item) -> AttributeChange:
-    return AttributeChange(
-        name=_text(record, "updatedAttribute") or None,  # a name is never empty
-        old=record.get("oldValue"),
-        new=record.get("newValue"),
-        old_ref=_reference(record.get("oldValueRef")),
-        new_ref=_reference(record.get("newValueRef")),
-    )
+    name = _text(record, "updatedAttribute") or None  # a name is never empty
+    listed = record.get("masked", {}).get("L") or []
+    paths = tuple(_text({"path": path}, "path") for path in listed)
+    old, old_refs = _side(record, "old", name, paths)
+    new, new_refs = _side(record, "new", name, paths)
+    return AttributeChange(name, old, new, old_refs, new_refs, paths)
 
 
-def _reference(value: Value | None) -> ValueReference | None:
+def _side(
+    record: Item, side: str, name: str | None, paths: tuple[str, ...]
+) -> tuple[Value | None, tuple[ValueReference, ...]]:
+    """Return the value before or after, with what it lacks in the form of AttributeChange, and its references."""
+    value = record.get(f"{side}Value")
+    if value is not None and paths:
+        value = unredacted(name, value, [path_of(path) for path in paths])
+    if name is not None:
+        found = _reference(name, record.get(f"{side}ValueRef"))
+        return (value, ()) if found is None else ({WITHHELD: found.commitment}, (found,))
+    listed = record.get(f"{side}ValueRefs", {}).get("M") or {}
+    references = tuple(found for part in listed if (found := _reference(part, listed[part])) is not None)
+    if references and value is not None and isinstance(value.get("M"), dict):
+        value = {"M": value["M"] | {found.name: {WITHHELD: found.commitment} for found in references}}
+    return value, references
+
+
+def _reference(name: str, value: Value | None) -> ValueReference | None:
     parts = None if value is None else value.get("M")
     if not parts:
         return None
     size = str(parts.get("bytes", {}).get("N", ""))
     return ValueReference(
-        _text(parts, "bucket"), _text(parts, "key"), _text(parts, "sha256"), int(size) if size.isdecimal() else 0
+        name,
+        _text(parts, "bucket"),
+        _text(parts, "key"),
+        _text(parts, "commitment"),
+        int(size) if size.isdecimal() else 0,
     )
 
 
 def _text(record: Item, name: str) -> str:
     # A record that was written by hand may lack any field: it is shown as it is, and `weaudit verify` judges it.
     return str(record.get(name, {}).get("S", ""))
+
+
+def _bytes(record: Item, name: str) -> bytes:
+    try:
+        return from_base64(record[name]) if name in record else b""
+    except (ValueError, AttributeError):
+        return b""

@@ -11,6 +11,7 @@ from datetime import datetime
 from weaudit.errors import InvalidInputError
 from weaudit.items.keys import history_key
 from weaudit.items.times import iso_moment
+from weaudit.trail.entries import records_of
 from weaudit.trail.history import SLACK, changes
 
 TYPE_CHECKING = False
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from weaudit.items.values import Item
     from weaudit.trail.changes import AuditedChange
+    from weaudit.trail.entries import Get
 
     # Sends a Query to DynamoDB and returns the response, both in DynamoDB JSON with binary as base64 text.
     Query = Callable[[dict[str, Any]], dict[str, Any]]
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 _SEQUENCE_DIGITS = 40
 _PAGE = 100
 _PROBE = 25
+# Of the changes after a point, the first is wanted, and rarely more.
+_FEW = 4
 # Each probe halves a range of numbers of at most 40 digits; records that were written by hand must not make it endless.
 _MOST_PROBES = 200
 
@@ -34,18 +38,21 @@ _MOST_PROBES = 200
 class ItemHistory:
     """Reads the history of one item from any point, in both directions. All methods raise what ``query`` raises."""
 
-    def __init__(self, query: Query, audit_table: str, table: str, item_key: str) -> None:
+    def __init__(self, query: Query, get: Get, audit_table: str, table: str, item_key: str) -> None:
         self._query = query
+        self._get = get
         self._request: dict[str, Any] = {"TableName": audit_table, "IndexName": "history"}
         self._partition = {"S": history_key(table, item_key)}
 
     def back(self, order: str | None) -> Iterator[AuditedChange]:
         """Yield the changes up to and including this ``order`` (None: all changes), newest first, lazily."""
-        return changes(self._records("" if order is None else "<= :order", order, newest_first=True, page=_PAGE))
+        entries = self._entries("" if order is None else "<= :order", order, newest_first=True, page=_PAGE)
+        return changes(records_of(entries, self._get))
 
     def on(self, order: str | None) -> Iterator[AuditedChange]:
         """Yield the changes after this ``order`` (None: all changes), oldest first, lazily."""
-        return changes(self._records("" if order is None else "> :order", order, newest_first=False, page=_PROBE))
+        entries = self._entries("" if order is None else "> :order", order, newest_first=False, page=_PROBE)
+        return changes(records_of(entries, self._get, first=_FEW))
 
     def order_at(self, at: str) -> str | None:
         """Return an order after which every change is later than ``at``, or None if there may be no such change.
@@ -112,12 +119,12 @@ class ItemHistory:
         return next(iter(response["Items"]), None)
 
     def _between(self, low: str, high: str) -> tuple[list[Item], bool]:
-        """Return the newest records between two orders, both included, newest first, and whether there are more."""
+        """Return the newest entries between two orders, both included, newest first, and whether there are more."""
         ends = {":order": low, ":high": high}
         response = self._fetch("BETWEEN :order AND :high", ends, True, limit=_PROBE, ProjectionExpression=_PROJECTED)
         return response["Items"], bool(response.get("LastEvaluatedKey"))
 
-    def _records(self, condition: str, order: str | None, *, newest_first: bool, page: int) -> Iterator[Item]:
+    def _entries(self, condition: str, order: str | None, *, newest_first: bool, page: int) -> Iterator[Item]:
         response = self._fetch(condition, {":order": order}, newest_first, limit=page)
         yield from response["Items"]
         while start := response.get("LastEvaluatedKey"):

@@ -9,9 +9,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
-from weaudit.evidence import restore
+from weaudit.evidence import opened, unpacked
+from weaudit.items.hashes import LARGEST_HASHED_BYTES, commitment
 from weaudit.items.keys import history_key
 from weaudit.trail import rebuilding, states
+from weaudit.trail.changes import filled, unread
+from weaudit.trail.entries import FEW, records_of
 from weaudit.trail.first_uses import FirstUses
 from weaudit.trail.history import attributed, changes, fits, not_used_before
 from weaudit.trail.item_history import ItemHistory
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from weaudit.items.values import Item, Value
     from weaudit.trail.changes import AuditedChange, ValueReference
+    from weaudit.trail.entries import Get
     from weaudit.trail.states import AsOf, Between
     from weaudit.trail.table_history import Begin
 
@@ -40,13 +44,23 @@ if TYPE_CHECKING:
             newest_first: bool = False,
             beyond_order: str = "",
             page: int | None = None,
+            values: bool = True,
+            partition: str = "",
         ) -> Iterator[AuditedChange]:
-            """Yield the changes of one item."""
+            """Yield the changes of one item; without ``values``, those that were too large are not read."""
+
+        def length_of(self, reference: ValueReference, salt: bytes) -> int | None:
+            """Return the length of a large value's text, or None if it is gone or was altered."""
 
         def table(
-            self, table: str, since: str | None = None, until: str | None = None, newest_first: bool = False
+            self,
+            table: str,
+            since: str | None = None,
+            until: str | None = None,
+            newest_first: bool = False,
+            values: bool = True,
         ) -> Iterator[AuditedChange]:
-            """Yield the changes of a table in the order of their times."""
+            """Yield the changes of a table in the order of their times; ``values`` as in :meth:`item`."""
 
         def record(self, record_id: str) -> AuditedChange | None:
             """Return the change that one record describes, or None if there is no such record."""
@@ -79,9 +93,10 @@ class AuditHistory:
     Times are ISO 8601 in UTC with milliseconds (``2024-01-01T00:00:00.000Z``); a range includes both its ends.
     """
 
-    def __init__(self, query: Query, begin: Begin, audit_table: str, fetch: Fetch) -> None:
+    def __init__(self, query: Query, begin: Begin, get: Get, audit_table: str, fetch: Fetch) -> None:
         self._query = query
         self._begin = begin
+        self._get = get
         self._audit_table = audit_table
         self._fetch = fetch
 
@@ -94,20 +109,24 @@ class AuditHistory:
         newest_first: bool = False,
         beyond_order: str = "",
         page: int | None = None,
+        values: bool = True,
+        partition: str = "",
     ) -> Iterator[AuditedChange]:
         """Yield an item's changes in the order of the stream, lazily; an item that was never audited has none.
 
         ``beyond_order`` starts after the change with that ``order``. ``page`` is how many records to read at a time, if
-        the caller needs no more than one page. Raises what ``query`` raises.
+        the caller needs no more than one page. Without ``values``, those that were too large for their records are not
+        read. ``partition`` is the ``historyKey`` of the records of an erased item: it does not follow from an item key,
+        which is then not used. Raises what ``query`` raises.
         """
         request: dict[str, Any] = {
             "TableName": self._audit_table,
             "IndexName": "history",
             "KeyConditionExpression": "historyKey = :item",
-            "ExpressionAttributeValues": {":item": {"S": history_key(table, item_key)}},
+            "ExpressionAttributeValues": {":item": {"S": partition or history_key(table, item_key)}},
             "ScanIndexForward": not newest_first,
         }
-        # The service filters out what lies before the range; a change beyond the range ends the reading.
+        # The service filters out what lies before the range; an entry beyond the range ends the reading.
         if beyond_order:
             request["KeyConditionExpression"] += f" AND changeOrder {'<' if newest_first else '>'} :order"
             request["ExpressionAttributeValues"][":order"] = {"S": beyond_order}
@@ -117,25 +136,36 @@ class AuditHistory:
             request["ExpressionAttributeValues"][":near"] = {"S": near}
         if page is not None:
             request["Limit"] = page
-        for change in changes(self._records(request)):
-            if beyond is not None and (change.at < beyond if newest_first else change.at > beyond):
-                if abs(_time(change.at) - _time(beyond)) > _SLACK:
-                    return
-                continue
-            yield self._whole(change)
+        read: dict[str, Value] = {}
+        entries = _up_to(beyond, self._entries(request), newest_first)
+        for change in changes(records_of(entries, self._get, page or FEW)):
+            yield self._whole(change, read) if values else self._hashable(change)
+
+    def length_of(self, reference: ValueReference, salt: bytes) -> int | None:
+        """Return the length of a large value's text, or None if it is gone or was altered. Raises StoreError."""
+        body = self._fetch(reference.bucket, reference.key)
+        text = None if body is None else unpacked(body)
+        if text is None or commitment(salt, reference.name, text) != reference.commitment:
+            return None
+        return len(text)
 
     def table(
-        self, table: str, since: str | None = None, until: str | None = None, newest_first: bool = False
+        self,
+        table: str,
+        since: str | None = None,
+        until: str | None = None,
+        newest_first: bool = False,
+        values: bool = True,
     ) -> Iterator[AuditedChange]:
         """Yield a table's changes in the order of their times, then of their sequence numbers, lazily.
 
-        ``since`` may also be the position of one change: its time, ``#`` and its padded sequence number. Raises what
-        ``query`` raises.
+        ``since`` may also be the position of one change: its time, ``#`` and its padded sequence number. ``values`` is
+        as in :meth:`item`. Raises what ``query`` raises.
         """
-        history = TableHistory(self._begin, self._audit_table, table)
+        history = TableHistory(self._begin, self._get, self._audit_table, table)
         found = history.between(since, until, newest_first=newest_first)
         try:
-            yield from map(self._whole, found)
+            yield from map(self._whole if values else self._hashable, found)
         finally:
             found.close()  # immediately: a caller that stops early may be a function that Lambda is about to freeze
 
@@ -164,7 +194,7 @@ class AuditHistory:
         Reads the item's changes back to its creation, and few others. Raises InvalidInputError and what ``query``
         raises.
         """
-        item = ItemHistory(self._query, self._audit_table, table, item_key)
+        item = ItemHistory(self._query, self._get, self._audit_table, table, item_key)
         order = item.order_of(sequence) if sequence is not None else item.order_at(at or "9")
         earlier = item.back(order)
         later: Iterator[AuditedChange] = iter(())
@@ -206,30 +236,62 @@ class AuditHistory:
         borrowed = FirstUses(self._begin, self._audit_table).borrowed(claims)
         return [attributed(change, entry, used_before=change.record_ids[0] in borrowed) for change, entry in judged]
 
-    def _whole(self, change: AuditedChange) -> AuditedChange:
-        """Return the change with its large values, read from the evidence bucket and checked against their hashes."""
+    def _whole(self, change: AuditedChange, read: dict[str, Value] | None = None) -> AuditedChange:
+        """Return the change with its large values, read from the evidence bucket and checked.
+
+        ``read`` holds the values of the change before, by commitment, and then those of this one: what one change made
+        of an attribute is what the next one found, and is read once.
+        """
         if not any(part.lost for part in change.attributes):
             return change
+        before = dict(read or {})
+        found: dict[str, Value] = {} if read is None else read
+        found.clear()
+        for part in change.attributes:
+            wanted = {digest for value in (part.old, part.new) for _, digest in unread(part.name, value)}
+            for reference in (*part.old_refs, *part.new_refs):
+                if reference.commitment in wanted and reference.commitment not in found:
+                    value = before.get(reference.commitment) or self._followed(reference, change.salt)
+                    if value is not None:
+                        found[reference.commitment] = value
         parts = tuple(
-            replaced(
-                part,
-                old=self._followed(part.old_ref) if part.old_ref else part.old,
-                new=self._followed(part.new_ref) if part.new_ref else part.new,
-            )
+            replaced(part, old=filled(part.name, part.old, found), new=filled(part.name, part.new, found))
             for part in change.attributes
         )
         return replaced(change, attributes=parts)
 
-    def _followed(self, reference: ValueReference) -> Value | None:
-        body = self._fetch(reference.bucket, reference.key)
-        return None if body is None else restore(body, reference.sha256)
+    def _hashable(self, change: AuditedChange) -> AuditedChange:
+        """Return the change with those of its values read that enter hashes as they are.
 
-    def _records(self, request: dict[str, Any]) -> Iterator[Item]:
+        Such a value is in the evidence bucket only because its record could not hold it, however short it is.
+        """
+        short = [
+            reference.bytes <= LARGEST_HASHED_BYTES
+            for part in change.attributes
+            for reference in (*part.old_refs, *part.new_refs)
+        ]
+        return self._whole(change) if any(short) else change
+
+    def _followed(self, reference: ValueReference, salt: bytes) -> Value | None:
+        body = self._fetch(reference.bucket, reference.key)
+        return None if body is None else opened(body, salt, reference.name, reference.commitment)
+
+    def _entries(self, request: dict[str, Any]) -> Iterator[Item]:
         response = self._query({"Limit": _FIRST_PAGE, **request})
         yield from response["Items"]
         while response.get("LastEvaluatedKey"):
             response = self._query({**request, "ExclusiveStartKey": response["LastEvaluatedKey"]})
             yield from response["Items"]
+
+
+def _up_to(limit: str | None, entries: Iterable[Item], newest_first: bool) -> Iterator[Item]:
+    """Yield the entries up to a time, in the order in which they are read; a few beyond it may lie between them."""
+    for entry in entries:
+        at = str(entry.get("modificationTime", {}).get("S", ""))
+        if limit is None or (at >= limit if newest_first else at <= limit):
+            yield entry
+        elif abs(_time(at) - _time(limit)) > _SLACK:
+            return
 
 
 def _time(text: str) -> datetime:

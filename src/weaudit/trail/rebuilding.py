@@ -15,16 +15,21 @@ A state that is not complete names its unknown attributes, and the reasons (``Pr
 - ``AuditingBeganLater``: the item is older than its trail, or its first records have expired;
 - ``Gap``: at least one change is missing;
 - ``ValueLost``: a value that was too large for its record is gone from the evidence bucket, or was altered there;
+- ``Erased``: the values of this change were erased;
 - ``HashMismatch``: the recorded values do not have the recorded hash, or the change's records disagree.
 
-``_weaudit``, the marker of a logged update, is not data: no state contains it.
+The hash needs no long value, only its commitment: the values are read when the state is known. Masked places stay
+masked. ``_weaudit``, the marker of a logged update, is not data: no state contains it.
 """
 
 from __future__ import annotations
 
 from itertools import chain
 
-from weaudit.items.values import data, image_hash
+from weaudit.capture.masking import masked, path_of
+from weaudit.items.hashes import LARGEST_HASHED_BYTES, state_hash
+from weaudit.items.values import WITHHELD, data
+from weaudit.trail.coherence import coherent
 from weaudit.trail.states import AsOf, Problem
 
 TYPE_CHECKING = False
@@ -34,7 +39,7 @@ if TYPE_CHECKING:
     from weaudit.items.values import Item, Value
     from weaudit.trail.changes import AttributeChange, AuditedChange, ValueReference
 
-    Follow = Callable[[ValueReference], Value | None]
+    Follow = Callable[[ValueReference, bytes], Value | None]
 
 MOST_LATER = 1000
 """At most this many changes after a point are read, if the changes before it do not give the whole state."""
@@ -54,9 +59,10 @@ def rebuild(
     ``earlier`` yields the changes up to the point, newest first, and is read no further back than the item's last
     creation. ``later`` yields the changes after the point, oldest first; only the first is read if that is enough.
 
-    ``follow`` reads a value that was too large for its record, and returns None if that value is lost. ``exact`` says
-    that the point is the first change of ``earlier`` itself, not a moment after it. ``from_birth`` says that every
-    change of the table was audited. ``live`` reads the item as it is now, for an item whose creation is not recorded.
+    ``follow`` reads a value that was too large for its record, given the salt of the item, and returns None if that
+    value is lost. ``exact`` says that the point is the first change of ``earlier`` itself, not a moment after it.
+    ``from_birth`` says that every change of the table was audited. ``live`` reads the item as it is now, for an item
+    whose creation is not recorded.
     """
     back, forth = iter(earlier), iter(later)
     last, following = next(back, None), next(forth, None)
@@ -69,16 +75,19 @@ def rebuild(
         return AsOf(
             exists=True if existed_throughout else None, problems=(problem,), last_change=last, next_change=following
         )
-    if not last.coherent or (last.after_hash is None) != (last.event_name == "REMOVE"):
+    if not coherent(last.records) or (last.after_hash is None) != (last.event_name == "REMOVE"):
         problem = Problem("HashMismatch", f"the records of the change {last.sequence} disagree with each other")
         return AsOf(exists=None, problems=(problem,), last_change=last, next_change=following)
     if last.after_hash is None:
         return AsOf(exists=False, last_change=last, next_change=following)
-    state = _State(follow)
+    if last.erased:
+        problem = Problem("Erased", _erased(last))
+        return AsOf(exists=True, problems=(problem,), last_change=last, next_change=following)
+    state = _State(last, follow)
     state.walk_back(chain((last,), back), from_birth)
-    if not state.prove(last.after_hash):
-        state.walk_forward(last.after_hash, chain(() if following is None else (following,), forth), live)
-    return state.result(last, following)
+    if not state.prove():
+        state.walk_forward(chain(() if following is None else (following,), forth), live)
+    return state.result(following)
 
 
 def _before_the_trail(following: AuditedChange | None, from_birth: bool) -> AsOf:
@@ -99,15 +108,18 @@ def _missing(older: AuditedChange, newer: AuditedChange) -> str:
 
 
 class _State:
-    """What is known so far of an item at one point: each attribute has its value from the change nearest to it."""
+    """What is known so far of an item after a change: each attribute has its value from the change nearest to it."""
 
-    def __init__(self, follow: Follow) -> None:
+    def __init__(self, last: AuditedChange, follow: Follow) -> None:
+        self._last = last
         self._follow = follow
         self._values: dict[str, Value | None] = {}  # None: the item did not have this attribute
+        self._references: dict[str, ValueReference] = {}  # by commitment
+        self._followed: dict[str, Value | None] = {}  # by commitment
+        self._masked: set[str] = set()  # the paths that are masked in any of the changes
         self._doubted: set[str] = set()  # the value comes from before a gap: the missing change may have replaced it
-        self._lost: set[str] = set()  # the value is gone from the evidence bucket
         self._problems: dict[str, Problem] = {}
-        self._whole = False  # every attribute of the item is among the values or the lost
+        self._whole = False  # every attribute of the item is among the values
         self._proven = False  # the values have the recorded hash
 
     def walk_back(self, changes: Iterator[AuditedChange], from_birth: bool) -> None:
@@ -120,11 +132,14 @@ class _State:
                 self._report("Gap", _missing(change, newer))
             if change.event_name == "REMOVE":
                 return
-            for part in change.attributes:
-                if part.name is None:
-                    self._take_whole(part, certain)
-                elif part.name not in self._values and part.name not in self._lost:
-                    self._take(part.name, part.new, part.new_ref, certain)
+            if change.erased:
+                self._lack(change)
+            for part in () if change.erased else change.attributes:
+                self._remember(part, part.new_refs)
+                for name, value in _values(part, part.new):
+                    if name not in self._values:
+                        self._take(name, value, certain)
+                self._whole |= part.name is None and part.new is not None
             if change.event_name == "INSERT":
                 return
             newer = change
@@ -132,93 +147,125 @@ class _State:
         code = "Gap" if from_birth else "AuditingBeganLater"
         self._report(code, f"the trail of this item begins with the change {first}, which is not its creation")
 
-    def walk_forward(
-        self, digest: str, changes: Iterator[AuditedChange], live: Callable[[], Item | None] | None
-    ) -> None:
+    def walk_forward(self, changes: Iterator[AuditedChange], live: Callable[[], Item | None] | None) -> None:
         """Walk the later changes forwards, keeping each attribute's first old value, until one holds the whole item."""
         touched: set[str] = set()
         whole: Item | None = None
-        state: str | None = digest  # the hash that the next change must start from
+        state = self._last.after_hash  # the hash that the next change must start from
         for number, change in enumerate(changes):
-            if number == MOST_LATER or change.before_hash != state:
+            if number == MOST_LATER or change.before_hash != state or change.erased:
                 state = None
                 break
             for part in change.attributes:
+                self._remember(part, part.old_refs)
                 if part.name is None:
-                    whole = self._item_of(part.old, part.old_ref)
+                    whole = _present(dict(_values(part, part.old))) if part.old is not None else None
                 elif part.name not in touched:
                     touched.add(part.name)
-                    self._take(part.name, part.old, part.old_ref, certain=True)
+                    self._take(part.name, part.old, certain=True)
             state = change.after_hash
             if state is None:
                 break
         if state is not None and live is not None:
             item = live()
-            whole = data(item) if item is not None and _has_hash(item, state) else None
+            now = None if item is None else masked(data(item), map(path_of, sorted(self._masked)))[0]
+            whole = now if now is not None and self._has_hash(now, state) else None
         if whole is not None:
             # An attribute that no later change touched had the same value at the point as in the whole item.
             changed_later = {name: value for name, value in self._values.items() if name in touched}
             untouched = {name: value for name, value in whole.items() if name not in touched}
-            if _has_hash(_present({**changed_later, **untouched}), digest):
+            if self._has_hash(_present({**changed_later, **untouched}), self._last.after_hash):
                 self._values, self._proven = {**changed_later, **untouched}, True
                 return
-        self.prove(digest)
+        self.prove()
 
-    def prove(self, digest: str) -> bool:
+    def prove(self) -> bool:
         """Compare the state with the recorded hash, and return whether they agree: that proves every value."""
-        self._proven = self._whole and not self._lost and _has_hash(_present(self._values), digest)
+        self._proven = self._whole and self._has_hash(_present(self._values), self._last.after_hash)
         return self._proven
 
-    def result(self, last: AuditedChange, following: AuditedChange | None) -> AsOf:
+    def result(self, following: AuditedChange | None) -> AsOf:
         """Return the state as far as it is known, with what is wrong."""
         if self._proven:
-            return AsOf(exists=True, item=_present(self._values), last_change=last, next_change=following)
-        unknown = self._doubted | self._lost
-        if not self._problems:
-            self._report("HashMismatch", f"the recorded values do not have the hash of the change {last.sequence}")
-            unknown = set(self._values)  # any of the values may be the wrong one
-        known = {name: value for name, value in self._values.items() if name not in unknown}
+            self._problems = {}
+        elif not self._problems:
+            self._report(
+                "HashMismatch", f"the recorded values do not have the hash of the change {self._last.sequence}"
+            )
+            self._doubted = set(self._values)  # any of the values may be the wrong one
+        unknown = set() if self._proven else self._doubted
+        known: dict[str, Value | None] = {}
+        for name, value in self._values.items():
+            if name not in unknown:
+                known[name] = value = self._read(value)
+                if value is not None and value.get(WITHHELD):
+                    del known[name]
+                    unknown = unknown | {name}
+                    self._report("ValueLost", _gone(f"a large value of {name}"), name)
         return AsOf(
             exists=True,
-            item=_present(known) or None,
+            item=_present(known) if self._proven else _present(known) or None,
             problems=tuple(self._problems.values()),
             unknown=tuple(sorted(unknown)),
             absent=frozenset(name for name, value in known.items() if value is None),
-            last_change=last,
+            last_change=self._last,
             next_change=following,
         )
 
-    def _take(self, name: str, value: Value | None, reference: ValueReference | None, certain: bool) -> None:
-        if value is None and reference is not None:
-            value = self._follow(reference)
-            if value is None:
-                if name not in self._values:
-                    self._lost.add(name)
-                    self._report("ValueLost", _gone(f"a large value of {name}"), name)
-                return
-        self._lost.discard(name)
-        self._problems.pop(f"ValueLost {name}", None)
+    def _read(self, value: Value | None) -> Value | None:
+        """Return a value, read from the evidence bucket if it is not here; as it is if it is gone from there."""
+        reference = self._reference(value)
+        if reference is None:
+            return value
+        if reference.commitment not in self._followed:
+            self._followed[reference.commitment] = self._follow(reference, self._last.salt)
+        found = self._followed[reference.commitment]
+        return value if found is None else found
+
+    def _reference(self, value: Value | None) -> ValueReference | None:
+        return None if value is None else self._references.get(value.get(WITHHELD, ""))
+
+    def _remember(self, part: AttributeChange, references: tuple[ValueReference, ...]) -> None:
+        self._masked.update(part.masked)
+        self._references.update((reference.commitment, reference) for reference in references)
+
+    def _lack(self, change: AuditedChange) -> None:
+        """Note what an erased change does not say: the values of its attributes, if no later change has them."""
+        self._report("Erased", _erased(change))
+        for part in change.attributes:
+            if part.name is not None and part.name not in self._values:
+                self._take(part.name, None, certain=False)
+
+    def _take(self, name: str, value: Value | None, certain: bool) -> None:
         self._values[name] = value
         (self._doubted.discard if certain else self._doubted.add)(name)
 
-    def _take_whole(self, part: AttributeChange, certain: bool) -> None:
-        item = self._item_of(part.new, part.new_ref)
-        if item is None:
-            self._report("ValueLost", _gone("the item as it was at its creation"))
-            return
-        self._whole = True
+    def _has_hash(self, item: Item, digest: str | None) -> bool:
+        # A value that left its record only because so many did is not hashed by its commitment.
         for name, value in item.items():
-            if name not in self._values and name not in self._lost:
-                self._take(name, value, None, certain)
-
-    def _item_of(self, value: Value | None, reference: ValueReference | None) -> Item | None:
-        found = self._follow(reference) if value is None and reference is not None else value
-        item: Item | None = None if found is None else found.get("M")
-        return item
+            reference = self._reference(value)
+            if reference is not None and reference.bytes <= LARGEST_HASHED_BYTES:
+                item = {**item, name: self._read(value) or value}
+        try:
+            return state_hash(self._last.salt, item).hex() == digest
+        except (ValueError, TypeError, AttributeError):  # a record that was written by hand
+            return False
 
     def _report(self, code: str, message: str, name: str = "") -> None:
         # Keep the problem nearest to the point: one of each kind, and one for each lost value.
         self._problems.setdefault(f"{code} {name}", Problem(code, message))
+
+
+def _values(part: AttributeChange, value: Value | None) -> Iterator[tuple[str, Value | None]]:
+    """Yield the attributes that one side of a change holds, and their values."""
+    if part.name is not None:
+        yield part.name, value
+    elif value is not None and isinstance(value.get("M"), dict):
+        yield from value["M"].items()
+
+
+def _erased(change: AuditedChange) -> str:
+    return f"the values of the change {change.sequence} were erased"
 
 
 def _gone(what: str) -> str:
@@ -227,10 +274,3 @@ def _gone(what: str) -> str:
 
 def _present(values: dict[str, Value | None]) -> Item:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _has_hash(item: Item, digest: str) -> bool:
-    try:
-        return image_hash(item) == digest
-    except (ValueError, TypeError, AttributeError):  # a record that was written by hand
-        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weaudit.aws.unprocessed import Rounds
+from weaudit.aws.batches import read_items
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from weaudit.items.values import Item
-
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
-_BATCH_KEYS = 100
 
 
 class AuditLogs:
@@ -53,16 +50,4 @@ class AuditLogs:
 
         Keys that a throttled table did not process are requested again ten times, with growing waits.
         """
-        found: dict[str, Item] = {}
-        waiting = [{"log_id": {"S": log_id}} for log_id in dict.fromkeys(log_ids)]
-        rounds = Rounds(self._name)
-        while waiting:
-            keys, waiting = waiting[:_BATCH_KEYS], waiting[_BATCH_KEYS:]
-            response = self._call("BatchGetItem", {"RequestItems": {self._name: {"Keys": keys}}})
-            found.update({item["log_id"]["S"]: item for item in response.get("Responses", {}).get(self._name, ())})
-            left = (response.get("UnprocessedKeys") or {}).get(self._name, {}).get("Keys", [])
-            if left:
-                # A caller is waiting: fail after ten rounds, even if each of them read something.
-                rounds.wait(progress=False)
-                waiting += left
-        return found
+        return read_items(self._call, self._name, "log_id", log_ids)

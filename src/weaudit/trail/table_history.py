@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from weaudit.capture.records import changes_key
 from weaudit.items.times import iso_moment
+from weaudit.trail.entries import records_of
 from weaudit.trail.history import changes
 
 TYPE_CHECKING = False
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from weaudit.items.values import Item
     from weaudit.trail.changes import AuditedChange
+    from weaudit.trail.entries import Get
 
     class Page(Protocol):
         """A pending page: the response to a Query, in DynamoDB JSON with binary as base64 text."""
@@ -47,8 +49,9 @@ class TableHistory:
     When reading ends, the pages that are still pending are cancelled.
     """
 
-    def __init__(self, begin: Begin, audit_table: str, table: str) -> None:
+    def __init__(self, begin: Begin, get: Get, audit_table: str, table: str) -> None:
         self._begin = begin
+        self._get = get
         self._audit_table = audit_table
         self._table = table
 
@@ -74,7 +77,8 @@ class TableHistory:
                 shards = following or self._month(month, since, last, newest_first)
                 ahead = months[position + 1] if position + 1 < len(months) else None
                 following = self._month(ahead, since, last, newest_first) if ahead else []
-                yield from heapq.merge(*(changes(shard) for shard in shards), key=_moment, reverse=newest_first)
+                entries = heapq.merge(*shards, key=_order, reverse=newest_first)
+                yield from changes(records_of(entries, self._get))
         finally:
             for shard in (*shards, *following):
                 shard.leave()
@@ -102,7 +106,7 @@ class TableHistory:
 
 
 class Pages:
-    """The records of one Query, for example of one shard's month; the next page is requested before it is needed."""
+    """The items of one Query, for example of one shard's month; the next page is requested before it is needed."""
 
     def __init__(self, begin: Begin, request: dict[str, Any]) -> None:
         self._begin = begin
@@ -133,8 +137,8 @@ class Pages:
         return self._begin({**self._request, "Limit": _SHARD_PAGE, "ExclusiveStartKey": start}) if start else None
 
 
-def _moment(change: AuditedChange) -> tuple[str, str]:
-    return change.at, change.sequence.zfill(40)
+def _order(entry: Item) -> str:
+    return str(entry["changesOrder"]["S"])  # a key of the index: every entry has it
 
 
 def _months(first: str, last: str) -> list[str]:

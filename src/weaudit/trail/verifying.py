@@ -2,32 +2,48 @@
 
 For each change, in order, the following is checked:
 
-- its records have the ids that the change gives them, and no record appears twice (else ``leftover``);
-- the hash before it is the hash after the previous change (else ``gap``, or ``fork`` if two changes follow one state);
+- its records have the ids that the change gives them, none appears twice (else ``leftover``), and all of them are there
+  (else ``gap``);
+- the hash before it is the hash after the previous change, and so is that of the masked places (else ``gap``, or
+  ``fork`` if two changes follow one state);
 - its records agree about the change, and with their own index keys (else ``edited``);
-- its actor is one that such a change can have; a stated actor is a value that the change set (else ``edited``);
+- its records were made by audit_producer, and are as it made them: the mark of their origin, which covers all that they
+  say, is right, and so are their salts (else ``edited``; checked only by who may read the secrets);
+- its actor is one that such a change can have; a stated or carried actor is a value of the item (else ``edited``);
 - its time is no earlier than those of the changes before it, to within the difference of clocks (else ``misdated``);
 - its values, applied to the item before it, give the hash that the change recorded (else ``edited``);
 - a value that was too large for its record is where the record says, unaltered (else ``lost``).
 
-Finally, the hash after the last change is the hash of the live item (else ``unaudited``).
-
-The hashes cover only items. They do not prove who made a change, or when it was made between its neighbours, and a
-change id is whatever a writer of the table chose.
+Finally, the hash after the last change is the hash of the live item (else ``unaudited``). Masked places of the item are
+compared only by who may read the secrets: their values are in no record.
 
 The trail of an item that is older than its auditing has no known beginning: this is reported, but is not a fault.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from weaudit.capture.changes import Change
+from weaudit.capture.hashes import CONTENT, COVERED, content_salt, from_base64, in_base64, origin, record_hash
+from weaudit.capture.masking import REDACTED, masked, path_of
 from weaudit.capture.records import record_id
+from weaudit.capture.store_secrets import Secrets
+from weaudit.evidence import value_key
+from weaudit.items.hashes import committed, encoded, item_secrets, masked_hash, state_hash
 from weaudit.items.times import moment
-from weaudit.items.values import Item, data, image_hash, same_value
-from weaudit.trail.changes import AuditedChange
+from weaudit.items.values import WITHHELD, Item, Value, data, spelled
+from weaudit.trail.changes import AttributeChange, AuditedChange, ValueReference
+from weaudit.trail.coherence import coherent, missing
 from weaudit.trail.history import SLACK
+
+LengthOf = Callable[[ValueReference, bytes], int | None]
+
+FIELDS = (
+    frozenset((*COVERED, *CONTENT, "historyKey", "changeOrder", "changesKey", "changesOrder", "salt", "contentSalt"))
+    | {f"{side}Value{kind}" for side in ("old", "new") for kind in ("Ref", "Refs")}
+    | {"origin", "expiresAt", "erased"}
+) - {"content", "streamLabel"}
+"""Every field that a record can have (docs/formats/audit-record.md)."""
 
 
 class Finding(NamedTuple):
@@ -57,12 +73,16 @@ def verify_item(
     table_arn: str,
     item_key: str,
     audited_from_birth: bool,
+    secrets: Secrets | None = None,
+    length_of: LengthOf | None = None,
 ) -> Verdict:
     """Check one item's changes, in order, against each other and against the live item (None if there is no item).
 
     ``audited_from_birth`` says that the table's stream is as old as the table: every trail then begins with an insert.
+    Without the ``secrets``, origins and salts are not checked. ``length_of`` returns the length of the text of a large
+    value that was not read, or None if it is gone or was altered; it is called once for each value.
     """
-    trail = _Trail(table, table_arn, item_key)
+    trail = _Trail(table, table_arn, item_key, secrets, length_of)
     recorded = list(changes)
     if recorded:
         first = recorded[0]
@@ -74,14 +94,38 @@ def verify_item(
         late = live is not None and not audited_from_birth
         if live is not None and audited_from_birth:
             trail.report("unaudited", None, "the item is in the table, but no change of it was ever recorded")
-    if recorded and recorded[-1].after_hash != (None if live is None else image_hash(live)):
+    if recorded and recorded[-1].after_hash != hash_of_live(recorded, live):
         trail.report("unaudited", None, _how_the_end_differs(recorded[-1], live))
+    elif recorded and live is not None and secrets is not None:
+        trail.compare_masked(recorded, live, secrets)
     return Verdict(tuple(trail.findings), len(recorded), late)
 
 
+def hash_of_live(changes: Sequence[AuditedChange], live: Item | None) -> str | None:
+    """Return the hash of the live item as the last of its changes would have recorded it; None if there is no item."""
+    return None if live is None else state_hash(changes[-1].salt, _clear(changes, live)).hex()
+
+
+def _clear(changes: Sequence[AuditedChange], live: Item) -> Item:
+    """Return the live item without what the last of its changes would have masked."""
+    return _parted(changes, live)[0]
+
+
+def _parted(changes: Sequence[AuditedChange], live: Item) -> tuple[Item, Item]:
+    """Return the live item without what the last of its changes would have masked, and that, by path."""
+    same = (change for change in changes if change.rules == changes[-1].rules)
+    paths = {path for change in same for part in change.attributes for path in part.masked}
+    return masked(data(live), map(path_of, sorted(paths)))
+
+
 class _Trail:
-    def __init__(self, table: str, table_arn: str, item_key: str) -> None:
+    def __init__(
+        self, table: str, table_arn: str, item_key: str, secrets: Secrets | None, length_of: LengthOf | None
+    ) -> None:
         self._table, self._table_arn, self._item_key = table, table_arn, item_key
+        self._secrets = secrets
+        self._length_of = length_of
+        self._lengths: dict[ValueReference, int | None] = {}
         self.findings: list[Finding] = []
         self._latest: AuditedChange | None = None  # the change with the latest time so far
 
@@ -95,19 +139,56 @@ class _Trail:
         for change in changes:
             for text in _foreign_records(change, self._table_arn):
                 self.report("leftover", change, text)
-            if not change.coherent:
+            if not coherent(change.records):
                 self.report("edited", change, "its records disagree about the change, or with their own index keys")
-            for text in _foreign_actors(change):
+            elif (lacking := missing(change.records) or 0) > 0:
+                self.report("gap", change, f"{lacking} of its records are not there")
+            elif lacking < 0:
+                self.report("edited", change, f"it has {-lacking} more records than it says")
+            if any(record.get("tableArn", {}).get("S") != self._table_arn for record in change.records):
+                self.report("edited", change, f"a record of it is not about the table {self._table_arn}")
+            for text in _alterations(change, self._secrets):
                 self.report("edited", change, text)
             self._compare_time(change)
-            joined = before is None or change.before_hash == before.after_hash
+            joined = before is None or _follows(before, change)
             if not joined:
                 self._report_break(before, change)
-            lost = [part for part in change.attributes if part.lost]
-            for part in lost:
-                self.report("lost", change, f"the large value of {part.name or 'the item'} is gone or was altered")
-            item = None if lost else self._apply(change, item if joined else None)
+            for text in self._astray(change):
+                self.report("lost", change, text)
+            item = self._apply(change, item if joined else None)
+            for text in _foreign_actors(change, item):
+                self.report("edited", change, text)
             before = change
+
+    def _astray(self, change: AuditedChange) -> Iterator[str]:
+        """Yield what is wrong with the large values of a change, and with the references to them."""
+        for part in change.attributes:
+            for reference, value in _references(part):
+                if reference not in self._lengths:
+                    self._lengths[reference] = self._length(reference, value, change.salt)
+                length = self._lengths[reference]
+                if length is None:
+                    yield f"the large value of {reference.name} is gone or was altered"
+                elif length != reference.bytes:
+                    yield f"the large value of {reference.name} does not have the recorded size"
+                elif reference.key != value_key(change.partition, reference.commitment):
+                    yield f"the reference to the large value of {reference.name} names another object"
+
+    def _length(self, reference: ValueReference, value: Value | None, salt: bytes) -> int | None:
+        if value is not None:
+            return len(encoded(spelled(value)))
+        return None if self._length_of is None else self._length_of(reference, salt)
+
+    def compare_masked(self, changes: Sequence[AuditedChange], live: Item, secrets: Secrets) -> None:
+        """Compare the masked places of the live item, which is otherwise as the last of its changes left it."""
+        last, (_, values) = changes[-1], _parted(changes, live)
+        if last.kid != secrets.kid.hex():
+            return
+        key = item_secrets(secrets.root, self._table_arn, self._item_key).mask_key
+        digest = in_base64(masked_hash(key, values)) if values else ""
+        if digest != _state(last, "after")[1]:
+            text = f"a masked place of the item is not as the last recorded change (sequence {last.sequence}) left it"
+            self.report("unaudited", None, text)
 
     def _compare_time(self, change: AuditedChange) -> None:
         at, latest = moment(change.at), self._latest
@@ -122,7 +203,7 @@ class _Trail:
             self._latest = change
 
     def _report_break(self, before: AuditedChange | None, change: AuditedChange) -> None:
-        if before is not None and change.before_hash == before.before_hash:
+        if before is not None and _state(change, "before") == _state(before, "before"):
             self.report(
                 "fork", change, f"this change and the one with sequence {before.sequence} follow the same state"
             )
@@ -132,27 +213,55 @@ class _Trail:
 
     def _apply(self, change: AuditedChange, item: Item | None) -> Item | None:
         """Return the item after a change, or None if it is not known; report values that do not lead to its hash."""
+        if change.erased:
+            return None
         if change.event_name == "REMOVE":
             whole = _whole_item(change, "old")
-            if whole is None or image_hash(whole) != change.before_hash:
+            if whole is None or _hash(change, whole) != change.before_hash:
                 self.report("edited", change, "the deleted item's recorded values do not have the recorded hash")
             return None
         if change.event_name == "INSERT":
             whole = _whole_item(change, "new")
-            if whole is None or image_hash(whole) != change.after_hash:
+            if whole is None or _hash(change, whole) != change.after_hash:
                 self.report("edited", change, "the new item's recorded values do not have the recorded hash")
             return whole
         if item is None:
             return None
-        wrong = [part.name for part in change.attributes if not same_value(part.old, item.get(part.name or ""))]
+        wrong = [part.name for part in change.attributes if not _same(change, part, item.get(part.name or ""))]
         after = _stepped(item, change, forward=True)
-        if wrong or image_hash(after) != change.after_hash:
+        if wrong or _hash(change, after) != change.after_hash:
             named = f" ({', '.join(map(str, wrong))})" if wrong else ""
             self.report(
                 "edited", change, f"its recorded values{named} do not lead from the state before to the one after"
             )
             return None
         return after
+
+
+def _follows(before: AuditedChange, change: AuditedChange) -> bool:
+    """Return whether a change follows the state after the one before it, also in the places that both mask."""
+    one, other = _state(before, "after"), _state(change, "before")
+    return one == other if (before.kid, before.rules) == (change.kid, change.rules) else one[0] == other[0]
+
+
+def _state(change: AuditedChange, side: str) -> tuple[str, str]:
+    """Return the hashes of the item before or after a change: of what is not masked, and of what is."""
+    clear, masked_places = (change.records[0].get(f"{side}{kind}", {}) for kind in ("Hash", "Masked"))
+    return str(clear.get("B", "")), str(masked_places.get("B", ""))
+
+
+def _hash(change: AuditedChange, item: Item) -> str | None:
+    try:
+        return state_hash(change.salt, item).hex()
+    except (ValueError, TypeError, AttributeError):  # a record that was written by hand
+        return None
+
+
+def _same(change: AuditedChange, part: AttributeChange, value: Value | None) -> bool:
+    if part.old is None or value is None:
+        return part.old is value
+    one, other = (committed(change.salt, part.name or "", spelled(found)) for found in (part.old, value))
+    return one == other
 
 
 def _item_before_the_first(changes: list[AuditedChange], live: Item | None) -> Item | None:
@@ -168,11 +277,10 @@ def _item_before_the_first(changes: list[AuditedChange], live: Item | None) -> I
             break
         pending.append(change)
     else:
-        leads_here = live is not None and image_hash(live) == changes[-1].after_hash
-        whole = data(live) if live is not None and leads_here else None
+        leads_here = live is not None and hash_of_live(changes, live) == changes[-1].after_hash
+        whole = _clear(changes, live) if live is not None and leads_here else None
     for change in reversed(pending):
-        lost = any(part.had_old and part.old is None for part in change.attributes)
-        whole = None if whole is None or lost else _stepped(whole, change, forward=False)
+        whole = None if whole is None or change.erased else _stepped(whole, change, forward=False)
     return whole
 
 
@@ -208,23 +316,64 @@ def _foreign_records(change: AuditedChange, table_arn: str) -> Iterator[str]:
         seen.add(part.name)
 
 
-def _foreign_actors(change: AuditedChange) -> Iterator[str]:
-    """Yield what the change cannot have: a stated actor is a value that it set, and a service only deletes."""
+def _references(part: AttributeChange) -> Iterator[tuple[ValueReference, Value | None]]:
+    """Yield each reference of a record, and the value that was read for it; None if it could not be read."""
+    for references, value in ((part.old_refs, part.old), (part.new_refs, part.new)):
+        item = (value or {}).get("M", {}) if part.name is None else {part.name: value}
+        for reference in references:
+            found = item.get(reference.name)
+            yield reference, None if found is None or found.get(WITHHELD) else found
+
+
+def _alterations(change: AuditedChange, secrets: Secrets | None) -> Iterator[str]:
+    """Yield how the records differ from what audit_producer made of the change."""
+    for part, record in zip(change.attributes, change.records, strict=True):
+        named = record.get("id", {}).get("S", "")
+        unknown = sorted(record.keys() - FIELDS)
+        if unknown:
+            yield f"record {named} has a field that no record has: {unknown[0]}"
+        if any(shown != REDACTED for shown in _at_masked_places(part, record)):
+            yield f"record {named} has something other than {REDACTED['S']} at a masked place"
+        if secrets is not None and not _is_ours(change, part, record, secrets):
+            yield f"record {named} is not as audit_producer made it"
+
+
+def _at_masked_places(part: AttributeChange, record: Item) -> Iterator[Value]:
+    """Yield what the record itself has where it says that a place is masked; no hash covers that."""
+    for side in ("oldValue", "newValue"):
+        value = record.get(side)
+        item = value.get("M") if value is not None and part.name is None else value and {part.name or "": value}
+        if isinstance(item, dict):
+            yield from masked(item, map(path_of, part.masked))[1].values()
+
+
+def _is_ours(change: AuditedChange, part: AttributeChange, record: Item, secrets: Secrets) -> bool:
+    try:
+        if from_base64(record["origin"]) != origin(secrets.origin, record_hash(record, part.old, part.new)):
+            return False
+        if change.erased or secrets.kid.hex() != change.kid:
+            return True
+        item = item_secrets(secrets.root, record["tableArn"]["S"], change.item_key)
+        salts = (from_base64(record["salt"]), from_base64(record["contentSalt"]))
+        return salts == (item.salt, content_salt(item.mask_key, record["id"]["S"]))
+    except (KeyError, ValueError, TypeError, AttributeError):  # a field is missing, or of another type
+        return False
+
+
+def _foreign_actors(change: AuditedChange, after: Item | None) -> Iterator[str]:
+    """Yield what the change cannot have: a named actor is a value of the item, and a service only deletes.
+
+    ``after`` is the item after the change, or None if it is not known.
+    """
     if change.change_id and change.event_name == "REMOVE":
         yield "it has a change id, but a deletion sets no change id"
     actor = change.actor
     if actor is None or (actor.kind == "service" and change.event_name == "REMOVE"):
         return
-    if actor.kind != "stated":
+    if actor.kind not in ("stated", "carried") or change.event_name == "REMOVE":
         yield f"its actor is of the kind {actor.kind!r}, which such a change cannot have"
-    elif not any(part.lost for part in change.attributes) and actor.name not in _texts_set_by(change):
-        yield f"its stated actor {actor.name!r} is not the value of an attribute that it set"
-
-
-def _texts_set_by(change: AuditedChange) -> set[str]:
-    whole = (((part.new or {}).get("M") or {}).values() for part in change.attributes if part.name is None)
-    set_values = [part.new for part in change.attributes if part.name is not None and part.new is not None]
-    return {str(value[kind]) for value in chain(set_values, *whole) for kind in ("S", "N") if kind in value}
+    elif after is not None and actor.name not in {str(value.get("S", value.get("N"))) for value in after.values()}:
+        yield f"its {actor.kind} actor {actor.name!r} is not the value of an attribute of the item"
 
 
 def _how_the_end_differs(last: AuditedChange, live: Item | None) -> str:

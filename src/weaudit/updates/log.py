@@ -7,7 +7,7 @@ import json
 from weaudit.errors import WeauditError
 from weaudit.items import plain
 from weaudit.items.keys import LONGEST_LOGGED_ID_BYTES, logged_record_id
-from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
+from weaudit.items.sizes import DEEPEST_LEVEL, LARGEST_ITEM_BYTES, item_bytes
 from weaudit.items.times import iso_time
 from weaudit.updates.requests import Caller, Settings, UpdateRequest
 
@@ -99,7 +99,7 @@ def _storable(attributes: Any) -> dict[str, Value]:
     for name, value in attributes.items() if isinstance(attributes, dict) else ():
         try:
             path = plain.check_name(name, "attributes")
-            found[path] = plain.typed(value, path, plain.DEEPEST_LEVEL - 1)
+            found[path] = plain.typed(value, path, DEEPEST_LEVEL - 1)
         except WeauditError:
             continue
     # Leave room for the entry's other fields.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from weaudit.errors import DatabaseError, InvalidInputError
 from weaudit.items import plain
+from weaudit.items.sizes import DEEPEST_LEVEL
 from weaudit.items.values import MARKER
 from weaudit.updates.conditions import condition_of
 from weaudit.values import value
@@ -164,7 +165,7 @@ def _checked_id(found: Any) -> Any:
 
 def _values(attributes: dict[str, Any], *, logged: bool) -> dict[str, Value]:
     # The log entry nests the new values in a map of its own: one level more.
-    levels = plain.DEEPEST_LEVEL - logged
+    levels = DEEPEST_LEVEL - logged
     values = {}
     for name, plainly in attributes.items():
         path = plain.below("attributes", name)

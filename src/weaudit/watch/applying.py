@@ -7,9 +7,11 @@ import hashlib
 import re
 import time
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
-from weaudit.capture.configuration import actor_of, watch_item, watch_key
+from weaudit.capture.configuration import in_force_from, watch_item, watch_key
+from weaudit.capture.rules import Rules
 from weaudit.deploy import stack, templates
 from weaudit.errors import DeployError, InvalidInputError
 from weaudit.installation import draining, stacks
@@ -17,7 +19,7 @@ from weaudit.installation.outputs import Installation
 from weaudit.installation.stacks import Progress
 from weaudit.watch import plan as watch_plans
 from weaudit.watch.plan import VIEW, Plan
-from weaudit.watch.watched import Watch, describe_table, watches
+from weaudit.watch.watched import Watch, describe_table, producer_settings, watches
 
 STREAM_SECONDS = 600.0
 DRAIN_SECONDS = 60.0
@@ -50,13 +52,15 @@ class Watching:
     def _prefix(self) -> str:
         return self.installation.outputs["AuditProducerFunctionName"].removesuffix("audit_producer")
 
-    def plan(self, table: str, actor: str | None = None) -> Plan:
-        """Return what it takes to watch ``table``; ``actor`` None leaves its actor attribute as it is, "" is none.
+    def plan(self, table: str, actor: str | None = None, fresh: str | None = None) -> Plan:
+        """Return what it takes to watch ``table``.
 
+        None leaves the attribute that names the actor, or the one that confirms it, as it is; "" means no attribute.
         Changes nothing. Raises InvalidInputError, with the reason, for a table that cannot or must not be watched.
         """
-        if actor is not None and len(actor.encode()) > 255:
-            raise InvalidInputError("--actor is the name of an attribute: 255 bytes at most")
+        for option, name in (("--actor", actor), ("--fresh", fresh)):
+            if name is not None and len(name.encode()) > 255:
+                raise InvalidInputError(f"{option} is the name of an attribute: 255 bytes at most")
         description = self._watchable(table)
         enabled, view = _view(description)
         if enabled and view != VIEW:
@@ -75,16 +79,16 @@ class Watching:
                 f"the mapping of {table} was deleted by hand, outside its stack {name}\n"
                 f"Run `weaudit unwatch {table} --force`, then `weaudit watch {table}`."
             )
-        known = self._actor(table)
-        wanted = actor if actor is not None and actor != known else None
+        recorded = watch is not None and watch.mapping != ""
+        versions = self._versions(table, actor, fresh, recorded=recorded)
         new = watch is None
         others = len(self._mappings(stream)) if new and stream else 0
         steps = watch_plans.steps(
-            table, name, wanted, self.installation.configuration_table,
+            table, name, versions[-1] if versions else None, self.installation.configuration_table,
             turn_on=not enabled, deploy=deploy, new=new, resume=resume,
         )  # fmt: skip
         notes = watch_plans.notes(description, stream, others, new=new) if deploy else ()
-        return Plan(table, name, steps, notes, not enabled, deploy, resume, wanted, parameters)
+        return Plan(table, name, steps, notes, not enabled, deploy, resume, versions, parameters)
 
     def _watchable(self, table: str) -> Any:
         if not _TABLE.fullmatch(table):
@@ -168,9 +172,9 @@ class Watching:
         parameters = dict(plan.parameters)
         if plan.turn_on:
             parameters["StreamArn"] = self._turn_on(plan.table, progress)
-        if plan.actor is not None:
+        if plan.versions:
             # Before the mapping: the first change must find it.
-            item = watch_item(plan.table, plan.actor)
+            item = watch_item(plan.table, plan.versions)
             target.client("dynamodb").put_item(TableName=self.installation.configuration_table, Item=item)
         try:
             if plan.deploy:
@@ -237,14 +241,20 @@ class Watching:
                     "Try again when writers are quiet; `weaudit logs audit_producer` shows what it does. "
                     f"`weaudit unwatch {watch.table} --force` gives those changes up."
                 )
+        # The table's rules stay: a change that is replayed later is recorded by them, and a later watch begins there.
         stack.remove(target, watch.stack, progress)
-        client = target.client("dynamodb")
-        client.delete_item(TableName=self.installation.configuration_table, Key=watch_key(watch.table))
 
-    def _actor(self, table: str) -> str | None:
-        client = self.installation.target.client("dynamodb")
-        key = watch_key(table)
-        return actor_of(client.get_item(TableName=self.installation.configuration_table, Key=key).get("Item"))
+    def _versions(self, table: str, actor: str | None, fresh: str | None, *, recorded: bool) -> tuple[Rules, ...]:
+        if actor is None and fresh is None:
+            return ()
+        request = {"TableName": self.installation.configuration_table, "Key": watch_key(table)}
+        answer = self.installation.target.client("dynamodb").get_item(**request, ConsistentRead=True)
+        settings = producer_settings(self.installation)
+        # By the service's clock: that of this machine may be wrong by more than is allowed for.
+        answered = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        later = in_force_from(round(answered.timestamp() * 1000), float(settings.get("CACHE_TTL_SEC") or 60))
+        default = settings.get("ACTOR_ATTRIBUTE", "")
+        return watch_plans.versions(answer.get("Item"), default, actor, fresh, later, recorded=recorded)
 
 
 def _view(description: Any) -> tuple[bool, str]:

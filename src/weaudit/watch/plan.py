@@ -3,12 +3,19 @@
 from dataclasses import dataclass
 from typing import Any
 
+from weaudit.capture.configuration import ALWAYS, has_unreadable_versions, versions_of
+from weaudit.capture.rules import Rules
+from weaudit.values import replaced
+
 VIEW = "NEW_AND_OLD_IMAGES"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What watching a table takes; nothing, where ``steps`` is empty. ``notes`` are what its owner should know."""
+    """What watching a table takes; nothing if ``steps`` is empty. ``notes`` are what its owner should know.
+
+    ``versions`` are all versions of the table's rules, to be written, or () if they stay as they are.
+    """
 
     table: str
     stack: str
@@ -17,14 +24,38 @@ class Plan:
     turn_on: bool
     deploy: bool
     resume: str
-    actor: str | None
+    versions: tuple[Rules, ...]
     parameters: dict[str, str]
+
+
+def versions(
+    item: dict[str, Any] | None, default: str, actor: str | None, fresh: str | None, later: str, *, recorded: bool
+) -> tuple[Rules, ...]:
+    """Return all versions of a table's rules with one more that is in force from ``later``; () if nothing is to write.
+
+    ``item`` is the table's configuration item as it is, and ``default`` the actor attribute of tables without one. None
+    leaves the attribute as it is, "" means none. A table's first version is in force always, but of a table whose
+    changes are ``recorded`` already it is the rules by which they are recorded now.
+    """
+    if actor is None and fresh is None:
+        return ()
+    known = versions_of(item)
+    unreadable = item is not None and has_unreadable_versions(item)
+    last = known[-1] if known else Rules(ALWAYS, default)
+    wanted = Rules(ALWAYS, last.actor if actor is None else actor, last.fresh if fresh is None else fresh)
+    same = (last.actor, last.fresh) == (wanted.actor, wanted.fresh)
+    if not known and (same or not recorded):
+        return (wanted,)
+    if same:
+        # What cannot be read goes by the next write.
+        return known if unreadable else ()
+    return (*(known or (last,)), replaced(wanted, since=later))
 
 
 def steps(
     table: str,
     name: str,
-    actor: str | None,
+    rules: Rules | None,
     configuration: str,
     *,
     turn_on: bool,
@@ -32,13 +63,17 @@ def steps(
     new: bool,
     resume: str,
 ) -> tuple[str, ...]:
-    """Say what is done to watch ``table``, in this order; ``configuration`` is the table that states its actor."""
+    """Say what is done to watch ``table``, in this order; ``configuration`` is the table that holds its rules."""
     found = []
     if turn_on:
         found.append(f"turn the stream of {table} on, with old and new images")
-    if actor is not None:
-        what = f"writers of {table} state who they are in {actor!r}" if actor else f"{table} states no actor"
-        found.append(f"write into {configuration} that {what}")
+    if rules is not None:
+        what = (
+            f"writers of {table} state who they are in {rules.actor!r}" if rules.actor else f"{table} states no actor"
+        )
+        confirmed = f", and confirm it by changing {rules.fresh!r}" if rules.fresh else ""
+        later = "" if rules.since == ALWAYS else f", from {rules.since} on"
+        found.append(f"write into {configuration} that {what}{confirmed}{later}")
     if deploy:
         verb = "create" if new else "update"
         found.append(f"{verb} the stack {name}: audit_producer may read this stream, and gets its changes")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from weaudit.capture.configuration import actor_of, watch_key
+from weaudit.capture.configuration import versions_of, watch_key
 from weaudit.installation.outputs import Installation
 from weaudit.installation.stacks import DIGEST_TAG
 from weaudit.installation.targets import Target, wire
@@ -17,8 +17,8 @@ class Watch:
 
     ``state`` is Lambda's word for the mapping (``Enabled``, ``Disabled``, ``Creating``…), or what is wrong: ``table
     gone``, ``stream off``, ``stream replaced``, ``mapping gone``, or the stack's state while that is not complete.
-    ``since`` is when its stack was made, ISO 8601, UTC. ``table_stream`` is the stream that the table has now,
-    ``failures`` the ARN of where the mapping puts what it gives up on.
+    ``actor`` is that of the latest rules. ``since`` is when its stack was made, ISO 8601, UTC. ``table_stream`` is the
+    stream that the table has now, ``failures`` the ARN of where the mapping puts what it gives up on.
     """
 
     table: str
@@ -81,12 +81,12 @@ def _watch(installation: Installation, found: Any, parameters: dict[str, str], m
     mapping = next((row for row in mappings if row["UUID"] == outputs.get("MappingId")), None)
     key = watch_key(table)
     item = installation.target.client("dynamodb").get_item(TableName=installation.configuration_table, Key=key)
-    actor = actor_of(wire(item.get("Item")))
+    versions = versions_of(wire(item.get("Item")))
     return Watch(
         table=table,
         stream=stream,
         state=_state(found["StackStatus"], description, stream, mapping),
-        actor=_default_actor(installation) if actor is None else actor,
+        actor=versions[-1].actor if versions else _default_actor(installation),
         since=iso_moment(found["CreationTime"]),
         stack=found["StackName"],
         mapping=outputs.get("MappingId", ""),
@@ -124,9 +124,14 @@ def _mappings(installation: Installation) -> list[Any]:
 
 
 def _default_actor(installation: Installation) -> str:
+    return producer_settings(installation).get("ACTOR_ATTRIBUTE", "")
+
+
+def producer_settings(installation: Installation) -> dict[str, str]:
+    """Return the environment variables of audit_producer."""
     client = installation.target.client("lambda")
     found = client.get_function_configuration(FunctionName=installation.audit_producer)
-    return str(found.get("Environment", {}).get("Variables", {}).get("ACTOR_ATTRIBUTE", ""))
+    return dict(found.get("Environment", {}).get("Variables", {}))
 
 
 def describe_table(target: Target, table: str) -> Any:

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from weaudit.capture.masking import REDACTED
 from weaudit.cli.printing import moments, output
 from weaudit.items.differences import Difference, differences
 from weaudit.items.plain import plain
 from weaudit.items.texts import dumps
-from weaudit.items.values import Item, Value
-from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueReference
+from weaudit.items.values import WITHHELD, Item, Value
+from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueReference, unread
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,8 +27,10 @@ _BEFORE_THE_DIFFERENCE = 24  # characters shown of what two long texts begin wit
 _WHEN, _WHO, _NARROWEST = 19, 14, 24
 _MINUS = "\N{MINUS SIGN}"
 _SETS = ("SS", "NS", "BS")
+# What a change did to the whole item.
+_VERBS = {"INSERT": "created", "REMOVE": "deleted"}
 # How the actor of a change is known; the stream itself names a service.
-_KNOWN_BY = {"logged": " (logged)", "stated": " (stated)"}
+_KNOWN_BY = {"logged": " (logged)", "stated": " (stated)", "carried": "? (carried)"}
 # A TTL delete, by far the most common of a service's changes.
 _SERVICES = {"dynamodb.amazonaws.com": "DynamoDB (TTL)"}
 
@@ -110,7 +113,8 @@ class Rendering:
         table = self._grid()
         first = [Text(output.safe(moments.shown(change.at, utc=self._utc))), who(change.actor)]
         if self._with_items:
-            first.append(Text(self._shortened(output.safe(change.item_key))))
+            named = Text(self._shortened(output.safe(change.item_key)))
+            first.append(self._erased() if change.erased else named)
         for what, values in self._lines(change):
             table.add_row(*first, Text(what, style="cyan"), values)
             first = [Text("")] * len(first)
@@ -118,10 +122,13 @@ class Rendering:
 
     def _lines(self, change: AuditedChange) -> Iterator[tuple[str, "Text"]]:
         for part in change.attributes:
-            if part.name is None:
-                verb = "created" if part.has_new and not part.had_old else "deleted"
+            if change.erased:
+                what = _VERBS.get(change.event_name, "") if part.name is None else path_text((part.name,))
+                yield what, self._erased()
+            elif part.name is None:
+                verb = "created" if part.new is not None and part.old is None else "deleted"
                 # The verb says which side this is: the item needs no sign.
-                yield verb, self._side(part.new, part.new_ref) if part.has_new else self._side(part.old, part.old_ref)
+                yield verb, self._item(part)
             elif part.lost:
                 yield path_text((part.name,)), self._moved(part)
             else:
@@ -139,7 +146,10 @@ class Rendering:
                 yield "…", Text(f"and {more:,} more places", style="dim")
                 return
             yield line
-        if not shown:
+        if not shown and part.masked:
+            # Only masked places changed: what they were and became is nowhere.
+            yield path_text((name,)), self._step({WITHHELD: ""}, {WITHHELD: ""})
+        elif not shown:
             yield path_text((name,)), Text("the same value", style="dim")
 
     def _difference_lines(self, found: Iterator[Difference]) -> Iterator[tuple[str, "Text"]]:
@@ -174,22 +184,37 @@ class Rendering:
         line.append(" → ", style="default")
         return line.append(self._shortened(after), style="green")
 
+    def _item(self, part: AttributeChange) -> "Text":
+        from rich.text import Text
+
+        item = part.old if part.new is None else part.new
+        lost = [name for name, _ in unread(None, item)]
+        line = Text(self._shortened(value_text(item or {})))
+        return line.append(f"  ({_gone(lost)})", style="dim") if lost else line
+
+    def _erased(self) -> "Text":
+        from rich.text import Text
+
+        return Text("erased", style="dim")
+
     def _moved(self, part: AttributeChange) -> "Text":
         from rich.text import Text
 
-        if not (part.had_old and part.has_new):
-            sign, style = ("+", "green") if part.has_new else (_MINUS, "red")
-            side = self._side(part.new, part.new_ref) if part.has_new else self._side(part.old, part.old_ref)
-            return Text(f"{sign} ", style=style).append_text(side)
-        line = self._side(part.old, part.old_ref)
-        return line.append(" → ", style="default").append_text(self._side(part.new, part.new_ref))
+        if part.old is None or part.new is None:
+            sign, style = ("+", "green") if part.old is None else (_MINUS, "red")
+            refs = part.new_refs if part.old is None else part.old_refs
+            return Text(f"{sign} ", style=style).append_text(
+                self._side(part.new if part.old is None else part.old, refs)
+            )
+        line = self._side(part.old, part.old_refs)
+        return line.append(" → ", style="default").append_text(self._side(part.new, part.new_refs))
 
-    def _side(self, value: Value | None, reference: ValueReference | None) -> "Text":
+    def _side(self, value: Value | None, references: tuple[ValueReference, ...]) -> "Text":
         from rich.text import Text
 
-        if reference is not None and value is None:
-            place = output.safe(f"s3://{reference.bucket}/{reference.key}")
-            return Text(f"{reference.bytes:,} bytes, gone from {place} or altered there", style="dim")
+        if references and value is not None and value.get(WITHHELD):
+            place = output.safe(f"s3://{references[0].bucket}/{references[0].key}")
+            return Text(f"{references[0].bytes:,} bytes, gone from {place} or altered there", style="dim")
         return Text(self._shortened(value_text(value or {})))
 
     def _shortened(self, text: str) -> str:
@@ -197,6 +222,11 @@ class Rendering:
             return text
         self.cut = True
         return f"{text[:_LONGEST_VALUE]}… ({len(text):,} characters)"
+
+
+def _gone(names: list[str]) -> str:
+    listed = ", ".join(output.safe(name) for name in names)
+    return f"large values are gone from the evidence bucket, or were altered there: {listed}"
 
 
 def who(actor: Actor | None) -> "Text":
@@ -254,7 +284,8 @@ def value_text(value: Value) -> str:
     """
     kind, content = _opened(value)
     if kind == "M":
-        parts = (f"{name if _reads_alone(name) else dumps(name)}: {value_text(part)}" for name, part in content.items())
+        here = ((name, part) for name, part in content.items() if not (isinstance(part, dict) and part.get(WITHHELD)))
+        parts = (f"{name if _reads_alone(name) else dumps(name)}: {value_text(part)}" for name, part in here)
         return "{" + ", ".join(parts) + "}"
     if kind == "L":
         return "[" + ", ".join(value_text(part) for part in content) + "]"
@@ -262,6 +293,8 @@ def value_text(value: Value) -> str:
         return "{" + ", ".join(value_text({kind[0]: member}) for member in content) + "}"
     if kind == "B":
         return f"<{output.safe(str(content))}>"
+    if kind == WITHHELD:
+        return REDACTED["S"] if content == "" else "…"
     if kind in ("S", "N", "BOOL", "NULL"):
         return dumps(plain(value), indent=None)
     return output.safe(json.dumps(value, ensure_ascii=False, default=str))

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from weaudit.errors import InvalidInputError, StoreRefusedError
+from weaudit.evidence import QUARANTINE
 from weaudit.installation import boto_errors, payloads
 from weaudit.installation.readers import archived
 
 if TYPE_CHECKING:
     from weaudit.installation.outputs import Installation
 
-_QUARANTINED = "quarantine/"
 # Where Lambda itself leaves an event that it gave up on: the failure destination of the event source mapping.
 # https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
 UNDELIVERED = "aws/lambda/"
-_PREFIXES = (_QUARANTINED, UNDELIVERED)
+_PREFIXES = (QUARANTINE, UNDELIVERED)
 
 
 @dataclass(frozen=True, slots=True)
