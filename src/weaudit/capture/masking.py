@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Path = tuple[str, ...]
 
 REDACTED: Value = {"S": "[REDACTED]"}
-MASKED: Value = {WITHHELD: ""}
+_MASKED: Value = {WITHHELD: ""}
 
 
 def path_text(path: Path) -> str:
@@ -44,7 +44,7 @@ def masked(item: Item, places: Iterable[Path]) -> tuple[Item, Item]:
     """Return the item with ``{"#": ""}`` at each of the places that it has, and the values from there, by path text."""
     taken: Item = {}
     for path in places:
-        item = _replaced(item, path, MASKED, path, taken)
+        item = _without(item, path, path, taken)
     return item, taken
 
 
@@ -67,17 +67,17 @@ def unredacted(name: str | None, value: Value, paths: Iterable[Path]) -> Value:
     return {"M": item} if name is None else item[name]
 
 
-def _replaced(item: Item, rest: Path, by: Value, path: Path, taken: Item) -> Item:
-    """Return the item with the value at ``rest`` replaced; ``taken`` gets what was there."""
+def _without(item: Item, rest: Path, path: Path, taken: Item) -> Item:
+    """Return the item with ``{"#": ""}`` at ``rest``, the end of ``path``; ``taken`` gets what was there."""
     name, *deeper = rest
     value = item.get(name)
     if value is None:
         return item
     if not deeper:
         taken[path_text(path)] = value
-        return {**item, name: by}
+        return {**item, name: _MASKED}
     inner = value.get("M")
     if not isinstance(inner, dict):
         return item
-    changed = _replaced(inner, tuple(deeper), by, path, taken)
+    changed = _without(inner, tuple(deeper), path, taken)
     return item if changed is inner else {**item, name: {"M": changed}}

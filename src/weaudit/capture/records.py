@@ -81,14 +81,9 @@ class _State:
     def __init__(self, item: Item, salt: bytes, rules: Rules, like: _State | None = None) -> None:
         self.clear, self.masked = masked(item, rules.masked) if rules.masked else (item, _NONE)
         self._salt = salt
-        if like is None:
-            self.parts = spelled_parts(self.clear)
-        else:
-            clear, known, parts = self.clear, like.clear, like.parts
-            self.parts = {
-                name: parts[name] if known.get(name) == clear[name] else f"{quoted(name)}:{spelled(clear[name])}"
-                for name in sorted(clear)
-            }
+        self.parts: dict[str, str] = (
+            spelled_parts(self.clear) if like is None else spelled_parts(self.clear, like.clear, like.parts)
+        )
         text = ",".join(self.parts.values())
         self.has_long_values = is_long(text) and any(map(is_long, self.parts.values()))
         if self.has_long_values:
@@ -137,7 +132,7 @@ class _Records:
         self._secrets = secrets
         self._sides = [(side, state) for side, state in (("new", after), ("old", before)) if state is not None]
         self._masked = {path for _, state in self._sides for path in state.masked}
-        self._common = common = _common_fields(change, terms, secrets, key, before, after, count)
+        self._common = common = self._fields(key, before, after, count)
         # The content of every record, and what its hash covers, in three parts: a record's own fields lie between.
         named = [f'"{name}":{spelled(common[name])},' for name in ("actor", "changeId") if name in common]
         self._content = f'{"".join(named)}"itemKey":{{"S":{quoted(key)}}}'
@@ -152,6 +147,42 @@ class _Records:
             f'"modificationTime":{{"S":"{at}"}},"records":{{"N":"{count}"}},{rules}'
             f'"sequenceNumber":{{"S":"{sequence}"}},{table}',
         )
+
+    def _fields(self, key: str, before: _State | None, after: _State | None, count: int) -> Item:
+        """Return the fields that all records of the change have."""
+        change, terms, secrets = self._change, self._terms, self._secrets
+        modified_at = iso_time(change.created_at_ms)
+        sequence = change.sequence.zfill(40)
+        fields: Item = {
+            "format": {"N": str(FORMAT)},
+            "itemKey": {"S": key},
+            "modificationTime": {"S": modified_at},
+            "tableName": {"S": change.table},
+            "tableArn": {"S": change.table_arn},
+            "eventName": {"S": change.event_name},
+            "sequenceNumber": {"S": sequence},
+            "records": {"N": str(count)},
+            "kid": {"B": in_base64(terms.kid)},
+            "salt": {"B": in_base64(secrets.salt)},
+            "historyKey": {"S": history_key(change.table, key)},
+            "changeOrder": {"S": f"{change.stream_label}#{sequence}"},
+            "changesKey": {"S": changes_key(change.table, modified_at[:7], shard(change.stream_arn, sequence))},
+            "changesOrder": {"S": f"{modified_at}#{sequence}"},
+        }
+        if terms.rules.digest:
+            fields["rules"] = {"B": in_base64(terms.rules.digest)}
+        for side, state in (("before", before), ("after", after)):
+            if state is not None:
+                fields[f"{side}Hash"] = {"B": in_base64(text_hash(secrets.salt, state.hashed))}
+                if state.masked:
+                    fields[f"{side}Masked"] = {"B": in_base64(masked_hash(secrets.mask_key, state.masked))}
+        change_id = _change_id(change)
+        if change_id:
+            fields["changeId"] = {"S": change_id}
+        actor = _actor(change, terms.rules, before, after)
+        if actor is not None:
+            fields["actor"] = {"M": {"kind": {"S": actor[0]}, "name": {"S": actor[1]}}}
+        return fields
 
     def record(self, name: str | None) -> Item:
         """Return the record of one attribute, or of the whole item (None)."""
@@ -191,8 +222,7 @@ class _Records:
     def _put_item(self, record: Item, side: str, state: _State) -> None:
         """Put an item into the record, and references to its large attributes."""
         kept = state.clear
-        large = {name for name in kept if self._is_large(state, name)} if state.has_long_values else set()
-        large |= {name for name in kept if _is_too_deep(state, name)}
+        large = {name for name in kept if self._is_large(state, name) or _is_too_deep(state, name)}
         # An item takes at most four bytes for a character of its text.
         if state.has_long_values or len(state.hashed) > _LARGEST_VALUES_BYTES // 4:
             large |= _beyond({name: found for name, found in kept.items() if name not in large})
@@ -241,49 +271,6 @@ def _beyond(item: Item) -> set[str]:
         beyond.add(name)
         size -= gain
     return beyond
-
-
-def _common_fields(
-    change: Change,
-    terms: Terms,
-    secrets: ItemSecrets,
-    key: str,
-    before: _State | None,
-    after: _State | None,
-    count: int,
-) -> Item:
-    modified_at = iso_time(change.created_at_ms)
-    sequence = change.sequence.zfill(40)
-    fields: Item = {
-        "format": {"N": str(FORMAT)},
-        "itemKey": {"S": key},
-        "modificationTime": {"S": modified_at},
-        "tableName": {"S": change.table},
-        "tableArn": {"S": change.table_arn},
-        "eventName": {"S": change.event_name},
-        "sequenceNumber": {"S": sequence},
-        "records": {"N": str(count)},
-        "kid": {"B": in_base64(terms.kid)},
-        "salt": {"B": in_base64(secrets.salt)},
-        "historyKey": {"S": history_key(change.table, key)},
-        "changeOrder": {"S": f"{change.stream_label}#{sequence}"},
-        "changesKey": {"S": changes_key(change.table, modified_at[:7], shard(change.stream_arn, sequence))},
-        "changesOrder": {"S": f"{modified_at}#{sequence}"},
-    }
-    if terms.rules.digest:
-        fields["rules"] = {"B": in_base64(terms.rules.digest)}
-    for side, state in (("before", before), ("after", after)):
-        if state is not None:
-            fields[f"{side}Hash"] = {"B": in_base64(text_hash(secrets.salt, state.hashed))}
-            if state.masked:
-                fields[f"{side}Masked"] = {"B": in_base64(masked_hash(secrets.mask_key, state.masked))}
-    change_id = _change_id(change)
-    if change_id:
-        fields["changeId"] = {"S": change_id}
-    actor = _actor(change, terms.rules, before, after)
-    if actor is not None:
-        fields["actor"] = {"M": {"kind": {"S": actor[0]}, "name": {"S": actor[1]}}}
-    return fields
 
 
 def _actor(change: Change, rules: Rules, before: _State | None, after: _State | None) -> tuple[str, str] | None:

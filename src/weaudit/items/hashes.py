@@ -15,7 +15,7 @@ from weaudit.values import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weaudit.items.values import Item
+    from weaudit.items.values import Item, Value
 
 LARGEST_HASHED_BYTES = 1024
 """A value whose canonical text is longer enters the hash of its item by its commitment."""
@@ -68,6 +68,11 @@ def committed(salt: bytes, name: str, text: str) -> str:
     if not is_long(text):
         return text
     return f'{{"{WITHHELD}":"{commitment(salt, name, encoded(text))}"}}'
+
+
+def same_in_hash(salt: bytes, name: str, one: Value, other: Value) -> bool:
+    """Return whether two values of an attribute enter the hash of their item alike, read or not."""
+    return committed(salt, name, spelled(one)) == committed(salt, name, spelled(other))
 
 
 def is_long(text: str) -> bool:

@@ -145,9 +145,17 @@ def spelled_item(item: Item) -> str:
     return f"{{{','.join(spelled_parts(item).values())}}}"
 
 
-def spelled_parts(item: Item) -> dict[str, str]:
-    """Return each attribute's part of the canonical item, ``"name":value``, by name and sorted by name."""
-    return {name: f"{quoted(name)}:{spelled(item[name])}" for name in sorted(item)}
+def spelled_parts(item: Item, like: Item | None = None, parts: dict[str, str] | None = None) -> dict[str, str]:
+    """Return each attribute's part of the canonical item, ``"name":value``, by name and sorted by name.
+
+    ``parts`` may be those of a similar item ``like``: what is equal in both need not be spelled again.
+    """
+    if like is None or parts is None:
+        return {name: f"{quoted(name)}:{spelled(item[name])}" for name in sorted(item)}
+    return {
+        name: parts[name] if like.get(name) == item[name] else f"{quoted(name)}:{spelled(item[name])}"
+        for name in sorted(item)
+    }
 
 
 def _is_canonical(text: str) -> bool:

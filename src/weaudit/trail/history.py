@@ -10,10 +10,10 @@ from itertools import groupby
 
 from weaudit.capture.hashes import from_base64
 from weaudit.capture.masking import path_of, unredacted
-from weaudit.items.hashes import committed
+from weaudit.items.hashes import same_in_hash
 from weaudit.items.keys import logged_record_id
 from weaudit.items.times import iso_moment, moment
-from weaudit.items.values import WITHHELD, spelled
+from weaudit.items.values import WITHHELD
 from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueReference
 from weaudit.values import replaced
 
@@ -86,8 +86,7 @@ def _became(change: AuditedChange, part: AttributeChange, value: Value) -> bool:
     if part.masked:
         return True  # neither the record nor the entry says what it became
     # Where the object of a large value is gone or was altered, the record still has its commitment.
-    one, other = (committed(change.salt, part.name, spelled(found)) for found in (part.new, value))
-    return one == other
+    return same_in_hash(change.salt, part.name, part.new, value)
 
 
 def not_used_before(entry: Item) -> str:

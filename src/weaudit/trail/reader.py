@@ -196,7 +196,7 @@ class AuditHistory:
         """
         item = ItemHistory(self._query, self._get, self._audit_table, table, item_key)
         order = item.order_of(sequence) if sequence is not None else item.order_at(at or "9")
-        earlier = item.back(order)
+        earlier = map(self._hashable, item.back(order))
         later: Iterator[AuditedChange] = iter(())
         last: AuditedChange | None = None
         beyond: AuditedChange | None = None
@@ -205,9 +205,9 @@ class AuditHistory:
                 break
             beyond, last = last, None
         if sequence is not None:
-            later = item.on(last.order if last is not None else order)
+            later = map(self._hashable, item.on(last.order if last is not None else order))
         elif beyond is not None:
-            later = chain((beyond,), item.on(beyond.order))
+            later = chain((beyond,), map(self._hashable, item.on(beyond.order)))
         return rebuilding.rebuild(
             chain(() if last is None else (last,), earlier),
             later,
@@ -242,35 +242,43 @@ class AuditHistory:
         ``read`` holds the values of the change before, by commitment, and then those of this one: what one change made
         of an attribute is what the next one found, and is read once.
         """
-        if not any(part.lost for part in change.attributes):
-            return change
-        before = dict(read or {})
-        found: dict[str, Value] = {} if read is None else read
-        found.clear()
-        for part in change.attributes:
-            wanted = {digest for value in (part.old, part.new) for _, digest in unread(part.name, value)}
-            for reference in (*part.old_refs, *part.new_refs):
-                if reference.commitment in wanted and reference.commitment not in found:
-                    value = before.get(reference.commitment) or self._followed(reference, change.salt)
-                    if value is not None:
-                        found[reference.commitment] = value
-        parts = tuple(
-            replaced(part, old=filled(part.name, part.old, found), new=filled(part.name, part.new, found))
-            for part in change.attributes
-        )
-        return replaced(change, attributes=parts)
+        return self._read(change, _references(change), read)
 
     def _hashable(self, change: AuditedChange) -> AuditedChange:
         """Return the change with those of its values read that enter hashes as they are.
 
         Such a value is in the evidence bucket only because its record could not hold it, however short it is.
         """
-        short = [
-            reference.bytes <= LARGEST_HASHED_BYTES
+        short = (found for found in _references(change) if found.bytes <= LARGEST_HASHED_BYTES)
+        return self._read(change, short)
+
+    def _read(
+        self, change: AuditedChange, references: Iterable[ValueReference], read: dict[str, Value] | None = None
+    ) -> AuditedChange:
+        """Return the change with the values of these references, if they are not there yet; ``read``: see _whole."""
+        wanted = {
+            digest
             for part in change.attributes
-            for reference in (*part.old_refs, *part.new_refs)
-        ]
-        return self._whole(change) if any(short) else change
+            for value in (part.old, part.new)
+            for _, digest in unread(part.name, value)
+        }
+        if not wanted:
+            return change
+        before = dict(read or {})
+        found: dict[str, Value] = {} if read is None else read
+        found.clear()
+        for reference in references:
+            if reference.commitment in wanted and reference.commitment not in found:
+                value = before.get(reference.commitment) or self._followed(reference, change.salt)
+                if value is not None:
+                    found[reference.commitment] = value
+        if not found:
+            return change
+        parts = tuple(
+            replaced(part, old=filled(part.name, part.old, found), new=filled(part.name, part.new, found))
+            for part in change.attributes
+        )
+        return replaced(change, attributes=parts)
 
     def _followed(self, reference: ValueReference, salt: bytes) -> Value | None:
         body = self._fetch(reference.bucket, reference.key)
@@ -282,6 +290,11 @@ class AuditHistory:
         while response.get("LastEvaluatedKey"):
             response = self._query({**request, "ExclusiveStartKey": response["LastEvaluatedKey"]})
             yield from response["Items"]
+
+
+def _references(change: AuditedChange) -> Iterator[ValueReference]:
+    for part in change.attributes:
+        yield from (*part.old_refs, *part.new_refs)
 
 
 def _up_to(limit: str | None, entries: Iterable[Item], newest_first: bool) -> Iterator[Item]:

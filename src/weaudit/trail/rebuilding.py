@@ -27,7 +27,7 @@ from __future__ import annotations
 from itertools import chain
 
 from weaudit.capture.masking import masked, path_of
-from weaudit.items.hashes import LARGEST_HASHED_BYTES, state_hash
+from weaudit.items.hashes import state_hash
 from weaudit.items.values import WITHHELD, data
 from weaudit.trail.coherence import coherent
 from weaudit.trail.states import AsOf, Problem
@@ -57,7 +57,8 @@ def rebuild(
     """Return an item's state at a point of its trail.
 
     ``earlier`` yields the changes up to the point, newest first, and is read no further back than the item's last
-    creation. ``later`` yields the changes after the point, oldest first; only the first is read if that is enough.
+    creation. ``later`` yields the changes after the point, oldest first; only the first is read if that is enough. Of
+    the values that were too large for their records, those that enter hashes as they are must have been read.
 
     ``follow`` reads a value that was too large for its record, given the salt of the item, and returns None if that
     value is lost. ``exact`` says that the point is the first change of ``earlier`` itself, not a moment after it.
@@ -115,7 +116,6 @@ class _State:
         self._follow = follow
         self._values: dict[str, Value | None] = {}  # None: the item did not have this attribute
         self._references: dict[str, ValueReference] = {}  # by commitment
-        self._followed: dict[str, Value | None] = {}  # by commitment
         self._masked: set[str] = set()  # the paths that are masked in any of the changes
         self._doubted: set[str] = set()  # the value comes from before a gap: the missing change may have replaced it
         self._problems: dict[str, Problem] = {}
@@ -214,16 +214,9 @@ class _State:
 
     def _read(self, value: Value | None) -> Value | None:
         """Return a value, read from the evidence bucket if it is not here; as it is if it is gone from there."""
-        reference = self._reference(value)
-        if reference is None:
-            return value
-        if reference.commitment not in self._followed:
-            self._followed[reference.commitment] = self._follow(reference, self._last.salt)
-        found = self._followed[reference.commitment]
+        reference = None if value is None else self._references.get(value.get(WITHHELD, ""))
+        found = None if reference is None else self._follow(reference, self._last.salt)
         return value if found is None else found
-
-    def _reference(self, value: Value | None) -> ValueReference | None:
-        return None if value is None else self._references.get(value.get(WITHHELD, ""))
 
     def _remember(self, part: AttributeChange, references: tuple[ValueReference, ...]) -> None:
         self._masked.update(part.masked)
@@ -241,11 +234,6 @@ class _State:
         (self._doubted.discard if certain else self._doubted.add)(name)
 
     def _has_hash(self, item: Item, digest: str | None) -> bool:
-        # A value that left its record only because so many did is not hashed by its commitment.
-        for name, value in item.items():
-            reference = self._reference(value)
-            if reference is not None and reference.bytes <= LARGEST_HASHED_BYTES:
-                item = {**item, name: self._read(value) or value}
         try:
             return state_hash(self._last.salt, item).hex() == digest
         except (ValueError, TypeError, AttributeError):  # a record that was written by hand

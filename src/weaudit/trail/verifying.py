@@ -29,7 +29,7 @@ from weaudit.capture.masking import REDACTED, masked, path_of
 from weaudit.capture.records import record_id
 from weaudit.capture.store_secrets import Secrets
 from weaudit.evidence import value_key
-from weaudit.items.hashes import committed, encoded, item_secrets, masked_hash, state_hash
+from weaudit.items.hashes import encoded, item_secrets, masked_hash, same_in_hash, state_hash
 from weaudit.items.times import moment
 from weaudit.items.values import WITHHELD, Item, Value, data, spelled
 from weaudit.trail.changes import AttributeChange, AuditedChange, ValueReference
@@ -260,8 +260,7 @@ def _hash(change: AuditedChange, item: Item) -> str | None:
 def _same(change: AuditedChange, part: AttributeChange, value: Value | None) -> bool:
     if part.old is None or value is None:
         return part.old is value
-    one, other = (committed(change.salt, part.name or "", spelled(found)) for found in (part.old, value))
-    return one == other
+    return same_in_hash(change.salt, part.name or "", part.old, value)
 
 
 def _item_before_the_first(changes: list[AuditedChange], live: Item | None) -> Item | None:
