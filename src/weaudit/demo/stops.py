@@ -3,6 +3,7 @@
 Each stop prints what there is to see and the command that does the same by hand, and returns what it failed to show.
 """
 
+import dataclasses
 import json
 import shlex
 import time
@@ -10,8 +11,7 @@ import time
 from weaudit.demo import picture
 from weaudit.demo.steps import KEY, NOTE, STEPS, TABLE
 from weaudit.demo.tour import POLL_SECONDS, Tour, awaited
-from weaudit.installation import clients
-from weaudit.installation.checking import AuditedTable, Checker, readable_secrets
+from weaudit.installation.checking import checkers
 from weaudit.items.values import Item
 from weaudit.trail.changes import Actor, AuditedChange
 
@@ -201,17 +201,12 @@ def verification(tour: Tour) -> list[str]:
     """Verify the trails of the items: each change follows the one before, and the last one matches the item."""
     tour.heading(7, "a verification: does every change follow from the one before, and the last one match the item?")
     items = {TABLE: (KEY, SEATS), tour.installation.images_table: (PHOTOGRAPH,)}
-    reading = clients.dynamodb(tour.installation.target)
-    audit_arn = tour.dynamodb.describe_table(TableName=tour.installation.audit_table)["Table"]["TableArn"]
-    secrets = readable_secrets(reading, tour.installation.outputs["KeysTableName"])
     faults: list[str] = []
-    for table, keys in items.items():
-        described = AuditedTable.describe(reading, table, audit_arn)
+    for found in checkers(tour.installation, list(items), None):
+        table = found.table.name
         # An apparent fault may be a change that has not arrived yet: read again soon, and often.
-        checker = Checker(
-            reading, tour.trail, described, secrets=secrets, sleep=lambda _seconds: time.sleep(POLL_SECONDS)
-        )
-        for key in keys:
+        checker = dataclasses.replace(found, sleep=lambda _seconds: time.sleep(POLL_SECONDS))
+        for key in items[table]:
             verdict = awaited(lambda: checker.verdict(key), lambda verdict: not verdict.findings)  # noqa: B023 at once
             whole = "whole" if not verdict.findings else "not whole"
             tour.printing.text(f"{table} {key}: {whole}")

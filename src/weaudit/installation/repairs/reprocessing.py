@@ -18,7 +18,7 @@ from weaudit.images.events import REPROCESSING
 from weaudit.images.pixels import sniffing, unpacking
 from weaudit.images.store_sources import SourceObjects
 from weaudit.installation import clients, payloads
-from weaudit.installation.reading import images_table
+from weaudit.installation.reading import bucket, images_table
 from weaudit.installation.targets import wire
 
 if TYPE_CHECKING:
@@ -98,18 +98,16 @@ def of_every_object(installation: "Installation", version: str) -> tuple[list[Re
 
     Also returns how many objects have a current row.
     """
-    bucket = installation.trigger_bucket
     requests, unchanged = [], 0
     left = {row["imageKey"]["S"]: row for row in images_table.rows(installation)}
-    for page in installation.target.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for found in page.get("Contents", []):
-            row = left.pop(found["Key"], None)
-            etag = found["ETag"].strip('"')
-            if row is not None and rows.is_current(row, version) and row["eTag"]["S"] == etag:
-                unchanged += 1
-                continue
-            at = found["LastModified"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            requests.append(Request(bucket, found["Key"], found["Size"], at, version, row))
+    for found in bucket.objects(installation):
+        row = left.pop(found["Key"], None)
+        etag = found["ETag"].strip('"')
+        if row is not None and rows.is_current(row, version) and row["eTag"]["S"] == etag:
+            unchanged += 1
+            continue
+        at = found["LastModified"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        requests.append(Request(installation.trigger_bucket, found["Key"], found["Size"], at, version, row))
     requests += [_for_row(row, version) for row in left.values() if not rows.is_deleted(row)]
     return requests, unchanged
 
