@@ -13,6 +13,7 @@ from tests.faults.reports import Line
 from tests.faults.work import Round, compared, differences, is_whole, scanned
 from tests.faults.world import World, try_again
 from tests.image_fakes import created
+from weaudit.evidence import QUARANTINE
 from weaudit.installation.outputs import Installation
 
 
@@ -191,9 +192,11 @@ def _quarantined() -> Counter[str]:
     pages = (
         client("s3")
         .get_paginator("list_objects_v2")
-        .paginate(Bucket=Installation.find().evidence_bucket, Prefix="raw/quarantine/")
+        .paginate(Bucket=Installation.find().evidence_bucket, Prefix=QUARANTINE)
     )
-    names = [found["Key"].split("/")[1] for page in pages for found in page.get("Contents", [])]
+    names = [
+        found["Key"].removeprefix(QUARANTINE).partition("/")[0] for page in pages for found in page.get("Contents", [])
+    ]
     known = ("s3_processor", "image_processor")
     return Counter(name if name in known else "audit_producer" for name in names)
 
