@@ -50,7 +50,7 @@ def test_each_alarm_reaches_who_subscribed_with_what_to_do(
 
     def all_told() -> bool:
         read()
-        return {name for name, state in told if state == "OK"} >= ours
+        return set(told) >= {(name, state) for name in ours for state in ("ALARM", "OK")}
 
     try:
         for name in sorted(ours):
@@ -147,7 +147,8 @@ def test_a_subscription_carries_lines_whose_fields_opensearch_knows(
 
     def carried() -> list[dict[str, Any]]:
         found = []
-        for line in into.read_text().splitlines() if into.exists() else []:
+        # What follows the last line feed is still being written.
+        for line in into.read_text().split("\n")[:-1] if into.exists() else []:
             payload = json.loads(gzip.decompress(base64.b64decode(line)))
             assert payload["messageType"] == "DATA_MESSAGE"
             found += [{**event, "group": payload["logGroup"]} for event in payload["logEvents"]]
@@ -161,7 +162,8 @@ def test_a_subscription_carries_lines_whose_fields_opensearch_knows(
             functions.invoke(
                 FunctionName=names[f"{name}AliasArn"], Payload=json.dumps({"requestContext": {}, "body": "{}"})
             )
-        eventually(lambda: {event["group"] for event in carried()} >= set(groups))
+        # Lambda's own lines of a call (START, END) may be carried before the function's record of it.
+        eventually(lambda: {event["group"] for event in carried() if event["message"].startswith("{")} >= set(groups))
     finally:
         for group in groups:
             logs.delete_subscription_filter(logGroupName=group, filterName="opensearch")

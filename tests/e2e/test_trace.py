@@ -40,9 +40,12 @@ def test_an_update_is_followed_from_the_api_to_its_records(engine: RunningEngine
     dynamodb.put_item(TableName="Configuration", Item={"key": {"S": KEY}, "value": {"N": "0"}})
     request_id = update(engine, 1, logged=True)
     eventually(lambda: len(traced(engine, request_id)["changes"]) == 1)
-    document = eventually(
-        lambda: (found := traced(engine, request_id)) and _messages(found, "audit_producer") and found
-    )
+
+    def told() -> dict[str, Any] | None:
+        found = traced(engine, request_id)
+        return found if all(_messages(found, name) for name in ("table_update", "audit_producer")) else None
+
+    document = eventually(told)
 
     [entry] = document["updates"]
     assert (entry["record_id"], entry["status"]) == (KEY, "success")
