@@ -13,7 +13,8 @@ def item(number: int, version: int, changed: int) -> dict[str, Any]:
         "key": {"S": f"SETTING_{number:06d}"},
         "value": {"N": str(1800 + step[0])},
         "updatedAt": {"S": f"2024-01-01T00:00:{step[1] % 60:02d}.000Z"},
-        "price": {"N": f"12.{step[2]:03d}"},
+        # No zero ends it: DynamoDB trims those, so no stream has them.
+        "price": {"N": f"12.{step[2]:03d}5"},
         "name": {"S": f"Setting number {number}"},
         "description": {"S": "How long a warm function keeps what it has read of the configuration table. " * 2},
         "enabled": {"BOOL": True},

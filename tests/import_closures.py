@@ -9,7 +9,7 @@ _SOURCES = Path(__file__).parents[1] / "src"
 # Top-level names of the standard library; http.client, json and urllib.parse load nearly all of them.
 _ALLOWED = """
 array base64 binascii bisect calendar codecs collections copyreg datetime email encodings enum errno
-functools genericpath hashlib heapq hmac http io ipaddress itertools json keyword locale math operator os
+functools gc genericpath hashlib heapq hmac http io ipaddress itertools json keyword locale math operator os
 posixpath quopri random re reprlib select selectors socket ssl stat string struct threading time types
 urllib warnings weaudit zlib
 """

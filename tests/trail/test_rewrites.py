@@ -265,6 +265,8 @@ def test_a_large_value_that_is_rewritten_or_gone_is_found(secrets: Secrets | Non
 # a state covers the salt of a content, the origin, or the names of secret and rules; and a masked path at which the
 # record has nothing changes nothing that is shown.
 ONLY_WITH_THE_SECRETS = {"contentSalt", "kid", "masked", "origin", "rules"}
+# What is rewritten in all records of a change is not always found either: the only record of a change is all of them.
+IN_ALL_RECORDS_OF_A_CHANGE = {"actor", "changeId", "modificationTime"}
 
 
 def test_without_the_secrets_a_rewrite_of_these_fields_of_one_record_is_not_found_and_of_all_others_is() -> None:
@@ -274,6 +276,8 @@ def test_without_the_secrets_a_rewrite_of_these_fields_of_one_record_is_not_foun
     for seed in range(3):
         rewriter = Rewriter(stored, seed)
         for place, name in rewriter.places():
+            if name in IN_ALL_RECORDS_OF_A_CHANGE and stored.records[place]["records"] == {"N": "1"}:
+                continue
             if not rewriter.rewritten(place, name).findings(None):
                 missed[name] = missed.get(name, 0) + 1
     assert missed.keys() == ONLY_WITH_THE_SECRETS, "".join(f"{name} {count}, " for name, count in missed.items())

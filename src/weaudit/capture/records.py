@@ -18,6 +18,8 @@ from weaudit.values import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from weaudit.capture.changes import Change
     from weaudit.capture.rules import Rules, Terms
     from weaudit.items.hashes import ItemSecrets
@@ -102,8 +104,9 @@ class _State:
 def _changed_names(before: _State, after: _State) -> list[str]:
     """Return the attributes that changed, sorted."""
     old, new = before.parts, after.parts
-    names = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
-    for path in before.masked.keys() | after.masked.keys():
+    names = {name for name, part in new.items() if old.get(name) != part}
+    names |= old.keys() - new.keys()
+    for path in before.masked.keys() | after.masked.keys() if before.masked or after.masked else ():
         if not same_value(before.masked.get(path), after.masked.get(path)):
             names.add(path_of(path)[0])
     return sorted(names)
@@ -130,59 +133,48 @@ class _Records:
         self._change = change
         self._terms = terms
         self._secrets = secrets
+        self._before, self._after = before, after
         self._sides = [(side, state) for side, state in (("new", after), ("old", before)) if state is not None]
         self._masked = {path for _, state in self._sides for path in state.masked}
-        self._common = common = self._fields(key, before, after, count)
-        # The content of every record, and what its hash covers, in three parts: a record's own fields lie between.
-        named = [f'"{name}":{spelled(common[name])},' for name in ("actor", "changeId") if name in common]
-        self._content = f'{"".join(named)}"itemKey":{{"S":{quoted(key)}}}'
-        hashes = [f'"{name}":{{"B":"{common[name]["B"]}"}},' for name in _HASHES if name in common]
-        at, sequence = common["modificationTime"]["S"], common["sequenceNumber"]["S"]
-        rules = f'"rules":{{"B":"{common["rules"]["B"]}"}},' if "rules" in common else ""
-        table = _table_members(change.stream_label, change.table_arn, change.table)
+        at, sequence = iso_time(change.created_at_ms), change.sequence.zfill(40)
+        shared = _shared(change.stream_arn, change.event_name, terms.kid, terms.rules.digest, count)
+        self._common = common = {
+            **shared.fields,
+            **_item_fields(change.table, key, secrets.salt),
+            "modificationTime": {"S": at},
+            "sequenceNumber": {"S": sequence},
+            "changeOrder": {"S": f"{change.stream_label}#{sequence}"},
+            "changesKey": {"S": changes_key(change.table, at[:7], shard(change.stream_arn, sequence))},
+            "changesOrder": {"S": f"{at}#{sequence}"},
+        }
+        hashes = ""
+        for name, found in self._hashes():
+            common[name] = {"B": in_base64(found)}
+            hashes += f'"{name}":{{"B":"{common[name]["B"]}"}},'
+        said = ""
+        actor, change_id = _actor(change, terms.rules, before, after), _change_id(change)
+        if actor is not None:
+            common["actor"] = {"M": {"kind": {"S": actor[0]}, "name": {"S": actor[1]}}}
+            said = f'"actor":{spelled(common["actor"])},'
+        if change_id:
+            common["changeId"] = {"S": change_id}
+            said += f'"changeId":{{"S":{quoted(change_id)}}},'
+        # The content of every record, and what its hash covers, in parts: a record's own fields lie between.
+        self._content = f'{said}"itemKey":{{"S":{quoted(key)}}}'
         self._covered = (
-            "".join(hashes),
-            f'"eventName":{{"S":"{change.event_name}"}},"format":{{"N":"{FORMAT}"}}',
-            f'"kid":{{"B":"{common["kid"]["B"]}"}}',
-            f'"modificationTime":{{"S":"{at}"}},"records":{{"N":"{count}"}},{rules}'
-            f'"sequenceNumber":{{"S":"{sequence}"}},{table}',
+            hashes,
+            shared.event,
+            shared.kid,
+            f'"modificationTime":{{"S":"{at}"}},{shared.count},"sequenceNumber":{{"S":"{sequence}"}},{shared.table}',
         )
 
-    def _fields(self, key: str, before: _State | None, after: _State | None, count: int) -> Item:
-        """Return the fields that all records of the change have."""
-        change, terms, secrets = self._change, self._terms, self._secrets
-        modified_at = iso_time(change.created_at_ms)
-        sequence = change.sequence.zfill(40)
-        fields: Item = {
-            "format": {"N": str(FORMAT)},
-            "itemKey": {"S": key},
-            "modificationTime": {"S": modified_at},
-            "tableName": {"S": change.table},
-            "tableArn": {"S": change.table_arn},
-            "eventName": {"S": change.event_name},
-            "sequenceNumber": {"S": sequence},
-            "records": {"N": str(count)},
-            "kid": {"B": in_base64(terms.kid)},
-            "salt": {"B": in_base64(secrets.salt)},
-            "historyKey": {"S": history_key(change.table, key)},
-            "changeOrder": {"S": f"{change.stream_label}#{sequence}"},
-            "changesKey": {"S": changes_key(change.table, modified_at[:7], shard(change.stream_arn, sequence))},
-            "changesOrder": {"S": f"{modified_at}#{sequence}"},
-        }
-        if terms.rules.digest:
-            fields["rules"] = {"B": in_base64(terms.rules.digest)}
-        for side, state in (("before", before), ("after", after)):
+    def _hashes(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the hashes of both items and their names, sorted."""
+        for side, state in (("after", self._after), ("before", self._before)):
             if state is not None:
-                fields[f"{side}Hash"] = {"B": in_base64(text_hash(secrets.salt, state.hashed))}
+                yield f"{side}Hash", text_hash(self._secrets.salt, state.hashed)
                 if state.masked:
-                    fields[f"{side}Masked"] = {"B": in_base64(masked_hash(secrets.mask_key, state.masked))}
-        change_id = _change_id(change)
-        if change_id:
-            fields["changeId"] = {"S": change_id}
-        actor = _actor(change, terms.rules, before, after)
-        if actor is not None:
-            fields["actor"] = {"M": {"kind": {"S": actor[0]}, "name": {"S": actor[1]}}}
-        return fields
+                    yield f"{side}Masked", masked_hash(self._secrets.mask_key, state.masked)
 
     def record(self, name: str | None) -> Item:
         """Return the record of one attribute, or of the whole item (None)."""
@@ -242,13 +234,44 @@ class _Records:
         return reference(self._terms.bucket, large)
 
 
-_HASHES = ("afterHash", "afterMasked", "beforeHash", "beforeMasked")
+@value
+class _Shared:
+    """What the records of many changes have in common: fields, and the canonical text of those that a hash covers."""
+
+    fields: Item
+    event: str
+    kid: str
+    count: str
+    table: str
 
 
 @lru_cache(maxsize=64)
-def _table_members(label: str, arn: str, table: str) -> str:
-    texts = {"streamLabel": label, "tableArn": arn, "tableName": table}
-    return ",".join([f'"{name}":{{"S":{quoted(text)}}}' for name, text in texts.items()])
+def _shared(stream_arn: str, event_name: str, kid: bytes, rules: bytes, count: int) -> _Shared:
+    table_arn, _, label = stream_arn.partition("/stream/")
+    fields = {
+        "format": {"N": str(FORMAT)},
+        "eventName": {"S": event_name},
+        "records": {"N": str(count)},
+        "kid": {"B": in_base64(kid)},
+        "tableArn": {"S": table_arn},
+        "tableName": {"S": table_arn.partition(":table/")[2]},
+    }
+    if rules:
+        fields["rules"] = {"B": in_base64(rules)}
+    texts = {**{name: spelled(found) for name, found in fields.items()}, "streamLabel": spelled({"S": label})}
+    parts = (("eventName", "format"), ("kid",), ("records", "rules"), ("streamLabel", "tableArn", "tableName"))
+    return _Shared(
+        fields, *(",".join([f'"{name}":{texts[name]}' for name in names if name in texts]) for names in parts)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _item_fields(table: str, key: str, salt: bytes) -> Item:
+    return {
+        "itemKey": {"S": key},
+        "historyKey": {"S": history_key(table, key)},
+        "salt": {"B": in_base64(salt)},
+    }
 
 
 def _is_too_deep(state: _State, name: str) -> bool:

@@ -76,9 +76,9 @@ def _item(body: dict[str, Any], name: str) -> dict[str, Any]:
     item = body.get(name)
     if not isinstance(item, dict) or not item:
         raise MalformedEventError(f"dynamodb.{name} is missing: the stream's view type must be NEW_AND_OLD_IMAGES")
-    for value in item.values():
-        if not isinstance(value, dict) or len(value) != 1:
-            raise MalformedEventError(f"dynamodb.{name} holds a value that is not DynamoDB JSON")
+    values = item.values()
+    if set(map(type, values)) != {dict} or set(map(len, values)) != {1}:
+        raise MalformedEventError(f"dynamodb.{name} holds a value that is not DynamoDB JSON")
     return item
 
 

@@ -43,8 +43,10 @@ def _encoder() -> Callable[[Value], str]:
     return lambda value: "".join(encode(value, 0))
 
 
+_CANONICAL = r"(?:0|-?[1-9][0-9]*|-?(?:0|[1-9][0-9]*)\.[0-9]*[1-9])"
+_is_canonical_number = re.compile(_CANONICAL, re.ASCII).fullmatch
 # A number that canonical_number spells in another way.
-_ODD_NUMBER = re.compile(r'"N":"(?!(?:0|-?[1-9][0-9]*|-?(?:0|[1-9][0-9]*)\.[0-9]*[1-9])")')
+_ODD_NUMBER = re.compile(rf'"N":"(?!{_CANONICAL}")', re.ASCII)
 
 _encode = _encoder()
 quoted = encode_basestring
@@ -57,7 +59,7 @@ def canonical_number(text: str) -> str:
     DynamoDB keeps 38 digits and exponents of -130 to 125, so the result has at most 170 characters.
     Raises ValueError if the text is not a number in that range.
     """
-    if text.isdecimal() and text.isascii() and text[0] != "0" and len(text) <= 38:
+    if len(text) <= 38 and _is_canonical_number(text):
         return text
     sign, digits, exponent = _parts(text)
     if not digits:
@@ -134,6 +136,8 @@ def spelled(value: Value) -> str:
         return f'{{"{kind}":{quoted(content)}}}'
     if kind == "N":
         return f'{{"N":"{canonical_number(content)}"}}'
+    if kind == "BOOL" and (content is True or content is False):
+        return '{"BOOL":true}' if content else '{"BOOL":false}'
     if kind == "SS" or kind == "BS":
         return f'{{"{kind}":[{",".join(map(quoted, sorted(content)))}]}}'
     text = _encode(value)
