@@ -6,13 +6,19 @@ They are held to the real engines by the contract tests in tests/aws, tests/capt
 import contextlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from weaudit.capture.rules import Rules
 from weaudit.capture.store import AuditTable
 from weaudit.capture.store_secrets import Secrets
-from weaudit.errors import RecordRejectedError, StoreError, StoreRefusedError, StoreUnavailableError
+from weaudit.errors import (
+    ConditionNotMetError,
+    RecordRejectedError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from weaudit.evidence import EvidenceBucket
 from weaudit.items.sizes import item_bytes
 from weaudit.objects.store import InvocationLog
@@ -40,6 +46,10 @@ class FixedSecrets:
 
     def secrets(self) -> Secrets:
         return SECRETS
+
+    def subjects(self, ids: Iterable[str]) -> dict[str, Any]:
+        assert not list(ids), "no table has subjects here"
+        return {}
 
 
 def producer_stores(dynamodb: "PolicingDynamoDB", s3: "PolicingS3", actor_attribute: str = "") -> dict[str, Any]:
@@ -77,6 +87,12 @@ class PolicingDynamoDB:
         self.most_under_way = 0
 
     def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        if operation == "PutItem":
+            assert body["ConditionExpression"] == "attribute_not_exists(id)"
+            if self._key_of(body["Item"]) in self.items:
+                raise ConditionNotMetError("it is there")
+            self.items[self._key_of(body["Item"])] = body["Item"]
+            return {}
         assert operation == "BatchWriteItem"
         ((table, requests),) = body["RequestItems"].items()
         puts = [request["PutRequest"]["Item"] for request in requests]

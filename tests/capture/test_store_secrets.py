@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.fakes import Asked
 from weaudit.capture.store_secrets import Secrets, SecretTable
 from weaudit.errors import ConditionNotMetError, StoreError, StoreRefusedError, StoreUnavailableError
 
@@ -17,6 +18,10 @@ class Table:
         self.calls: list[str] = []
         self.unprocessed = False
         self.before_put: Any = lambda: None
+        self.under_way: list[Asked] = []
+
+    def begin(self, operation: str, body: dict[str, Any]) -> Asked:
+        return Asked(lambda: self.call(operation, body), self.under_way)
 
     def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         self.calls.append(operation)

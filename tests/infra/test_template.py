@@ -136,7 +136,7 @@ def test_audit_producer_may_do_this_and_no_more() -> None:
             "dynamodb:ListStreams",
         ],
         "ReadWatchedTables": ["dynamodb:GetItem"],
-        "PutRecords": ["dynamodb:BatchWriteItem"],
+        "PutRecords": ["dynamodb:BatchWriteItem", "dynamodb:PutItem"],
         "KeepEvidence": ["s3:PutObject"],
         "FailureDestination": ["s3:ListBucket"],
         "LookForValues": ["s3:GetObject"],

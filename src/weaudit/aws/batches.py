@@ -119,18 +119,19 @@ def _batches(items: list[Item]) -> list[list[Item]]:
     return [items[start : start + _BATCH_ITEMS] for start in range(0, len(items), _BATCH_ITEMS)]
 
 
-def read_items(call: Call, table: str, key: str, values: Iterable[str]) -> dict[str, Item]:
+def read_items(call: Call, table: str, key: str, values: Iterable[str], *, consistent: bool = False) -> dict[str, Item]:
     """Return the items whose key attribute ``key``, a string, has these values, by value; missing ones are left out.
 
-    ``call`` sends an operation to DynamoDB. Keys that a throttled table did not process are requested again ten times,
-    with growing waits. Raises StoreError.
+    ``call`` sends an operation to DynamoDB; ``consistent`` reads see every write that was answered before. Keys that a
+    throttled table did not process are requested again ten times, with growing waits. Raises StoreError.
     """
     found: dict[str, Item] = {}
     waiting = [{key: {"S": one}} for one in dict.fromkeys(values)]
     rounds = Rounds(table)
     while waiting:
         keys, waiting = waiting[:_BATCH_KEYS], waiting[_BATCH_KEYS:]
-        response = call("BatchGetItem", {"RequestItems": {table: {"Keys": keys}}})
+        request: dict[str, Any] = {"Keys": keys, **({"ConsistentRead": True} if consistent else {})}
+        response = call("BatchGetItem", {"RequestItems": {table: request}})
         found.update({item[key]["S"]: item for item in response.get("Responses", {}).get(table, ())})
         left = (response.get("UnprocessedKeys") or {}).get(table, {}).get("Keys", [])
         if left:

@@ -41,13 +41,13 @@ def watch_item(table: str, versions: Iterable[Rules]) -> dict[str, Any]:
     """Return the item that configures a watched table."""
     return {
         **watch_key(table),
-        "versions": {
-            "L": [
-                {"M": {"from": {"S": rules.since}, "actor": {"S": rules.actor}, "fresh": {"S": rules.fresh}}}
-                for rules in versions
-            ]
-        },
+        "versions": {"L": [{"M": _version(rules)} for rules in versions]},
     }
+
+
+def _version(rules: Rules) -> dict[str, Any]:
+    texts = {"from": rules.since, "actor": rules.actor, "fresh": rules.fresh, "subject": rules.subject}
+    return {name: {"S": text} for name, text in texts.items() if text or name != "subject"}
 
 
 def versions_of(item: dict[str, Any] | None) -> tuple[Rules, ...]:
@@ -67,10 +67,10 @@ def _rules(version: Any) -> Rules | None:
     parts = version.get("M") if isinstance(version, dict) else None
     if not isinstance(parts, dict):
         return None
-    since, actor, fresh = (parts.get(name, {}).get("S", "") for name in ("from", "actor", "fresh"))
+    since, actor, fresh, subject = (parts.get(name, {}).get("S", "") for name in ("from", "actor", "fresh", "subject"))
     begins = moment(since)
     # In one form, since the times of changes are compared as texts.
-    return None if begins is None else Rules(iso_moment(begins), actor, fresh)
+    return None if begins is None else Rules(iso_moment(begins), actor, fresh, subject=subject)
 
 
 def in_force(versions: Sequence[Rules], at: str, default: Rules) -> Rules:

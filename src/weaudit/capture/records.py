@@ -137,7 +137,7 @@ class _Records:
         self._sides = [(side, state) for side, state in (("new", after), ("old", before)) if state is not None]
         self._masked = {path for _, state in self._sides for path in state.masked}
         at, sequence = iso_time(change.created_at_ms), change.sequence.zfill(40)
-        shared = _shared(change.stream_arn, change.event_name, terms.kid, terms.rules.digest, count)
+        shared = shared_fields(change.stream_arn, change.event_name, terms.kid, terms.rules.digest, count)
         self._common = common = {
             **shared.fields,
             **_item_fields(change.table, key, secrets.salt),
@@ -235,7 +235,7 @@ class _Records:
 
 
 @value
-class _Shared:
+class Shared:
     """What the records of many changes have in common: fields, and the canonical text of those that a hash covers."""
 
     fields: Item
@@ -246,7 +246,8 @@ class _Shared:
 
 
 @lru_cache(maxsize=64)
-def _shared(stream_arn: str, event_name: str, kid: bytes, rules: bytes, count: int) -> _Shared:
+def shared_fields(stream_arn: str, event_name: str, kid: bytes, rules: bytes, count: int) -> Shared:
+    """Return what the records of a change have in common with those of others of the same event, rules and count."""
     table_arn, _, label = stream_arn.partition("/stream/")
     fields = {
         "format": {"N": str(FORMAT)},
@@ -260,7 +261,7 @@ def _shared(stream_arn: str, event_name: str, kid: bytes, rules: bytes, count: i
         fields["rules"] = {"B": in_base64(rules)}
     texts = {**{name: spelled(found) for name, found in fields.items()}, "streamLabel": spelled({"S": label})}
     parts = (("eventName", "format"), ("kid",), ("records", "rules"), ("streamLabel", "tableArn", "tableName"))
-    return _Shared(
+    return Shared(
         fields, *(",".join([f'"{name}":{texts[name]}' for name in names if name in texts]) for names in parts)
     )
 

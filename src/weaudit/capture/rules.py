@@ -15,7 +15,8 @@ class Rules:
 
     ``actor`` names the attribute in which the table's writers name themselves, "" if there is none; a write that
     changes the attribute ``fresh`` confirms what the actor attribute says. ``masked`` are the places whose values are
-    not kept, and ``digest`` (8 bytes) names these rules in the records, b"" if nothing is masked.
+    not kept, and ``digest`` (8 bytes) names these rules in the records, b"" if nothing is masked. ``subject`` says
+    what the subject of an item is (capture.subjects), "" if it has none.
     """
 
     since: str = ""  # ISO 8601, UTC; "" for always
@@ -23,14 +24,24 @@ class Rules:
     fresh: str = ""
     masked: tuple[Path, ...] = ()
     digest: bytes = b""
+    subject: str = ""
+
+
+@value
+class Erasure:
+    """Who erased the values of a subject, and when (ISO 8601, UTC)."""
+
+    by: str
+    at: str
 
 
 @value
 class Terms:
     """All that governs how one change is recorded, besides the change.
 
-    ``secret`` (32 bytes) hides the item's values, and ``kid`` names it. ``origin`` (32 bytes) marks records as ours. A
-    value whose canonical text is longer than ``inline_bytes`` goes to the evidence bucket, ``bucket``.
+    ``secret`` (32 bytes) hides the item's values, and ``kid`` names it; an ``erasure`` has taken the secret away.
+    ``origin`` (32 bytes) marks records as ours. A value whose canonical text is longer than ``inline_bytes`` goes to
+    the evidence bucket, ``bucket``.
     """
 
     rules: Rules
@@ -39,3 +50,4 @@ class Terms:
     origin: bytes
     bucket: str
     inline_bytes: int
+    erasure: Erasure | None = None

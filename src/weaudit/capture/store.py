@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from weaudit.aws.batches import BatchWrites
 from weaudit.aws.client import DynamoDB
+from weaudit.errors import ConditionNotMetError
 from weaudit.evidence import EvidenceBucket
 
 TYPE_CHECKING = False
@@ -22,6 +23,8 @@ class AuditTable:
     """
 
     def __init__(self, dynamodb: DynamoDB, name: str, evidence: EvidenceBucket) -> None:
+        self._dynamodb = dynamodb
+        self._name = name
         self._writes = BatchWrites(dynamodb, name, ("id",))
         self._evidence = evidence
 
@@ -34,3 +37,15 @@ class AuditTable:
         for large in large_values:
             self._evidence.put_value(large)
         return {record["id"]["S"]: error for record, error in self._writes.put(records)}
+
+    def put_absent(self, records: Iterable[Item]) -> None:
+        """Write the records whose ids are not there yet: an erased record never takes another's place.
+
+        Raises StoreError.
+        """
+        for record in records:
+            request = {"TableName": self._name, "Item": record, "ConditionExpression": "attribute_not_exists(id)"}
+            try:
+                self._dynamodb.call("PutItem", request)
+            except ConditionNotMetError:
+                continue

@@ -1,27 +1,37 @@
 """The secrets on which the hashes of records depend: the table of keys (docs/formats/audit-record.md, Secrets).
 
-Whoever reads the trail and not this table cannot find a masked value by trying. Both secrets are made once, by whoever
-needs them first, and never change.
+Whoever reads the trail and not this table cannot find a masked value by trying. The two secrets of the installation are
+made once, by whoever needs them first, and never change. Those of a subject come in generations, so that one can be
+erased and the next be in force.
 """
 
 from __future__ import annotations
 
 import base64
 import os
+import time
 
+from weaudit.aws.batches import read_items
+from weaudit.capture.configuration import ALWAYS
+from weaudit.capture.rules import Erasure
 from weaudit.errors import ConditionNotMetError, StoreRefusedError, StoreUnavailableError
 from weaudit.items.hashes import kid
 from weaudit.values import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Any
 
-    from weaudit.aws.client import DynamoDB
+    from weaudit.aws.client import DynamoDB, Pending
+
+    Generations = tuple["Generation", ...]
 
 ROOT, ORIGIN = "ROOT", "ORIGIN"
 _BYTES = 32
 _TRIES = 5
+_SUBJECTS_KEPT = 1000
+_PUTS_UNDER_WAY = 8
 
 
 @value
@@ -38,13 +48,39 @@ class Secrets:
         return cls(root, kid(root), origin)
 
 
-class SecretTable:
-    """Reads the secrets, once for each execution environment."""
+@value
+class Generation:
+    """A secret of a subject (32 bytes), which governs changes made from ``since`` on until the next one governs.
 
-    def __init__(self, dynamodb: DynamoDB, name: str) -> None:
+    Of an erased one the ``secret`` is gone, b"", and ``erasure`` says who erased it, and when.
+    """
+
+    since: str
+    secret: bytes
+    kid: bytes
+    erasure: Erasure | None = None
+
+
+def generation_at(generations: Generations, at: str) -> Generation:
+    """Return the generation that governs a change made at a time, ISO 8601, in UTC: the first one has no beginning."""
+    return next((found for found in reversed(generations) if found.since <= at), generations[0])
+
+
+class SecretTable:
+    """Reads the secrets: of the installation once, and of subjects again after ``ttl_s`` seconds.
+
+    A secret that is erased may be used for so long, and no longer. ``clock`` returns seconds.
+    """
+
+    def __init__(
+        self, dynamodb: DynamoDB, name: str, *, ttl_s: float = 60.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._dynamodb = dynamodb
         self._name = name
+        self._ttl_s = ttl_s
+        self._clock = clock
         self._known: Secrets | None = None
+        self._subjects: dict[str, tuple[Generations, float]] = {}
 
     def secrets(self) -> Secrets:
         """Return the secrets; make them if the table has none yet. Raises StoreError."""
@@ -75,17 +111,81 @@ class SecretTable:
             return None
         return Secrets.of(*(_secret(rows[name]) for name in (ROOT, ORIGIN)))
 
+    def subjects(self, ids: Iterable[str]) -> dict[str, Generations]:
+        """Return the generations of these subjects, by id; make the first one of a new subject. Raises StoreError."""
+        now, wanted = self._clock(), list(dict.fromkeys(ids))
+        if len(self._subjects) > _SUBJECTS_KEPT:
+            self._subjects = {}
+        due = [one for one in wanted if one not in self._subjects or now - self._subjects[one][1] >= self._ttl_s]
+        rows = self._rows(due)
+        new = [one for one in due if one not in rows]
+        for start in range(0, len(new), _PUTS_UNDER_WAY):
+            self._create_subjects(new[start : start + _PUTS_UNDER_WAY])
+        rows |= self._rows(new)
+        if len(rows) < len(due):
+            raise StoreUnavailableError(f"the table {self._name} does not return the secrets that were put into it")
+        self._subjects |= {one: (_generations(rows[one]), now) for one in due}
+        return {one: self._subjects[one][0] for one in wanted}
+
+    def _rows(self, ids: list[str]) -> dict[str, dict[str, Any]]:
+        return read_items(self._dynamodb.call, self._name, "id", ids, consistent=True)
+
+    def _create_subjects(self, ids: list[str]) -> None:
+        under_way: list[Pending] = []
+        try:
+            for one in ids:
+                first = {"from": {"S": ALWAYS}, "secret": _new_secret()}
+                under_way.append(self._begin(one, "generations", {"L": [{"M": first}]}))
+            while under_way:
+                _put(under_way.pop(0))
+        finally:
+            for pending in under_way:
+                pending.cancel()
+
     def _create(self, name: str) -> None:
-        item = {"id": {"S": name}, "secret": {"B": base64.b64encode(os.urandom(_BYTES)).decode()}}
+        _put(self._begin(name, "secret", _new_secret()))
+
+    def _begin(self, name: str, field: str, content: dict[str, Any]) -> Pending:
         request: dict[str, Any] = {
             "TableName": self._name,
-            "Item": item,
+            "Item": {"id": {"S": name}, field: content},
             "ConditionExpression": "attribute_not_exists(id)",
         }
-        try:
-            self._dynamodb.call("PutItem", request)
-        except ConditionNotMetError:  # another function was first, or an earlier attempt of this request
-            return
+        return self._dynamodb.begin("PutItem", request)
+
+
+def _put(pending: Pending) -> None:
+    try:
+        pending.result()
+    except ConditionNotMetError:  # another function was first, or an earlier attempt of this request
+        return
+
+
+def _new_secret() -> dict[str, str]:
+    return {"B": base64.b64encode(os.urandom(_BYTES)).decode()}
+
+
+def _generations(row: dict[str, Any]) -> Generations:
+    """Return the generations of a subject's row, the earliest first. Raises StoreRefusedError if it is not readable."""
+    try:
+        found = [_generation(part["M"]) for part in row["generations"]["L"]]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        found = []
+    if not found:
+        # To leave one out would record changes under the wrong secret.
+        raise StoreRefusedError(f"the row {row['id']['S']} of the table of keys does not hold generations of a secret")
+    return tuple(sorted(found, key=lambda one: one.since))
+
+
+def _generation(part: dict[str, Any]) -> Generation:
+    since, erased = part["from"]["S"], part.get("erased")
+    if erased is not None:
+        said = erased["M"]
+        return Generation(since, b"", base64.b64decode(said["kid"]["B"]), Erasure(said["by"]["S"], said["at"]["S"]))
+    secret = base64.b64decode(part["secret"]["B"])
+    if len(secret) != _BYTES:
+        raise ValueError(f"a secret does not have {_BYTES} bytes")
+    return Generation(since, secret, kid(secret))
 
 
 def _secret(row: dict[str, Any]) -> bytes:

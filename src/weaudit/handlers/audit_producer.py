@@ -7,19 +7,23 @@ from weaudit.aws.connections import Connection
 from weaudit.capture import records as auditing
 from weaudit.capture import stream
 from weaudit.capture.configuration import WatchConfiguration
-from weaudit.capture.rules import Terms
+from weaudit.capture.erased import decide_late
+from weaudit.capture.rules import Rules, Terms
 from weaudit.capture.store import AuditTable
-from weaudit.capture.store_secrets import SecretTable
+from weaudit.capture.store_secrets import SecretTable, generation_at
+from weaudit.capture.subjects import subject_of
 from weaudit.errors import StoreError
 from weaudit.evidence import EvidenceBucket, quarantined
 from weaudit.items.times import iso_time
 from weaudit.runtime import logs
+from weaudit.values import replaced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from weaudit.capture.changes import Change
     from weaudit.evidence import LargeValue
     from weaudit.items.values import Item
 
@@ -39,6 +43,7 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
     s3 = S3(Connection.from_environment("s3", environment))
     evidence = EvidenceBucket(s3, environment.get("EVIDENCE_BUCKET", ""))
     dynamodb = DynamoDB(Connection.from_environment("dynamodb", environment))
+    ttl_s = float(environment.get("CACHE_TTL_SEC") or 60)
     return {
         "audit": AuditTable(dynamodb, environment.get("TARGET_TABLE") or "Audit", evidence),
         "evidence": evidence,
@@ -46,9 +51,9 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
             dynamodb,
             environment.get("CONFIGURATION_TABLE", ""),
             default=environment.get("ACTOR_ATTRIBUTE", ""),
-            ttl_s=float(environment.get("CACHE_TTL_SEC") or 60),
+            ttl_s=ttl_s,
         ),
-        "keys": SecretTable(dynamodb, environment.get("KEYS_TABLE", "")),
+        "keys": SecretTable(dynamodb, environment.get("KEYS_TABLE", ""), ttl_s=ttl_s),
         "inline_bytes": int(environment.get("INLINE_VALUE_BYTES") or _INLINE_BYTES),
     }
 
@@ -65,18 +70,18 @@ def handle(
     """Audit every change of a batch; quarantine, whole, each one that can never be audited. Raises StoreError."""
     raw_records = stream.records(event)
     secrets = keys.secrets()
+    usual = Terms(Rules(), secrets.root, secrets.kid, secrets.origin, evidence.name, inline_bytes)
+    governed, failed = _governed(raw_records, usual, watches, keys)
     records: list[Item] = []
+    late: list[Item] = []
     large_values: dict[str, LargeValue] = {}
-    failed: list[tuple[Any, Exception]] = []
     source_of: dict[str, Any] = {}
-    for raw in raw_records:
+    for raw, change, terms in governed:
         try:
-            change = stream.parse(raw)
-            rules = watches.rules(change.table, iso_time(change.created_at_ms))
-            terms = Terms(rules, secrets.root, secrets.kid, secrets.origin, evidence.name, inline_bytes)
+            if terms.erasure is not None:
+                late += decide_late(change, terms).records
+                continue
             decided = auditing.decide(change, terms)
-        except StoreError:  # the table's rules could not be read; a retry may succeed
-            raise
         except Exception as error:  # noqa: BLE001 deterministic: each retry would fail and block the shard
             failed.append((raw, error))
             continue
@@ -88,6 +93,7 @@ def handle(
         source_of.update(dict.fromkeys((record["id"]["S"] for record in decided.records), raw))
     # Before the records are put, so that the log line of a failed batch has the ids too.
     logs.add(**_change_ids(records))
+    audit.put_absent(late)
     rejected = audit.put(records, large_values.values())
     failed += [(source_of[record_id], error) for record_id, error in rejected.items()]
     # Quarantine a change once, however many of its records were rejected: it may be large, with thousands of records.
@@ -97,11 +103,41 @@ def handle(
         evidence.put(key, body)
     return {
         "changes": len(raw_records),
-        "records": len(records) - len(rejected),
+        "records": len(records) + len(late) - len(rejected),
         "quarantined": len(quarantine),
         "spilled": len(large_values),
         "lastSequence": stream.last_sequence(raw_records),
     }
+
+
+def _governed(
+    raw_records: list[Any], usual: Terms, watches: WatchConfiguration, keys: SecretTable
+) -> tuple[list[tuple[Any, Change, Terms]], list[tuple[Any, Exception]]]:
+    """Return each change with its record and its terms, and the records that can never be audited. Raises StoreError.
+
+    The ``usual`` terms, under the rules of the change's table and time, and for one with a subject under its secret.
+    """
+    parsed: list[tuple[Any, Change, Rules, str]] = []
+    failed: list[tuple[Any, Exception]] = []
+    for raw in raw_records:
+        try:
+            change = stream.parse(raw)
+            rules = watches.rules(change.table, iso_time(change.created_at_ms))
+            parsed.append((raw, change, rules, subject_of(change, rules, usual.secret)))
+        except StoreError:  # the table's rules could not be read; a retry may succeed
+            raise
+        except Exception as error:  # noqa: BLE001 deterministic: each retry would fail and block the shard
+            failed.append((raw, error))
+    # The secrets of all subjects of the batch are read by one request.
+    generations = keys.subjects(subject for *_, subject in parsed if subject)
+    governed = []
+    for raw, change, rules, subject in parsed:
+        terms = Terms(rules, usual.secret, usual.kid, usual.origin, usual.bucket, usual.inline_bytes)
+        if subject:
+            mine = generation_at(generations[subject], iso_time(change.created_at_ms))
+            terms = replaced(terms, secret=mine.secret, kid=mine.kid, erasure=mine.erasure)
+        governed.append((raw, change, terms))
+    return governed, failed
 
 
 def _change_ids(records: list[Item]) -> dict[str, Any]:

@@ -51,6 +51,11 @@ def kid(secret: bytes) -> bytes:
     return sha256(framed(b"weaudit-kid-2", secret)).digest()[:8]
 
 
+def subject_id(root: bytes, *parts: str) -> str:
+    """Return the id of a subject in the table of keys: who does not have the root cannot tell whose row it is."""
+    return "SUBJECT/" + hmac.digest(root, framed(b"weaudit-subject-2", *map(encoded, parts)), "sha256").hex()
+
+
 @lru_cache(maxsize=1024)
 def item_secrets(secret: bytes, table_arn: str, item_key: str) -> ItemSecrets:
     """Return the salt and the mask key of an item; those of the last thousand items are kept."""

@@ -104,6 +104,11 @@ class AuditedChange:
     erased: bool = False
 
     @property
+    def is_late(self) -> bool:
+        """Whether the change came after the erasure of its values: it has no hashes, and a partition of its own."""
+        return self.erased and self.before_hash is None and self.after_hash is None
+
+    @property
     def partition(self) -> str:
         """The ``historyKey`` of the records. It follows from table and item key, unless the change is erased."""
         return str(self.records[0].get("historyKey", {}).get("S", ""))

@@ -87,7 +87,7 @@ def verify_item(
     if recorded:
         first = recorded[0]
         late = first.event_name != "INSERT"
-        if late and audited_from_birth:
+        if late and audited_from_birth and not first.is_late:
             trail.report("gap", first, "the trail begins with this change, but an earlier one created the item")
         trail.replay(recorded, _item_before_the_first(recorded, live))
     else:
