@@ -13,7 +13,8 @@ from tests.trail.test_erased import erased
 from tests.trails import changed, decide, make_audit_table, unwire, write
 from weaudit.capture.changes import Change
 from weaudit.installation import clients
-from weaudit.installation.checking import AuditedTable, Checker
+from weaudit.installation.audited_tables import AuditedTable
+from weaudit.installation.checking import Checker
 from weaudit.installation.readers import open_trail
 from weaudit.installation.targets import Target
 from weaudit.items.times import iso_time
