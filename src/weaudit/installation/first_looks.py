@@ -65,27 +65,26 @@ class _Reader:
         names = [self._table.partition(key) for key in group]
         if sum(map(self._partitions.count, names)) > _RECORDS:
             return lambda: [FirstLook(key, None, None) for key in group]
-        records, live = self._partitions.begin(names), self._begin_live(group)
+        records, items = self._partitions.begin(names), self._begin_items(group)
 
         def result() -> list[FirstLook]:
-            found, items = records(), live()
-            return [FirstLook(key, mine, items.get(key)) for key, mine in zip(group, found, strict=True)]
+            return [FirstLook(*found) for found in zip(group, records(), items(), strict=True)]
 
         return result
 
-    def _begin_live(self, group: list[str]) -> Callable[[], dict[str, Item]]:
-        """Ask for the items of a group; return what returns those that are in the table, by key."""
+    def _begin_items(self, group: list[str]) -> Callable[[], list[Item | None]]:
+        """Ask for the items of a group; return what returns them, None where the table has none or it is erased."""
         if not self._table.exists:
-            return dict
-        typed = {key: self._table.keys_of(key) for key in group if not isinstance(key, ErasedItem)}
+            return lambda: [None] * len(group)
+        typed = [None if isinstance(key, ErasedItem) else self._table.keys_of(key) for key in group]
+        names = [None if keys is None else item_key(keys) for keys in typed]
         # Keys that were written by hand may be two names of one item, and DynamoDB refuses a key that comes twice.
-        names = {key: item_key(keys) for key, keys in typed.items()}
-        asked = list({names[key]: typed[key] for key in typed}.values())
-        pending = PendingItems(self._dynamodb, self._table.name, asked, ConsistentRead=True)
+        asked = {name: keys for name, keys in zip(names, typed, strict=True) if keys is not None}
+        pending = PendingItems(self._dynamodb, self._table.name, list(asked.values()), ConsistentRead=True)
 
-        def result() -> dict[str, Item]:
+        def result() -> list[Item | None]:
             schema = self._table.key_types
             found = {item_key({name: item[name] for name in schema}): item for item in pending.result()}
-            return {key: found[name] for key, name in names.items() if name in found}
+            return [None if name is None else found.get(name) for name in names]
 
         return result
