@@ -259,8 +259,8 @@ class AuditHistory:
 
         Such a value is in the evidence bucket only because its record could not hold it, however short it is.
         """
-        short = (found for found in _references(change) if found.bytes <= LARGEST_HASHED_BYTES)
-        return self._read(change, short)
+        short = [found for found in _references(change) if found.bytes <= LARGEST_HASHED_BYTES]
+        return self._read(change, short) if short else change
 
     def _read(
         self, change: AuditedChange, references: Iterable[ValueReference], read: dict[str, Value] | None = None
