@@ -47,7 +47,7 @@ class _Partition:
 class Partitions:
     """The partitions of the index, as one pass over it found them: that of an item holds its records.
 
-    A record takes 16 bytes here, and an item some 300 more: a million items with ten records each, half a gigabyte.
+    A record takes some 17 bytes here, and an item some 300: half a gigabyte for a million items with ten records each.
     """
 
     def __init__(self, dynamodb: DynamoDB, audit_table: str) -> None:
