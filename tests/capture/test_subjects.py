@@ -86,13 +86,13 @@ def at(seconds: int) -> str:
 def test_the_items_of_one_subject_have_its_secret_in_whatever_table_and_those_of_others_do_not() -> None:
     stack = Stack(orders="key:user", invoices="key:user", notes="item")
     stack.deliver(
-        made("ada", "1", "x", SequenceNumber="1"),
-        made("ada", "2", "x", SequenceNumber="2"),
-        made("ada", "1", "x", table="invoices", SequenceNumber="3"),
+        made("ada@example.com", "1", "x", SequenceNumber="1"),
+        made("ada@example.com", "2", "x", SequenceNumber="2"),
+        made("ada@example.com", "1", "x", table="invoices", SequenceNumber="3"),
         made("bo", "1", "x", SequenceNumber="4"),
-        made("ada", "1", "x", table="notes", SequenceNumber="5"),
-        made("ada", "2", "x", table="notes", SequenceNumber="6"),
-        made("ada", "1", "x", table="plain", SequenceNumber="7"),
+        made("ada@example.com", "1", "x", table="notes", SequenceNumber="5"),
+        made("ada@example.com", "2", "x", table="notes", SequenceNumber="6"),
+        made("ada@example.com", "1", "x", table="plain", SequenceNumber="7"),
     )
     kids = [record["kid"]["B"] for record in stack.records]
     assert len(set(kids[:3])) == 1
@@ -100,7 +100,7 @@ def test_the_items_of_one_subject_have_its_secret_in_whatever_table_and_those_of
     assert from_base64({"B": kids[6]}) == stack.secrets.kid
     assert len([name for name in stack.keys.rows if name.startswith("SUBJECT/")]) == 4
     # Who reads the table of keys and not its root does not learn whose the rows are.
-    assert "ada" not in json.dumps(stack.keys.rows)
+    assert "ada@example.com" not in json.dumps(stack.keys.rows)
     salts = [record["salt"]["B"] for record in stack.records]
     assert len(set(salts)) == 7
 
@@ -125,21 +125,21 @@ def test_two_functions_that_meet_a_subject_first_agree_about_its_secret() -> Non
 
     def meet() -> None:
         stack.keys.before_put = lambda: None
-        other.deliver(made("ada", "1", "x"))
+        other.deliver(made("ada@example.com", "1", "x"))
 
     stack.keys.before_put = meet
-    stack.deliver(made("ada", "1", "x"))
+    stack.deliver(made("ada@example.com", "1", "x"))
     assert stack.records == other.records
 
 
 def test_a_change_has_the_secret_of_its_own_time_however_often_and_late_it_is_delivered() -> None:
     stack = Stack(orders="key:user")
     changes_made = [
-        made("ada", "1", str(second), str(second - 1), after=second, SequenceNumber=str(1 + second))
+        made("ada@example.com", "1", str(second), str(second - 1), after=second, SequenceNumber=str(1 + second))
         for second in (0, 10, 20)
     ]
     stack.deliver(*changes_made)
-    row = stack.row("ada")["generations"]["L"]
+    row = stack.row("ada@example.com")["generations"]["L"]
     assert row[0]["M"]["from"] == {"S": ALWAYS}
     before = json.dumps(stack.records)
     row.append({"M": {"from": {"S": at(15)}, "secret": {"B": base64.b64encode(b"n" * 32).decode()}}})
@@ -158,10 +158,10 @@ def test_a_change_has_the_secret_of_its_own_time_however_often_and_late_it_is_de
 
 def test_a_change_that_comes_after_its_secret_was_erased_says_when_and_nothing_of_values_or_people() -> None:
     stack = Stack(orders="key:user")
-    stack.deliver(made("ada", "1", "before", SequenceNumber="1"))
-    stack.erase("ada", since=at(100))
+    stack.deliver(made("ada@example.com", "1", "be-fore!", SequenceNumber="1"))
+    stack.erase("ada@example.com", since=at(100))
     stack.now += 61  # a function may use what it read for so long, and an erasure waits for it
-    late = made("ada", "1", "secret", "before", after=50, SequenceNumber="2")
+    late = made("ada@example.com", "1", "s3-cret!", "be-fore!", after=50, SequenceNumber="2")
     assert stack.deliver(late)["records"] == 1
     [_, record] = stack.records
     assert record["erased"]["M"].keys() == {"p", "by", "at"}
@@ -169,20 +169,22 @@ def test_a_change_that_comes_after_its_secret_was_erased_says_when_and_nothing_o
     assert record["updatedAttribute"] == {"S": "value"}
     gone = {"itemKey", "oldValue", "newValue", "actor", "changeId", "salt", "contentSalt", "beforeHash", "afterHash"}
     assert not gone & record.keys()
-    assert not [word for word in ("ada", "secret", "before") if word in json.dumps({**record, "erased": ""})]
+    assert not [
+        word for word in ("ada@example.com", "s3-cret!", "be-fore!") if word in json.dumps({**record, "erased": ""})
+    ]
     assert from_base64(record["origin"]) == origin(stack.secrets.origin, record_hash(record, None, None))
 
 
 def test_an_erased_change_that_is_delivered_again_changes_nothing_that_is_there() -> None:
     stack = Stack(orders="key:user")
-    first = made("ada", "1", "before", SequenceNumber="1")
+    first = made("ada@example.com", "1", "before", SequenceNumber="1")
     stack.deliver(first)
-    stack.erase("ada", since=at(100))
+    stack.erase("ada@example.com", since=at(100))
     whole = json.dumps(stack.records)
     stack.restart()
     stack.deliver(first)
     assert json.dumps(stack.records) == whole
-    late = made("ada", "1", None, "before", after=50, SequenceNumber="2")
+    late = made("ada@example.com", "1", None, "before", after=50, SequenceNumber="2")
     stack.deliver(late)
     whole = json.dumps(stack.records)
     stack.restart()
@@ -192,10 +194,10 @@ def test_an_erased_change_that_is_delivered_again_changes_nothing_that_is_there(
 
 def test_after_an_erasure_the_next_secret_governs_and_nothing_leads_back_to_the_item_before() -> None:
     stack = Stack(orders="key:user")
-    stack.deliver(made("ada", "1", "before", SequenceNumber="1"))
-    stack.erase("ada", since=at(100))
+    stack.deliver(made("ada@example.com", "1", "before", SequenceNumber="1"))
+    stack.erase("ada@example.com", since=at(100))
     stack.restart()
-    stack.deliver(made("ada", "1", "after", "before", after=100, SequenceNumber="2"))
+    stack.deliver(made("ada@example.com", "1", "after", "before", after=100, SequenceNumber="2"))
     one, two = stack.records
     assert from_base64(two["kid"]) == kid(b"n" * 32) != from_base64(one["kid"])
     assert one["afterHash"] != two["beforeHash"]
@@ -204,10 +206,10 @@ def test_after_an_erasure_the_next_secret_governs_and_nothing_leads_back_to_the_
 @pytest.mark.parametrize("with_secrets", [True, False])
 def test_a_late_erased_change_is_whole_to_verify_and_a_rewritten_one_is_not(with_secrets: bool) -> None:
     stack = Stack(orders="key:user")
-    stack.deliver(made("ada", "1", "before", SequenceNumber="1"))
-    stack.erase("ada", since=at(100))
+    stack.deliver(made("ada@example.com", "1", "before", SequenceNumber="1"))
+    stack.erase("ada@example.com", since=at(100))
     stack.restart()
-    stack.deliver(made("ada", "1", "secret", "before", after=50, SequenceNumber="2"))
+    stack.deliver(made("ada@example.com", "1", "secret", "before", after=50, SequenceNumber="2"))
     arn = stack.records[1]["tableArn"]["S"]
 
     def found(record: dict[str, Any]) -> list[str]:
@@ -245,13 +247,13 @@ def test_a_subject_whose_row_cannot_be_read_fails_the_batch_and_is_not_recorded_
     generations: Any,
 ) -> None:
     stack = Stack(orders="key:user")
-    stack.deliver(made("ada", "1", "x"))
-    row = stack.row("ada")
+    stack.deliver(made("ada@example.com", "1", "x"))
+    row = stack.row("ada@example.com")
     row.pop("generations") if generations is None else row.update(generations=generations)
     stack.restart()
     stack.dynamodb.items.clear()
     with pytest.raises(StoreRefusedError, match="does not hold generations of a secret"):
-        stack.deliver(made("ada", "1", "x"))
+        stack.deliver(made("ada@example.com", "1", "x"))
     assert stack.records == []
 
 
@@ -259,13 +261,14 @@ def test_a_throttled_table_of_keys_fails_the_batch() -> None:
     stack = Stack(orders="key:user")
     stack.keys.unprocessed = True
     with pytest.raises(StoreUnavailableError):
-        stack.deliver(made("ada", "1", "x"))
+        stack.deliver(made("ada@example.com", "1", "x"))
 
 
 def test_a_subject_that_is_no_key_attribute_puts_the_change_aside_and_no_other() -> None:
     stack = Stack(orders="key:customer", invoices="key:user")
     said = stack.deliver(
-        made("ada", "1", "x", SequenceNumber="1"), made("ada", "1", "x", table="invoices", SequenceNumber="2")
+        made("ada@example.com", "1", "x", SequenceNumber="1"),
+        made("ada@example.com", "1", "x", table="invoices", SequenceNumber="2"),
     )
     assert (said["records"], said["quarantined"]) == (1, 1)
 

@@ -119,23 +119,57 @@ def _batches(items: list[Item]) -> list[list[Item]]:
     return [items[start : start + _BATCH_ITEMS] for start in range(0, len(items), _BATCH_ITEMS)]
 
 
-def read_items(call: Call, table: str, key: str, values: Iterable[str], *, consistent: bool = False) -> dict[str, Item]:
+class PendingItems:
+    """Items that were asked for by their keys, no two of them equal, and are on their way, a hundred with a call."""
+
+    def __init__(self, dynamodb: DynamoDB, table: str, keys: list[Item], **options: Any) -> None:
+        """Ask for them; ``options`` are for each request, such as ``ConsistentRead``."""
+        self._dynamodb = dynamodb
+        self._table = table
+        self._options = options
+        batches = [keys[start : start + _BATCH_KEYS] for start in range(0, len(keys), _BATCH_KEYS)]
+        bodies = ({"RequestItems": {table: {"Keys": batch, **options}}} for batch in batches)
+        self._calls = [dynamodb.begin("BatchGetItem", body) for body in bodies]
+
+    def result(self) -> Iterator[Item]:
+        """Yield the items, in any order; missing ones are left out. Can be called only once. Raises StoreError."""
+        unprocessed: list[Item] = []
+        for call in self._calls:
+            found, left = _read(call.result(), self._table)
+            yield from found
+            unprocessed += left
+        yield from read_keys(self._dynamodb.call, self._table, unprocessed, **self._options)
+
+
+def read_items(call: Call, table: str, key: str, values: Iterable[str], **options: Any) -> dict[str, Item]:
     """Return the items whose key attribute ``key``, a string, has these values, by value; missing ones are left out.
 
-    ``call`` sends an operation to DynamoDB; ``consistent`` reads see every write that was answered before. Keys that a
-    throttled table did not process are requested again ten times, with growing waits. Raises StoreError.
+    Otherwise as :func:`read_keys`.
     """
-    found: dict[str, Item] = {}
-    waiting = [{key: {"S": one}} for one in dict.fromkeys(values)]
+    keys = [{key: {"S": one}} for one in dict.fromkeys(values)]
+    return {item[key]["S"]: item for item in read_keys(call, table, keys, **options)}
+
+
+def read_keys(call: Call, table: str, keys: list[Item], **options: Any) -> Iterator[Item]:
+    """Yield the items with these keys, no two of them equal, in any order; missing ones are left out.
+
+    ``call`` sends an operation to DynamoDB, and ``options`` are for each request, such as ``ConsistentRead``. Keys that
+    a throttled table did not process are requested again ten times, with growing waits. Raises StoreError.
+    """
+    waiting = keys
     rounds = Rounds(table)
     while waiting:
-        keys, waiting = waiting[:_BATCH_KEYS], waiting[_BATCH_KEYS:]
-        request: dict[str, Any] = {"Keys": keys, **({"ConsistentRead": True} if consistent else {})}
-        response = call("BatchGetItem", {"RequestItems": {table: request}})
-        found.update({item[key]["S"]: item for item in response.get("Responses", {}).get(table, ())})
-        left = (response.get("UnprocessedKeys") or {}).get(table, {}).get("Keys", [])
+        asked, waiting = waiting[:_BATCH_KEYS], waiting[_BATCH_KEYS:]
+        response = call("BatchGetItem", {"RequestItems": {table: {"Keys": asked, **options}}})
+        found, left = _read(response, table)
+        yield from found
         if left:
             # A caller is waiting: fail after ten rounds, even if each of them read something.
             rounds.wait(progress=False)
             waiting = left + waiting
-    return found
+
+
+def _read(response: dict[str, Any], table: str) -> tuple[list[Item], list[Item]]:
+    """Return the items of a response to BatchGetItem, and the keys that were not processed."""
+    unprocessed = (response.get("UnprocessedKeys") or {}).get(table, {})
+    return response.get("Responses", {}).get(table, []), unprocessed.get("Keys", [])

@@ -45,6 +45,8 @@ first part of ``changeOrder``; the others are fields of the record."""
 CONTENT: tuple[str, ...] = ("actor", "changeId", "itemKey", "newValue", "oldValue", "reason")
 """The content of a record, sorted: what an erasure removes."""
 
+# Those whose text is the same with every salt.
+_SAID = tuple(name for name in CONTENT if not name.endswith("Value"))
 
 # The beginning of what is hashed, framed once.
 _CONTENT = framed(b"weaudit-content-2")
@@ -95,15 +97,14 @@ def record_hash(record: Item, old: Value | None, new: Value | None) -> bytes:
         content = erased["p"]["B"]
     else:
         salt, name = from_base64(record["salt"]), record.get("updatedAttribute", {}).get("S")
-        said = {field: spelled(record[field]) for field in CONTENT if field in record and "Value" not in field}
+        said = {field: spelled(record[field]) for field in _SAID if field in record}
         for field, value in (("oldValue", old), ("newValue", new)):
             if value is not None:
                 said[field] = committed_value(salt, name, value)
         content = in_base64(content_hash(from_base64(record["contentSalt"]), joined(CONTENT, said)))
-    texts = {field: spelled(record[field]) for field in COVERED if field in record}
-    texts["content"] = f'{{"B":"{content}"}}'
-    texts["streamLabel"] = spelled({"S": record["changeOrder"]["S"].partition("#")[0]})
-    return covered_hash(joined(COVERED, texts))
+    stated = {**record, "content": {"B": content}, "streamLabel": {"S": record["changeOrder"]["S"].partition("#")[0]}}
+    parts = [f'"{name}":{spelled(stated[name])}' for name in COVERED if name in stated]
+    return covered_hash(f"{{{','.join(parts)}}}")
 
 
 def in_base64(raw: bytes) -> str:

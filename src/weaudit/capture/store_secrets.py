@@ -128,7 +128,7 @@ class SecretTable:
         return {one: self._subjects[one][0] for one in wanted}
 
     def _rows(self, ids: list[str]) -> dict[str, dict[str, Any]]:
-        return read_items(self._dynamodb.call, self._name, "id", ids, consistent=True)
+        return read_items(self._dynamodb.call, self._name, "id", ids, ConsistentRead=True)
 
     def _create_subjects(self, ids: list[str]) -> None:
         under_way: list[Pending] = []

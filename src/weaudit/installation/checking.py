@@ -1,23 +1,26 @@
 """Checks a trail: gathers the records of each item and the item as it is now, and compares them."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from weaudit.aws.client import DynamoDB
 from weaudit.aws.errors import withheld
 from weaudit.capture.store_secrets import Secrets, SecretTable
-from weaudit.errors import InvalidInputError, StoreRefusedError
+from weaudit.errors import StoreRefusedError
 from weaudit.installation import clients
+from weaudit.installation.audited_tables import AuditedTable, ErasedItem
+from weaudit.installation.first_looks import FirstLook, first_looks
 from weaudit.installation.item_keys import item_keys
 from weaudit.installation.pool import ReadingPool
 from weaudit.installation.readers import open_trail
-from weaudit.items.keys import item_key, key_types
-from weaudit.items.typed_keys import typed_key
+from weaudit.items.keys import item_key
 from weaudit.items.values import Item
 from weaudit.trail.changes import AuditedChange
+from weaudit.trail.store_partitions import Partitions
 from weaudit.trail.verifying import Verdict, hash_of_live, verify_item
 
 if TYPE_CHECKING:
@@ -28,45 +31,8 @@ if TYPE_CHECKING:
 _TRIES = 6
 _WAIT_S = 1.0
 _THREADS = 8
-# A stream that was created with its table has the table's time, give or take what the service needs to create both.
-_BORN_TOGETHER = timedelta(seconds=60)
-
-
-@dataclass(frozen=True, slots=True)
-class AuditedTable:
-    """An audited table as it is now; ``key_types`` is empty if the table is gone."""
-
-    name: str
-    arn: str
-    key_types: dict[str, str]
-    audited_from_birth: bool
-
-    @classmethod
-    def describe(cls, dynamodb: DynamoDB, name: str, audit_arn: str) -> "AuditedTable":
-        """Read the table's key schema and stream; if the table is gone, its trail is checked without items."""
-        try:
-            found = dynamodb.call("DescribeTable", {"TableName": name})["Table"]
-        except StoreRefusedError as error:
-            if error.aws_code != "ResourceNotFoundException":
-                raise
-            return cls(name, audit_arn.rpartition("/")[0] + f"/{name}", {}, audited_from_birth=False)
-        label = found.get("LatestStreamLabel")
-        made = datetime.fromtimestamp(found["CreationDateTime"], UTC)
-        from_birth = label is not None and _label_time(label) - made < _BORN_TOGETHER
-        return cls(name, found["TableArn"], key_types(found), from_birth)
-
-    @property
-    def exists(self) -> bool:
-        """Whether the table exists, so that the trail can be compared with its items."""
-        return bool(self.key_types)
-
-    def keys_of(self, key: str) -> Item:
-        """Return the typed key for an item key. Raises InvalidInputError if it does not fit the table's key schema."""
-        try:
-            return typed_key(key, self.key_types)
-        except InvalidInputError:
-            names = ", ".join(f"{name} ({kind})" for name, kind in self.key_types.items())
-            raise InvalidInputError(f"{key!r} is not a valid key of {self.name}, whose key is {names}") from None
+# The fields of a record whose value is in the evidence bucket.
+_REFERENCES = frozenset(("oldValueRef", "newValueRef", "oldValueRefs", "newValueRefs"))
 
 
 def readable_secrets(dynamodb: DynamoDB, keys_table: str) -> Secrets | None:
@@ -79,15 +45,12 @@ def readable_secrets(dynamodb: DynamoDB, keys_table: str) -> Secrets | None:
         return None
 
 
-class ErasedItem(str):
-    """What stands for the key of an erased item: the ``historyKey`` that its records have in common."""
-
-    __slots__ = ()
-
-
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """Checks the trail of one table against its items."""
+    """Checks the trail of one table against its items.
+
+    With ``partitions``, a whole trail is read once, and an item that looks wrong is then read by itself.
+    """
 
     dynamodb: DynamoDB
     history: "Trail"
@@ -95,6 +58,7 @@ class Checker:
     since: str | None = None
     secrets: Secrets | None = None  # without them, origins and salts are not checked
     sleep: Callable[[float], None] = time.sleep
+    partitions: Partitions | None = None
 
     def item_keys(self, progress: Callable[[int], None]) -> list[str]:
         """Return the sorted keys of all items in the table or its trail, and then the erased items of the trail.
@@ -102,17 +66,28 @@ class Checker:
         ``progress`` is called with the count.
         """
         keys, erased = set[str](), set[str]()
-        for change in self.history.table(self.table.name, self.since, None, values=False):
-            if change.erased:
-                erased.add(change.partition)
-            else:
-                keys.add(change.item_key)
+        for key, is_erased in self._found_items(progress):
+            (erased if is_erased else keys).add(key)
             progress(len(keys) + len(erased))
-        if self.table.exists and self.since is None:
-            for keys_read in self._scanned_keys():
-                keys.add(item_key(keys_read))
-                progress(len(keys) + len(erased))
         return [*sorted(keys), *map(ErasedItem, sorted(erased))]
+
+    def _found_items(self, progress: Callable[[int], None]) -> Iterator[tuple[str, bool]]:
+        """Yield the items of the table and its trail, and whether each is erased; then its partition is its key."""
+        live = list(map(item_key, self._scanned_keys())) if self.table.exists and self.since is None else []
+        yield from ((key, False) for key in live)
+        if self._in_one_pass is None:
+            for change in self.history.table(self.table.name, self.since, None, values=False):
+                yield (change.partition, True) if change.erased else (change.item_key, False)
+            return
+        for count in self._in_one_pass.read():
+            progress(max(count, len(live)))
+        for key in live:
+            self._in_one_pass.know(self.table.name, key)
+        yield from self._in_one_pass.items(self.table.name)
+
+    @property
+    def _in_one_pass(self) -> Partitions | None:
+        return self.partitions if self.since is None else None
 
     def item_keys_of(self, text: str) -> list[str]:
         """Return the key of the item that ``text``, typed by a person, means; an empty list if there is no such item.
@@ -143,7 +118,24 @@ class Checker:
     def verdicts(self, keys: list[str]) -> Iterator[tuple[str, Verdict]]:
         """Check each item, several concurrently; yield the verdicts in the order given."""
         with ReadingPool(_THREADS, "weaudit-verify") as pool:
-            yield from zip(keys, pool.map(self.verdict, keys), strict=True)
+            if self._in_one_pass is None or not self._in_one_pass.known:
+                yield from zip(keys, pool.map(self.verdict, keys), strict=True)
+                return
+            # What takes long is left to the pool, and what comes after it is read meanwhile.
+            waiting: deque[tuple[str, Verdict | Future[Verdict]]] = deque()
+            for look in first_looks(self.dynamodb, self._in_one_pass, self.table, keys):
+                waiting.append((look.key, self._at_first(look) or pool.submit(self.verdict, look.key)))
+                while waiting and not _under_way(waiting[0][1]):
+                    yield _over(*waiting.popleft())
+            while waiting:
+                yield _over(*waiting.popleft())
+
+    def _at_first(self, look: FirstLook) -> Verdict | None:
+        """Check an item by a first look; None if it looks wrong, or if more of it has to be read."""
+        if look.records is None or not all(map(_REFERENCES.isdisjoint, look.records)):
+            return None
+        verdict = self._compared(look.key, list(self.history.gathered(look.records)), look.live)
+        return None if verdict.findings else verdict
 
     def verdict(self, key: str) -> Verdict:
         """Check one item; while something looks wrong, read it again for some seconds: a record may be on its way."""
@@ -159,24 +151,29 @@ class Checker:
     def _verdict_now(self, key: str, read: list[tuple[str, str | None]]) -> Verdict:
         """Check an item as it is now; ``read`` collects the last change order and the item's hash of each attempt."""
         changes, live = self._changes(key), self._live(key)
+        verdict = self._compared(key, changes, live)
+        if verdict.findings:
+            # An item that is written all the time is always ahead of its trail. Then it is enough if the trail reaches
+            # the state in which an earlier attempt read the item.
+            if any(change.order > last and change.after_hash == seen for last, seen in read for change in changes):
+                verdict = _without_unaudited(verdict)
+            read.append((changes[-1].order if changes else "", hash_of_live(changes, live) if changes else None))
+        return verdict
+
+    def _compared(self, key: str, changes: list[AuditedChange], live: Item | None) -> Verdict:
+        erased = isinstance(key, ErasedItem)
         verdict = verify_item(
             changes,
             live,
             table=self.table.name,
             table_arn=self.table.arn,
-            item_key="" if isinstance(key, ErasedItem) else key,
+            item_key="" if erased else key,
             audited_from_birth=self.table.audited_from_birth and self.since is None,
             secrets=self.secrets,
             length_of=self.history.length_of,
         )
-        # An item that is written all the time is always ahead of its trail. Then it is enough if the trail reaches the
-        # state in which an earlier attempt read the item.
-        reached = any((change.order > last and change.after_hash == seen) for last, seen in read for change in changes)
-        read.append((changes[-1].order if changes else "", hash_of_live(changes, live) if changes else None))
         # Whether an erased item is still in its table cannot be known.
-        if self.table.exists and not reached and not isinstance(key, ErasedItem):
-            return verdict
-        return verdict._replace(findings=tuple(found for found in verdict.findings if found.kind != "unaudited"))
+        return verdict if self.table.exists and not erased else _without_unaudited(verdict)
 
     def _changes(self, key: str) -> list[AuditedChange]:
         partition = key if isinstance(key, ErasedItem) else ""
@@ -196,16 +193,24 @@ class Checker:
         return self.dynamodb.call("GetItem", request).get("Item")
 
 
+def _under_way(verdict: "Verdict | Future[Verdict]") -> bool:
+    return isinstance(verdict, Future) and not verdict.done()
+
+
+def _over(key: str, verdict: "Verdict | Future[Verdict]") -> tuple[str, Verdict]:
+    return key, verdict.result() if isinstance(verdict, Future) else verdict
+
+
+def _without_unaudited(verdict: Verdict) -> Verdict:
+    return verdict._replace(findings=tuple(found for found in verdict.findings if found.kind != "unaudited"))
+
+
 def checkers(installation: "Installation", tables: list[str], since: str | None) -> list[Checker]:
     """Return a checker for each of these tables; ``since`` limits all of them to changes since that time."""
     dynamodb = clients.dynamodb(installation.target)
     audit_arn = dynamodb.call("DescribeTable", {"TableName": installation.audit_table})["Table"]["TableArn"]
     history = open_trail(installation.target, installation.audit_table, dynamodb)
     secrets = readable_secrets(dynamodb, installation.outputs["KeysTableName"])
-    return [
-        Checker(dynamodb, history, AuditedTable.describe(dynamodb, name, audit_arn), since, secrets) for name in tables
-    ]
-
-
-def _label_time(label: str) -> datetime:
-    return datetime.fromisoformat(label.rstrip("Z")).replace(tzinfo=UTC)
+    partitions = Partitions(dynamodb, installation.audit_table)
+    found = [AuditedTable.describe(dynamodb, name, audit_arn) for name in tables]
+    return [Checker(dynamodb, history, table, since, secrets, partitions=partitions) for table in found]

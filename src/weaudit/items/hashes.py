@@ -10,7 +10,7 @@ import hmac
 from functools import lru_cache
 from hashlib import sha256
 
-from weaudit.items.values import WITHHELD, quoted, spelled, spelled_item
+from weaudit.items.values import WITHHELD, quoted, spelled, spelled_item, spelled_whole
 from weaudit.values import value
 
 TYPE_CHECKING = False
@@ -77,7 +77,7 @@ def committed(salt: bytes, name: str, text: str) -> str:
 
 def same_in_hash(salt: bytes, name: str, one: Value, other: Value) -> bool:
     """Return whether two values of an attribute enter the hash of their item alike, read or not."""
-    return committed(salt, name, spelled(one)) == committed(salt, name, spelled(other))
+    return one == other or committed(salt, name, spelled(one)) == committed(salt, name, spelled(other))
 
 
 def is_long(text: str) -> bool:
@@ -87,6 +87,9 @@ def is_long(text: str) -> bool:
 
 def committed_item(salt: bytes, item: Item) -> str:
     """Return the text of an item as it is hashed: its canonical text, with commitments in place of long values."""
+    text = spelled_whole(item)
+    if not is_long(text):
+        return text
     parts = [f"{quoted(name)}:{committed(salt, name, spelled(item[name]))}" for name in sorted(item)]
     return f"{{{','.join(parts)}}}"
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # What a change is called that has a state before it, and a state after it.
 _EVENTS = {(False, True): "INSERT", (True, True): "MODIFY", (True, False): "REMOVE"}
+_NONE: Item = {}
 
 # The fields in which the records of one change may differ.
 _OF_ONE_RECORD = frozenset(
@@ -40,8 +41,12 @@ def coherent(records: Sequence[Item]) -> bool:
     Their format is the one that we know, their event fits the states that they have, and their index keys follow from
     their other fields.
     """
-    common = _common(records[0])
-    return all(_common(record) == common and _well_formed(record) and well_indexed(record) for record in records)
+    first, *others = records
+    if not (_well_formed(first) and well_indexed(first)):
+        return False
+    # What agrees with the first in every other field is as well formed and indexed, unless only the first is erased.
+    common = _common(first) if others else {}
+    return all(_common(record) == common and ("erased" not in first or well_indexed(record)) for record in others)
 
 
 def missing(records: Sequence[Item]) -> int | None:
@@ -55,8 +60,9 @@ def well_indexed(record: Item) -> bool:
 
     An erased record has no item key, and its ``historyKey`` depends on a key that nobody has.
     """
-    arn, at, sequence = (_text(record, name) for name in ("tableArn", "modificationTime", "sequenceNumber"))
-    table, (label, _, ordered) = _text(record, "tableName"), _text(record, "changeOrder").partition("#")
+    arn, table = _text(record, "tableArn"), _text(record, "tableName")
+    at, sequence = _text(record, "modificationTime"), _text(record, "sequenceNumber")
+    label, _, ordered = _text(record, "changeOrder").partition("#")
     return (
         ("erased" in record or _text(record, "historyKey") == history_key(table, _text(record, "itemKey")))
         and ordered == sequence
@@ -77,4 +83,4 @@ def _common(record: Item) -> Item:
 
 
 def _text(record: Item, name: str) -> str:
-    return str(record.get(name, {}).get("S", ""))
+    return str(record.get(name, _NONE).get("S", ""))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from weaudit.items.values import Item, Value
 
+_NONE: Item = {}
+
 SLACK = timedelta(minutes=1)
 """The times of one item's changes may be out of order by at most this."""
 
@@ -120,7 +122,8 @@ def narrowed(change: AuditedChange, attribute: str) -> AuditedChange | None:
 
 
 def _change(records: list[Item]) -> AuditedChange:
-    records.sort(key=lambda record: (_text(record, "updatedAttribute"), _text(record, "id")))
+    if len(records) > 1:
+        records.sort(key=lambda record: (_text(record, "updatedAttribute"), _text(record, "id")))
     common = records[0]
     actor = common.get("actor", {}).get("M")
     return AuditedChange(
@@ -185,7 +188,7 @@ def _reference(name: str, value: Value | None) -> ValueReference | None:
 
 def _text(record: Item, name: str) -> str:
     # A record that was written by hand may lack any field: it is shown as it is, and `weaudit verify` judges it.
-    return str(record.get(name, {}).get("S", ""))
+    return str(record.get(name, _NONE).get("S", ""))
 
 
 def _bytes(record: Item, name: str) -> bytes:

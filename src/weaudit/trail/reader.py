@@ -49,6 +49,9 @@ if TYPE_CHECKING:
         ) -> Iterator[AuditedChange]:
             """Yield the changes of one item; without ``values``, those that were too large are not read."""
 
+        def gathered(self, records: Iterable[Item]) -> Iterator[AuditedChange]:
+            """Yield the changes of one item, whose records these are, as :meth:`item` does without values."""
+
         def length_of(self, reference: ValueReference, salt: bytes) -> int | None:
             """Return the length of a large value's text, or None if it is gone or was altered."""
 
@@ -140,6 +143,13 @@ class AuditHistory:
         entries = _up_to(beyond, self._entries(request), newest_first)
         for change in changes(records_of(entries, self._get, page or FEW)):
             yield self._whole(change, read) if values else self._hashable(change)
+
+    def gathered(self, records: Iterable[Item]) -> Iterator[AuditedChange]:
+        """Yield the changes of one item, whose records these are, in any order, as :meth:`item` does without values.
+
+        Raises what ``fetch`` raises.
+        """
+        return map(self._hashable, changes(sorted(records, key=_place)))
 
     def length_of(self, reference: ValueReference, salt: bytes) -> int | None:
         """Return the length of a large value's text, or None if it is gone or was altered. Raises StoreError."""
@@ -249,8 +259,8 @@ class AuditHistory:
 
         Such a value is in the evidence bucket only because its record could not hold it, however short it is.
         """
-        short = (found for found in _references(change) if found.bytes <= LARGEST_HASHED_BYTES)
-        return self._read(change, short)
+        short = [found for found in _references(change) if found.bytes <= LARGEST_HASHED_BYTES]
+        return self._read(change, short) if short else change
 
     def _read(
         self, change: AuditedChange, references: Iterable[ValueReference], read: dict[str, Value] | None = None
@@ -295,6 +305,11 @@ class AuditHistory:
 def _references(change: AuditedChange) -> Iterator[ValueReference]:
     for part in change.attributes:
         yield from (*part.old_refs, *part.new_refs)
+
+
+def _place(record: Item) -> tuple[str, str]:
+    """Return what sorts the records of an item as the index does, with those of one change beside each other."""
+    return str(record.get("changeOrder", {}).get("S", "")), str(record.get("changesOrder", {}).get("S", ""))
 
 
 def _up_to(limit: str | None, entries: Iterable[Item], newest_first: bool) -> Iterator[Item]:

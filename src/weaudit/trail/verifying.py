@@ -46,6 +46,9 @@ FIELDS = (
 """Every field that a record can have (docs/formats/audit-record.md)."""
 
 
+_NONE: Value = {}
+
+
 class Finding(NamedTuple):
     """One fault of a trail. ``kind``: gap, fork, edited, misdated, leftover, lost or unaudited."""
 
@@ -145,7 +148,7 @@ class _Trail:
                 self.report("gap", change, f"{lacking} of its records are not there")
             elif lacking < 0:
                 self.report("edited", change, f"it has {-lacking} more records than it says")
-            if any(record.get("tableArn", {}).get("S") != self._table_arn for record in change.records):
+            if any(record.get("tableArn", _NONE).get("S") != self._table_arn for record in change.records):
                 self.report("edited", change, f"a record of it is not about the table {self._table_arn}")
             for text in _alterations(change, self._secrets):
                 self.report("edited", change, text)
@@ -163,7 +166,7 @@ class _Trail:
     def _astray(self, change: AuditedChange) -> Iterator[str]:
         """Yield what is wrong with the large values of a change, and with the references to them."""
         for part in change.attributes:
-            for reference, value in _references(part):
+            for reference, value in _references(part) if part.old_refs or part.new_refs else ():
                 if reference not in self._lengths:
                     self._lengths[reference] = self._length(reference, value, change.salt)
                 length = self._lengths[reference]
@@ -246,8 +249,8 @@ def _follows(before: AuditedChange, change: AuditedChange) -> bool:
 
 def _state(change: AuditedChange, side: str) -> tuple[str, str]:
     """Return the hashes of the item before or after a change: of what is not masked, and of what is."""
-    clear, masked_places = (change.records[0].get(f"{side}{kind}", {}) for kind in ("Hash", "Masked"))
-    return str(clear.get("B", "")), str(masked_places.get("B", ""))
+    record = change.records[0]
+    return str(record.get(f"{side}Hash", _NONE).get("B", "")), str(record.get(f"{side}Masked", _NONE).get("B", ""))
 
 
 def _hash(change: AuditedChange, item: Item) -> str | None:
@@ -327,11 +330,10 @@ def _references(part: AttributeChange) -> Iterator[tuple[ValueReference, Value |
 def _alterations(change: AuditedChange, secrets: Secrets | None) -> Iterator[str]:
     """Yield how the records differ from what audit_producer made of the change."""
     for part, record in zip(change.attributes, change.records, strict=True):
-        named = record.get("id", {}).get("S", "")
-        unknown = sorted(record.keys() - FIELDS)
-        if unknown:
-            yield f"record {named} has a field that no record has: {unknown[0]}"
-        if any(shown != REDACTED for shown in _at_masked_places(part, record)):
+        named = record.get("id", _NONE).get("S", "")
+        if not FIELDS.issuperset(record):
+            yield f"record {named} has a field that no record has: {min(record.keys() - FIELDS)}"
+        if part.masked and any(shown != REDACTED for shown in _at_masked_places(part, record)):
             yield f"record {named} has something other than {REDACTED['S']} at a masked place"
         if secrets is not None and not _is_ours(change, part, record, secrets):
             yield f"record {named} is not as audit_producer made it"
