@@ -16,8 +16,7 @@ def hashed(*parts):
 
 def number(text):
     plain = f"{Decimal(text):f}"
-    plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
-    return "0" if plain == "-0" else plain
+    return "0" if not Decimal(text) else plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 def canonical(value):
     ((kind, content),) = value.items()
@@ -41,6 +40,10 @@ def masked(item, path):
         return item
     return {**item, name: {"M": masked(item[name]["M"], rest)} if rest else {"#": ""}}
 
+def read(folder, reference):
+    body = pathlib.Path(folder, reference["M"]["key"]["S"]).read_bytes()
+    return gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
+
 def committed(record, name, body):
     return {"#": hashed(b"weaudit-value-2", raw(record, "salt"), name.encode("utf-8", "surrogatepass"), body).hex()}
 
@@ -48,14 +51,13 @@ def side(record, which, folder):
     """Return the attributes that a record holds of the item before or after ("old", "new"), as they are hashed."""
     name, value = record.get("updatedAttribute", {}).get("S"), record.get(f"{which}Value")
     item = {} if value is None else value["M"] if name is None else {name: value}
-    one, item = record.get(f"{which}ValueRef"), {part: canonical(found) for part, found in item.items()}
+    one, parts = record.get(f"{which}ValueRef"), record.get(f"{which}ValueRefs", {}).get("M", {})  # one: all small attributes, if many
+    item, one = (json.loads(read(folder, one)).get("M", {}), None) if one and name is None else (item, one)
+    item = {part: canonical(found) for part, found in item.items()}
     for path in record.get("masked", {}).get("L", []):
         item = masked(item, path["S"])
     item = {part: committed(record, part, text(it)) if len(text(it)) > 1024 else it for part, it in item.items()}
-    for part, reference in ({name: one} if one else record.get(f"{which}ValueRefs", {}).get("M", {})).items():
-        body = pathlib.Path(folder, reference["M"]["key"]["S"]).read_bytes()
-        item[part] = committed(record, part, gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body)
-    return item
+    return item | {at: committed(record, at, read(folder, it)) for at, it in ({name: one} if one else parts).items()}
 
 def record_hash(record, old, new):
     content = {it: canonical(record[it]) for it in CONTENT if it in record}

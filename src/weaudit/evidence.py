@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from weaudit.aws.client import S3
     from weaudit.items.values import Value
 
+REST = ""
+"""The name, in a commitment, of an item's small attributes together: they are too many for a record."""
+
 VALUES = "values/"
 QUARANTINE = "raw/quarantine/"
 

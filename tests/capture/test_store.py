@@ -18,6 +18,7 @@ from weaudit.aws.connections import Connection
 from weaudit.capture.store import AuditTable
 from weaudit.evidence import EvidenceBucket
 from weaudit.installation.targets import wire
+from weaudit.items.sizes import item_bytes
 
 TABLE = "contract-of-audit-table"
 
@@ -85,19 +86,23 @@ def test_what_is_put_is_stored_as_it_is_and_putting_it_again_changes_nothing(sto
     assert store.s3.objects == {}
 
 
-@pytest.mark.parametrize(("size", "count"), [(3_900, 104), (900, 445), (100, 3_500), (40, 8_000)])
-def test_the_largest_item_of_many_attributes_fits_once_its_largest_are_moved(
+@pytest.mark.parametrize(("size", "count"), [(3_900, 104), (900, 450), (260, 1_540), (100, 3_900), (1, 79_000)])
+def test_the_largest_item_of_many_attributes_fits_once_its_largest_are_moved_or_all_of_them_together(
     store: Store, size: int, count: int
 ) -> None:
-    item = {f"a{number:03}": {"S": "x" * size} for number in range(count)}
-    decided = decision(change(None, item | {"key": {"S": "k"}}))
+    item = {f"{number:04x}": {"S": "x" * size} for number in range(count)} | {"key": {"S": "k"}}
+    assert 400_000 <= item_bytes(item) <= 400 * 1024
+    decided = decision(change(None, item))
     assert store.table.put([*decided.records, *records(3)], decided.large_values) == {}
-    [stored] = [one for one in store.items() if len(one["newValue"]["M"]) > 50]
+    [stored] = [one for one in store.items() if one["id"] == decided.records[0]["id"]]
     moved = stored.get("newValueRefs", {"M": {}})["M"]
-    # What takes less than a reference stays.
-    assert (size > 300) == bool(moved)
-    assert len(moved) < count / 4
-    assert moved.keys() | stored["newValue"]["M"].keys() == item.keys() | {"key"}
+    if size > 600:
+        assert 0 < len(moved) < count / 4
+        assert moved.keys() | stored["newValue"]["M"].keys() == item.keys()
+    else:
+        # A reference for each would take as much as they do.
+        assert (moved, stored["newValue"]) == ({}, {"M": {}})
+        moved = {"": stored["newValueRef"]}
     assert all(reference["M"]["key"]["S"] in store.s3.objects for reference in moved.values())
 
 

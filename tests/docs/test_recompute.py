@@ -39,6 +39,9 @@ LIFE: list[dict[str, Any] | None] = [
     {"a": {"N": "3"}, "by": {"S": "bo"}, "long": {"S": "y" * 9000}, "m": {"L": [{"NS": ["2", "1.0"]}]}},
     None,
     {"long": {"S": "y" * 9000}, "b": {"B": "AAH/"}},
+    None,
+    {"long": {"S": "y" * 9000}, "secret": {"S": "x"}, **{f"{n:04}": {"S": "y" * 90} for n in range(3_900)}},
+    None,
 ]
 
 

@@ -5,14 +5,17 @@ from typing import Any
 
 import pytest
 
+from tests.fakes import SECRETS
 from tests.trail.test_item_history import Index
 from tests.trails import EVIDENCE, changed, decision, one_by_one
 from weaudit.evidence import packed
 from weaudit.items.times import iso_time
 from weaudit.trail.documents import document
 from weaudit.trail.reader import AuditHistory
+from weaudit.trail.verifying import verify_item
 
 TABLE = "Configuration"
+ARN = f"arn:aws:dynamodb:eu-west-1:111122223333:table/{TABLE}"
 START_MS = 1_711_922_395_000
 
 
@@ -127,3 +130,53 @@ def test_an_item_of_many_small_attributes_that_is_too_large_for_a_record_is_know
     state = trail.history.as_of(TABLE, "k")
     assert (state.complete, state.item) == (True, {"key": {"S": "k"}, **image})
     assert len(trail.read) == len(record["newValueRefs"]["M"])
+
+
+MANY = {f"{n:04x}": {"S": f"{n} " + "y" * 90} for n in range(3_900)}
+
+
+def test_an_item_of_attributes_that_are_all_small_and_too_many_for_a_record_is_one_object() -> None:
+    image = {**MANY, "doc": text(1, 5000), "pin": {"S": "4711"}}
+    less = {name: value for name, value in image.items() if name != "00ff"}
+    trail = Trail([None, image, less, None], masked=(("pin",),), digest=b"12345678")
+    first, last = trail.made[0].records[0], trail.made[2].records[0]
+    for record, side in ((first, "new"), (last, "old")):
+        assert record[f"{side}Value"] == {"M": {}}
+        assert record[f"{side}ValueRefs"]["M"].keys() == {"doc"}
+        assert record[f"{side}ValueRef"]["M"]["key"]["S"] in trail.objects
+    shown = [{**one, "pin": {"#": ""}} for one in ({"key": {"S": "k"}, **image}, {"key": {"S": "k"}, **less})]
+    for place, state in enumerate(shown):
+        found = trail.history.as_of(TABLE, "k", iso_time(START_MS + 1000 * place))
+        assert (found.complete, found.item) == (True, state)
+    created, _, deleted = trail.history.item(TABLE, "k")
+    assert (created.attributes[0].new, deleted.attributes[0].old) == ({"M": shown[0]}, {"M": shown[1]})
+    said = document(created)["attributes"][0]
+    assert said["newValueRef"]["commitment"] == first["newValueRef"]["M"]["commitment"]["S"]
+    assert said["newValueRefs"].keys() == {"doc"}
+    assert said["newValue"].keys() == shown[0].keys()
+
+
+@pytest.mark.parametrize("fate", ["whole", "gone", "altered"])
+def test_small_attributes_that_are_one_object_are_verified_with_it(fate: str) -> None:
+    image = {**MANY, "doc": text(1, 5000)}
+    trail = Trail([None, image])
+    key = trail.made[0].records[0]["newValueRef"]["M"]["key"]["S"]
+    if fate == "gone":
+        del trail.objects[key]
+    elif fate == "altered":
+        trail.objects[key] = packed(b'{"M":{"0000":{"S":"another"}}}')
+    findings = verify_item(
+        trail.history.item(TABLE, "k", values=False),
+        {"key": {"S": "k"}, **image},
+        table=TABLE,
+        table_arn=ARN,
+        item_key="k",
+        audited_from_birth=True,
+        secrets=SECRETS,
+        length_of=trail.history.length_of,
+    ).findings
+    assert {finding.kind for finding in findings} == (set() if fate == "whole" else {"lost", "edited"})
+    shown = document(next(trail.history.item(TABLE, "k")))["attributes"][0]
+    assert shown["newValue"].keys() >= {"doc"}
+    assert ("0000" in shown["newValue"]) is (fate == "whole")
+    assert "" not in shown["newValue"]

@@ -7,11 +7,11 @@ from hashlib import sha256
 
 from weaudit.capture.hashes import content_hash, content_salt, covered_hash, in_base64, origin
 from weaudit.capture.masking import masked, path_of, redacted
-from weaudit.evidence import LargeValue, reference
+from weaudit.evidence import REST, LargeValue, reference
 from weaudit.items.hashes import committed, encoded, is_long, item_secrets, masked_hash, text_hash
 from weaudit.items.ids import uuid4
 from weaudit.items.keys import history_key, item_key
-from weaudit.items.sizes import DEEPEST_LEVEL, item_bytes, levels, value_bytes
+from weaudit.items.sizes import DEEPEST_LEVEL, levels, value_bytes
 from weaudit.items.times import iso_time
 from weaudit.items.values import MARKER, data, quoted, same_value, spelled, spelled_parts
 from weaudit.values import value
@@ -213,13 +213,15 @@ class _Records:
 
     def _put_item(self, record: Item, side: str, state: _State) -> None:
         """Put an item into the record, and references to its large attributes."""
-        kept = state.clear
-        large = {name for name in kept if self._is_large(state, name) or _is_too_deep(state, name)}
+        large = {name for name in state.clear if self._is_large(state, name) or _is_too_deep(state, name)}
+        kept = {name: found for name, found in state.clear.items() if name not in large} if large else state.clear
         # An item takes at most four bytes for a character of its text.
         if state.has_long_values or len(state.hashed) > _LARGEST_VALUES_BYTES // 4:
-            large |= _beyond({name: found for name, found in kept.items() if name not in large})
-        if large:
+            large |= _beyond(kept)
             kept = {name: found for name, found in kept.items() if name not in large}
+            if value_bytes({"M": kept}) > _LARGEST_VALUES_BYTES:
+                record[f"{side}ValueRef"] = self._stored(side, REST, spelled({"M": kept}))
+                kept = {}
         record[f"{side}Value"] = redacted({"M": kept}) if self._masked else {"M": kept}
         if large:
             record[f"{side}ValueRefs"] = {"M": {name: self._moved(side, state, name) for name in sorted(large)}}
@@ -228,8 +230,11 @@ class _Records:
         return state.has_long_values and len(encoded(state.text(name))) > self._terms.inline_bytes
 
     def _moved(self, side: str, state: _State, name: str) -> Value:
-        text, partition = encoded(state.text(name)), self._common["historyKey"]["S"]
-        large = LargeValue.of(partition, self._secrets.salt, name, text, is_new=side == "new")
+        return self._stored(side, name, state.text(name))
+
+    def _stored(self, side: str, name: str, text: str) -> Value:
+        partition = self._common["historyKey"]["S"]
+        large = LargeValue.of(partition, self._secrets.salt, name, encoded(text), is_new=side == "new")
         self.large_values[large.key] = large
         return reference(self._terms.bucket, large)
 
@@ -282,15 +287,15 @@ def _is_too_deep(state: _State, name: str) -> bool:
 
 
 def _beyond(item: Item) -> set[str]:
-    """Return the largest attributes, of which an item must be relieved so that it fits into a record.
+    """Return the largest attributes, of which an item should be relieved so that it fits into a record.
 
-    An attribute that takes no more than a reference stays: moving it would only make the record larger.
+    Small ones stay, since a reference takes nearly as much: if they are too many, they are moved together.
     """
     beyond: set[str] = set()
-    size = item_bytes(item)
+    size = value_bytes({"M": item})
     for name in sorted(item, key=lambda name: (-value_bytes(item[name]), name)):
         gain = value_bytes(item[name]) - _REFERENCE_BYTES
-        if size <= _LARGEST_VALUES_BYTES or gain <= 0:
+        if size <= _LARGEST_VALUES_BYTES or gain <= _REFERENCE_BYTES:
             break
         beyond.add(name)
         size -= gain

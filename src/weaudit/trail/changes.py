@@ -5,6 +5,7 @@ Everything that reads the trail starts from these values; history.py builds them
 
 from __future__ import annotations
 
+from weaudit.evidence import REST
 from weaudit.items.values import WITHHELD
 from weaudit.values import value
 
@@ -46,7 +47,8 @@ class AttributeChange:
     ``name`` is None if the record holds the whole item, which was created or deleted. A value of None means that the
     attribute was absent; DynamoDB's NULL is the value ``{"NULL": True}``. A masked place is ``{"#": ""}``. A value that
     was too large for the record is ``{"#": commitment}`` until it is read, and stays so if its object is gone or was
-    altered; ``old_refs`` and ``new_refs`` say where it is. ``masked`` are the paths of the masked places.
+    altered; ``old_refs`` and ``new_refs`` say where it is. What an item has so under :data:`evidence.REST` are all its
+    small attributes. ``masked`` are the paths of the masked places.
     """
 
     name: str | None
@@ -76,7 +78,10 @@ def filled(name: str | None, value: Value | None, found: Mapping[str, Value]) ->
     missing = {part: found[digest] for part, digest in unread(name, value) if digest in found}
     if not missing or value is None:
         return value
-    return {"M": value["M"] | missing} if name is None else missing[name]
+    if name is not None:
+        return missing[name]
+    rest = missing.pop(REST, {}).get("M", {})
+    return {"M": {part: here for part, here in value["M"].items() if part != REST or not rest} | missing | rest}
 
 
 @value

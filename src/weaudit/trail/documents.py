@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from weaudit.api.paging import ANSWER_BYTES, PAGE_BYTES, weight
+from weaudit.evidence import REST
 from weaudit.items.plain import plain
 from weaudit.items.texts import Written, compact
 from weaudit.items.values import WITHHELD
@@ -94,7 +95,8 @@ def _attribute(part: AttributeChange, record_id: str) -> dict[str, Any]:
         if references and part.name is not None:
             found[f"{name}Ref"] = _reference(references[0])
         elif references:
-            found[f"{name}Refs"] = {reference.name: _reference(reference) for reference in references}
+            found |= {f"{name}Ref": _reference(one) for one in references if one.name == REST}
+            found[f"{name}Refs"] = {one.name: _reference(one) for one in references if one.name != REST}
     if part.masked:
         found["masked"] = list(part.masked)
     return {**found, "recordId": record_id}

@@ -10,6 +10,7 @@ from itertools import groupby
 
 from weaudit.capture.hashes import from_base64
 from weaudit.capture.masking import path_of, unredacted
+from weaudit.evidence import REST
 from weaudit.items.hashes import same_in_hash
 from weaudit.items.keys import logged_record_id
 from weaudit.items.times import iso_moment, moment
@@ -165,7 +166,9 @@ def _side(
     if name is not None:
         found = _reference(name, record.get(f"{side}ValueRef"))
         return (value, ()) if found is None else ({WITHHELD: found.commitment}, (found,))
-    listed = record.get(f"{side}ValueRefs", {}).get("M") or {}
+    listed = dict(record.get(f"{side}ValueRefs", {}).get("M") or {})
+    if f"{side}ValueRef" in record:
+        listed[REST] = record[f"{side}ValueRef"]
     references = tuple(found for part in listed if (found := _reference(part, listed[part])) is not None)
     if references and value is not None and isinstance(value.get("M"), dict):
         value = {"M": value["M"] | {found.name: {WITHHELD: found.commitment} for found in references}}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
-from weaudit.evidence import opened, unpacked
+from weaudit.evidence import REST, opened, unpacked
 from weaudit.items.hashes import LARGEST_HASHED_BYTES, commitment
 from weaudit.items.keys import history_key
 from weaudit.trail import rebuilding, states
@@ -259,7 +259,7 @@ class AuditHistory:
 
         Such a value is in the evidence bucket only because its record could not hold it, however short it is.
         """
-        short = [found for found in _references(change) if found.bytes <= LARGEST_HASHED_BYTES]
+        short = [found for found in _references(change) if found.bytes <= LARGEST_HASHED_BYTES or found.name == REST]
         return self._read(change, short) if short else change
 
     def _read(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from weaudit.capture.masking import REDACTED
 from weaudit.cli.printing import moments, output
+from weaudit.evidence import REST
 from weaudit.items.differences import Difference, differences
 from weaudit.items.plain import plain
 from weaudit.items.texts import dumps
@@ -225,7 +226,7 @@ class Rendering:
 
 
 def _gone(names: list[str]) -> str:
-    listed = ", ".join(output.safe(name) for name in names)
+    listed = ", ".join(output.safe(name) if name != REST else "all small attributes" for name in names)
     return f"large values are gone from the evidence bucket, or were altered there: {listed}"
 
 
