@@ -4,8 +4,8 @@ from typing import Any, cast
 
 import pytest
 
-from tests.fakes import ITEM_BYTES, PolicingDynamoDB
-from weaudit.aws.batches import BatchWrites, read_items
+from tests.fakes import ITEM_BYTES, Asked, PolicingDynamoDB
+from weaudit.aws.batches import BatchWrites, PendingItems, read_items
 from weaudit.errors import StoreUnavailableError
 
 
@@ -135,3 +135,50 @@ def test_after_an_error_that_may_pass_no_further_call_is_begun_and_none_is_left_
         written(store, items(200))
     assert store.calls == [25] * 5
     assert store.under_way == []
+
+
+class Reading:
+    """BatchGetItem of a table ``t`` that has every item; a call leaves half of its keys unprocessed, or fails."""
+
+    def __init__(self, halved: int = 0, failing: int = 0) -> None:
+        self.halved, self.failing = halved, failing
+        self.calls: list[dict[str, Any]] = []
+        self.under_way: list[Asked] = []
+
+    def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        assert operation == "BatchGetItem"
+        self.calls.append(body["RequestItems"]["t"])
+        keys = body["RequestItems"]["t"]["Keys"]
+        if len(self.calls) == self.failing:
+            raise StoreUnavailableError("gone")
+        some = keys[: len(keys) // 2] if len(self.calls) <= self.halved else keys
+        left = {"t": {"Keys": keys[len(some) :]}} if keys[len(some) :] else {}
+        return {"Responses": {"t": some}, "UnprocessedKeys": left}
+
+    def begin(self, operation: str, body: dict[str, Any]) -> Asked:
+        return Asked(lambda: self.call(operation, body), self.under_way)
+
+
+def test_pending_items_that_calls_left_unprocessed_are_asked_for_again_as_they_were_before(waits: list[float]) -> None:
+    store = Reading(halved=3)
+    pending = PendingItems(cast("Any", store), "t", items(250), ConsistentRead=True)
+    assert len(store.under_way) == 3
+    assert sorted(item["id"]["S"] for item in pending.result()) == sorted(item["id"]["S"] for item in items(250))
+    assert [len(call["Keys"]) for call in store.calls] == [100, 100, 50, 100, 25]
+    assert all(call["ConsistentRead"] for call in store.calls)
+    assert waits == []  # the second time, nothing was left
+
+
+def test_pending_items_leave_no_call_on_its_way_after_an_error_or_when_they_are_cancelled() -> None:
+    store = Reading(failing=2)
+    with pytest.raises(StoreUnavailableError, match="gone"):
+        list(PendingItems(cast("Any", store), "t", items(400)).result())
+    assert store.under_way == []
+    PendingItems(cast("Any", store), "t", items(400)).cancel()
+    assert store.under_way == []
+
+
+def test_no_items_take_no_call() -> None:
+    store = Reading()
+    assert list(PendingItems(cast("Any", store), "t", []).result()) == []
+    assert store.calls == []

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, cast
 
 import boto3
@@ -382,3 +382,24 @@ def test_the_ids_of_a_partition_are_kept_as_they_are_and_each_once(client: Any) 
     partitions = Partitions(clients.dynamodb(Target.resolve()), "Audit")
     assert list(partitions.read()) == [1]
     assert sorted(partitions.ids(history_key("Configuration", "k"))) == sorted({*ids, *odd})
+
+
+def test_who_wants_no_more_verdicts_leaves_nothing_on_its_way(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_looks, "_RECORDS", 4)
+    for at, key in enumerate("abc", 1):
+        write(client, life(key, 3, gone=True, first=100 * at))
+    under_way: list[Asked] = []
+
+    class Slow(Spying):
+        def begin(self, operation: str, body: dict[str, Any]) -> Pending:
+            pending = super().begin(operation, body)
+            return cast("Pending", Asked(pending.result, under_way)) if operation == "BatchGetItem" else pending
+
+    (checks,) = in_one_pass()
+    slow = Slow(checks.dynamodb)
+    checks = dataclasses.replace(checks, dynamodb=slow, partitions=Partitions(slow, "Audit"))
+    verdicts = checks.verdicts(checks.item_keys(lambda _count: None))
+    assert next(iter(verdicts))[0] == "a"
+    assert under_way
+    cast("Generator[Any, None, None]", verdicts).close()
+    assert under_way == []

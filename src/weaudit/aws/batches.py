@@ -129,16 +129,24 @@ class PendingItems:
         self._options = options
         batches = [keys[start : start + _BATCH_KEYS] for start in range(0, len(keys), _BATCH_KEYS)]
         bodies = ({"RequestItems": {table: {"Keys": batch, **options}}} for batch in batches)
-        self._calls = [dynamodb.begin("BatchGetItem", body) for body in bodies]
+        self._calls = deque(dynamodb.begin("BatchGetItem", body) for body in bodies)
 
     def result(self) -> Iterator[Item]:
         """Yield the items, in any order; missing ones are left out. Can be called only once. Raises StoreError."""
         unprocessed: list[Item] = []
-        for call in self._calls:
-            found, left = _read(call.result(), self._table)
-            yield from found
-            unprocessed += left
-        yield from read_keys(self._dynamodb.call, self._table, unprocessed, **self._options)
+        try:
+            while self._calls:
+                found, left = _read(self._calls.popleft().result(), self._table)
+                yield from found
+                unprocessed += left
+            yield from read_keys(self._dynamodb.call, self._table, unprocessed, **self._options)
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Do without the items that have not arrived."""
+        while self._calls:
+            self._calls.popleft().cancel()
 
 
 def read_items(call: Call, table: str, key: str, values: Iterable[str], **options: Any) -> dict[str, Item]:

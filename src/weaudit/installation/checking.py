@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -123,10 +124,11 @@ class Checker:
                 return
             # What takes long is left to the pool, and what comes after it is read meanwhile.
             waiting: deque[tuple[str, Verdict | Future[Verdict]]] = deque()
-            for look in first_looks(self.dynamodb, self._in_one_pass, self.table, keys):
-                waiting.append((look.key, self._at_first(look) or pool.submit(self.verdict, look.key)))
-                while waiting and not _under_way(waiting[0][1]):
-                    yield _over(*waiting.popleft())
+            with closing(first_looks(self.dynamodb, self._in_one_pass, self.table, keys)) as looks:
+                for look in looks:
+                    waiting.append((look.key, self._at_first(look) or pool.submit(self.verdict, look.key)))
+                    while waiting and not _under_way(waiting[0][1]):
+                        yield _over(*waiting.popleft())
             while waiting:
                 yield _over(*waiting.popleft())
 

@@ -14,7 +14,7 @@ from weaudit.items.keys import history_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from weaudit.aws.client import DynamoDB
     from weaudit.items.values import Item
@@ -122,20 +122,9 @@ class Partitions:
         # An entry that was moved during the pass may have been seen twice.
         return list(dict.fromkeys((*uuids, *found.texts)))
 
-    def begin(self, partitions: list[str]) -> Callable[[], list[list[Item]]]:
-        """Ask for the records of partitions without waiting for them; return what returns them once, by partition.
-
-        They are in no order; one that is gone is left out. The returned function raises StoreError.
-        """
-        groups = [self.ids(partition) for partition in partitions]
-        ids = dict.fromkeys(chain.from_iterable(groups))
-        pending = PendingItems(self._dynamodb, self._audit_table, [{"id": {"S": record}} for record in ids])
-
-        def result() -> list[list[Item]]:
-            found = {record["id"]["S"]: record for record in pending.result()}
-            return [[found[record] for record in group if record in found] for group in groups]
-
-        return result
+    def begin(self, partitions: Iterable[str]) -> PendingRecords:
+        """Ask for the records of partitions without waiting for them."""
+        return PendingRecords(self._dynamodb, self._audit_table, [self.ids(partition) for partition in partitions])
 
     @property
     def _all(self) -> dict[str, _Partition]:
@@ -161,6 +150,24 @@ class Partitions:
                 every = read_items(self._dynamodb.call, self._audit_table, "id", ids, **_NAMING).values()
                 named = frozenset(name for record in every for name in _named(record, partition))
             self._all[partition].named = named
+
+
+class PendingRecords:
+    """Groups of records that were asked for by their ids, and are on their way."""
+
+    def __init__(self, dynamodb: DynamoDB, audit_table: str, groups: list[list[str]]) -> None:
+        self._groups = groups
+        ids = dict.fromkeys(chain.from_iterable(groups))
+        self._pending = PendingItems(dynamodb, audit_table, [{"id": {"S": record}} for record in ids])
+
+    def result(self) -> list[list[Item]]:
+        """Return the records of each group, in no order; one that is gone is left out. Raises StoreError."""
+        found = {record["id"]["S"]: record for record in self._pending.result()}
+        return [[found[record] for record in group if record in found] for group in self._groups]
+
+    def cancel(self) -> None:
+        """Do without them."""
+        self._pending.cancel()
 
 
 def _named(record: Item, partition: str) -> Iterator[tuple[str, str, bool]]:
