@@ -51,7 +51,7 @@ def side(record, which, folder):
     """Return the attributes that a record holds of the item before or after ("old", "new"), as they are hashed."""
     name, value = record.get("updatedAttribute", {}).get("S"), record.get(f"{which}Value")
     item = {} if value is None else value["M"] if name is None else {name: value}
-    one, parts = record.get(f"{which}ValueRef"), record.get(f"{which}ValueRefs", {}).get("M", {})  # one: all small attributes, if many
+    one, parts = record.get(f"{which}ValueRef"), record.get(f"{which}ValueRefs", {}).get("M", {})
     item, one = (json.loads(read(folder, one)).get("M", {}), None) if one and name is None else (item, one)
     item = {part: canonical(found) for part, found in item.items()}
     for path in record.get("masked", {}).get("L", []):
