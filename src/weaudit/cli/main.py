@@ -25,6 +25,7 @@ from weaudit.cli import (
     engine,
     failed_events,
     images,
+    keys,
     objects,
     quarantine,
     reprocess,
@@ -40,7 +41,7 @@ from weaudit.cli.printing import output
 
 COMMANDS = (
     demo, trail, states, verify, updates, api, watch, objects, images, reprocess, quarantine, failed_events, doctor,
-    trace, engine, stages, package, bootstrap,
+    trace, keys, engine, stages, package, bootstrap,
 )  # fmt: skip
 """The modules with commands, in the order of `weaudit --help`."""
 

@@ -1,0 +1,47 @@
+"""`weaudit keys`: the secrets on which the hashes of all records depend."""
+
+import base64
+
+import typer
+
+from weaudit.cli.printing import output, panels
+
+app = typer.Typer(
+    no_args_is_help=True, help="Copy the secrets of the trail.\n\nExample: weaudit keys export > keys.json"
+)
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the group to the command line."""
+    commands.add_typer(app, name="keys", rich_help_panel=panels.OPERATIONS)
+
+
+@app.callback()
+def keys() -> None:
+    """Copy the secrets of the trail."""
+
+
+@app.command("export")
+def export() -> None:
+    """Print the two secrets of the installation as JSON, for a safe. The secrets of subjects are never printed.
+
+    Whoever has them can guess masked values and forge records.
+
+    Example: [bold]weaudit keys export > keys.json[/bold]
+    """
+    from weaudit.capture.store_secrets import ORIGIN, ROOT, SecretTable
+    from weaudit.errors import InvalidInputError
+    from weaudit.installation import clients
+    from weaudit.installation.outputs import Installation
+
+    installation = Installation.find()
+    table = installation.outputs["KeysTableName"]
+    found = SecretTable(clients.dynamodb(installation.target), table).read()
+    if found is None:
+        raise InvalidInputError(
+            f"the table {table} has no secrets yet\n`audit_producer` makes them with the first change that it audits."
+        )
+    pairs = ((ROOT, found.root), (ORIGIN, found.origin))
+    items = [{"id": {"S": name}, "secret": {"B": base64.b64encode(secret).decode()}} for name, secret in pairs]
+    output.print_json({"table": table, "items": items})
+    output.note("Keep this outside of the account, and delete what you saved on the way.")
