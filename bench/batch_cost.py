@@ -1,7 +1,8 @@
 """How much CPU and wall time does a stream event of 100 updates cost, in a warm function?
 
 Variants take turns, five events a turn (one, with --quick): the first event after a pause costs more than the next, for
-every variant.
+every variant. The event is the same each time, so that its items' salts are known from the second on, as those of busy
+items are.
 Updates of one attribute of ten are what most ratios are taken from: two items are hashed for each single record.
 Updates of three attributes are measured beside them, because an event of more records suits batches better. The floor
 is what any function of the kind must do: the same records encoded, signed and sent, nothing decided.
@@ -23,9 +24,19 @@ _REFERENCE = "boto3 put loop"
 # What is compared, and its words.
 _CPU = {"cpuMs@0ms": "one attribute", "cpuMs3Changed@0ms": "three attributes"}
 _TURN, _QUICK_TURN = 5, 1
+# A machine that others use as well is fast and slow in turns of minutes: the worst of so many runs is what we claim.
+_RUNS = 3
 
 
 def run(quick: bool = False, *, records: int = 100, changed: int = 1) -> Report:
+    """Measure three times over, and return the run in which we were the worst against the put loop."""
+    runs = [_run(quick, records, changed) for _ in range(1 if quick else _RUNS)]
+    worst = min(runs, key=lambda report: report.ratios[0].value)
+    worst.settings["lessCpuThanPutLoopInEachRun"] = [round(report.ratios[0].value, 2) for report in runs]
+    return worst
+
+
+def _run(quick: bool, records: int, changed: int) -> Report:
     """Measure every variant against a store that answers at once and one that takes 5 ms; rounds are interleaved."""
     rounds, warm_up, turn = (2, 1, _QUICK_TURN) if quick else (9, 1, _TURN)
     before = load()
