@@ -21,6 +21,7 @@ from bench import (
     invocation_cost,
     package_size,
     update_cost,
+    verify_cost,
 )
 from bench.reports import Report
 
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[bool], Report]] = {
     "image_cost": image_cost.run,
     "package_size": package_size.run,
     "update_cost": update_cost.run,
+    "verify_cost": verify_cost.run,
 }
 
 

@@ -29,6 +29,10 @@ _FLOOR = (
     "the floor sends the same records and decides nothing: it neither reads the event, nor compares the items, nor"
     " spells and hashes them, and those are most of the work"
 )
+_CHECKED = (
+    "decoding a record and hashing it again, with the mark that shows whose it is, takes most of that; a scan that"
+    " checks nothing stands beside it"
+)
 _ONE_CORE = (
     "nearly all of it is one decoding of the file, on one core; sharp decodes it twice at a time, on both cores, with"
     " half as much CPU again"
@@ -124,6 +128,10 @@ FIGURES = (
         "aws dynamodb get-item",
         "history of a small item: of the AWS CLI's get-item",
     ),
+    Figure("`weaudit verify` of small items, CPU a change", "verify_cost", "weaudit verify", "usPerChange", limit=150,
+           why=_CHECKED),
+    Figure("`weaudit verify` of small items, CPU a change", "verify_cost", "weaudit verify", "usPerChange",
+           "boto3 scan", "verify of small items: of the CPU of a boto3 scan"),
     Figure("`audit_producer`, its zip", "package_size", "audit_producer", "kb", limit=1000),
     Figure("event of 100 changes, CPU", "batch_cost", "ours", "cpuMs@0ms", _LOOP,
            "less CPU than the put loop, one attribute", why=_HASHES),
@@ -175,7 +183,15 @@ FIGURES = (
     Figure("`weaudit up`, to a deployed stack", "engine_rate", "up to a deployed stack", "seconds", limit=3),
 )  # fmt: skip
 
-_UNITS = (("Ms", "ms"), ("ms", "ms"), ("Mb", "MB"), ("kb", "KB"), ("perSecond", "a second"), ("seconds", "s"))
+_UNITS = (
+    ("usPer", "µs"),
+    ("Ms", "ms"),
+    ("ms", "ms"),
+    ("Mb", "MB"),
+    ("kb", "KB"),
+    ("perSecond", "a second"),
+    ("seconds", "s"),
+)
 
 
 def kept(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:

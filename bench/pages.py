@@ -7,7 +7,7 @@ from bench.figures import Line, kept, lines, tally, verdict
 
 _ORDER = (
     "cold_start", "batch_cost", "update_cost", "invocation_cost", "image_cost", "api_cost", "command_start",
-    "cost_model", "engine_rate", "package_size",
+    "verify_cost", "cost_model", "engine_rate", "package_size",
 )  # fmt: skip
 _INTRODUCTION = """# Benchmarks
 

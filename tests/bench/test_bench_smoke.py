@@ -95,6 +95,13 @@ def test_engine_rate_counts_every_change(tmp_path: Path) -> None:
     assert run("engine_rate", tmp_path)["settings"]["changes"] == 40
 
 
+@pytest.mark.engine
+def test_verify_cost_reads_every_change_by_both(tmp_path: Path) -> None:
+    found = run("verify_cost", tmp_path)
+    assert found["results"].keys() == {"weaudit verify", "boto3 scan"}
+    assert found["settings"]["records"] == 10
+
+
 @pytest.mark.parametrize("changed", [1, 2, 3])
 def test_the_events_are_what_they_claim_to_be(changed: int) -> None:
     event = modify_event(100, changed)
