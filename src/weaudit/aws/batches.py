@@ -7,7 +7,7 @@ from collections import deque
 from weaudit.aws.client import DynamoDB
 from weaudit.aws.errors import THROTTLED
 from weaudit.aws.unprocessed import Rounds
-from weaudit.errors import RecordRejectedError, StoreUnavailableError
+from weaudit.errors import ConditionNotMetError, RecordRejectedError, StoreUnavailableError
 from weaudit.items.values import Item
 
 TYPE_CHECKING = False
@@ -117,6 +117,32 @@ def _puts(batch: list[Item]) -> list[dict[str, Any]]:
 
 def _batches(items: list[Item]) -> list[list[Item]]:
     return [items[start : start + _BATCH_ITEMS] for start in range(0, len(items), _BATCH_ITEMS)]
+
+
+def put_absent(dynamodb: DynamoDB, table: str, key: str, items: Iterable[Item]) -> None:
+    """Put each item unless the table has one with its key attribute ``key``; a few calls are under way at a time.
+
+    An item that somebody else puts meanwhile stays. Raises StoreError: then some may have been put.
+    """
+    under_way: deque[Pending] = deque()
+    try:
+        for item in items:
+            if len(under_way) == _CONCURRENT_CALLS:
+                _put(under_way.popleft())
+            request = {"TableName": table, "Item": item, "ConditionExpression": f"attribute_not_exists({key})"}
+            under_way.append(dynamodb.begin("PutItem", request))
+        while under_way:
+            _put(under_way.popleft())
+    finally:
+        for pending in under_way:
+            pending.cancel()
+
+
+def _put(pending: Pending) -> None:
+    try:
+        pending.result()
+    except ConditionNotMetError:  # another function was first, or an earlier attempt of this request
+        return
 
 
 class PendingItems:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from weaudit.aws.batches import BatchWrites
+from weaudit.aws.batches import BatchWrites, put_absent
 from weaudit.aws.client import DynamoDB
-from weaudit.errors import ConditionNotMetError
 from weaudit.evidence import EvidenceBucket
 
 TYPE_CHECKING = False
@@ -43,9 +42,4 @@ class AuditTable:
 
         Raises StoreError.
         """
-        for record in records:
-            request = {"TableName": self._name, "Item": record, "ConditionExpression": "attribute_not_exists(id)"}
-            try:
-                self._dynamodb.call("PutItem", request)
-            except ConditionNotMetError:
-                continue
+        put_absent(self._dynamodb, self._name, "id", records)

@@ -11,10 +11,10 @@ import base64
 import os
 import time
 
-from weaudit.aws.batches import read_items
+from weaudit.aws.batches import put_absent, read_items
 from weaudit.capture.configuration import ALWAYS
 from weaudit.capture.rules import Erasure
-from weaudit.errors import ConditionNotMetError, StoreRefusedError, StoreUnavailableError
+from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.items.hashes import kid
 from weaudit.values import value
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from weaudit.aws.client import DynamoDB, Pending
+    from weaudit.aws.client import DynamoDB
 
     Generations = tuple["Generation", ...]
 
@@ -31,7 +31,6 @@ ROOT, ORIGIN = "ROOT", "ORIGIN"
 _BYTES = 32
 _TRIES = 5
 _SUBJECTS_KEPT = 1000
-_PUTS_UNDER_WAY = 8
 
 
 @value
@@ -69,11 +68,12 @@ def generation_at(generations: Generations, at: str) -> Generation:
 class SecretTable:
     """Reads the secrets: of the installation once, and of subjects again after ``ttl_s`` seconds.
 
-    A secret that is erased may be used for so long, and no longer. ``clock`` returns seconds.
+    A secret that is erased may be used for so long, and no longer. ``clock`` returns seconds since 1970. A clock that
+    stands still while Lambda freezes the function would let it use a secret for hours.
     """
 
     def __init__(
-        self, dynamodb: DynamoDB, name: str, *, ttl_s: float = 60.0, clock: Callable[[], float] = time.monotonic
+        self, dynamodb: DynamoDB, name: str, *, ttl_s: float = 60.0, clock: Callable[[], float] = time.time
     ) -> None:
         self._dynamodb = dynamodb
         self._name = name
@@ -95,8 +95,7 @@ class SecretTable:
             found = self.read()
             if found is not None:
                 return found
-            for name in (ROOT, ORIGIN):
-                self._create(name)
+            put_absent(self._dynamodb, self._name, "id", map(_new_row, (ROOT, ORIGIN)))
         raise StoreUnavailableError(f"the table {self._name} does not return the secrets that were put into it")
 
     def read(self) -> Secrets | None:
@@ -119,8 +118,7 @@ class SecretTable:
         due = [one for one in wanted if one not in self._subjects or now - self._subjects[one][1] >= self._ttl_s]
         rows = self._rows(due)
         new = [one for one in due if one not in rows]
-        for start in range(0, len(new), _PUTS_UNDER_WAY):
-            self._create_subjects(new[start : start + _PUTS_UNDER_WAY])
+        put_absent(self._dynamodb, self._name, "id", map(_new_subject, new))
         rows |= self._rows(new)
         if len(rows) < len(due):
             raise StoreUnavailableError(f"the table {self._name} does not return the secrets that were put into it")
@@ -130,35 +128,14 @@ class SecretTable:
     def _rows(self, ids: list[str]) -> dict[str, dict[str, Any]]:
         return read_items(self._dynamodb.call, self._name, "id", ids, ConsistentRead=True)
 
-    def _create_subjects(self, ids: list[str]) -> None:
-        under_way: list[Pending] = []
-        try:
-            for one in ids:
-                first = {"from": {"S": ALWAYS}, "secret": _new_secret()}
-                under_way.append(self._begin(one, "generations", {"L": [{"M": first}]}))
-            while under_way:
-                _put(under_way.pop(0))
-        finally:
-            for pending in under_way:
-                pending.cancel()
 
-    def _create(self, name: str) -> None:
-        _put(self._begin(name, "secret", _new_secret()))
-
-    def _begin(self, name: str, field: str, content: dict[str, Any]) -> Pending:
-        request: dict[str, Any] = {
-            "TableName": self._name,
-            "Item": {"id": {"S": name}, field: content},
-            "ConditionExpression": "attribute_not_exists(id)",
-        }
-        return self._dynamodb.begin("PutItem", request)
+def _new_row(name: str) -> dict[str, Any]:
+    return {"id": {"S": name}, "secret": _new_secret()}
 
 
-def _put(pending: Pending) -> None:
-    try:
-        pending.result()
-    except ConditionNotMetError:  # another function was first, or an earlier attempt of this request
-        return
+def _new_subject(name: str) -> dict[str, Any]:
+    first = {"from": {"S": ALWAYS}, "secret": _new_secret()}
+    return {"id": {"S": name}, "generations": {"L": [{"M": first}]}}
 
 
 def _new_secret() -> dict[str, str]:
