@@ -71,3 +71,8 @@ def test_a_version_that_cannot_be_read_goes_when_the_rules_are_named_again(broke
 def test_a_plan_says_which_rules_it_writes_and_from_when(rules: Rules, said: str) -> None:
     found = watch_plans.steps("orders", "s", rules, "Configuration", turn_on=False, deploy=False, new=False, resume="")
     assert found == (f"write into Configuration {said}",)
+
+
+def test_a_new_version_keeps_the_subject_of_the_one_before() -> None:
+    known = (Rules(ALWAYS, "by", subject="key:user"),)
+    assert versions(known, actor="who") == (*known, Rules(LATER, "who", subject="key:user"))

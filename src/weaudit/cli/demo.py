@@ -49,7 +49,10 @@ def demo(
     faults = stops.all_of(Tour.of(running, weaudit, Printing(output.note, output.print_text, show)))
     if faults:
         listed = "\n".join(f"- {output.safe(fault)}" for fault in faults)
-        raise WeauditError(f"not every stop showed what it should\n{listed}\n`{weaudit} doctor` may say why.")
+        raise WeauditError(
+            f"not every stop showed what it should\n{listed}\n`{weaudit} doctor` may say why. Where an earlier version"
+            f" left its trail in {running.directory}, stop the engine, and begin anew in another: --state DIR."
+        )
     output.print_text("\nEvery stop showed what it should.")
     output.note(f"It took {time.monotonic() - began:.1f} s. The engine stays up; `{weaudit} down` stops it.")
     _say_what_next(weaudit)

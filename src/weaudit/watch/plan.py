@@ -42,7 +42,13 @@ def versions(
     known = versions_of(item)
     unreadable = item is not None and has_unreadable_versions(item)
     last = known[-1] if known else Rules(ALWAYS, default)
-    wanted = Rules(ALWAYS, last.actor if actor is None else actor, last.fresh if fresh is None else fresh)
+    # The rest stays as it is: an item's subject can never change.
+    wanted = replaced(
+        last,
+        since=ALWAYS,
+        actor=last.actor if actor is None else actor,
+        fresh=last.fresh if fresh is None else fresh,
+    )
     same = (last.actor, last.fresh) == (wanted.actor, wanted.fresh)
     if not known and (same or not recorded):
         return (wanted,)
