@@ -134,3 +134,8 @@ def test_an_object_that_holds_far_more_than_an_item_is_not_read(pack: Any) -> No
     assert opened(pack(text), bytes(16), "v", commitment(bytes(16), "v", text)) is None
     small = text[:1000] + text[-2:]
     assert opened(pack(small), bytes(16), "v", commitment(bytes(16), "v", small)) is not None
+
+
+def test_an_item_with_a_value_of_no_type_of_dynamodb_has_no_hash() -> None:
+    with pytest.raises(ValueError, match="unknown DynamoDB type 'X'"):
+        state_hash(bytes(16), {"a": {"X": "1"}, "b": {"S": "x"}})

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 
-from weaudit.capture.hashes import COVERED, covered_hash, in_base64, joined, origin
-from weaudit.capture.records import Decision, changes_key, record_id, shard, shared_fields
-from weaudit.items.times import iso_time
-from weaudit.items.values import data, same_value, spelled
+from weaudit.capture.hashes import in_base64, origin, record_hash
+from weaudit.capture.records import order_fields, record_id, shared_fields
+from weaudit.items.values import data, same_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from weaudit.capture.changes import Change
-    from weaudit.capture.rules import Terms
+    from weaudit.capture.rules import Erasure, Terms
     from weaudit.items.values import Item
 
 
-def decide_late(change: Change, terms: Terms) -> Decision:
+def late_records(change: Change, terms: Terms, erasure: Erasure) -> list[Item]:
     """Return the records of a change that arrives when the secret of its time was erased already.
 
     They say that there was a change, when, and of which attributes. They have no hashes of states, since nobody can
@@ -27,31 +26,17 @@ def decide_late(change: Change, terms: Terms) -> Decision:
     names: list[str | None] = [None]
     if old is not None and new is not None:
         names = [*sorted(name for name in old.keys() | new.keys() if not same_value(old.get(name), new.get(name)))]
-    at, sequence = iso_time(change.created_at_ms), change.sequence.zfill(40)
     common = {
         **shared_fields(change.stream_arn, change.event_name, terms.kid, terms.rules.digest, len(names)).fields,
-        "modificationTime": {"S": at},
-        "sequenceNumber": {"S": sequence},
+        **order_fields(change),
         "historyKey": {"S": os.urandom(20).hex()},
-        "changeOrder": {"S": f"{change.stream_label}#{sequence}"},
-        "changesKey": {"S": changes_key(change.table, at[:7], shard(change.stream_arn, sequence))},
-        "changesOrder": {"S": f"{at}#{sequence}"},
     }
-    return Decision([_record(change, common, name, terms) for name in names], [])
+    return [_record(change, common, name, erasure, terms.origin) for name in names]
 
 
-def _record(change: Change, common: Item, name: str | None, terms: Terms) -> Item:
-    content = {"B": in_base64(os.urandom(32))}
-    record: Item = {"id": {"S": record_id(change, name)}, **common}
+def _record(change: Change, common: Item, name: str | None, erasure: Erasure, key: bytes) -> Item:
+    said = {"p": {"B": in_base64(os.urandom(32))}, "by": {"S": erasure.by}, "at": {"S": erasure.at}}
+    record: Item = {"id": {"S": record_id(change, name)}, **common, "erased": {"M": said}}
     if name is not None:
         record["updatedAttribute"] = {"S": name}
-    covered = {**record, "content": content, "streamLabel": {"S": change.stream_label}}
-    texts = {field: spelled(covered[field]) for field in COVERED if field in covered}
-    said = {"p": content}
-    if terms.erasure is not None:
-        said |= {"by": {"S": terms.erasure.by}, "at": {"S": terms.erasure.at}}
-    return {
-        **record,
-        "origin": {"B": in_base64(origin(terms.origin, covered_hash(joined(COVERED, texts))))},
-        "erased": {"M": said},
-    }
+    return {**record, "origin": {"B": in_base64(origin(key, record_hash(record, None, None)))}}

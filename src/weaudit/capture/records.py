@@ -106,7 +106,7 @@ def _changed_names(before: _State, after: _State) -> list[str]:
     old, new = before.parts, after.parts
     names = {name for name, part in new.items() if old.get(name) != part}
     names |= old.keys() - new.keys()
-    for path in before.masked.keys() | after.masked.keys() if before.masked or after.masked else ():
+    for path in before.masked.keys() | after.masked.keys():
         if not same_value(before.masked.get(path), after.masked.get(path)):
             names.add(path_of(path)[0])
     return sorted(names)
@@ -133,20 +133,12 @@ class _Records:
         self._change = change
         self._terms = terms
         self._secrets = secrets
-        self._before, self._after = before, after
         self._sides = [(side, state) for side, state in (("new", after), ("old", before)) if state is not None]
         self._masked = {path for _, state in self._sides for path in state.masked}
-        at, sequence = iso_time(change.created_at_ms), change.sequence.zfill(40)
         shared = shared_fields(change.stream_arn, change.event_name, terms.kid, terms.rules.digest, count)
-        self._common = common = {
-            **shared.fields,
-            **_item_fields(change.table, key, secrets.salt),
-            "modificationTime": {"S": at},
-            "sequenceNumber": {"S": sequence},
-            "changeOrder": {"S": f"{change.stream_label}#{sequence}"},
-            "changesKey": {"S": changes_key(change.table, at[:7], shard(change.stream_arn, sequence))},
-            "changesOrder": {"S": f"{at}#{sequence}"},
-        }
+        order = order_fields(change)
+        self._common = common = {**shared.fields, **_item_fields(change.table, key, secrets.salt), **order}
+        at, sequence = order["modificationTime"]["S"], order["sequenceNumber"]["S"]
         hashes = ""
         for name, found in self._hashes():
             common[name] = {"B": in_base64(found)}
@@ -170,11 +162,11 @@ class _Records:
 
     def _hashes(self) -> Iterator[tuple[str, bytes]]:
         """Yield the hashes of both items and their names, sorted."""
-        for side, state in (("after", self._after), ("before", self._before)):
-            if state is not None:
-                yield f"{side}Hash", text_hash(self._secrets.salt, state.hashed)
-                if state.masked:
-                    yield f"{side}Masked", masked_hash(self._secrets.mask_key, state.masked)
+        for side, state in self._sides:
+            name = "after" if side == "new" else "before"
+            yield f"{name}Hash", text_hash(self._secrets.salt, state.hashed)
+            if state.masked:
+                yield f"{name}Masked", masked_hash(self._secrets.mask_key, state.masked)
 
     def record(self, name: str | None) -> Item:
         """Return the record of one attribute, or of the whole item (None)."""
@@ -269,6 +261,18 @@ def shared_fields(stream_arn: str, event_name: str, kid: bytes, rules: bytes, co
     return Shared(
         fields, *(",".join([f'"{name}":{texts[name]}' for name in names if name in texts]) for names in parts)
     )
+
+
+def order_fields(change: Change) -> Item:
+    """Return the fields that say when a change was made, and where its records stand among others."""
+    at, sequence = iso_time(change.created_at_ms), change.sequence.zfill(40)
+    return {
+        "modificationTime": {"S": at},
+        "sequenceNumber": {"S": sequence},
+        "changeOrder": {"S": f"{change.stream_label}#{sequence}"},
+        "changesKey": {"S": changes_key(change.table, at[:7], shard(change.stream_arn, sequence))},
+        "changesOrder": {"S": f"{at}#{sequence}"},
+    }
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,5 @@
 """`weaudit keys`: the secrets on which the hashes of all records depend."""
 
-import base64
-
 import typer
 
 from weaudit.cli.printing import output, panels
@@ -29,6 +27,7 @@ def export() -> None:
 
     Example: [bold]weaudit keys export > keys.json[/bold]
     """
+    from weaudit.capture.hashes import in_base64
     from weaudit.capture.store_secrets import ORIGIN, ROOT, SecretTable
     from weaudit.errors import InvalidInputError
     from weaudit.installation import clients
@@ -42,6 +41,6 @@ def export() -> None:
             f"the table {table} has no secrets yet\n`audit_producer` makes them with the first change that it audits."
         )
     pairs = ((ROOT, found.root), (ORIGIN, found.origin))
-    items = [{"id": {"S": name}, "secret": {"B": base64.b64encode(secret).decode()}} for name, secret in pairs]
+    items = [{"id": {"S": name}, "secret": {"B": in_base64(secret)}} for name, secret in pairs]
     output.print_json({"table": table, "items": items})
     output.note("Keep this outside of the account, and delete what you saved on the way.")

@@ -7,7 +7,7 @@ from weaudit.aws.connections import Connection
 from weaudit.capture import records as auditing
 from weaudit.capture import stream
 from weaudit.capture.configuration import WatchConfiguration
-from weaudit.capture.erased import decide_late
+from weaudit.capture.erased import late_records
 from weaudit.capture.rules import Rules, Terms
 from weaudit.capture.store import AuditTable
 from weaudit.capture.store_secrets import SecretTable, generation_at
@@ -79,7 +79,7 @@ def handle(
     for raw, change, terms in governed:
         try:
             if terms.erasure is not None:
-                late += decide_late(change, terms).records
+                late += late_records(change, terms, terms.erasure)
                 continue
             decided = auditing.decide(change, terms)
         except Exception as error:  # noqa: BLE001 deterministic: each retry would fail and block the shard

@@ -150,9 +150,10 @@ def spelled_item(item: Item) -> str:
 
 
 def spelled_whole(item: Item) -> str:
-    """Return what :func:`spelled_item` returns, in one step; for an item of which every value is one of DynamoDB's."""
+    """Return what :func:`spelled_item` returns, in one step where the item has no set and no odd number."""
     text = _encode(item)
-    return text if _is_canonical(text) else spelled_item(item)
+    kinds = set().union(*item.values())
+    return text if _KINDS.issuperset(kinds) and _is_canonical(text) else spelled_item(item)
 
 
 def spelled_parts(item: Item, like: Item | None = None, parts: dict[str, str] | None = None) -> dict[str, str]:
