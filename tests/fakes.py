@@ -37,8 +37,11 @@ class FixedRules:
     def __init__(self, **rules: Any) -> None:
         self._rules = Rules(**rules)
 
-    def rules(self, _table: str, _at: str) -> Rules:
+    def rules(self, _table: str, _at: str, _key: Any) -> Rules:
         return self._rules
+
+    def faults(self) -> dict[str, tuple[str, ...]]:
+        return {}
 
 
 class FixedSecrets:

@@ -11,8 +11,8 @@ from weaudit.aws.batches import read_items
 from weaudit.capture import records as auditing
 from weaudit.capture.changes import Change
 from weaudit.capture.records import Decision
-from weaudit.capture.rules import Rules, Terms
-from weaudit.evidence import packed
+from weaudit.capture.rules import PLACES, Rules, Terms, place_of, places_text, with_places
+from weaudit.evidence import packed, rules_key
 from weaudit.installation.targets import wire
 from weaudit.items.hashes import item_secrets, state_hash
 from weaudit.items.values import Item
@@ -21,8 +21,26 @@ EVIDENCE = "weaudit-evidence-dev-000000000000"
 
 
 def terms(inline_bytes: int = 4096, **rules: Any) -> Terms:
-    """Return what governs a change, with these rules."""
-    return Terms(Rules(**rules), SECRETS.root, SECRETS.kid, SECRETS.origin, EVIDENCE, inline_bytes)
+    """Return what governs a change, with these rules; places are by the names of rules.PLACES."""
+    return Terms(
+        rules_of(**rules), SECRETS.root, SECRETS.kid, SECRETS.origin, EVIDENCE, inline_bytes, equal=bytes(range(64, 96))
+    )
+
+
+def rules_of(**rules: Any) -> Rules:
+    """Return rules; their places, by the names of rules.PLACES, may be given as texts."""
+    places = {name: tuple(map(_path, rules.pop(name))) for name in PLACES if name in rules}
+    return with_places(Rules(**rules), **places)
+
+
+def rules_objects(**rules: Any) -> dict[str, bytes]:
+    """Return the object of the evidence bucket that holds the text of rules, by key."""
+    found = rules_of(**rules)
+    return {rules_key(found.digest): places_text(found).encode()} if found.digest else {}
+
+
+def _path(place: str | tuple[str, ...]) -> tuple[str, ...]:
+    return place_of(place) if isinstance(place, str) else place
 
 
 def decision(one: Change, inline_bytes: int = 4096, **rules: Any) -> Decision:

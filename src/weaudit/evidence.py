@@ -25,6 +25,7 @@ REST = ""
 """The name, in a commitment, of an item's small attributes together: they are too many for a record."""
 
 VALUES = "values/"
+RULES = "rules/"
 QUARANTINE = "raw/quarantine/"
 
 # The first bytes of a gzip file (https://www.rfc-editor.org/rfc/rfc1952#section-2.3.1); a value's text begins with "{".
@@ -56,6 +57,11 @@ class LargeValue:
 def value_key(history_key: str, digest: str) -> str:
     """Return the key of the object that holds the value with this commitment, in hex, of an item."""
     return f"{VALUES}{history_key}/{digest}"
+
+
+def rules_key(digest: bytes) -> str:
+    """Return the key of the object that holds the text of the rules with this digest."""
+    return RULES + digest.hex()
 
 
 def reference(bucket: str, large: LargeValue) -> Value:
@@ -120,6 +126,10 @@ class EvidenceBucket:
         if large.is_new or not self._has(large.key):
             self.put(large.key, packed(large.text))
 
+    def put_rules(self, digest: bytes, text: bytes) -> None:
+        """Store the text of rules under its digest; when this returns it is stored. Raises StoreError."""
+        self.put(rules_key(digest), text)
+
     def _has(self, key: str) -> bool:
         try:
             self._s3.head_object(self.name, key)
@@ -129,11 +139,11 @@ class EvidenceBucket:
         return True
 
     def get(self, bucket: str, key: str) -> bytes | None:
-        """Return the object of a large value, or None if it is missing or must not be read. Raises StoreError.
+        """Return an object that records name, or None if it is missing or must not be read. Raises StoreError.
 
-        Whatever bucket and key a record names, only large values in this bucket are read.
+        Whatever bucket and key a record names, only large values and rules in this bucket are read.
         """
-        if bucket != self.name or not key.startswith(VALUES):
+        if bucket != self.name or not key.startswith((VALUES, RULES)):
             return None
         try:
             return self._s3.get_object(bucket, key)

@@ -9,7 +9,7 @@ from tests.trails import decision
 from weaudit.capture.configuration import (
     ALWAYS,
     WatchConfiguration,
-    has_unreadable_versions,
+    faults_of,
     in_force,
     in_force_from,
     versions_of,
@@ -55,7 +55,8 @@ class Store:
 
     def actor(self, watches: WatchConfiguration, table: str = "orders", seconds: float | None = None) -> str:
         """Return the actor attribute for a change that was made now, or at this time."""
-        return watches.rules(table, iso_time(round(1000 * self.now)) if seconds is None else at(seconds)).actor
+        made_at = iso_time(round(1000 * self.now)) if seconds is None else at(seconds)
+        return watches.rules(table, made_at, {"key": {"S": "k"}}).actor
 
 
 def test_a_table_has_its_own_attribute_or_the_default() -> None:
@@ -64,11 +65,10 @@ def test_a_table_has_its_own_attribute_or_the_default() -> None:
     assert [store.actor(watches, table) for table in ("orders", "silent", "plain")] == ["by", "", "updatedBy"]
 
 
-def test_configuration_itself_is_never_read_for_itself() -> None:
+def test_without_a_configuration_table_every_table_has_the_default() -> None:
     store = Store(Configuration="by")
-    assert store.actor(store.watches(), "Configuration") == "updatedBy"
     nothing = WatchConfiguration(store, "", default="x")  # type: ignore[arg-type]  # as above
-    assert nothing.rules("orders", at(0)).actor == "x"
+    assert nothing.rules("orders", at(0), {}).actor == "x"
     assert store.reads == []
 
 
@@ -78,7 +78,7 @@ def test_each_change_is_governed_by_the_version_of_its_own_time() -> None:
     store.items["WATCH/orders"] = watch_item("orders", versions)
     watches = store.watches()
     store.now += 100
-    found = [watches.rules("orders", at(seconds)) for seconds in (-1000, 19.999, 20, 39.999, 40, 90)]
+    found = [watches.rules("orders", at(seconds), {}) for seconds in (-1000, 19.999, 20, 39.999, 40, 90)]
     assert [rules.actor for rules in found] == ["first", "first", "second", "second", "third", "third"]
     assert found[2].fresh == "updatedAt"
     assert len(store.reads) == 1
@@ -101,10 +101,10 @@ def test_a_new_version_is_in_force_only_when_every_function_has_read_it() -> Non
 def test_a_change_that_is_delivered_again_after_its_rules_changed_has_the_same_records() -> None:
     store = Store(orders="by")
     one = change(None, {"key": {"S": "k"}, "by": {"S": "ana"}, "who": {"S": "bo"}})
-    made = store.watches().rules("orders", at(0))
+    made = store.watches().rules("orders", at(0), {})
     store.items["WATCH/orders"] = watch_item("orders", [Rules(ALWAYS, "by"), Rules(at(10), "who")])
     store.now += 86_400
-    again = store.watches().rules("orders", at(0))
+    again = store.watches().rules("orders", at(0), {})
     assert decision(one, actor=again.actor) == decision(one, actor=made.actor)
 
 
@@ -160,16 +160,16 @@ def test_a_first_read_that_fails_is_raised_each_time() -> None:
 )
 def test_a_version_that_cannot_be_read_is_left_out_and_the_one_before_stays(version: Any) -> None:
     item = watch_item("orders", [Rules(ALWAYS, "first")])
-    assert not has_unreadable_versions(item)
+    assert not faults_of(item)
     item["versions"]["L"].append(version)
     assert versions_of(item) == (Rules(ALWAYS, "first"),)
-    assert has_unreadable_versions(item)
+    assert faults_of(item)
 
 
 @pytest.mark.parametrize("item", [{}, {"versions": {"S": "x"}}, {"actor": {"S": "by"}}])
 def test_an_item_without_versions_states_nothing(item: Any) -> None:
     assert versions_of(item) == versions_of(None) == ()
-    assert has_unreadable_versions(item)
+    assert faults_of(item)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import strategies
-from weaudit.capture.masking import masked, path_of, path_text, redacted, unredacted
+from weaudit.capture.masking import masked, redacted, unredacted
+from weaudit.items.paths import path_of, path_text
 
 NAMES = st.text(min_size=1, max_size=6) | st.sampled_from(["a.b", ".", "\\", "a\\.b", "\\\\."])
 
@@ -26,15 +27,21 @@ def test_a_masked_place_is_taken_out_with_all_that_is_in_it() -> None:
         "address": {"M": {"street": {"M": {"name": {"S": "x"}}}, "city": {"S": "y"}}},
         "pin": {"N": "1"},
     }
-    found, taken = masked(item, [("address", "street"), ("pin",), ("absent",), ("pin", "deeper")])
+    found, taken = masked(
+        item, [("address", "street"), ("pin",), ("absent",), ("pin", "deeper"), ("address", "street", "name")]
+    )
     assert found == {"address": {"M": {"street": {"#": ""}, "city": {"S": "y"}}}, "pin": {"#": ""}}
     assert taken == {"address.street": {"M": {"name": {"S": "x"}}}, "pin": {"N": "1"}}
     assert item["pin"] == {"N": "1"}
 
 
-def test_a_path_through_what_is_no_map_masks_nothing() -> None:
-    item: dict[str, Any] = {"a": {"S": "x"}, "b": {"L": [{"M": {"c": {"S": "x"}}}]}}
-    assert masked(item, [("a", "b"), ("b", "c"), ("b", "0")]) == (item, {})
+def test_a_path_that_meets_something_other_than_a_map_masks_the_whole_of_it() -> None:
+    """What a rule hides must not show because a writer nested it in another way."""
+    inner: dict[str, Any] = {"M": {"c": {"S": "x"}}}
+    item: dict[str, Any] = {"a": {"S": "x"}, "b": {"L": [inner]}, "c": {"M": {"d": {"N": "1"}}}, "n": {"NULL": True}}
+    found, taken = masked(item, [("a", "b"), ("b", "c"), ("b", "0"), ("c", "d", "e"), ("n", "x")])
+    assert found == {"a": {"#": ""}, "b": {"#": ""}, "c": {"M": {"d": {"#": ""}}}, "n": {"NULL": True}}
+    assert taken == {"a": {"S": "x"}, "b": {"L": [inner]}, "c.d": {"N": "1"}}
 
 
 @given(strategies.attributes, st.lists(st.lists(strategies.names, min_size=1, max_size=3).map(tuple), max_size=4))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests import strategies
 from tests.fakes import SECRETS
 from tests.strategies import change
-from tests.trails import decide, decision
+from tests.trails import decide, decision, rules_of
 from weaudit.capture import records as auditing
-from weaudit.capture.hashes import from_base64, origin, record_hash
+from weaudit.capture.hashes import from_base64, in_base64, origin, record_hash
 from weaudit.items.keys import history_key, item_key
 from weaudit.items.sizes import item_bytes
 from weaudit.items.values import same_value, spelled_item
@@ -125,9 +125,12 @@ def test_an_actor_that_this_write_did_not_set_is_carried_unless_the_write_confir
     assert actor({"updatedAt": {"N": "1"}}, {"updatedAt": {"N": "2"}}, fresh="updatedAt") is None
 
 
-def test_a_masked_attribute_names_nobody() -> None:
-    [record] = decide(change(None, {"key": {"S": "k"}, **BO}), actor="updatedBy", masked=(("updatedBy",),))
-    assert "actor" not in record
+def test_an_actor_attribute_that_is_ignored_names_the_actor_still() -> None:
+    later = {**BO, "v": {"N": "1"}}
+    for rules, kind in (({}, "carried"), ({"fresh": "v"}, "stated")):
+        found = decide(change(BO, later), actor="updatedBy", ignore=["updatedBy"], **rules)
+        assert [record["actor"]["M"]["kind"]["S"] for record in found] == [kind]
+    assert decide(change(BO, {"updatedBy": {"S": "cy"}}), actor="updatedBy", ignore=["updatedBy"]) == []
 
 
 @given(strategies.attributes, strategies.attributes, strategies.texts, strategies.texts)
@@ -184,7 +187,7 @@ def test_a_record_of_one_small_attribute_costs_one_write_unit_in_the_table_and_i
         assert record["changeId"]
         assert record["actor"]
         # A reason of a sentence, and the names of the rules and of the time of expiry, come later.
-        later = {"reason": {"S": "r" * 60}, "rules": {"B": "A" * 12}, "expiresAt": {"N": "1704067200"}}
+        later = {"reason": {"S": "r" * 60}, "rules": {"B": "A" * 16}, "expiresAt": {"N": "1704067200"}}
         assert item_bytes({**record, **later}) <= 1024
 
 
@@ -192,15 +195,15 @@ def test_a_change_within_a_masked_place_shows_and_says_nothing() -> None:
     old, new = (
         {"key": {"S": "k"}, "who": {"M": {"pin": {"S": pin}, "name": {"S": "ana"}}}} for pin in ("4711", "0815")
     )
-    [record] = decide(change(old, new), masked=(("who", "pin"),), digest=b"12345678")
+    [record] = decide(change(old, new), redact=(("who", "pin"),))
     assert record["oldValue"] == record["newValue"] == {"M": {"pin": {"S": "[REDACTED]"}, "name": {"S": "ana"}}}
     assert record["masked"] == {"L": [{"S": "who.pin"}]}
     assert record["beforeHash"] == record["afterHash"]
     assert record["beforeMasked"] != record["afterMasked"]
-    assert record["rules"] == {"B": "MTIzNDU2Nzg="}
+    assert record["rules"] == {"B": in_base64(rules_of(redact=["who.pin"]).digest)}
     assert is_ours(record)
-    assert decide(change(old, old | {"x": {"N": "1"}}), masked=(("who", "pin"),))[0]["beforeMasked"]
-    assert not decide(change(old, old), masked=(("who", "pin"),))
+    assert decide(change(old, old | {"x": {"N": "1"}}), redact=(("who", "pin"),))[0]["beforeMasked"]
+    assert not decide(change(old, old), redact=(("who", "pin"),))
 
 
 @given(strategies.attributes, strategies.attributes, st.integers(0, 8000))
@@ -213,7 +216,7 @@ def test_no_byte_of_a_masked_value_is_kept(old: dict[str, Any], new: dict[str, A
         (old | {"plain": {"S": canary}}, new),
         (None, {"who": place}),
     ):
-        decided = decision(change(*pair), masked=masked)
+        decided = decision(change(*pair), redact=masked)
         written = json.dumps(decided.records).encode() + b"".join(large.text for large in decided.large_values)
         assert b"canary" not in written
         assert b"[REDACTED]" in written or b'{"#":""}' in written

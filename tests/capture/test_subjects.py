@@ -30,8 +30,11 @@ class Watches:
     def __init__(self, **subjects: str) -> None:
         self._subjects = subjects
 
-    def rules(self, table: str, _at: str) -> Rules:
+    def rules(self, table: str, _at: str, _key: Any) -> Rules:
         return Rules(subject=self._subjects.get(table, ""))
+
+    def faults(self) -> dict[str, tuple[str, ...]]:
+        return {}
 
 
 class Stack:

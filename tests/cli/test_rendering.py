@@ -70,7 +70,7 @@ def test_a_carried_actor_is_shown_as_a_question() -> None:
 
 
 def test_masked_places_are_shown_as_redacted_at_every_depth() -> None:
-    masked: dict[str, Any] = {"masked": (("pin",), ("card", "code")), "digest": b"rules..1"}
+    masked: dict[str, Any] = {"redact": (("pin",), ("card", "code"))}
     old = {**KEY, "pin": {"S": "1234"}, "card": {"M": {"code": {"S": "1"}, "n": {"N": "1"}}}}
     new = {**KEY, "pin": {"S": "9876"}, "card": {"M": {"code": {"S": "2"}, "n": {"N": "2"}}}}
     lines = [" ".join(line.split()) for line in screen(change(old, new), **masked).splitlines()[1:]]
@@ -84,7 +84,7 @@ def test_masked_places_are_shown_as_redacted_at_every_depth() -> None:
 
 
 def test_a_masked_place_within_a_large_value_is_redacted_too() -> None:
-    masked: dict[str, Any] = {"masked": (("card", "code"),), "digest": b"rules..1"}
+    masked: dict[str, Any] = {"redact": (("card", "code"),)}
     large = {"M": {"code": {"S": "1234"}, "z": {"S": "x" * 5000}}}
     text = screen(change(None, {**KEY, "card": large}), **masked)
     assert "code: [REDACTED]" in " ".join(text.split())

@@ -30,7 +30,7 @@ def loaded() -> Any:
 
 
 RECOMPUTE = loaded()
-RULES: dict[str, Any] = {"actor": "by", "masked": (("who", "pin"), ("secret",)), "digest": b"12345678"}
+RULES: dict[str, Any] = {"actor": "by", "redact": (("who", "pin"), ("secret",))}
 LIFE: list[dict[str, Any] | None] = [
     None,
     {"a": {"N": "1.50"}, "by": {"S": "ana"}, "tags": {"SS": ["b", "a"]}, "who": {"M": {"pin": {"S": "4711"}}}},

@@ -313,9 +313,9 @@ CASES: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("configuration-item", items(IMAGE_PIPELINE={"renditions": {"S": "none"}}), "weaudit history IMAGE_PIPELINE"),
     ("configuration-item", items(CACHE_TTL_SEC={"value": {"N": "-1"}}), "86400"),
     ("configuration-item", items(**{"WATCH/orders": {"actor": {"S": "by"}}}), "WATCH/orders"),
-    ("configuration-item", items(**{"WATCH/orders": {"versions": {"L": []}}}), "weaudit watch orders --actor"),
+    ("configuration-item", items(**{"WATCH/orders": {"versions": {"L": []}}}), "weaudit rules orders"),
     ("configuration-item", items(**{"WATCH/orders": unreadable("actor", {"S": "by"})}), "WATCH/orders"),
-    ("configuration-item", items(**{"WATCH/orders": unreadable("from", {"S": "soon"})}), "those before it"),
+    ("configuration-item", items(**{"WATCH/orders": unreadable("from", {"S": "soon"})}), "stay in force"),
     ("clock", but(skew_s=-90.0), "90 s behind"),
 ]  # fmt: skip
 

@@ -68,7 +68,8 @@ def test_a_large_event_goes_out_in_as_few_calls_as_fit() -> None:
     stack = Stack()
     summary = stack.deliver(numbered(101))
     assert sorted(stack.dynamodb.calls) == [1, 25, 25, 25, 25]
-    assert summary == {"changes": 101, "records": 101, "quarantined": 0, "spilled": 0, "lastSequence": "1100"}
+    counts = {"changes": 101, "records": 101, "quarantined": 0, "spilled": 0, "badRules": 0}
+    assert summary == {**counts, "lastSequence": "1100"}
 
 
 @pytest.mark.parametrize("fault", ["unpersisted", "unanswered"])
@@ -177,7 +178,11 @@ def test_a_record_follows_its_large_values_and_a_crash_between_them_is_completed
 
 def test_each_table_has_rules_of_its_own_and_some_that_cannot_be_read_fail_the_batch() -> None:
     class Watches:
-        def rules(self, table: str, at: str) -> Rules:
+        def faults(self) -> dict[str, tuple[str, ...]]:
+            return {}
+
+        def rules(self, table: str, at: str, key: Any) -> Rules:
+            assert key == {"key": {"S": "k"}}
             assert at == "2024-01-01T00:00:00.000Z"
             return Rules(actor={"Configuration": "who"}[table])
 
@@ -188,7 +193,7 @@ def test_each_table_has_rules_of_its_own_and_some_that_cannot_be_read_fail_the_b
     assert record["actor"]["M"]["name"] == {"S": "ann"}
 
     class Down:
-        def rules(self, table: str, at: str) -> Rules:
+        def rules(self, table: str, at: str, key: Any) -> Rules:
             raise StoreUnavailableError("throttled")
 
     stack = Stack()
@@ -215,7 +220,7 @@ def test_the_variables_that_the_function_reads_have_the_documented_defaults() ->
     stores = audit_producer.connect(environment)
     assert stores["evidence"].name == ""
     assert stores["inline_bytes"] == 4096
-    assert stores["watches"].rules("orders", "2024-01-01T00:00:00.000Z") == Rules()
+    assert stores["watches"].rules("orders", "2024-01-01T00:00:00.000Z", {}) == Rules()
     with pytest.raises(StoreRefusedError, match="set KEYS_TABLE"):
         stores["keys"].secrets()
 

@@ -316,7 +316,7 @@ def test_masked_places_are_redacted_everywhere_also_within_a_large_value(stores:
         card = {"M": {"pin": {"S": pin}, "text": {"S": "x" * 5000}}}
         return {"email": {"S": f"{pin}@example.org"}, "card": card, "n": {"N": str(number)}}
 
-    rules = {"masked": (("email",), ("card", "pin")), "digest": b"rules..1"}
+    rules = {"redact": (("email",), ("card", "pin"))}
     stores.write(*changed("k", [None, image("1234", 1), image("9876", 2), None], at_ms=START_MS), **rules)
     card = {"pin": "[REDACTED]", "text": "x" * 5000}
     shown = {"key": "k", "email": "[REDACTED]", "card": card}

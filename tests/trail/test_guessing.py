@@ -15,7 +15,7 @@ from weaudit.items.hashes import commitment, item_secrets, masked_hash, state_ha
 from weaudit.items.values import spelled, spelled_item
 
 ARN = "arn:aws:dynamodb:eu-west-1:111122223333:table/Configuration"
-RULES: dict[str, Any] = {"masked": (("pin",), ("email",)), "digest": b"rules..1"}
+RULES: dict[str, Any] = {"redact": (("pin",), ("email",))}
 PIN, NEXT_PIN, EMAIL = "4711", "0815", "user0042@example.org"
 PINS = [f"{number:04}" for number in range(10_000)]
 EMAILS = [f"user{number:04}@example.org" for number in range(1000)]

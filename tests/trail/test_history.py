@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import SECRETS
 from tests.strategies import attributes, change, items, values
-from tests.trails import EVIDENCE, changed, decide, decision, hash_of
+from tests.trails import EVIDENCE, changed, decide, decision, hash_of, rules_of
 from weaudit.capture.hashes import from_base64
 from weaudit.items.hashes import commitment
 from weaudit.items.keys import item_key
@@ -66,7 +66,7 @@ def test_everything_a_record_says_of_its_change_is_there() -> None:
     old: dict[str, Any] = {"key": {"S": "k"}, "a": {"N": "1"}, "gone": NULL}
     new = {"key": {"S": "k"}, "a": {"N": "2"}, "_weaudit": {"S": "update-7"}, "by": {"S": "alice"}}
     made = change(old, new)
-    records = decide(made, actor="by", masked=(("secret",),), digest=b"rules..1")
+    records = decide(made, actor="by", redact=(("secret",),))
     assert list(changes(records)) == [
         AuditedChange(
             table="Configuration",
@@ -87,7 +87,7 @@ def test_everything_a_record_says_of_its_change_is_there() -> None:
             records=tuple(records),
             salt=from_base64(records[0]["salt"]),
             kid=SECRETS.kid.hex(),
-            rules=b"rules..1".hex(),
+            rules=rules_of(redact=["secret"]).digest.hex(),
         )
     ]
     (found,) = changes(records)
@@ -194,7 +194,7 @@ def test_narrowing_keeps_the_reference_of_a_value_that_is_elsewhere_and_no_other
 
 def test_narrowing_keeps_the_masked_places_of_its_attribute_and_no_other() -> None:
     image = {"key": {"S": "k"}, "a": {"M": {"pin": {"S": "1"}, "b": NULL}}, "a.b": {"S": "2"}, "c": {"S": "3"}}
-    (found,) = changes(decide(change(None, image), masked=(("a", "pin"), ("a.b",))))
+    (found,) = changes(decide(change(None, image), redact=(("a", "pin"), ("a.b",))))
     kept = narrowed(found, "a")
     assert kept is not None
     assert kept.attributes == (AttributeChange("a", None, {"M": {"pin": {"#": ""}, "b": NULL}}, masked=("a.pin",)),)
@@ -318,7 +318,7 @@ def test_an_entry_fits_a_masked_value_whatever_it_was() -> None:
     """Neither the record nor the entry says what it became; everything else must be right."""
     before = {"key": {"S": "k"}, **OLD, "m": {"S": "1234"}}
     after = {"key": {"S": "k"}, **OLD, **ASKED, "_weaudit": {"S": LOG_ID}}
-    (made,) = changes(decide(change(before, after), masked=(("m",),)))
+    (made,) = changes(decide(change(before, after), redact=(("m",),)))
     assert fits(made, entry_of({**ASKED, "m": {"S": "[REDACTED]"}}))
     assert not fits(made, entry_of({**ASKED, "m": {"S": "[REDACTED]"}, "n": {"N": "3"}}))
     assert not fits(made, entry_of({"n": ASKED["n"]}))

@@ -138,7 +138,7 @@ MANY = {f"{n:04x}": {"S": f"{n} " + "y" * 90} for n in range(3_900)}
 def test_an_item_of_attributes_that_are_all_small_and_too_many_for_a_record_is_one_object() -> None:
     image = {**MANY, "doc": text(1, 5000), "pin": {"S": "4711"}}
     less = {name: value for name, value in image.items() if name != "00ff"}
-    trail = Trail([None, image, less, None], masked=(("pin",),), digest=b"12345678")
+    trail = Trail([None, image, less, None], redact=(("pin",),))
     first, last = trail.made[0].records[0], trail.made[2].records[0]
     for record, side in ((first, "new"), (last, "old")):
         assert record[f"{side}Value"] == {"M": {}}

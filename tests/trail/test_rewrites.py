@@ -12,7 +12,7 @@ import pytest
 from tests.fakes import SECRETS
 from tests.sizes import sized
 from tests.trail.test_item_history import Index
-from tests.trails import EVIDENCE, changed, decision, one_by_one
+from tests.trails import EVIDENCE, changed, decision, one_by_one, rules_objects
 from weaudit.capture.store_secrets import Secrets
 from weaudit.evidence import packed
 from weaudit.items.values import same_value
@@ -22,7 +22,7 @@ from weaudit.trail.verifying import Finding, verify_item
 TABLE = "Configuration"
 ARN = f"arn:aws:dynamodb:eu-west-1:111122223333:table/{TABLE}"
 START_MS = 1_711_922_395_000
-RULES: dict[str, Any] = {"actor": "by", "fresh": "at", "masked": (("pin",), ("card", "code")), "digest": b"rules..1"}
+RULES: dict[str, Any] = {"actor": "by", "fresh": "at", "redact": (("pin",), ("card", "code"))}
 REWRITES = sized(300)
 Record = dict[str, Any]
 
@@ -59,12 +59,13 @@ class Stored:
         made = [decision(one, **RULES) for one in changed("k", life, at_ms=START_MS, every_ms=100_000)]
         self.records = [record for one in made for record in one.records]
         self.objects = {large.key: packed(large.text) for one in made for large in one.large_values}
+        self.objects |= rules_objects(**RULES)
         self.live = {"key": {"S": "k"}, **(life[-1] or {})}
 
     def findings(self, secrets: Secrets | None) -> tuple[Finding, ...]:
         """Return what verifying finds, as `weaudit verify` reads the trail."""
         index = Index(self.records)
-        history = AuditHistory(index.query, one_by_one(index.query), index.get, "Audit", self._fetch)
+        history = AuditHistory(index.query, one_by_one(index.query), index.get, "Audit", self._fetch, lambda: EVIDENCE)
         return verify_item(
             history.item(TABLE, "k", values=False),
             self.live,
@@ -73,6 +74,7 @@ class Stored:
             item_key="k",
             audited_from_birth=True,
             secrets=secrets,
+            rules_of=history.rules,
             length_of=history.length_of,
         ).findings
 
@@ -218,7 +220,7 @@ ADDED: dict[str, Any] = {
     "changeId": {"S": "22222222-2222-4222-8222-222222222222"},
     "reason": {"S": "as agreed"},
     "masked": {"L": [{"S": "n"}]},
-    "rules": {"B": "AAAAAAAAAAA="},
+    "rules": {"B": "AAAAAAAAAAAAAAAA"},
     "beforeMasked": {"B": "AAAA"},
     "erased": {"M": {"p": {"B": "AAAA"}, "by": {"S": "ada"}, "at": {"S": "2024-01-01T00:00:00.000Z"}}},
     "note": {"S": "no record has this"},
@@ -262,9 +264,9 @@ def test_a_large_value_that_is_rewritten_or_gone_is_found(secrets: Secrets | Non
 
 
 # A rewrite of one of these in one record alone is not always found by who has the trail and not the secrets. No hash of
-# a state covers the salt of a content, the origin, or the names of secret and rules; and a masked path at which the
-# record has nothing changes nothing that is shown.
-ONLY_WITH_THE_SECRETS = {"contentSalt", "kid", "masked", "origin", "rules"}
+# a state covers the salt of a content, the origin, or the name of the secret; and a masked path at which the record has
+# nothing changes nothing that is shown.
+ONLY_WITH_THE_SECRETS = {"contentSalt", "kid", "masked", "origin"}
 # What is rewritten in all records of a change is not always found either: the only record of a change is all of them.
 IN_ALL_RECORDS_OF_A_CHANGE = {"actor", "changeId", "modificationTime"}
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import time
 
-from weaudit.capture.rules import Rules
-from weaudit.errors import StoreError
+from weaudit.capture.rules import PLACES, Rules, place_of, resolved, with_places
+from weaudit.errors import InvalidInputError, StoreError, StoreRefusedError
+from weaudit.items.hashes import encoded
+from weaudit.items.paths import path_text
 from weaudit.items.times import iso_moment, iso_time, moment
+from weaudit.values import replaced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +26,18 @@ if TYPE_CHECKING:
 ALWAYS = "1970-01-01T00:00:00.000Z"
 """From when the first version of a table's rules is in force: no change was made earlier."""
 
+OWN_PREFIXES = ("WATCH/", "HOLD/")
+"""What the keys of those items of Configuration begin with that say how tables are watched."""
+
+LONGEST_NAME_BYTES = 255
+"""The name of an actor attribute, or of one that confirms it, has at most this many bytes."""
+
+# What a version has, and the types that it may have.
+_FIELDS = {
+    **dict.fromkeys(("from", "actor", "fresh", "subject"), ("S",)),
+    **dict.fromkeys(PLACES, ("L", "SS")),
+    "requireReason": ("BOOL",),
+}
 # Between the clocks of the function, of the stream and of the machine on which the rules are changed.
 _CLOCKS_S = 60
 
@@ -46,31 +61,86 @@ def watch_item(table: str, versions: Iterable[Rules]) -> dict[str, Any]:
 
 
 def _version(rules: Rules) -> dict[str, Any]:
-    texts = {"from": rules.since, "actor": rules.actor, "fresh": rules.fresh, "subject": rules.subject}
-    return {name: {"S": text} for name, text in texts.items() if text or name != "subject"}
+    texts = {"from": rules.since, "actor": rules.actor, "fresh": rules.fresh}
+    version: dict[str, Any] = {name: {"S": text} for name, text in texts.items()}
+    if rules.subject:
+        version["subject"] = {"S": rules.subject}
+    for name, field in PLACES.items():
+        if paths := getattr(rules, field):
+            version[name] = {"L": [{"S": path_text(path)} for path in paths]}
+    if rules.requires_reason:
+        version["requireReason"] = {"BOOL": True}
+    return version
 
 
 def versions_of(item: dict[str, Any] | None) -> tuple[Rules, ...]:
-    """Return the versions that a configuration item holds, the earliest first; an unreadable version is left out."""
-    found = (item or {}).get("versions", {}).get("L")
-    rules = [_rules(version) for version in found] if isinstance(found, list) else []
-    return tuple(sorted((one for one in rules if one is not None), key=lambda one: one.since))
+    """Return the versions that a configuration item holds, the earliest first; one that is not valid is left out."""
+    return _judged(item)[0]
 
 
-def has_unreadable_versions(item: dict[str, Any]) -> bool:
-    """Return whether a configuration item holds something that :func:`versions_of` leaves out."""
+def faults_of(item: dict[str, Any] | None, key: Iterable[str] = ()) -> tuple[str, ...]:
+    """Say what is wrong with a configuration item: a line for each version that is left out, and why.
+
+    ``key`` are the key attributes of the table, if they are known.
+    """
+    versions, faults = _judged(item)
+    names = frozenset(key)
+    for rules in versions:
+        try:
+            resolved(rules, names)
+        except InvalidInputError as error:
+            faults.append(_fault(f"the version from {rules.since}", error))
+    return tuple(faults)
+
+
+def _judged(item: dict[str, Any] | None) -> tuple[tuple[Rules, ...], list[str]]:
+    if item is None:
+        return (), []
     found = item.get("versions", {}).get("L")
-    return not isinstance(found, list) or len(found) != len(versions_of(item))
+    if not isinstance(found, list) or not found:
+        return (), ["it has no list of versions"]
+    rules, faults = [], []
+    for number, version in enumerate(found, 1):
+        try:
+            rules.append(_rules(version))
+        except InvalidInputError as error:
+            faults.append(_fault(f"version {number}", error))
+    return tuple(sorted(rules, key=lambda one: one.since)), faults
 
 
-def _rules(version: Any) -> Rules | None:
+def _fault(which: str, error: InvalidInputError) -> str:
+    return f"{which}: {str(error).partition(chr(10))[0]}"
+
+
+def _rules(version: Any) -> Rules:
+    """Return the rules of a version. Raises InvalidInputError: a word that is not known may be a rule, misspelt."""
     parts = version.get("M") if isinstance(version, dict) else None
     if not isinstance(parts, dict):
-        return None
-    since, actor, fresh, subject = (parts.get(name, {}).get("S", "") for name in ("from", "actor", "fresh", "subject"))
-    begins = moment(since)
+        raise InvalidInputError("it is not a map")
+    unknown = parts.keys() - _FIELDS.keys()
+    if unknown:
+        raise InvalidInputError(f"{min(unknown)[:40]!a} is no rule: the rules are {', '.join(_FIELDS)}")
+    for name, part in parts.items():
+        if not isinstance(part, dict) or len(part) != 1 or next(iter(part)) not in _FIELDS[name]:
+            raise InvalidInputError(f"{name} is not of type {' or '.join(_FIELDS[name])}")
+    texts = {name: parts.get(name, {}).get("S", "") for name in ("from", "actor", "fresh", "subject")}
+    begins = moment(texts["from"])
+    if begins is None:
+        raise InvalidInputError("from is not a time: a version says since when it is in force")
+    for name in ("actor", "fresh"):
+        if len(encoded(texts[name])) > LONGEST_NAME_BYTES:
+            raise InvalidInputError(f"{name} has more than {LONGEST_NAME_BYTES} bytes")
+    places = {name: list(map(place_of, _listed(parts[name]))) for name in PLACES if name in parts}
     # In one form, since the times of changes are compared as texts.
-    return None if begins is None else Rules(iso_moment(begins), actor, fresh, subject=subject)
+    since = iso_moment(begins)
+    reason = parts.get("requireReason", {}).get("BOOL") is True
+    return with_places(Rules(since, texts["actor"], texts["fresh"], texts["subject"], reason), **places)
+
+
+def _listed(part: dict[str, Any]) -> list[Any]:
+    if "SS" in part:
+        return list(part["SS"])
+    return [one.get("S") if isinstance(one, dict) else None for one in part["L"]]
 
 
 def in_force(versions: Sequence[Rules], at: str, default: Rules) -> Rules:
@@ -81,8 +151,8 @@ def in_force(versions: Sequence[Rules], at: str, default: Rules) -> Rules:
 class WatchConfiguration:
     """Finds the rules of a table, and caches what it reads for ``ttl_s`` seconds.
 
-    ``default`` names the actor attribute of tables without an item, and of Configuration itself: auditing its changes
-    must not depend on reading it. ``clock`` returns seconds since 1970.
+    ``default`` names the actor attribute of tables without an item. The items that hold rules are recorded whole,
+    whatever the rules of Configuration say. ``clock`` returns seconds since 1970.
     """
 
     def __init__(
@@ -101,31 +171,60 @@ class WatchConfiguration:
         self._clock = clock
         self._known: dict[str, tuple[tuple[Rules, ...], float]] = {}
         self._tried: dict[str, float] = {}
+        self._faults: dict[str, tuple[str, ...]] = {}
 
-    def rules(self, table: str, at: str) -> Rules:
-        """Return the rules for a change that was made at a time. Raises StoreError if they cannot be known now.
+    def rules(self, table: str, at: str, key: dict[str, Any]) -> Rules:
+        """Return the rules for a change, at a time, of the item with this key.
 
-        Versions that were read before serve for changes that no later version can govern, even if they cannot be read
-        now: auditing must not stop sooner than it has to.
+        Raises StoreError if they cannot be known now. Versions that were read before serve for changes that no later
+        version can govern, even if they cannot be read now: auditing must not stop sooner than it has to. A version
+        that is not valid counts as if it were not there.
         """
-        if table == self._name or not self._name:
+        if not self._name:
             return self._default
         now = self._clock()
         # Try again after a while only: a read for each record would use up the function's time during an outage.
         if now - self._tried.get(table, float("-inf")) >= self._ttl_s or table not in self._known:
             self._tried[table] = now
             try:
-                self._known[table] = (self._read(table), now)
+                self._known[table] = (self._read(table, key), now)
             except StoreError:
                 if table not in self._known:
                     raise
         versions, read_at = self._known[table]
         if read_at < now and at >= iso_time(round(1000 * (read_at + 2 * self._ttl_s))):
-            self._known[table] = (self._read(table), now)
+            self._known[table] = (self._read(table, key), now)
             versions, _ = self._known[table]
-        return in_force(versions, at, self._default)
+        found = in_force(versions, at, self._default)
+        if found.digest and table == self._name and _holds_rules(key):
+            return replaced(found, digest=b"", **dict.fromkeys(PLACES.values(), ()))
+        return found
 
-    def _read(self, table: str) -> tuple[Rules, ...]:
+    def faults(self) -> dict[str, tuple[str, ...]]:
+        """Return what is wrong with the rules that were read, by table."""
+        return {table: faults for table, faults in self._faults.items() if faults}
+
+    def _read(self, table: str, key: dict[str, Any]) -> tuple[Rules, ...]:
         # A consistent read: the item is written just before the table's first change can arrive.
         request = {"TableName": self._name, "Key": watch_key(table), "ConsistentRead": True}
-        return versions_of(self._dynamodb.call("GetItem", request).get("Item"))
+        item = self._dynamodb.call("GetItem", request).get("Item")
+        self._faults[table] = faults_of(item, key)
+        versions = []
+        for rules in versions_of(item):
+            try:
+                versions.append(resolved(rules, key))
+            except InvalidInputError:
+                continue
+        if item is not None and not versions:
+            known, _ = self._known.get(table, ((), 0.0))
+            if known:  # the last valid rules stay in force
+                return known
+            # Nothing says what must not be kept. The batch comes again, until the rules are mended.
+            raise StoreRefusedError(
+                f"the rules of {table} are not valid, and no earlier version is: {self._faults[table][0]}"
+            )
+        return tuple(versions)
+
+
+def _holds_rules(key: dict[str, Any]) -> bool:
+    return str(key.get("key", {}).get("S", "")).startswith(OWN_PREFIXES)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from weaudit.capture.hashes import in_base64, origin, record_hash
-from weaudit.capture.records import order_fields, record_id, shared_fields
-from weaudit.items.values import data, same_value
+from weaudit.capture.records import changed_names, order_fields, record_id, shared_fields
+from weaudit.items.values import data
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def late_records(change: Change, terms: Terms, erasure: Erasure) -> list[Item]:
     old, new = (None if image is None else data(image) for image in (change.old_image, change.new_image))
     names: list[str | None] = [None]
     if old is not None and new is not None:
-        names = [*sorted(name for name in old.keys() | new.keys() if not same_value(old.get(name), new.get(name)))]
+        names = [*changed_names(old, new, terms)]
     common = {
         **shared_fields(change.stream_arn, change.event_name, terms.kid, terms.rules.digest, len(names)).fields,
         **order_fields(change),

@@ -6,11 +6,12 @@ from functools import lru_cache
 from hashlib import sha256
 
 from weaudit.capture.hashes import content_hash, content_salt, covered_hash, in_base64, origin
-from weaudit.capture.masking import masked, path_of, redacted
+from weaudit.capture.masking import governed, redacted
 from weaudit.evidence import REST, LargeValue, reference
 from weaudit.items.hashes import committed, encoded, is_long, item_secrets, masked_hash, text_hash
 from weaudit.items.ids import uuid4
 from weaudit.items.keys import history_key, item_key
+from weaudit.items.paths import path_of
 from weaudit.items.sizes import DEEPEST_LEVEL, levels, value_bytes
 from weaudit.items.times import iso_time
 from weaudit.items.values import MARKER, data, quoted, same_value, spelled, spelled_parts
@@ -18,7 +19,7 @@ from weaudit.values import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from weaudit.capture.changes import Change
     from weaudit.capture.rules import Rules, Terms
@@ -60,9 +61,9 @@ def decide(change: Change, terms: Terms) -> Decision:
         return _NOTHING
     key = item_key(change.keys)
     secrets = item_secrets(terms.secret, change.table_arn, key)
-    before = None if old is None else _State(old, secrets.salt, terms.rules)
+    before = None if old is None else _State(old, secrets.salt, terms)
     # Spelling is most of the cost of a change, so the item after takes unchanged parts from the item before.
-    after = None if new is None else _State(new, secrets.salt, terms.rules, before)
+    after = None if new is None else _State(new, secrets.salt, terms, before)
     names: list[str | None] = [None] if before is None or after is None else [*_changed_names(before, after)]
     if not names:
         return _NOTHING
@@ -73,36 +74,78 @@ def decide(change: Change, terms: Terms) -> Decision:
 class _State:
     """An item before or after a change.
 
-    ``clear`` is the item with ``{"#": ""}`` at masked places, and ``masked`` the values from there, by path. ``parts``
-    are its attributes in canonical text, ``"name":value``, and ``hashed`` is the text that is hashed. ``like`` may be
-    the state before: what did not change need not be spelled again.
+    ``clear`` is the item as its states are hashed, ``shown`` as records show it, and ``masked`` the values that neither
+    has, by path (capture.masking). ``parts`` are the attributes of ``shown`` in canonical text, ``"name":value``, and
+    ``hashed`` is the text of ``clear`` that is hashed. ``like`` may be the state before: what did not change need not
+    be spelled again.
     """
 
-    __slots__ = ("_salt", "clear", "has_long_values", "hashed", "masked", "parts")
+    __slots__ = ("_clear_parts", "_salt", "clear", "has_long_values", "hashed", "masked", "parts", "shown")
 
-    def __init__(self, item: Item, salt: bytes, rules: Rules, like: _State | None = None) -> None:
-        self.clear, self.masked = masked(item, rules.masked) if rules.masked else (item, _NONE)
-        self._salt = salt
-        self.parts: dict[str, str] = (
-            spelled_parts(self.clear) if like is None else spelled_parts(self.clear, like.clear, like.parts)
+    def __init__(self, item: Item, salt: bytes, terms: Terms, like: _State | None = None) -> None:
+        self.clear, self.shown, self.masked = (
+            governed(item, terms.rules, terms.equal) if terms.rules.digest else (item, item, _NONE)
         )
-        text = ",".join(self.parts.values())
-        self.has_long_values = is_long(text) and any(map(is_long, self.parts.values()))
-        if self.has_long_values:
-            text = ",".join([f"{quoted(name)}:{self.committed(name)}" for name in self.parts])
+        self._salt = salt
+        self.parts: dict[str, str] = _spelled(self.shown, None if like is None else (like.shown, like.parts))
+        clear_parts = self.parts
+        if self.clear is not self.shown:
+            clear_parts = _spelled(self.clear, (self.shown, self.parts))
+        self._clear_parts = clear_parts
+        text = ",".join(clear_parts.values())
+        has_long_values = is_long(text) and any(map(is_long, clear_parts.values()))
+        if has_long_values:
+            text = ",".join([f"{quoted(name)}:{self._committed(clear_parts, name)}" for name in clear_parts])
         self.hashed = f"{{{text}}}"
+        self.has_long_values = has_long_values or (
+            self.clear is not self.shown and any(map(is_long, self.parts.values()))
+        )
 
     def text(self, name: str) -> str:
         """Return the canonical text of an attribute."""
-        return self.parts[name][len(quoted(name)) + 1 :]
+        return _value(self.parts, name)
 
-    def committed(self, name: str) -> str:
-        """Return the text by which an attribute enters a hash."""
-        return committed(self._salt, name, self.text(name)) if self.has_long_values else self.text(name)
+    def moved_text(self, name: str) -> str:
+        """Return the text of an attribute as an object has it: in the form that enters the hash of the item, if any.
+
+        A reader then needs no more than the commitment of a large value to check the hash.
+        """
+        return _value(self._clear_parts if name in self._clear_parts else self.parts, name)
+
+    def committed(self, name: str, *, moved: bool) -> str:
+        """Return the text by which an attribute enters the hash of a record's content."""
+        text = self.moved_text(name) if moved else self.text(name)
+        return committed(self._salt, name, text) if self.has_long_values else text
+
+    def content(self, moved: Collection[str]) -> str:
+        """Return the text by which the whole item enters the hash of a record's content."""
+        if self.clear is self.shown:
+            return self.hashed
+        parts = [f"{quoted(name)}:{self.committed(name, moved=name in moved)}" for name in self.parts]
+        return f"{{{','.join(parts)}}}"
+
+    def _committed(self, parts: dict[str, str], name: str) -> str:
+        return committed(self._salt, name, _value(parts, name))
+
+
+def _spelled(item: Item, like: tuple[Item, dict[str, str]] | None) -> dict[str, str]:
+    return spelled_parts(item) if like is None else spelled_parts(item, *like)
+
+
+def _value(parts: dict[str, str], name: str) -> str:
+    return parts[name][len(quoted(name)) + 1 :]
+
+
+def changed_names(old: Item, new: Item, terms: Terms) -> list[str]:
+    """Return the attributes of which a change of an item gets records, sorted: none if it gets none."""
+    before = _State(old, b"", terms)
+    return _changed_names(before, _State(new, b"", terms, before))
 
 
 def _changed_names(before: _State, after: _State) -> list[str]:
     """Return the attributes that changed, sorted."""
+    if before.hashed == after.hashed and _same_masked(before, after):
+        return []
     old, new = before.parts, after.parts
     names = {name for name, part in new.items() if old.get(name) != part}
     names |= old.keys() - new.keys()
@@ -110,6 +153,11 @@ def _changed_names(before: _State, after: _State) -> list[str]:
         if not same_value(before.masked.get(path), after.masked.get(path)):
             names.add(path_of(path)[0])
     return sorted(names)
+
+
+def _same_masked(before: _State, after: _State) -> bool:
+    old, new = before.masked, after.masked
+    return old.keys() == new.keys() and all(same_value(old[path], new[path]) for path in old)
 
 
 class _Records:
@@ -183,11 +231,11 @@ class _Records:
         content = self._content
         for side, state in self._sides:
             if name is None:
-                content += f',"{side}Value":{{"M":{state.hashed}}}'
-                self._put_item(record, side, state)
-            elif name in state.clear:
-                content += f',"{side}Value":{state.committed(name)}'
-                self._put_value(record, side, state, name)
+                moved = self._put_item(record, side, state)
+                content += f',"{side}Value":{{"M":{state.content(moved)}}}'
+            elif name in state.shown:
+                moved_alone = self._put_value(record, side, state, name)
+                content += f',"{side}Value":{state.committed(name, moved=moved_alone)}'
         said = in_base64(content_hash(salt, f"{{{content}}}"))
         hashes, event, kid, rest = self._covered
         covered = (
@@ -196,19 +244,22 @@ class _Records:
         record["origin"] = {"B": in_base64(origin(self._terms.origin, covered_hash(covered)))}
         return record
 
-    def _put_value(self, record: Item, side: str, state: _State, name: str) -> None:
-        """Put a value into the record, or a reference to the evidence bucket if it is large."""
+    def _put_value(self, record: Item, side: str, state: _State, name: str) -> bool:
+        """Put a value into the record, or a reference to the evidence bucket if it is large; return whether it is."""
         if self._is_large(state, name):
             record[f"{side}ValueRef"] = self._moved(side, state, name)
-        else:
-            record[f"{side}Value"] = redacted(state.clear[name]) if self._masked else state.clear[name]
+            return True
+        record[f"{side}Value"] = redacted(state.shown[name]) if self._masked else state.shown[name]
+        return False
 
-    def _put_item(self, record: Item, side: str, state: _State) -> None:
-        """Put an item into the record, and references to its large attributes."""
-        large = {name for name in state.clear if self._is_large(state, name) or _is_too_deep(state, name)}
-        kept = {name: found for name, found in state.clear.items() if name not in large} if large else state.clear
+    def _put_item(self, record: Item, side: str, state: _State) -> set[str]:
+        """Put an item into the record, and references to its large attributes; return the names of these."""
+        item = state.shown
+        large = {name for name in item if self._is_large(state, name) or _is_too_deep(state, name)}
+        kept = {name: found for name, found in item.items() if name not in large} if large else item
         # An item takes at most four bytes for a character of its text.
-        if state.has_long_values or len(state.hashed) > _LARGEST_VALUES_BYTES // 4:
+        is_small = state.clear is state.shown and len(state.hashed) <= _LARGEST_VALUES_BYTES // 4
+        if state.has_long_values or not is_small:
             large |= _beyond(kept)
             kept = {name: found for name, found in kept.items() if name not in large}
             if value_bytes({"M": kept}) > _LARGEST_VALUES_BYTES:
@@ -217,12 +268,13 @@ class _Records:
         record[f"{side}Value"] = redacted({"M": kept}) if self._masked else {"M": kept}
         if large:
             record[f"{side}ValueRefs"] = {"M": {name: self._moved(side, state, name) for name in sorted(large)}}
+        return large
 
     def _is_large(self, state: _State, name: str) -> bool:
         return state.has_long_values and len(encoded(state.text(name))) > self._terms.inline_bytes
 
     def _moved(self, side: str, state: _State, name: str) -> Value:
-        return self._stored(side, name, state.text(name))
+        return self._stored(side, name, state.moved_text(name))
 
     def _stored(self, side: str, name: str, text: str) -> Value:
         partition = self._common["historyKey"]["S"]
@@ -287,7 +339,7 @@ def _item_fields(table: str, key: str, salt: bytes) -> Item:
 def _is_too_deep(state: _State, name: str) -> bool:
     """Return whether a value is nested so deep that a map around it is more than DynamoDB takes."""
     # Each level is an object in the text.
-    return state.parts[name].count("{") >= DEEPEST_LEVEL and levels(state.clear[name]) >= DEEPEST_LEVEL
+    return state.parts[name].count("{") >= DEEPEST_LEVEL and levels(state.shown[name]) >= DEEPEST_LEVEL
 
 
 def _beyond(item: Item) -> set[str]:
@@ -315,7 +367,7 @@ def _actor(change: Change, rules: Rules, before: _State | None, after: _State | 
     """
     if change.service:
         return "service", change.service
-    name = "" if after is None else _name(after.clear.get(rules.actor))
+    name = "" if after is None else _name(after.shown.get(rules.actor))
     if not name:
         return None
     confirmed = _sets(before, after, rules.actor) or _sets(before, after, rules.fresh)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from weaudit.aws.batches import BatchWrites, put_absent
 from weaudit.aws.client import DynamoDB
+from weaudit.capture.rules import places_text
 from weaudit.evidence import EvidenceBucket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from weaudit.capture.rules import Rules
     from weaudit.errors import RecordRejectedError
     from weaudit.evidence import LargeValue
     from weaudit.items.values import Item
@@ -26,6 +28,16 @@ class AuditTable:
         self._name = name
         self._writes = BatchWrites(dynamodb, name, ("id",))
         self._evidence = evidence
+        self._kept_rules: set[bytes] = set()
+
+    def keep_rules(self, rules: Rules) -> None:
+        """Store what rules say about places, so that readers know what is in no hash. Raises StoreError.
+
+        Called before the first records that name them; stored once by each execution environment.
+        """
+        if rules.digest and rules.digest not in self._kept_rules:
+            self._evidence.put_rules(rules.digest, places_text(rules).encode())
+            self._kept_rules.add(rules.digest)
 
     def put(self, records: Iterable[Item], large_values: Iterable[LargeValue]) -> dict[str, RecordRejectedError]:
         """Write all records in as few calls as possible; return the ids that the table can never hold, and why.

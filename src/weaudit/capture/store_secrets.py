@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     Generations = tuple["Generation", ...]
 
 ROOT, ORIGIN = "ROOT", "ORIGIN"
+
+EQUAL = "EQUAL/"
+"""What precedes the name of a table in the id of the secret by which its hashed places show that values are equal."""
+
 _BYTES = 32
 _TRIES = 5
 _SUBJECTS_KEPT = 1000
@@ -81,6 +85,7 @@ class SecretTable:
         self._clock = clock
         self._known: Secrets | None = None
         self._subjects: dict[str, tuple[Generations, float]] = {}
+        self._equal: dict[str, bytes] = {}
 
     def secrets(self) -> Secrets:
         """Return the secrets; make them if the table has none yet. Raises StoreError."""
@@ -109,6 +114,22 @@ class SecretTable:
         if rows.keys() != {ROOT, ORIGIN}:
             return None
         return Secrets.of(*(_secret(rows[name]) for name in (ROOT, ORIGIN)))
+
+    def equal(self, table: str) -> bytes:
+        """Return the secret by which the hashed places of a table show equality; make it if need be. Raises StoreError.
+
+        Each table has its own, so that equal values of two tables do not look alike.
+        """
+        name = EQUAL + table
+        if name not in self._equal:
+            rows = self._rows([name])
+            if not rows:
+                put_absent(self._dynamodb, self._name, "id", [_new_row(name)])
+                rows = self._rows([name])
+            if not rows:
+                raise StoreUnavailableError(f"the table {self._name} does not return the secret that was put into it")
+            self._equal[name] = _secret(rows[name])
+        return self._equal[name]
 
     def subjects(self, ids: Iterable[str]) -> dict[str, Generations]:
         """Return the generations of these subjects, by id; make the first one of a new subject. Raises StoreError."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from weaudit.capture.configuration import has_unreadable_versions, versions_of, watch_key
+from weaudit.capture.configuration import faults_of, watch_key
 from weaudit.doctor.findings import ERROR, Finding, spelled
 from weaudit.doctor.gathering import GIVEN_UP, Facts
 from weaudit.doctor.resources import CHECKS
@@ -138,9 +138,9 @@ def _items(facts: Facts) -> Iterator[Finding]:
     for watch in facts.watches:
         key = watch_key(watch.table)["key"]["S"]
         item = facts.items.get(key)
-        if item is not None and (not versions_of(item) or has_unreadable_versions(item)):
-            what = f"{key} holds a version of the table's rules that cannot be read: those before it are taken instead"
-            do = f"weaudit watch {watch.table} --actor ATTRIBUTE"
+        for fault in faults_of(item):
+            what = f"{key} has rules that are not valid, and those before them stay in force: {fault}"
+            do = f"weaudit rules {watch.table}"
             yield Finding("configuration-item", f"{table}/{key}", what, do)
 
 

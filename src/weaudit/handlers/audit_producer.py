@@ -90,6 +90,8 @@ def handle(
             # The next change of the batch names this state as its old one: it is put once, as the new one.
             if large.is_new or large.key not in large_values:
                 large_values[large.key] = large
+        if decided.records:
+            audit.keep_rules(terms.rules)
         source_of.update(dict.fromkeys((record["id"]["S"] for record in decided.records), raw))
     # Before the records are put, so that the log line of a failed batch has the ids too.
     logs.add(**_change_ids(records))
@@ -98,6 +100,8 @@ def handle(
     failed += [(source_of[record_id], error) for record_id, error in rejected.items()]
     # Quarantine a change once, however many of its records were rejected: it may be large, with thousands of records.
     once = {id(raw): (raw, why) for raw, why in failed}
+    for table, faults in watches.faults().items():
+        logs.write("WARNING", "rules of a table are not valid", table=table, why="; ".join(faults))
     quarantine = dict(quarantined(raw, why, "audit_producer") for raw, why in once.values())
     for key, body in quarantine.items():
         evidence.put(key, body)
@@ -106,6 +110,7 @@ def handle(
         "records": len(records) + len(late) - len(rejected),
         "quarantined": len(quarantine),
         "spilled": len(large_values),
+        "badRules": len(watches.faults()),
         "lastSequence": stream.last_sequence(raw_records),
     }
 
@@ -122,7 +127,7 @@ def _governed(
     for raw in raw_records:
         try:
             change = stream.parse(raw)
-            rules = watches.rules(change.table, iso_time(change.created_at_ms))
+            rules = watches.rules(change.table, iso_time(change.created_at_ms), change.keys)
             parsed.append((raw, change, rules, subject_of(change, rules, usual.secret)))
         except StoreError:  # the table's rules could not be read; a retry may succeed
             raise
@@ -133,6 +138,8 @@ def _governed(
     governed = []
     for raw, change, rules, subject in parsed:
         terms = Terms(rules, usual.secret, usual.kid, usual.origin, usual.bucket, usual.inline_bytes)
+        if rules.hashed:
+            terms = replaced(terms, equal=keys.equal(change.table))
         if subject:
             mine = generation_at(generations[subject], iso_time(change.created_at_ms))
             terms = replaced(terms, secret=mine.secret, kid=mine.kid, erasure=mine.erasure)

@@ -53,7 +53,7 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
         return read_items(dynamodb.call, audit_table, "id", ids)
 
     return {
-        "trail": AuditHistory(query, begin, get, audit_table, evidence.get),
+        "trail": AuditHistory(query, begin, get, audit_table, evidence.get, lambda: evidence.name),
         "audit_logs": AuditLogs(dynamodb.call, environment.get("AUDIT_LOG_TABLE") or "audit_logs"),
     }
 

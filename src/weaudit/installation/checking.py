@@ -159,7 +159,12 @@ class Checker:
             # the state in which an earlier attempt read the item.
             if any(change.order > last and change.after_hash == seen for last, seen in read for change in changes):
                 verdict = _without_unaudited(verdict)
-            read.append((changes[-1].order if changes else "", hash_of_live(changes, live) if changes else None))
+            read.append(
+                (
+                    changes[-1].order if changes else "",
+                    hash_of_live(changes, live, self.history.rules) if changes else None,
+                )
+            )
         return verdict
 
     def _compared(self, key: str, changes: list[AuditedChange], live: Item | None) -> Verdict:
@@ -173,6 +178,7 @@ class Checker:
             audited_from_birth=self.table.audited_from_birth and self.since is None,
             secrets=self.secrets,
             length_of=self.history.length_of,
+            rules_of=self.history.rules,
         )
         # Whether an erased item is still in its table cannot be known.
         return verdict if self.table.exists and not erased else _without_unaudited(verdict)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from weaudit.aws import errors
 from weaudit.aws.batches import read_items
 from weaudit.aws.client import DynamoDB, Pending
-from weaudit.errors import RecordRejectedError, StoreRefusedError
+from weaudit.errors import DeployError, RecordRejectedError, StoreRefusedError
 from weaudit.installation import clients
+from weaudit.installation.boto_errors import translated
+from weaudit.installation.outputs import Installation
 from weaudit.items.keys import key_types
 from weaudit.trail import callers
 from weaudit.trail.reader import AuditHistory
@@ -75,7 +77,18 @@ def open_trail(target: "Target", audit_table: str = "Audit", dynamodb: DynamoDB 
                 raise archived(bucket, key) from error
             raise
 
-    return AuditHistory(query, lambda request: Explained(client.begin("Query", request)), get, audit_table, fetch)
+    def bucket() -> str:
+        try:
+            with translated():
+                found = Installation.find()
+        except (DeployError, StoreRefusedError):  # a trail can be read without its stack
+            return ""
+        return found.evidence_bucket if found.target == target and found.audit_table == audit_table else ""
+
+    def begin(request: dict[str, Any]) -> Explained:
+        return Explained(client.begin("Query", request))
+
+    return AuditHistory(query, begin, get, audit_table, fetch, functools.cache(bucket))
 
 
 def archived(bucket: str, key: str) -> StoreRefusedError:

@@ -22,6 +22,7 @@ UNITS = {
     "lagMs": "Milliseconds",
     "quarantined": "Count",
     "spilled": "Count",
+    "badRules": "Count",
     "logged": "Count",
     "imageMs": "Milliseconds",
     "readMs": "Milliseconds",

@@ -9,10 +9,11 @@ from datetime import timedelta
 from itertools import groupby
 
 from weaudit.capture.hashes import from_base64
-from weaudit.capture.masking import path_of, unredacted
+from weaudit.capture.masking import unredacted
 from weaudit.evidence import REST
 from weaudit.items.hashes import same_in_hash
 from weaudit.items.keys import logged_record_id
+from weaudit.items.paths import path_of
 from weaudit.items.times import iso_moment, moment
 from weaudit.items.values import WITHHELD
 from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueReference

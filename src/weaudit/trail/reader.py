@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
-from weaudit.evidence import REST, opened, unpacked
+from weaudit.capture.rules import Rules, rules_with
+from weaudit.evidence import REST, opened, rules_key, unpacked
 from weaudit.items.hashes import LARGEST_HASHED_BYTES, commitment
 from weaudit.items.keys import history_key
 from weaudit.trail import rebuilding, states
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
 
         def gathered(self, records: Iterable[Item]) -> Iterator[AuditedChange]:
             """Yield the changes of one item, whose records these are, as :meth:`item` does without values."""
+
+        def rules(self, digest: str) -> Rules | None:
+            """Return the rules that records name by this digest, in hex, or None if their text is gone."""
 
         def length_of(self, reference: ValueReference, salt: bytes) -> int | None:
             """Return the length of a large value's text, or None if it is gone or was altered."""
@@ -96,7 +100,18 @@ class AuditHistory:
     Times are ISO 8601 in UTC with milliseconds (``2024-01-01T00:00:00.000Z``); a range includes both its ends.
     """
 
-    def __init__(self, query: Query, begin: Begin, get: Get, audit_table: str, fetch: Fetch) -> None:
+    def __init__(
+        self,
+        query: Query,
+        begin: Begin,
+        get: Get,
+        audit_table: str,
+        fetch: Fetch,
+        bucket: Callable[[], str] = str,
+    ) -> None:
+        """``bucket`` returns the name of the evidence bucket, "" if it is not known; asked where rules are read."""
+        self._rules: dict[str, Rules | None] = {"": Rules()}
+        self._bucket = bucket
         self._query = query
         self._begin = begin
         self._get = get
@@ -158,6 +173,17 @@ class AuditHistory:
         if text is None or commitment(salt, reference.name, text) != reference.commitment:
             return None
         return len(text)
+
+    def rules(self, digest: str) -> Rules | None:
+        """Return the rules that records name by this digest, in hex, or None if their text is gone or was altered.
+
+        Raises what ``fetch`` raises.
+        """
+        if digest not in self._rules:
+            bucket, raw = self._bucket(), bytes.fromhex(digest)
+            text = self._fetch(bucket, rules_key(raw)) if bucket else None
+            self._rules[digest] = None if text is None else rules_with(text, raw)
+        return self._rules[digest]
 
     def table(
         self,
@@ -223,6 +249,7 @@ class AuditHistory:
             later,
             self._followed,
             exact=sequence is not None and last is not None and last.order == order,
+            rules_of=self.rules,
             **known,
         )
 

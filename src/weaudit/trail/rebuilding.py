@@ -16,19 +16,23 @@ A state that is not complete names its unknown attributes, and the reasons (``Pr
 - ``Gap``: at least one change is missing;
 - ``ValueLost``: a value that was too large for its record is gone from the evidence bucket, or was altered there;
 - ``Erased``: the values of this change were erased;
+- ``NotKept``: earlier rules of the table did not keep what the rules at the point keep;
+- ``RulesLost``: the text of the rules at the point is gone from the evidence bucket, or was altered there;
 - ``HashMismatch``: the recorded values do not have the recorded hash, or the change's records disagree.
 
 The hash needs no long value, only its commitment: the values are read when the state is known. Masked places stay
-masked. ``_weaudit``, the marker of a logged update, is not data: no state contains it.
+masked, and what the rules exclude or ignore is in no state.
+``_weaudit``, the marker of a logged update, is not data: no state contains it.
 """
 
 from __future__ import annotations
 
 from itertools import chain
 
-from weaudit.capture.masking import masked, path_of
+from weaudit.capture.rules import no_rules
 from weaudit.items.hashes import state_hash
 from weaudit.items.values import WITHHELD, data
+from weaudit.trail.clearing import clear_item, cleared
 from weaudit.trail.coherence import coherent
 from weaudit.trail.states import AsOf, Problem
 
@@ -36,6 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from weaudit.capture.rules import Rules
     from weaudit.items.values import Item, Value
     from weaudit.trail.changes import AttributeChange, AuditedChange, ValueReference
 
@@ -53,6 +58,7 @@ def rebuild(
     exact: bool = False,
     from_birth: bool = False,
     live: Callable[[], Item | None] | None = None,
+    rules_of: Callable[[str], Rules | None] = no_rules,
 ) -> AsOf:
     """Return an item's state at a point of its trail.
 
@@ -63,7 +69,7 @@ def rebuild(
     ``follow`` reads a value that was too large for its record, given the salt of the item, and returns None if that
     value is lost. ``exact`` says that the point is the first change of ``earlier`` itself, not a moment after it.
     ``from_birth`` says that every change of the table was audited. ``live`` reads the item as it is now, for an item
-    whose creation is not recorded.
+    whose creation is not recorded. ``rules_of`` returns the rules that changes name, None if their text is lost.
     """
     back, forth = iter(earlier), iter(later)
     last, following = next(back, None), next(forth, None)
@@ -84,7 +90,7 @@ def rebuild(
     if last.erased:
         problem = Problem("Erased", _erased(last))
         return AsOf(exists=True, problems=(problem,), last_change=last, next_change=following)
-    state = _State(last, follow)
+    state = _State(last, follow, rules_of)
     state.walk_back(chain((last,), back), from_birth)
     if not state.prove():
         state.walk_forward(chain(() if following is None else (following,), forth), live)
@@ -111,12 +117,13 @@ def _missing(older: AuditedChange, newer: AuditedChange) -> str:
 class _State:
     """What is known so far of an item after a change: each attribute has its value from the change nearest to it."""
 
-    def __init__(self, last: AuditedChange, follow: Follow) -> None:
+    def __init__(self, last: AuditedChange, follow: Follow, rules_of: Callable[[str], Rules | None]) -> None:
         self._last = last
         self._follow = follow
+        self._rules_of = rules_of
+        self._rules = rules_of(last.rules)
         self._values: dict[str, Value | None] = {}  # None: the item did not have this attribute
         self._references: dict[str, ValueReference] = {}  # by commitment
-        self._masked: set[str] = set()  # the paths that are masked in any of the changes
         self._doubted: set[str] = set()  # the value comes from before a gap: the missing change may have replaced it
         self._problems: dict[str, Problem] = {}
         self._whole = False  # every attribute of the item is among the values
@@ -134,8 +141,10 @@ class _State:
                 return
             if change.erased:
                 self._lack(change)
-            for part in () if change.erased else change.attributes:
-                self._remember(part, part.new_refs)
+            if newer is not None and change.rules != newer.rules:
+                self._lack_by_rules(change, newer)
+            for part in () if change.erased else self._cleared(change).attributes:
+                self._remember(part.new_refs)
                 for name, value in _values(part, part.new):
                     if name not in self._values:
                         self._take(name, value, certain)
@@ -151,13 +160,17 @@ class _State:
         """Walk the later changes forwards, keeping each attribute's first old value, until one holds the whole item."""
         touched: set[str] = set()
         whole: Item | None = None
-        state = self._last.after_hash  # the hash that the next change must start from
+        newest = self._last
+        state = newest.after_hash  # the hash that the next change must start from
         for number, change in enumerate(changes):
-            if number == MOST_LATER or change.before_hash != state or change.erased:
+            # Other rules give other hashes: what is beyond them says nothing sure about the point.
+            other = change.rules != newest.rules or change.before_hash != state
+            if number == MOST_LATER or other or change.erased:
                 state = None
                 break
-            for part in change.attributes:
-                self._remember(part, part.old_refs)
+            newest = change
+            for part in self._cleared(change).attributes:
+                self._remember(part.old_refs)
                 if part.name is None:
                     whole = _present(dict(_values(part, part.old))) if part.old is not None else None
                 elif part.name not in touched:
@@ -168,7 +181,7 @@ class _State:
                 break
         if state is not None and live is not None:
             item = live()
-            now = None if item is None else masked(data(item), map(path_of, sorted(self._masked)))[0]
+            now = None if item is None else clear_item(data(item), newest, self._rules)[0]
             whole = now if now is not None and self._has_hash(now, state) else None
         if whole is not None:
             # An attribute that no later change touched had the same value at the point as in the whole item.
@@ -181,13 +194,22 @@ class _State:
 
     def prove(self) -> bool:
         """Compare the state with the recorded hash, and return whether they agree: that proves every value."""
-        self._proven = self._whole and self._has_hash(_present(self._values), self._last.after_hash)
+        whole = _present(self._values)
+        if self._rules is not None and self._rules.digest:
+            # Changes before these rules may have recorded what the rules hide.
+            whole = clear_item(whole, self._last, self._rules)[0]
+        self._proven = self._whole and self._has_hash(whole, self._last.after_hash)
+        if self._proven:
+            self._values = dict(whole)
         return self._proven
 
     def result(self, following: AuditedChange | None) -> AsOf:
         """Return the state as far as it is known, with what is wrong."""
         if self._proven:
             self._problems = {}
+        elif self._rules is None:
+            self._report("RulesLost", f"{_gone('the text of the rules at this point')}: what they ignore is not known")
+            self._doubted = set(self._values)
         elif not self._problems:
             self._report(
                 "HashMismatch", f"the recorded values do not have the hash of the change {self._last.sequence}"
@@ -210,7 +232,11 @@ class _State:
             absent=frozenset(name for name, value in known.items() if value is None),
             last_change=self._last,
             next_change=following,
+            rules=self._rules,
         )
+
+    def _cleared(self, change: AuditedChange) -> AuditedChange:
+        return cleared(change, self._rules_of(change.rules))
 
     def _read(self, value: Value | None) -> Value | None:
         """Return a value, read from the evidence bucket if it is not here; as it is if it is gone from there."""
@@ -218,8 +244,7 @@ class _State:
         found = None if reference is None else self._follow(reference, self._last.salt)
         return value if found is None else found
 
-    def _remember(self, part: AttributeChange, references: tuple[ValueReference, ...]) -> None:
-        self._masked.update(part.masked)
+    def _remember(self, references: tuple[ValueReference, ...]) -> None:
         self._references.update((reference.commitment, reference) for reference in references)
 
     def _lack(self, change: AuditedChange) -> None:
@@ -228,6 +253,14 @@ class _State:
         for part in change.attributes:
             if part.name is not None and part.name not in self._values:
                 self._take(part.name, None, certain=False)
+
+    def _lack_by_rules(self, change: AuditedChange, newer: AuditedChange) -> None:
+        """Note that a change was recorded under other rules than a newer one: it may lack what the newer one has."""
+        self._report(
+            "NotKept",
+            f"the rules of the table changed between the changes {change.sequence} and {newer.sequence}: "
+            "what the earlier ones did not keep, no record holds",
+        )
 
     def _take(self, name: str, value: Value | None, certain: bool) -> None:
         self._values[name] = value

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+from weaudit.capture.rules import places_text
 from weaudit.items.plain import plain
 
 TYPE_CHECKING = False
@@ -44,6 +47,8 @@ def _state(state: AsOf) -> dict[str, Any]:
         "problems": [{"code": problem.code, "message": problem.message} for problem in state.problems],
         "unknown": list(state.unknown),
     }
+    if state.rules is not None and state.rules.digest:
+        found["rules"] = json.loads(places_text(state.rules))
     for name, change in (("lastChange", state.last_change), ("nextChange", state.next_change)):
         if change is not None:
             found[name] = _identity(change)

@@ -12,10 +12,15 @@ For each change, in order, the following is checked:
 - its actor is one that such a change can have; a stated or carried actor is a value of the item (else ``edited``);
 - its time is no earlier than those of the changes before it, to within the difference of clocks (else ``misdated``);
 - its values, applied to the item before it, give the hash that the change recorded (else ``edited``);
-- a value that was too large for its record is where the record says, unaltered (else ``lost``).
+- a value that was too large for its record is where the record says, unaltered, and so is the text of the rules under
+  which the change was recorded (else ``lost``).
 
-Finally, the hash after the last change is the hash of the live item (else ``unaudited``). Masked places of the item are
-compared only by who may read the secrets: their values are in no record.
+Finally, the hash after the last change is the hash of the live item (else ``unaudited``).
+
+Where the rules of the table changed between two changes, the two hashes of the state between them are not made of the
+same places. The state after the one change is brought under the rules of the other, and compared. Some places cannot be
+compared: masked ones by who may not read the secrets, and what only one of the two rules kept, unless another change
+holds it. They are named (``Verdict.not_compared``).
 
 The trail of an item that is older than its auditing has no known beginning: this is reported, but is not a fault.
 """
@@ -25,16 +30,20 @@ from typing import NamedTuple
 
 from weaudit.capture.changes import Change
 from weaudit.capture.hashes import CONTENT, COVERED, content_salt, from_base64, in_base64, origin, record_hash
-from weaudit.capture.masking import REDACTED, masked, path_of
+from weaudit.capture.masking import REDACTED, clear_of, is_mask, masked
 from weaudit.capture.records import record_id
+from weaudit.capture.rules import no_rules
 from weaudit.capture.store_secrets import Secrets
 from weaudit.evidence import value_key
 from weaudit.items.hashes import encoded, item_secrets, masked_hash, same_in_hash, state_hash
+from weaudit.items.paths import path_of
 from weaudit.items.times import moment
 from weaudit.items.values import WITHHELD, Item, Value, data, spelled
 from weaudit.trail.changes import AttributeChange, AuditedChange, ValueReference
+from weaudit.trail.clearing import cleared
 from weaudit.trail.coherence import coherent, missing
 from weaudit.trail.history import SLACK
+from weaudit.trail.joining import RulesOf, across, follows, is_ruled_apart, known_before, sides, whole_of
 
 LengthOf = Callable[[ValueReference, bytes], int | None]
 
@@ -60,12 +69,24 @@ class Finding(NamedTuple):
     text: str
 
 
+class NotCompared(NamedTuple):
+    """Places of an item that could not be compared, by their paths, and why; ``at`` as in a finding."""
+
+    table: str
+    item_key: str
+    at: str
+    sequence: str
+    places: tuple[str, ...]
+    why: str
+
+
 class Verdict(NamedTuple):
     """The result of checking one item."""
 
     findings: tuple[Finding, ...]
     changes: int
     begins_late: bool  # auditing began, or the range begins, after the item was created
+    not_compared: tuple[NotCompared, ...] = ()
 
 
 def verify_item(
@@ -78,68 +99,87 @@ def verify_item(
     audited_from_birth: bool,
     secrets: Secrets | None = None,
     length_of: LengthOf | None = None,
+    rules_of: RulesOf = no_rules,
 ) -> Verdict:
     """Check one item's changes, in order, against each other and against the live item (None if there is no item).
 
     ``audited_from_birth`` says that the table's stream is as old as the table: every trail then begins with an insert.
     Without the ``secrets``, origins and salts are not checked. ``length_of`` returns the length of the text of a large
-    value that was not read, or None if it is gone or was altered; it is called once for each value.
+    value that was not read, or None if it is gone or was altered; it is called once for each value. ``rules_of``
+    returns the rules that changes name, by digest, or None if their text is gone or was altered.
     """
-    trail = _Trail(table, table_arn, item_key, secrets, length_of)
+    trail = _Trail(table, table_arn, item_key, secrets, length_of, rules_of)
     recorded = list(changes)
     if recorded:
         first = recorded[0]
         late = first.event_name != "INSERT"
         if late and audited_from_birth and not first.is_late:
             trail.report("gap", first, "the trail begins with this change, but an earlier one created the item")
-        trail.replay(recorded, _item_before_the_first(recorded, live))
+        trail.replay(recorded, live)
     else:
         late = live is not None and not audited_from_birth
         if live is not None and audited_from_birth:
             trail.report("unaudited", None, "the item is in the table, but no change of it was ever recorded")
-    if recorded and recorded[-1].after_hash != hash_of_live(recorded, live):
+    if recorded and recorded[-1].after_hash != hash_of_live(recorded, live, rules_of):
         trail.report("unaudited", None, _how_the_end_differs(recorded[-1], live))
-    elif recorded and live is not None and secrets is not None:
-        trail.compare_masked(recorded, live, secrets)
-    return Verdict(tuple(trail.findings), len(recorded), late)
+    elif recorded and live is not None:
+        trail.compare_masked(recorded, live)
+    return Verdict(tuple(trail.findings), len(recorded), late, tuple(trail.not_compared))
 
 
-def hash_of_live(changes: Sequence[AuditedChange], live: Item | None) -> str | None:
+def hash_of_live(changes: Sequence[AuditedChange], live: Item | None, rules_of: RulesOf = no_rules) -> str | None:
     """Return the hash of the live item as the last of its changes would have recorded it; None if there is no item."""
-    return None if live is None else state_hash(changes[-1].salt, _clear(changes, live)).hex()
+    return None if live is None else state_hash(changes[-1].salt, _clear_live(changes, live, rules_of)[0]).hex()
 
 
-def _clear(changes: Sequence[AuditedChange], live: Item) -> Item:
-    """Return the live item without what the last of its changes would have masked."""
-    return _parted(changes, live)[0]
-
-
-def _parted(changes: Sequence[AuditedChange], live: Item) -> tuple[Item, Item]:
+def _clear_live(changes: Sequence[AuditedChange], live: Item, rules_of: RulesOf) -> tuple[Item, Item]:
     """Return the live item without what the last of its changes would have masked, and that, by path."""
-    same = (change for change in changes if change.rules == changes[-1].rules)
-    paths = {path for change in same for part in change.attributes for path in part.masked}
+    last = changes[-1]
+    rules = rules_of(last.rules)
+    if rules is not None:
+        return clear_of(data(live), rules)
+    paths = {
+        path for change in changes if change.rules == last.rules for part in change.attributes for path in part.masked
+    }
     return masked(data(live), map(path_of, sorted(paths)))
 
 
 class _Trail:
     def __init__(
-        self, table: str, table_arn: str, item_key: str, secrets: Secrets | None, length_of: LengthOf | None
+        self,
+        table: str,
+        table_arn: str,
+        item_key: str,
+        secrets: Secrets | None,
+        length_of: LengthOf | None,
+        rules_of: RulesOf,
     ) -> None:
         self._table, self._table_arn, self._item_key = table, table_arn, item_key
         self._secrets = secrets
         self._length_of = length_of
+        self._rules_of = rules_of
         self._lengths: dict[ValueReference, int | None] = {}
         self.findings: list[Finding] = []
+        self.not_compared: list[NotCompared] = []
         self._latest: AuditedChange | None = None  # the change with the latest time so far
 
     def report(self, kind: str, change: AuditedChange | None, text: str) -> None:
         at, sequence = ("", "") if change is None else (change.at, change.sequence)
         self.findings.append(Finding(kind, self._table, self._item_key, at, sequence, text))
 
-    def replay(self, changes: list[AuditedChange], item: Item | None) -> None:
-        """Check each change, starting from the item before the first of them (None: not known)."""
+    def _report_not_compared(self, change: AuditedChange | None, places: Iterable[str], why: str) -> None:
+        at, sequence = ("", "") if change is None else (change.at, change.sequence)
+        self.not_compared.append(NotCompared(self._table, self._item_key, at, sequence, tuple(places), why))
+
+    def replay(self, changes: list[AuditedChange], live: Item | None) -> None:
+        """Check each change, starting from the item before the first of them."""
+        cleared_changes = [cleared(change, self._rules_of(change.rules)) for change in changes]
+        leads_here = live is not None and hash_of_live(changes, live, self._rules_of) == changes[-1].after_hash
+        clear_live = _clear_live(changes, live, self._rules_of)[0] if live is not None and leads_here else None
+        known = known_before(cleared_changes, clear_live, self._rules_of, _stepped_back)
+        item = known[0].item
         before: AuditedChange | None = None
-        for change in changes:
+        for place, change in enumerate(changes):
             for text in _foreign_records(change, self._table_arn):
                 self.report("leftover", change, text)
             if not coherent(change.records):
@@ -153,15 +193,36 @@ class _Trail:
             for text in _alterations(change, self._secrets):
                 self.report("edited", change, text)
             self._compare_time(change)
-            joined = before is None or _follows(before, change)
+            joined = True
+            if before is not None and is_ruled_apart(before, change):
+                joint = across(before, change, item, known[place], self._rules_of, self._mask_key(change))
+                joined, item = joint.follows, joint.item
+                for places, why in joint.not_compared:
+                    self._report_not_compared(change, places, why)
+            elif before is not None:
+                joined = follows(before, change)
             if not joined:
                 self._report_break(before, change)
             for text in self._astray(change):
                 self.report("lost", change, text)
-            item = self._apply(change, item if joined else None)
-            for text in _foreign_actors(change, item):
+            rules = self._rules_of(change.rules)
+            if rules is None:
+                self._report_lost_rules(change)
+            item = None if rules is None else self._apply(cleared_changes[place], item if joined else None)
+            for text in _foreign_actors(change, None if rules is None or rules.ignored else item):
                 self.report("edited", change, text)
             before = change
+
+    def _report_lost_rules(self, change: AuditedChange) -> None:
+        text = f"the text of the rules {change.rules} is gone or was altered"
+        if not any(finding.text == text for finding in self.findings):
+            self.report("lost", change, text)
+
+    def _mask_key(self, change: AuditedChange) -> bytes | None:
+        """Return the key of the item's masked values, or None if it is not known here."""
+        if self._secrets is None or change.kid != self._secrets.kid.hex():
+            return None
+        return item_secrets(self._secrets.root, self._table_arn, self._item_key).mask_key
 
     def _astray(self, change: AuditedChange) -> Iterator[str]:
         """Yield what is wrong with the large values of a change, and with the references to them."""
@@ -182,14 +243,15 @@ class _Trail:
             return len(encoded(spelled(value)))
         return None if self._length_of is None else self._length_of(reference, salt)
 
-    def compare_masked(self, changes: Sequence[AuditedChange], live: Item, secrets: Secrets) -> None:
+    def compare_masked(self, changes: Sequence[AuditedChange], live: Item) -> None:
         """Compare the masked places of the live item, which is otherwise as the last of its changes left it."""
-        last, (_, values) = changes[-1], _parted(changes, live)
-        if last.kid != secrets.kid.hex():
-            return
-        key = item_secrets(secrets.root, self._table_arn, self._item_key).mask_key
-        digest = in_base64(masked_hash(key, values)) if values else ""
-        if digest != _state(last, "after")[1]:
+        last, (_, values) = changes[-1], _clear_live(changes, live, self._rules_of)
+        digest = sides(last, "after")[1]
+        key = self._mask_key(last)
+        if key is None:
+            if values or digest:
+                self._report_not_compared(None, sorted(values), "it is masked, and its secret cannot be read")
+        elif (in_base64(masked_hash(key, values)) if values else "") != digest:
             text = f"a masked place of the item is not as the last recorded change (sequence {last.sequence}) left it"
             self.report("unaudited", None, text)
 
@@ -206,7 +268,7 @@ class _Trail:
             self._latest = change
 
     def _report_break(self, before: AuditedChange | None, change: AuditedChange) -> None:
-        if before is not None and _state(change, "before") == _state(before, "before"):
+        if before is not None and sides(change, "before") == sides(before, "before"):
             self.report(
                 "fork", change, f"this change and the one with sequence {before.sequence} follow the same state"
             )
@@ -219,12 +281,12 @@ class _Trail:
         if change.erased:
             return None
         if change.event_name == "REMOVE":
-            whole = _whole_item(change, "old")
+            whole = whole_of(change, "old")
             if whole is None or _hash(change, whole) != change.before_hash:
                 self.report("edited", change, "the deleted item's recorded values do not have the recorded hash")
             return None
         if change.event_name == "INSERT":
-            whole = _whole_item(change, "new")
+            whole = whole_of(change, "new")
             if whole is None or _hash(change, whole) != change.after_hash:
                 self.report("edited", change, "the new item's recorded values do not have the recorded hash")
             return whole
@@ -241,18 +303,6 @@ class _Trail:
         return after
 
 
-def _follows(before: AuditedChange, change: AuditedChange) -> bool:
-    """Return whether a change follows the state after the one before it, also in the places that both mask."""
-    one, other = _state(before, "after"), _state(change, "before")
-    return one == other if (before.kid, before.rules) == (change.kid, change.rules) else one[0] == other[0]
-
-
-def _state(change: AuditedChange, side: str) -> tuple[str, str]:
-    """Return the hashes of the item before or after a change: of what is not masked, and of what is."""
-    record = change.records[0]
-    return str(record.get(f"{side}Hash", _NONE).get("B", "")), str(record.get(f"{side}Masked", _NONE).get("B", ""))
-
-
 def _hash(change: AuditedChange, item: Item) -> str | None:
     try:
         return state_hash(change.salt, item).hex()
@@ -266,24 +316,8 @@ def _same(change: AuditedChange, part: AttributeChange, value: Value | None) -> 
     return same_in_hash(change.salt, part.name or "", part.old, value)
 
 
-def _item_before_the_first(changes: list[AuditedChange], live: Item | None) -> Item | None:
-    """Return the item before the first change, or None if it is not known.
-
-    Later changes are undone, from the first deletion, which holds the whole item, or else from the live item if the
-    trail leads to it. An insertion ends the search: no change holds what was there before it.
-    """
-    pending = []
-    for change in changes:
-        if change.event_name != "MODIFY":
-            whole = _whole_item(change, "old") if change.event_name == "REMOVE" else None
-            break
-        pending.append(change)
-    else:
-        leads_here = live is not None and hash_of_live(changes, live) == changes[-1].after_hash
-        whole = _clear(changes, live) if live is not None and leads_here else None
-    for change in reversed(pending):
-        whole = None if whole is None or change.erased else _stepped(whole, change, forward=False)
-    return whole
+def _stepped_back(item: Item, change: AuditedChange) -> Item:
+    return _stepped(item, change, forward=False)
 
 
 def _stepped(item: Item, change: AuditedChange, *, forward: bool) -> Item:
@@ -295,12 +329,6 @@ def _stepped(item: Item, change: AuditedChange, *, forward: bool) -> Item:
         else:
             stepped[part.name or ""] = value
     return stepped
-
-
-def _whole_item(change: AuditedChange, side: str) -> Item | None:
-    wholes = [part for part in change.attributes if part.name is None]
-    value = getattr(wholes[0], side) if len(wholes) == 1 else None
-    return None if value is None else value.get("M")
 
 
 def _foreign_records(change: AuditedChange, table_arn: str) -> Iterator[str]:
@@ -333,8 +361,8 @@ def _alterations(change: AuditedChange, secrets: Secrets | None) -> Iterator[str
         named = record.get("id", _NONE).get("S", "")
         if not FIELDS.issuperset(record):
             yield f"record {named} has a field that no record has: {min(record.keys() - FIELDS)}"
-        if part.masked and any(shown != REDACTED for shown in _at_masked_places(part, record)):
-            yield f"record {named} has something other than {REDACTED['S']} at a masked place"
+        if part.masked and not all(map(is_mask, _at_masked_places(part, record))):
+            yield f"record {named} has something other than {REDACTED['S']} or a keyed hash at a masked place"
         if secrets is not None and not _is_ours(change, part, record, secrets):
             yield f"record {named} is not as audit_producer made it"
 

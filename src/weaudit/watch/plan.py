@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from weaudit.capture.configuration import ALWAYS, has_unreadable_versions, versions_of
+from weaudit.capture.configuration import ALWAYS, faults_of, versions_of
 from weaudit.capture.rules import Rules
 from weaudit.values import replaced
 
@@ -40,7 +40,7 @@ def versions(
     if actor is None and fresh is None:
         return ()
     known = versions_of(item)
-    unreadable = item is not None and has_unreadable_versions(item)
+    unreadable = bool(faults_of(item))
     last = known[-1] if known else Rules(ALWAYS, default)
     # The rest stays as it is: an item's subject can never change.
     wanted = replaced(
