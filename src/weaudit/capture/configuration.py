@@ -18,7 +18,7 @@ from weaudit.values import replaced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from typing import Any
 
     from weaudit.aws.client import DynamoDB
@@ -76,6 +76,17 @@ def _version(rules: Rules) -> dict[str, Any]:
 def versions_of(item: dict[str, Any] | None) -> tuple[Rules, ...]:
     """Return the versions that a configuration item holds, the earliest first; one that is not valid is left out."""
     return _judged(item)[0]
+
+
+def resolved_versions(item: dict[str, Any] | None, key: Collection[str]) -> tuple[Rules, ...]:
+    """Return the versions that are valid for a table with these key attributes, the earliest first."""
+    found = []
+    for rules in versions_of(item):
+        try:
+            found.append(resolved(rules, key))
+        except InvalidInputError:
+            continue
+    return tuple(found)
 
 
 def faults_of(item: dict[str, Any] | None, key: Iterable[str] = ()) -> tuple[str, ...]:
@@ -209,12 +220,7 @@ class WatchConfiguration:
         request = {"TableName": self._name, "Key": watch_key(table), "ConsistentRead": True}
         item = self._dynamodb.call("GetItem", request).get("Item")
         self._faults[table] = faults_of(item, key)
-        versions = []
-        for rules in versions_of(item):
-            try:
-                versions.append(resolved(rules, key))
-            except InvalidInputError:
-                continue
+        versions = resolved_versions(item, key)
         if item is not None and not versions:
             known, _ = self._known.get(table, ((), 0.0))
             if known:  # the last valid rules stay in force
@@ -223,7 +229,7 @@ class WatchConfiguration:
             raise StoreRefusedError(
                 f"the rules of {table} are not valid, and no earlier version is: {self._faults[table][0]}"
             )
-        return tuple(versions)
+        return versions
 
 
 def _holds_rules(key: dict[str, Any]) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from weaudit.installation.checking import Checker
-    from weaudit.trail.verifying import Finding, Verdict
+    from weaudit.trail.verifying import Finding, NotCompared, Verdict
 
 _MEANINGS = {
     "gap": "changes are missing from the trail",
@@ -43,6 +43,8 @@ def verify(
     as_json: JsonDocumentOption = False,
 ) -> None:
     """Check that every change follows from the one before, and that the last one left the item as it is now.
+
+    Names what could not be compared, because the rules of the table mask it, or did before they changed.
 
     Exit code 1 if a record is missing, altered or added, or an item was written without being audited.
 
@@ -117,6 +119,7 @@ def _report(checker: "Checker", verdicts: "list[Verdict]") -> dict[str, Any]:
         "changes": sum(verdict.changes for verdict in verdicts),
         "itemsOlderThanTheirTrail": sum(verdict.begins_late for verdict in verdicts),
         "findings": [_document(finding) for verdict in verdicts for finding in verdict.findings],
+        "notCompared": [_not_compared(one) for verdict in verdicts for one in verdict.not_compared],
     }
 
 
@@ -131,10 +134,33 @@ def _document(finding: "Finding") -> dict[str, str]:
     }
 
 
+def _not_compared(found: "NotCompared") -> dict[str, Any]:
+    return {
+        "table": found.table,
+        "itemKey": found.item_key,
+        "modificationTime": found.at,
+        "sequence": found.sequence,
+        "places": list(found.places),
+        "text": found.why,
+    }
+
+
+def _print_not_compared(rows: list[dict[str, Any]]) -> None:
+    """Say which places were not compared and why, with how many items that concerns."""
+    items: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        for place in row["places"]:
+            items.setdefault((place, row["text"]), set()).add(row["itemKey"])
+    for (place, why), keys in sorted(items.items()):
+        output.note(f"  not compared: {output.safe(place)} of {_counted(len(keys), 'item')}: {why}.")
+
+
 def _print(reports: list[dict[str, Any]]) -> None:
     for report in reports:
         found = len(report["findings"])
-        verdict = "whole" if not found else _counted(found, "fault")
+        verdict = _counted(found, "fault") if found else "whole"
+        if report["notCompared"]:
+            verdict += ", but not everything could be compared"
         checked = f"{_counted(report['changes'], 'change')} of {_counted(report['items'], 'item')}"
         output.print_text(f"{report['table']}: {checked}: {verdict}")
         if not report["exists"]:
@@ -142,6 +168,7 @@ def _print(reports: list[dict[str, Any]]) -> None:
         if report["itemsOlderThanTheirTrail"]:
             older = _counted(report["itemsOlderThanTheirTrail"], "item")
             output.note(f"  The trail of {older} begins after the item was created: auditing began later.")
+        _print_not_compared(report["notCompared"])
     rows = [finding for report in reports for finding in report["findings"]]
     if not rows:
         return

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from weaudit.aws.client import DynamoDB
 from weaudit.aws.errors import withheld
+from weaudit.capture.configuration import resolved_versions, watch_key
+from weaudit.capture.rules import Rules
 from weaudit.capture.store_secrets import Secrets, SecretTable
 from weaudit.errors import StoreRefusedError
 from weaudit.installation import clients
@@ -60,6 +62,7 @@ class Checker:
     secrets: Secrets | None = None  # without them, origins and salts are not checked
     sleep: Callable[[float], None] = time.sleep
     partitions: Partitions | None = None
+    versions: tuple[Rules, ...] = ()  # of the table's rules, as far as they can be read
 
     def item_keys(self, progress: Callable[[int], None]) -> list[str]:
         """Return the sorted keys of all items in the table or its trail, and then the erased items of the trail.
@@ -179,6 +182,7 @@ class Checker:
             secrets=self.secrets,
             length_of=self.history.length_of,
             rules_of=self.history.rules,
+            versions=self.versions,
         )
         # Whether an erased item is still in its table cannot be known.
         return verdict if self.table.exists and not erased else _without_unaudited(verdict)
@@ -221,4 +225,26 @@ def checkers(installation: "Installation", tables: list[str], since: str | None)
     secrets = readable_secrets(dynamodb, installation.outputs["KeysTableName"])
     partitions = Partitions(dynamodb, installation.audit_table)
     found = [AuditedTable.describe(dynamodb, name, audit_arn) for name in tables]
-    return [Checker(dynamodb, history, table, since, secrets, partitions=partitions) for table in found]
+    return [
+        Checker(
+            dynamodb,
+            history,
+            table,
+            since,
+            secrets,
+            partitions=partitions,
+            versions=_versions(dynamodb, installation.configuration_table, table),
+        )
+        for table in found
+    ]
+
+
+def _versions(dynamodb: DynamoDB, configuration: str, table: AuditedTable) -> tuple[Rules, ...]:
+    """Return the versions of a table's rules, or none if they cannot be read: then some changes of rules look wrong."""
+    try:
+        item = dynamodb.call("GetItem", {"TableName": configuration, "Key": watch_key(table.name)}).get("Item")
+    except StoreRefusedError as error:
+        if not withheld(error.aws_code):
+            raise
+        return ()
+    return resolved_versions(item, table.key_types)

@@ -35,6 +35,7 @@ from weaudit.items.values import WITHHELD, data
 from weaudit.trail.clearing import clear_item, cleared
 from weaudit.trail.coherence import coherent
 from weaudit.trail.states import AsOf, Problem
+from weaudit.values import replaced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def rebuild(
     last, following = next(back, None), next(forth, None)
     if last is None:
         return _before_the_trail(following, from_birth)
-    if not exact and following is not None and following.before_hash != last.after_hash:
+    same_rules = following is None or following.rules == last.rules
+    if not exact and following is not None and same_rules and following.before_hash != last.after_hash:
         # The missing change may have been made before the point or after it.
         problem = Problem("Gap", f"{_missing(last, following)}; it may have been made before or after this point")
         existed_throughout = last.after_hash is not None and following.before_hash is not None
@@ -94,7 +96,11 @@ def rebuild(
     state.walk_back(chain((last,), back), from_birth)
     if not state.prove():
         state.walk_forward(chain(() if following is None else (following,), forth), live)
-    return state.result(following)
+    found = state.result(following)
+    if exact or following is None or same_rules or not found.complete or state.leads_to(following):
+        return found
+    text = f"the rules of the table changed between the changes {last.sequence} and {following.sequence}"
+    return replaced(found, problems=(Problem("NotKept", f"{text}: another change may be missing between them"),))
 
 
 def _before_the_trail(following: AuditedChange | None, from_birth: bool) -> AsOf:
@@ -134,7 +140,7 @@ class _State:
         newer: AuditedChange | None = None
         certain = True
         for change in changes:
-            if newer is not None and change.after_hash != newer.before_hash:
+            if newer is not None and change.rules == newer.rules and change.after_hash != newer.before_hash:
                 certain = False
                 self._report("Gap", _missing(change, newer))
             if change.event_name == "REMOVE":
@@ -234,6 +240,18 @@ class _State:
             next_change=following,
             rules=self._rules,
         )
+
+    def leads_to(self, following: AuditedChange) -> bool:
+        """Return whether a change under other rules is known to follow the state, which is proven."""
+        rules = self._rules_of(following.rules)
+        if rules is None or following.before_hash is None:
+            return False
+        item = _present(self._values)
+        for part in self._cleared(following).attributes:
+            if part.name is not None:
+                item = {name: value for name, value in item.items() if name != part.name}
+                item |= {} if part.old is None else {part.name: part.old}
+        return self._has_hash(clear_item(item, following, rules)[0], following.before_hash)
 
     def _cleared(self, change: AuditedChange) -> AuditedChange:
         return cleared(change, self._rules_of(change.rules))

@@ -32,7 +32,7 @@ from weaudit.capture.changes import Change
 from weaudit.capture.hashes import CONTENT, COVERED, content_salt, from_base64, in_base64, origin, record_hash
 from weaudit.capture.masking import REDACTED, clear_of, is_mask, masked
 from weaudit.capture.records import record_id
-from weaudit.capture.rules import no_rules
+from weaudit.capture.rules import Rules, no_rules
 from weaudit.capture.store_secrets import Secrets
 from weaudit.evidence import value_key
 from weaudit.items.hashes import encoded, item_secrets, masked_hash, same_in_hash, state_hash
@@ -43,7 +43,19 @@ from weaudit.trail.changes import AttributeChange, AuditedChange, ValueReference
 from weaudit.trail.clearing import cleared
 from weaudit.trail.coherence import coherent, missing
 from weaudit.trail.history import SLACK
-from weaudit.trail.joining import RulesOf, across, follows, is_ruled_apart, known_before, sides, whole_of
+from weaudit.trail.joining import (
+    WHOLE,
+    RulesOf,
+    across,
+    ends_at,
+    follows,
+    known_before,
+    rules_between,
+    sides,
+    touched,
+    unrecorded,
+    whole_of,
+)
 
 LengthOf = Callable[[ValueReference, bytes], int | None]
 
@@ -100,15 +112,17 @@ def verify_item(
     secrets: Secrets | None = None,
     length_of: LengthOf | None = None,
     rules_of: RulesOf = no_rules,
+    versions: Sequence[Rules] = (),
 ) -> Verdict:
     """Check one item's changes, in order, against each other and against the live item (None if there is no item).
 
     ``audited_from_birth`` says that the table's stream is as old as the table: every trail then begins with an insert.
     Without the ``secrets``, origins and salts are not checked. ``length_of`` returns the length of the text of a large
     value that was not read, or None if it is gone or was altered; it is called once for each value. ``rules_of``
-    returns the rules that changes name, by digest, or None if their text is gone or was altered.
+    returns the rules that changes name, by digest, or None if their text is gone or was altered. ``versions`` are those
+    of the table's rules, as far as they are known: what some of them hide may have changed without a record.
     """
-    trail = _Trail(table, table_arn, item_key, secrets, length_of, rules_of)
+    trail = _Trail(table, table_arn, item_key, secrets, length_of, rules_of, versions)
     recorded = list(changes)
     if recorded:
         first = recorded[0]
@@ -120,7 +134,7 @@ def verify_item(
         late = live is not None and not audited_from_birth
         if live is not None and audited_from_birth:
             trail.report("unaudited", None, "the item is in the table, but no change of it was ever recorded")
-    if recorded and recorded[-1].after_hash != hash_of_live(recorded, live, rules_of):
+    if recorded and not trail.ends_at(recorded, live):
         trail.report("unaudited", None, _how_the_end_differs(recorded[-1], live))
     elif recorded and live is not None:
         trail.compare_masked(recorded, live)
@@ -153,14 +167,17 @@ class _Trail:
         secrets: Secrets | None,
         length_of: LengthOf | None,
         rules_of: RulesOf,
+        versions: Sequence[Rules],
     ) -> None:
         self._table, self._table_arn, self._item_key = table, table_arn, item_key
         self._secrets = secrets
         self._length_of = length_of
         self._rules_of = rules_of
+        self._versions = versions
         self._lengths: dict[ValueReference, int | None] = {}
         self.findings: list[Finding] = []
         self.not_compared: list[NotCompared] = []
+        self._after: Item | None = None  # the item after the last change, in clear, as far as it is known
         self._latest: AuditedChange | None = None  # the change with the latest time so far
 
     def report(self, kind: str, change: AuditedChange | None, text: str) -> None:
@@ -176,7 +193,7 @@ class _Trail:
         cleared_changes = [cleared(change, self._rules_of(change.rules)) for change in changes]
         leads_here = live is not None and hash_of_live(changes, live, self._rules_of) == changes[-1].after_hash
         clear_live = _clear_live(changes, live, self._rules_of)[0] if live is not None and leads_here else None
-        known = known_before(cleared_changes, clear_live, self._rules_of, _stepped_back)
+        known = known_before(cleared_changes, clear_live, self._rules_of, self._versions, _stepped_back)
         item = known[0].item
         before: AuditedChange | None = None
         for place, change in enumerate(changes):
@@ -194,8 +211,9 @@ class _Trail:
                 self.report("edited", change, text)
             self._compare_time(change)
             joined = True
-            if before is not None and is_ruled_apart(before, change):
-                joint = across(before, change, item, known[place], self._rules_of, self._mask_key(change))
+            between = [] if before is None else rules_between(before, change, self._versions)
+            if before is not None and before.kid == change.kid and (before.rules != change.rules or between):
+                joint = across(before, change, item, known[place], self._rules_of, between, self._mask_key(change))
                 joined, item = joint.follows, joint.item
                 for places, why in joint.not_compared:
                     self._report_not_compared(change, places, why)
@@ -212,6 +230,22 @@ class _Trail:
             for text in _foreign_actors(change, None if rules is None or rules.ignored else item):
                 self.report("edited", change, text)
             before = change
+        self._after = item
+
+    def ends_at(self, changes: Sequence[AuditedChange], live: Item | None) -> bool:
+        """Return whether the last of the changes left the live item, but for what later rules let change unrecorded."""
+        last = changes[-1]
+        if last.after_hash == hash_of_live(changes, live, self._rules_of):
+            return True
+        between, rules = unrecorded(self._versions, last), self._rules_of(last.rules)
+        if not between or rules is None or live is None or last.after_hash is None:
+            return False
+        if self._after is None:
+            self._report_not_compared(None, (WHOLE,), "the rules changed since, and the state before is not known")
+            return True
+        clear_live = _clear_live(changes, live, self._rules_of)[0]
+        brought = ends_at(self._after, clear_live, rules, between)
+        return _hash(last, brought) == _hash(last, clear_live)
 
     def _report_lost_rules(self, change: AuditedChange) -> None:
         text = f"the text of the rules {change.rules} is gone or was altered"
@@ -247,10 +281,13 @@ class _Trail:
         """Compare the masked places of the live item, which is otherwise as the last of its changes left it."""
         last, (_, values) = changes[-1], _clear_live(changes, live, self._rules_of)
         digest = sides(last, "after")[1]
-        key = self._mask_key(last)
+        key, rules = self._mask_key(last), self._rules_of(last.rules)
+        if not values and not digest:
+            return
         if key is None:
-            if values or digest:
-                self._report_not_compared(None, sorted(values), "it is masked, and its secret cannot be read")
+            self._report_not_compared(None, sorted(values), "it is masked, and its secret cannot be read")
+        elif rules is not None and touched(unrecorded(self._versions, last), rules.masked):
+            self._report_not_compared(None, sorted(values), "it is masked, and later rules do not keep it")
         elif (in_base64(masked_hash(key, values)) if values else "") != digest:
             text = f"a masked place of the item is not as the last recorded change (sequence {last.sequence}) left it"
             self.report("unaudited", None, text)
