@@ -433,6 +433,41 @@ def test_history_shows_a_logged_update_as_one_change_with_its_caller() -> None:
     assert verified()["whole"]
 
 
+def test_the_reason_of_an_update_is_shown_wherever_its_change_is() -> None:
+    since = iso_moment(datetime.now(UTC) - timedelta(seconds=2))
+    put("reasoned", n={"N": "1"})
+    document = {"id": "reasoned", "attributes": {"n": 2}}
+    assert invoke(http_event(document, headers={"X-WeAudit-Reason": "caf%C3%A9 closes"}))["statusCode"] == 200
+    assert direct({"id": "reasoned", "attributes": {"n": 3}, "reason": "two\n\x1b[31mlines"})[0] == 200
+    code, text = run("update", "reasoned", "n=4", "--reason", "ticket 4711")
+    assert code == 0, text
+    assert run("update", "reasoned", "n=5", "--if", "n = 9", "--reason", "in vain")[0] == 1
+    reasons = ["café closes", "two\n\x1b[31mlines", "ticket 4711"]
+    assert [entry["reason"]["S"] for entry in log_of("reasoned")] == [*reasons, "in vain"]
+    eventually(lambda: len(json.loads(run("history", "reasoned", "--json")[1])) == 4)
+    expected = [None, *reasons]
+    told = json.loads(run("history", "reasoned", "--json")[1])
+    assert [change.get("reason") for change in told] == expected
+    assert [change.get("reason") for change in call_api("/v1/tables/Configuration/history?key=reasoned")] == expected
+    for of_table in (
+        json.loads(run("changes", "--since", "5m", "--json")[1]),
+        call_api(f"/v1/tables/Configuration/changes?limit=200&since={since}"),
+    ):
+        assert [change.get("reason") for change in of_table if change["itemKey"] == "reasoned"] == expected
+    for words in (["history", "reasoned"], ["changes", "--since", "5m"], ["audit-log", "reasoned"]):
+        shown = run(*words)[1]
+        assert "\x1b" not in shown
+        assert "\\x1b[31mlines" in shown
+        assert "ticket 4711" in shown
+    found = json.loads(run("as-of", "reasoned", "--sequence", told[3]["sequenceNumber"], "--json")[1])
+    assert found["lastChange"]["reason"] == "ticket 4711"
+    traced = json.loads(run("trace", told[3]["changeId"], "--json")[1])
+    assert [entry["reason"] for entry in traced["updates"]] == ["ticket 4711"]
+    assert [change["reason"] for change in traced["changes"]] == ["ticket 4711"]
+    assert "reason: ticket 4711" in run("trace", told[3]["changeId"])[1]
+    assert verified()["whole"]
+
+
 def test_a_log_id_put_on_an_item_by_hand_does_not_borrow_a_caller() -> None:
     put("honest")
     assert invoke(http_event({"id": "honest", "attributes": {"n": 1}, "enable_logging": True}))["statusCode"] == 200

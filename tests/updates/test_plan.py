@@ -152,6 +152,7 @@ def test_a_repeat_gets_the_first_answer_even_where_its_condition_no_longer_holds
             attributes={"b": Decimal("2.0"), "a": 1},
             condition_expression="attribute_not_exists( a )",
             enable_logging=True,
+            reason="another one",
         ),
         SETTINGS,
     )
@@ -243,7 +244,9 @@ def test_a_document_is_an_object(other: Any) -> None:
 
 
 def test_optional_fields_may_be_null() -> None:
-    made = planned(enable_logging=None, table_name=None, request_id=None, condition_expression=None, user_agent=None)
+    names = ("enable_logging", "table_name", "request_id", "condition_expression", "user_agent", "reason")
+    given_fields: dict[str, Any] = dict.fromkeys(names)
+    made = planned(**given_fields)
     assert made.operation == "UpdateItem"
 
 
@@ -479,7 +482,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
-NAMES = "id attributes enable_logging table_name request_id condition_expression user_agent condition_values"
+NAMES = "id attributes enable_logging table_name request_id condition_expression user_agent condition_values reason"
 FIELDS = st.sampled_from([*NAMES.split(), "condition_names"])
 
 

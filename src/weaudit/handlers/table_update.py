@@ -56,7 +56,7 @@ def handle(
     caller = Caller(request.identity, request.owner, request.user_agent)
     try:
         document = requests.document_of(event)
-        asked = read_request(document, settings, request.idempotency_key)
+        asked = read_request(document, settings, request.idempotency_key, request.reason)
         remembered = tables.knows(asked.table)
         try:
             planned = plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id := new_id())
@@ -77,7 +77,7 @@ def handle(
         logs.write(level, "update failed", error=answer["error"], why=logs.cause(error))
         # A new id: an update that was made, but whose response was lost, keeps the entry that was written with it.
         entry = log.failed_entry(
-            document, settings, caller, answer["error"], at_ms, new_id(),
+            document, settings, caller, answer["error"], at_ms, new_id(), reason=request.reason,
             planned=(planned.request, planned.record_id) if planned else None,
         )  # fmt: skip
         if entry is not None:
