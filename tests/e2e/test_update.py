@@ -61,6 +61,7 @@ ERRORS: dict[str, tuple[dict[str, Any], int, str]] = {
     "no attributes": ({"id": "taken", "attributes": {}}, 400, "InvalidInputError"),
     "syntax": ({"id": "taken", "attributes": {"n": 2}, "condition_expression": "n = ="}, 400, "InvalidInputError"),
     "key attribute": ({"id": "taken", "attributes": {"key": "other"}}, 400, "ValidationError"),
+    "rules of a watched table": ({"id": "WATCH/orders", "attributes": {"versions": []}}, 400, "InvalidInputError"),
     "marker": ({"id": "taken", "attributes": {"_weaudit": "x"}}, 400, "ValidationError"),
     "empty name": ({"id": "taken", "attributes": {"": 1}}, 400, "ValidationError"),
     "too many digits": ({"id": "taken", "attributes": {"n": 10**40 + 1}}, 400, "ValidationError"),

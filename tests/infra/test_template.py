@@ -175,13 +175,13 @@ def test_no_function_but_audit_producer_may_read_the_table_of_keys() -> None:
     }
 
 
-def test_no_function_but_audit_producer_is_told_of_the_table_of_keys() -> None:
+def test_the_table_of_keys_is_named_to_who_reads_it_and_to_who_must_not_write_it() -> None:
     told = {
         name
         for name, properties in of_type("AWS::Lambda::Function").items()
         if "KeysTable" in json.dumps(properties.get("Environment", {}))
     }
-    assert told == {"AuditProducer"}
+    assert told == {"AuditProducer", "TableUpdate"}
 
 
 def test_s3_processor_may_do_this_and_no_more() -> None:

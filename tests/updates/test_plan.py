@@ -23,7 +23,8 @@ from weaudit.items.sizes import LARGEST_ITEM_BYTES
 from weaudit.items.values import MARKER
 from weaudit.updates import answers, log, plan
 from weaudit.updates.plan import UpdatePlan
-from weaudit.updates.requests import Caller, Settings, read_request
+from weaudit.updates.requests import Caller, Settings, read_request, settings_of
+from weaudit.values import replaced
 
 NOW_MS = 1704677672343
 LOG_ID = "11111111-1111-4111-8111-111111111111"
@@ -258,6 +259,52 @@ def test_only_allowed_tables_are_updated() -> None:
         planned(settings=settings, table_name="Customers")
     with pytest.raises(DatabaseError, match="TABLE_NAME"):
         planned(settings=Settings(""))
+
+
+def test_tables_on_which_the_trail_depends_are_refused_whatever_is_allowed() -> None:
+    environment = {"TABLE_NAME": "Configuration", "AUDIT_TABLE": "Audit", "KEYS_TABLE": "weaudit-keys-dev"}
+    environment["UPDATABLE_TABLES"] = "arn:aws:dynamodb:us-east-1:1:table/Audit,weaudit-keys-dev,audit_logs,Orders"
+    settings = settings_of(environment)
+    assert planned(settings=settings, table_name="Orders")
+    own = ("Audit", "weaudit-keys-dev", "audit_logs")
+    for table in own:
+        for text in (table, f"arn:aws:dynamodb:us-east-1:1:table/{table}"):
+            for limits in (settings, replaced(settings, allowed_tables=None)):
+                with pytest.raises(InvalidInputError, match="may not update the table"):
+                    planned(settings=limits, table_name=text)
+    with pytest.raises(InvalidInputError, match="may not update the table Audit"):
+        planned(settings=settings_of({"TABLE_NAME": "Audit", "AUDIT_TABLE": "Audit"}))
+
+
+GOVERNING = Settings("Configuration", configuration_table="Configuration")
+
+
+@pytest.mark.parametrize(
+    ("schema", "record"),
+    [
+        (ONE_KEY, "WATCH/orders"),
+        (ONE_KEY, "WATCH/"),
+        (ONE_KEY, "HOLD/orders"),
+        ({"pk": "S", "sk": "N"}, {"pk": "WATCH/orders", "sk": 7}),
+        ({"pk": "S", "sk": "N"}, '{"sk":{"N":"7"},"pk":{"S":"WATCH/orders"}}'),
+        ({"pk": "S", "sk": "N"}, '{"sk": 7, "pk": "\\u0057ATCH/orders"}'),
+    ],
+)
+def test_what_says_how_tables_are_audited_is_not_updated(schema: dict[str, str], record: Any) -> None:
+    with pytest.raises(InvalidInputError, match="no update may change the record") as refused:
+        planned(schema, GOVERNING, id=record)
+    assert refused.value.details == {"field": "id"}
+    assert ("`weaudit watch`" in str(refused.value)) == ("HOLD" not in str(record))
+    arn = "arn:aws:dynamodb:us-east-1:1:table/Configuration"
+    with pytest.raises(InvalidInputError, match="no update may change"):
+        planned(schema, GOVERNING, id=record, table_name=arn)
+    assert planned(schema, GOVERNING, id=record, table_name="Orders")
+    assert planned(schema, SETTINGS, id=record)
+
+
+@pytest.mark.parametrize("record", ["WATCH", "watch/orders", "MY WATCH/orders", "HOLDING", "CACHE_TTL_SEC", "{}"])
+def test_other_records_of_configuration_are_updated(record: str) -> None:
+    assert planned(settings=GOVERNING, id=record).key == {"key": {"S": record}}
 
 
 def nested(levels: int) -> Any:

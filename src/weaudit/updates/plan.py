@@ -14,13 +14,14 @@ from weaudit.errors import (
     ValidationError,
 )
 from weaudit.items.keys import item_key
-from weaudit.items.plain import below, refusal
+from weaudit.items.plain import below, refusal, shown
 from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
 from weaudit.items.typed_keys import typed_key
 from weaudit.items.values import MARKER, canonical
 from weaudit.updates.answers import success
 from weaudit.updates.conditions import EXISTS, LONGEST_EXPRESSION_BYTES
 from weaudit.updates.log import log_entry
+from weaudit.updates.requests import named
 from weaudit.values import replaced, value
 
 TYPE_CHECKING = False
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
 
     from weaudit.items.values import Item, Value
     from weaudit.updates.requests import Caller, Settings, UpdateRequest
+
+
+# What the items of the Configuration table are for whose keys begin so, and what to do instead of updating them.
+_GOVERNING = {
+    "WATCH/": "the rules by which a table is audited; `weaudit watch` changes them",
+    "HOLD/": "what must be neither erased nor expired",
+}
 
 
 @value
@@ -58,6 +66,8 @@ def plan(
     ``key_schema`` is the table's key attributes and their types, partition key first; ``log_id`` is a fresh UUID.
     """
     key = typed_key(request.id, key_schema)
+    if named(request.table) == settings.configuration_table:
+        _check_governs_nothing(key)
     for name in request.attributes:
         if name in key_schema:
             raise refusal(below("attributes", name), "it is part of the record's key, which never changes")
@@ -75,6 +85,14 @@ def plan(
     # The token makes the call safe to retry: after a lost response DynamoDB answers the retry and writes nothing again.
     body = {"TransactItems": list(actions.values()), "ClientRequestToken": log_id}
     return replaced(alone, body=body, operation="TransactWriteItems", steps=tuple(actions))
+
+
+def _check_governs_nothing(key: Item) -> None:
+    """Raise InvalidInputError for an item that says what is audited: an ordinary update must not blind the trail."""
+    text = str(next(iter(key.values())).get("S", ""))
+    for prefix, what in _GOVERNING.items():
+        if text.startswith(prefix):
+            raise InvalidInputError(f"no update may change the record {shown(text)}: it holds {what}", {"field": "id"})
 
 
 def _check_size(item: Item, what: str) -> None:

@@ -36,13 +36,17 @@ class Settings:
     logs_always: bool = False  # no request can switch it off
     marks: bool = True  # a logged update leaves MARKER on the item
     allowed_tables: frozenset[str] | None = None  # besides ``table``; None: only IAM decides
+    # WeAudit's own, besides the log: no update may write there, whatever is allowed.
+    own_tables: frozenset[str] = frozenset()
+    configuration_table: str = ""  # the one whose items say what is audited
     remembered_seconds: int = 7 * 24 * 3600  # how long a request_id is remembered
 
 
 def settings_of(environment: Mapping[str, str]) -> Settings:
     """Return the settings from TABLE_NAME, AUDIT_LOG_TABLE, ENABLE_AUDIT_LOG and this stack's own variables.
 
-    Those are MARK_LOGGED_UPDATES (default ``true``) and UPDATABLE_TABLES (names or ARNs, separated by commas).
+    Those are MARK_LOGGED_UPDATES (default ``true``), UPDATABLE_TABLES (names or ARNs, separated by commas), and the
+    names of the tables on which the trail depends: AUDIT_TABLE, KEYS_TABLE, CONFIGURATION_TABLE.
     """
     tables = (name.strip() for name in (environment.get("UPDATABLE_TABLES") or "").split(","))
     return Settings(
@@ -50,8 +54,15 @@ def settings_of(environment: Mapping[str, str]) -> Settings:
         audit_log_table=environment.get("AUDIT_LOG_TABLE") or "audit_logs",
         logs_always=(environment.get("ENABLE_AUDIT_LOG") or "false").strip().lower() in _YES,
         marks=(environment.get("MARK_LOGGED_UPDATES") or "true").strip().lower() in _YES,
-        allowed_tables=frozenset(name.rpartition(":table/")[2] for name in tables if name),
+        allowed_tables=frozenset(named(name) for name in tables if name),
+        own_tables=frozenset(filter(None, (environment.get(name) for name in ("AUDIT_TABLE", "KEYS_TABLE")))),
+        configuration_table=environment.get("CONFIGURATION_TABLE") or "",
     )
+
+
+def named(table: str) -> str:
+    """Return the name of a table that is given by its name or ARN."""
+    return table.rpartition(":table/")[2]
 
 
 @value
@@ -186,13 +197,13 @@ def decoded_reason(header: str) -> str:
         ) from None
 
 
-def _table(named: str, settings: Settings) -> str:
-    table = named or settings.table
+def _table(given: str, settings: Settings) -> str:
+    table = given or settings.table
     if not table:
         raise DatabaseError("This function has no table: its variable TABLE_NAME is not set")
     allowed = settings.allowed_tables is None or table == settings.table or table in settings.allowed_tables
-    # The log must not be rewritten through the function that fills it.
-    if not allowed or table == settings.audit_log_table:
+    # The trail, its secrets and the log must not be rewritten through the function whose updates they are about.
+    if not allowed or named(table) in {settings.audit_log_table, *settings.own_tables}:
         shown = plain.shown(table, quoted=False)
         raise InvalidInputError(f"this stack may not update the table {shown}", {"table_name": shown})
     return table
