@@ -23,6 +23,8 @@ from weaudit.aws.connections import Connection
 from weaudit.handlers import table_update
 from weaudit.items.times import iso_moment
 from weaudit.local import engine, process
+from weaudit.updates import plan
+from weaudit.updates.requests import Caller, Settings, read_request
 
 pytestmark = pytest.mark.engine
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -216,7 +218,8 @@ def test_conditions_with_reserved_words_literals_paths_and_size(door: str, condi
 
 
 def engine_environment() -> dict[str, str]:
-    return {**engine.find().environment(), "TABLE_NAME": "Configuration", "AUDIT_LOG_TABLE": "audit_logs"}
+    names = {"TABLE_NAME": "Configuration", "AUDIT_LOG_TABLE": "audit_logs", "KEYS_TABLE": "weaudit-keys-dev"}
+    return {**engine.find().environment(), **names}
 
 
 class Fuzz:
@@ -297,6 +300,24 @@ def test_a_repeat_gets_the_first_answer_and_another_request_of_that_id_is_refuse
     assert [entry["status"]["S"] for entry in log_of("repeated")] == ["success"]
     status, answer = direct({**document, "attributes": {"n": 2}})
     assert (status, answer["error"]) == (400, "InvalidInputError")
+
+
+def test_what_is_remembered_of_a_request_cannot_be_checked_against_a_guess() -> None:
+    put("pin", n={"N": "0"})
+    assert direct({"id": "pin", "attributes": {"pin": "4711"}, "request_id": "guess-me"})[0] == 200
+    pages = client("dynamodb").get_paginator("scan").paginate(TableName="audit_logs")
+    rows = [row for page in pages for row in page["Items"] if "pin" in row.get("answer", {}).get("S", "")]
+    [row] = [row for row in rows if json.loads(row["answer"]["S"])["updated_id"] == "pin"]
+    assert "4711" not in json.dumps(row)
+    found = client("dynamodb").get_item(TableName="weaudit-keys-dev", Key={"id": {"S": "REQUEST"}})
+    secret = found["Item"]["secret"]["B"]
+    request = read_request(
+        {"id": "pin", "attributes": {"pin": "4711"}, "request_id": "guess-me"}, Settings("Configuration")
+    )
+    for key, same in ((secret, True), (bytes(32), False)):
+        again = plan.plan(request, {"key": "S"}, Settings("Configuration"), Caller(), 0, "", secret=key)
+        guessed = again.body["TransactItems"][0]["Put"]["Item"]
+        assert [guessed[name] == row[name] for name in ("log_id", "request_hash")] == [same, same]
 
 
 def test_the_idempotency_key_of_http_is_the_request_id() -> None:

@@ -28,6 +28,7 @@ from weaudit.values import replaced
 
 NOW_MS = 1704677672343
 LOG_ID = "11111111-1111-4111-8111-111111111111"
+SECRET = b"s" * 32
 ONE_KEY = {"key": "S"}
 SETTINGS = Settings("Configuration")
 LOGGED = Settings("Configuration", logs_always=True)
@@ -42,10 +43,14 @@ def document(**fields: Any) -> dict[str, Any]:
 
 
 def planned(
-    schema: dict[str, str] = ONE_KEY, settings: Settings = SETTINGS, caller: Caller | None = None, **fields: Any
+    schema: dict[str, str] = ONE_KEY,
+    settings: Settings = SETTINGS,
+    caller: Caller | None = None,
+    secret: bytes = SECRET,
+    **fields: Any,
 ) -> UpdatePlan:
     request = read_request(document(**fields), settings)
-    return plan.plan(request, schema, settings, caller or Caller(), NOW_MS, LOG_ID)
+    return plan.plan(request, schema, settings, caller or Caller(), NOW_MS, LOG_ID, secret=secret)
 
 
 def test_an_update_without_log_is_one_update_item() -> None:
@@ -140,6 +145,27 @@ def test_request_ids_of_two_owners_never_meet() -> None:
     assert rows[0] != rows[1]
 
 
+def test_who_has_not_the_secret_cannot_guess_a_remembered_request() -> None:
+    """What the row holds of id and values is another with another secret; two ids never meet by where they are cut."""
+
+    def row(**given: Any) -> dict[str, Any]:
+        item: dict[str, Any] = planned(**given).body["TransactItems"][0]["Put"]["Item"]
+        return item
+
+    one, other = row(request_id="r"), row(request_id="r", secret=b"t" * 32)
+    for name in ("log_id", "request_hash"):
+        assert one[name] != other[name]
+        assert one[name] == row(request_id="r")[name]
+    assert one["request_hash"] == row(request_id="another")["request_hash"]
+    pairs = [("a", "bc"), ("ab", "c"), ("a\0b", "c"), ("a", "b\0c")]
+    ids = {row(request_id=request_id, caller=Caller(owner=owner))["log_id"]["S"] for owner, request_id in pairs}
+    assert len(ids) == len(pairs)
+    assert "x" not in one["request_hash"]["S"]  # the value; hex has no x
+    with pytest.raises(ValueError, match="under a secret"):
+        planned(request_id="r", secret=b"")
+    assert planned(secret=b"").request_hash == ""
+
+
 def repeated(first: UpdatePlan, again: UpdatePlan) -> dict[str, Any]:
     row = first.body["TransactItems"][0]["Put"]["Item"]
     return plan.refused(again, [{**FAILED, "Item": row}, {**FAILED, "Item": {"key": {"S": "k"}}}])
@@ -157,7 +183,7 @@ def test_a_repeat_gets_the_first_answer_even_where_its_condition_no_longer_holds
         ),
         SETTINGS,
     )
-    again = plan.plan(request, ONE_KEY, SETTINGS, Caller(), NOW_MS + 5000, LOG_ID.replace("1", "2"))
+    again = plan.plan(request, ONE_KEY, SETTINGS, Caller(), NOW_MS + 5000, LOG_ID.replace("1", "2"), secret=SECRET)
     assert repeated(first, again) == first.answer
 
 
@@ -536,7 +562,7 @@ FIELDS = st.sampled_from([*NAMES.split(), "condition_names"])
 def refusal_of(found: Any, schema: dict[str, str]) -> tuple[int, dict[str, Any]] | None:
     """Return how a document is refused, None where it is not; an unforeseen kind of error fails the test."""
     try:
-        plan.plan(read_request(found, LOGGED), schema, LOGGED, Caller(), NOW_MS, LOG_ID)
+        plan.plan(read_request(found, LOGGED), schema, LOGGED, Caller(), NOW_MS, LOG_ID, secret=SECRET)
     except (InvalidInputError, ValidationError) as error:
         return answers.failure(error, NOW_MS)
     return None

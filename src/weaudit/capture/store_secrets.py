@@ -16,6 +16,7 @@ from weaudit.capture.configuration import ALWAYS
 from weaudit.capture.rules import Erasure
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.items.hashes import kid
+from weaudit.items.secret_rows import SECRET_BYTES, secret_of, secret_row, secret_value
 from weaudit.values import value
 
 TYPE_CHECKING = False
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     Generations = tuple["Generation", ...]
 
 ROOT, ORIGIN = "ROOT", "ORIGIN"
-_BYTES = 32
 _TRIES = 5
 _SUBJECTS_KEPT = 1000
 
@@ -108,7 +108,7 @@ class SecretTable:
         rows = {row["id"]["S"]: row for row in answer["Responses"].get(self._name, [])}
         if rows.keys() != {ROOT, ORIGIN}:
             return None
-        return Secrets.of(*(_secret(rows[name]) for name in (ROOT, ORIGIN)))
+        return Secrets.of(*(secret_of(rows[name]) for name in (ROOT, ORIGIN)))
 
     def subjects(self, ids: Iterable[str]) -> dict[str, Generations]:
         """Return the generations of these subjects, by id; make the first one of a new subject. Raises StoreError."""
@@ -130,16 +130,12 @@ class SecretTable:
 
 
 def _new_row(name: str) -> dict[str, Any]:
-    return {"id": {"S": name}, "secret": _new_secret()}
+    return secret_row(name, os.urandom(SECRET_BYTES))
 
 
 def _new_subject(name: str) -> dict[str, Any]:
-    first = {"from": {"S": ALWAYS}, "secret": _new_secret()}
+    first = {"from": {"S": ALWAYS}, "secret": secret_value(os.urandom(SECRET_BYTES))}
     return {"id": {"S": name}, "generations": {"L": [{"M": first}]}}
-
-
-def _new_secret() -> dict[str, str]:
-    return {"B": base64.b64encode(os.urandom(_BYTES)).decode()}
 
 
 def _generations(row: dict[str, Any]) -> Generations:
@@ -160,15 +156,6 @@ def _generation(part: dict[str, Any]) -> Generation:
         said = erased["M"]
         return Generation(since, b"", base64.b64decode(said["kid"]["B"]), Erasure(said["by"]["S"], said["at"]["S"]))
     secret = base64.b64decode(part["secret"]["B"])
-    if len(secret) != _BYTES:
-        raise ValueError(f"a secret does not have {_BYTES} bytes")
+    if len(secret) != SECRET_BYTES:
+        raise ValueError(f"a secret does not have {SECRET_BYTES} bytes")
     return Generation(since, secret, kid(secret))
-
-
-def _secret(row: dict[str, Any]) -> bytes:
-    found = base64.b64decode(row.get("secret", {}).get("B", ""))
-    if len(found) != _BYTES:
-        raise StoreRefusedError(
-            f"the secret {row['id']['S']} does not have {_BYTES} bytes: put back the copy that you keep in a safe"
-        )
-    return found
