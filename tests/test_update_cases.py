@@ -8,9 +8,11 @@ import pytest
 from tests.case_files import CaseFile, every_case_of
 from weaudit.aws import errors
 from weaudit.handlers import table_update
+from weaudit.items.secret_rows import secret_row
 from weaudit.trail.store_callers import AuditLogs
 from weaudit.updates.requests import settings_of
 from weaudit.updates.store import UpdatedTables
+from weaudit.updates.store_secret import RequestSecret
 
 AT_MS = 1_704_677_672_343
 LOG_IDS = ("0d5e4a34-9b52-4c8c-a3f6-1f6c0c6f2b77", "f2b0a2c1-55c1-4d0e-9a6b-7a1d3a0f7c11")
@@ -29,6 +31,8 @@ def outcome(event: Any, store: Any, environment: dict[str, str]) -> tuple[list[A
     def call(operation: str, body: dict[str, Any]) -> dict[str, Any]:
         if operation == "DescribeTable":
             return SCHEMA
+        if operation == "BatchGetItem":
+            return {"Responses": {"keys": [secret_row("REQUEST", bytes(32))]}}
         writes.append({operation: body})
         if store and operation != "PutItem":
             raise errors.failure(operation, 400, store["__type"], store.get("message", ""), store)
@@ -39,6 +43,7 @@ def outcome(event: Any, store: Any, environment: dict[str, str]) -> tuple[list[A
     answer = table_update.handle(
         event,
         tables=UpdatedTables(call),
+        request_secret=RequestSecret(call, "keys"),
         audit_logs=AuditLogs(call, settings.audit_log_table),
         settings=settings,
         now_ms=lambda: AT_MS,

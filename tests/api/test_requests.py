@@ -18,7 +18,7 @@ def second(**parts: Any) -> dict[str, Any]:
     """A request in payload 2.0, signed by a role."""
     return {
         "version": "2.0",
-        "headers": {"idempotency-key": "k-1", "user-agent": "curl/8"},
+        "headers": {"idempotency-key": "k-1", "user-agent": "curl/8", "x-weaudit-reason": "caf%C3%A9"},
         "requestContext": {
             "accountId": "444455556666",
             "authorizer": {"iam": {"accountId": "111122223333", "userArn": ARN}},
@@ -33,7 +33,7 @@ def second(**parts: Any) -> dict[str, Any]:
 FIRST: dict[str, Any] = {
     "version": "1.0",
     "httpMethod": "POST",
-    "headers": {"Idempotency-Key": "k-1", "User-Agent": "curl/8"},
+    "headers": {"Idempotency-Key": "k-1", "User-Agent": "curl/8", "X-WeAudit-Reason": "caf%C3%A9"},
     "requestContext": {"identity": {"accountId": "111122223333", "userArn": ARN, "userAgent": "curl/8"}},
     "body": '{"id": "a"}',
 }
@@ -43,7 +43,7 @@ FIRST: dict[str, Any] = {
 def test_both_payloads_tell_who_asks(event: dict[str, Any], agent: str) -> None:
     request = parse(event)
     assert (request.identity, request.owner) == (ARN, "111122223333")
-    assert (request.user_agent, request.idempotency_key) == (agent, "k-1")
+    assert (request.user_agent, request.idempotency_key, request.reason) == (agent, "k-1", "caf%C3%A9")
     assert document_of(event) == {"id": "a"}
 
 

@@ -15,7 +15,7 @@ from weaudit.installation.outputs import Installation
 pytestmark = pytest.mark.engine
 
 
-def test_the_two_secrets_are_printed_as_items_that_can_be_put_back_and_no_subjects(
+def test_the_secrets_are_printed_as_items_that_can_be_put_back_and_no_subjects(
     engine: RunningEngine, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., Any]
 ) -> None:
     for name, value in engine.environment.items():
@@ -25,13 +25,15 @@ def test_the_two_secrets_are_printed_as_items_that_can_be_put_back_and_no_subjec
     dynamodb.put_item(TableName="Configuration", Item={"key": {"S": "keys"}})
     eventually(lambda: dynamodb.scan(TableName="Audit")["Items"])
     dynamodb.put_item(TableName=table, Item={"id": {"S": "SUBJECT/0"}, "generations": {"L": []}})
+    asked = CliRunner().invoke(main.app, ["update", "keys", "n=1", "--request-id", "for-keys", "--user-agent", "me"])
+    assert asked.exit_code == 0, asked.output
     try:
         printed = CliRunner().invoke(main.app, ["keys", "export"])
         assert printed.exit_code == 0
         assert "outside of the account" in printed.stderr
         copy = json.loads(printed.stdout)
         assert copy["table"] == table
-        assert [item["id"]["S"] for item in copy["items"]] == ["ROOT", "ORIGIN"]
+        assert [item["id"]["S"] for item in copy["items"]] == ["ROOT", "ORIGIN", "REQUEST"]
         for item in copy["items"]:
             before = dynamodb.get_item(TableName=table, Key={"id": item["id"]})["Item"]
             # boto3 speaks bytes where the JSON has base64, as the AWS CLI takes it.

@@ -21,6 +21,7 @@ from weaudit.items.values import canonical, same_value
 from weaudit.trail.changes import AuditedChange
 from weaudit.trail.documents import document
 from weaudit.trail.history import changes
+from weaudit.values import replaced
 
 KEY = {"key": {"S": "k"}}
 NULL = {"NULL": True}
@@ -67,6 +68,24 @@ def test_a_carried_actor_is_shown_as_a_question() -> None:
     text = screen(change({**KEY, "by": {"S": "ada"}}, {**KEY, "by": {"S": "ada"}, "v": NULL}), actor="by")
     assert "ada? (carried)" in " ".join(text.split())
     assert "stated" not in text
+
+
+def test_a_reason_follows_what_was_changed_for_it() -> None:
+    """It is told from an attribute of that name, is on one line, and is cut like any long value."""
+    new: dict[str, Any] = {**KEY, "(reason)": {"N": "2"}, "reason": {"N": "1"}}
+    (made,) = gathered(change(KEY, new))
+    for reason, shown in (
+        ("ticket 4711", "ticket 4711"),
+        ("two\n\x1b[31mlines [bold]", "two\\n\\x1b[31mlines [bold]"),
+        ("x" * 1024, "x" * 240 + "… (1,024 characters)"),
+    ):
+        file = io.StringIO()
+        rendering = Rendering(Console(file=file, width=600, highlight=False), utc=True, with_items=True)
+        rendering.print([replaced(made, reason=reason)])
+        lines = [" ".join(line.split()) for line in file.getvalue().splitlines()[1:]]
+        assert lines == ['2024-01-01 00:00:00 unknown k "(reason)" + 2', "reason + 1", f"(reason) {shown}"]
+        assert document(replaced(made, reason=reason))["reason"] == reason
+    assert "reason" not in document(made)
 
 
 def test_masked_places_are_shown_as_redacted_at_every_depth() -> None:

@@ -97,6 +97,7 @@ def _updates(api: Api) -> None:
     caller = Caller(api.url, api.role("updater-at-work", api.policy()))
     wanted = {"id": KEY, "attributes": {"note": planted("update")}, "enable_logging": True}
     assert caller.ask("POST", "/v1/updates", body=wanted).status == 200
+    assert caller.ask("POST", "/v1/updates", body={**wanted, "request_id": "by-its-role"}).status == 200
     for refused, status in (
         ({"condition_expression": f"note = '{planted('condition')}'"}, 412),
         ({"condition_expression": f"note === '{planted('syntax')}'"}, 400),
@@ -203,6 +204,8 @@ ROLES: dict[str, Role] = {
             ("dynamodb", "get_item", {"TableName": "Configuration", "Key": CONFIGURATION}),
             ("dynamodb", "update_item", {"TableName": "Audit", "Key": {"id": {"S": "1"}}}),
             ("dynamodb", "delete_item", {"TableName": "audit_logs", "Key": {"log_id": {"S": "1"}}}),
+            ("dynamodb", "scan", {"TableName": "weaudit-keys-dev"}),
+            ("dynamodb", "delete_item", {"TableName": "weaudit-keys-dev", "Key": {"id": {"S": "REQUEST"}}}),
         ],
     ),
     "s3_processor": Role(

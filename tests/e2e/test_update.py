@@ -23,6 +23,8 @@ from weaudit.aws.connections import Connection
 from weaudit.handlers import table_update
 from weaudit.items.times import iso_moment
 from weaudit.local import engine, process
+from weaudit.updates import plan
+from weaudit.updates.requests import Caller, Settings, read_request
 
 pytestmark = pytest.mark.engine
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -61,6 +63,7 @@ ERRORS: dict[str, tuple[dict[str, Any], int, str]] = {
     "no attributes": ({"id": "taken", "attributes": {}}, 400, "InvalidInputError"),
     "syntax": ({"id": "taken", "attributes": {"n": 2}, "condition_expression": "n = ="}, 400, "InvalidInputError"),
     "key attribute": ({"id": "taken", "attributes": {"key": "other"}}, 400, "ValidationError"),
+    "rules of a watched table": ({"id": "WATCH/orders", "attributes": {"versions": []}}, 400, "InvalidInputError"),
     "marker": ({"id": "taken", "attributes": {"_weaudit": "x"}}, 400, "ValidationError"),
     "empty name": ({"id": "taken", "attributes": {"": 1}}, 400, "ValidationError"),
     "too many digits": ({"id": "taken", "attributes": {"n": 10**40 + 1}}, 400, "ValidationError"),
@@ -215,7 +218,8 @@ def test_conditions_with_reserved_words_literals_paths_and_size(door: str, condi
 
 
 def engine_environment() -> dict[str, str]:
-    return {**engine.find().environment(), "TABLE_NAME": "Configuration", "AUDIT_LOG_TABLE": "audit_logs"}
+    names = {"TABLE_NAME": "Configuration", "AUDIT_LOG_TABLE": "audit_logs", "KEYS_TABLE": "weaudit-keys-dev"}
+    return {**engine.find().environment(), **names}
 
 
 class Fuzz:
@@ -296,6 +300,24 @@ def test_a_repeat_gets_the_first_answer_and_another_request_of_that_id_is_refuse
     assert [entry["status"]["S"] for entry in log_of("repeated")] == ["success"]
     status, answer = direct({**document, "attributes": {"n": 2}})
     assert (status, answer["error"]) == (400, "InvalidInputError")
+
+
+def test_what_is_remembered_of_a_request_cannot_be_checked_against_a_guess() -> None:
+    put("pin", n={"N": "0"})
+    assert direct({"id": "pin", "attributes": {"pin": "4711"}, "request_id": "guess-me"})[0] == 200
+    pages = client("dynamodb").get_paginator("scan").paginate(TableName="audit_logs")
+    rows = [row for page in pages for row in page["Items"] if "pin" in row.get("answer", {}).get("S", "")]
+    [row] = [row for row in rows if json.loads(row["answer"]["S"])["updated_id"] == "pin"]
+    assert "4711" not in json.dumps(row)
+    found = client("dynamodb").get_item(TableName="weaudit-keys-dev", Key={"id": {"S": "REQUEST"}})
+    secret = found["Item"]["secret"]["B"]
+    request = read_request(
+        {"id": "pin", "attributes": {"pin": "4711"}, "request_id": "guess-me"}, Settings("Configuration")
+    )
+    for key, same in ((secret, True), (bytes(32), False)):
+        again = plan.plan(request, {"key": "S"}, Settings("Configuration"), Caller(), 0, "", secret=key)
+        guessed = again.body["TransactItems"][0]["Put"]["Item"]
+        assert [guessed[name] == row[name] for name in ("log_id", "request_hash")] == [same, same]
 
 
 def test_the_idempotency_key_of_http_is_the_request_id() -> None:
@@ -430,6 +452,41 @@ def test_history_shows_a_logged_update_as_one_change_with_its_caller() -> None:
     assert "unknown" in shown
     for record in client("dynamodb").get_paginator("scan").paginate(TableName="Audit"):
         assert "_weaudit" not in json.dumps(record["Items"], default=str)
+    assert verified()["whole"]
+
+
+def test_the_reason_of_an_update_is_shown_wherever_its_change_is() -> None:
+    since = iso_moment(datetime.now(UTC) - timedelta(seconds=2))
+    put("reasoned", n={"N": "1"})
+    document = {"id": "reasoned", "attributes": {"n": 2}}
+    assert invoke(http_event(document, headers={"X-WeAudit-Reason": "caf%C3%A9 closes"}))["statusCode"] == 200
+    assert direct({"id": "reasoned", "attributes": {"n": 3}, "reason": "two\n\x1b[31mlines"})[0] == 200
+    code, text = run("update", "reasoned", "n=4", "--reason", "ticket 4711")
+    assert code == 0, text
+    assert run("update", "reasoned", "n=5", "--if", "n = 9", "--reason", "in vain")[0] == 1
+    reasons = ["café closes", "two\n\x1b[31mlines", "ticket 4711"]
+    assert [entry["reason"]["S"] for entry in log_of("reasoned")] == [*reasons, "in vain"]
+    eventually(lambda: len(json.loads(run("history", "reasoned", "--json")[1])) == 4)
+    expected = [None, *reasons]
+    told = json.loads(run("history", "reasoned", "--json")[1])
+    assert [change.get("reason") for change in told] == expected
+    assert [change.get("reason") for change in call_api("/v1/tables/Configuration/history?key=reasoned")] == expected
+    for of_table in (
+        json.loads(run("changes", "--since", "5m", "--json")[1]),
+        call_api(f"/v1/tables/Configuration/changes?limit=200&since={since}"),
+    ):
+        assert [change.get("reason") for change in of_table if change["itemKey"] == "reasoned"] == expected
+    for words in (["history", "reasoned"], ["changes", "--since", "5m"], ["audit-log", "reasoned"]):
+        shown = run(*words)[1]
+        assert "\x1b" not in shown
+        assert "\\x1b[31mlines" in shown
+        assert "ticket 4711" in shown
+    found = json.loads(run("as-of", "reasoned", "--sequence", told[3]["sequenceNumber"], "--json")[1])
+    assert found["lastChange"]["reason"] == "ticket 4711"
+    traced = json.loads(run("trace", told[3]["changeId"], "--json")[1])
+    assert [entry["reason"] for entry in traced["updates"]] == ["ticket 4711"]
+    assert [change["reason"] for change in traced["changes"]] == ["ticket 4711"]
+    assert "reason: ticket 4711" in run("trace", told[3]["changeId"])[1]
     assert verified()["whole"]
 
 

@@ -418,7 +418,7 @@ def _planned(document: Any) -> Any:
     document = {**document, "enable_logging": True, "request_id": "r"}
     log.failed_entry(document, settings, caller, "DatabaseError", 0, "log")
     request = requests.read_request(document, settings)
-    return updating.dry_run(updating.plan(request, {"key": "S"}, settings, caller, 0, "log"))
+    return updating.dry_run(updating.plan(request, {"key": "S"}, settings, caller, 0, "log", secret=bytes(32)))
 
 
 class _Log:

@@ -37,7 +37,8 @@ def _holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str
         for key, wanted in keys.items():
             if key not in context:
                 return False
-            if operator in ("StringEquals", "Bool"):
+            # Of a key that has several values one is given here: all of them are what that one is.
+            if operator in ("StringEquals", "Bool", "ForAllValues:StringEquals"):
                 if context[key] not in listed(wanted):
                     return False
             elif operator in ("ArnEquals", "ArnLike", "StringLike"):

@@ -361,6 +361,7 @@ def test_nobodys_key_becomes_the_roles_by_a_tag_or_an_alias(options: dict[str, s
 
 # What conditions of a role's own statements may ask about: AWS says it, or making it true does the role no good.
 SOUND_CONDITIONS = {
+    "dynamodb:LeadingKeys": "DynamoDB says it of the keys that a request names",
     "iam:AWSServiceName": "whose service-linked role is made; the resource's name says the same",
     "iam:PassedToService": "IAM says it of the request",
     "iam:PermissionsBoundary": "a boundary only takes away, and the role can take off none",

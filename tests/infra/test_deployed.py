@@ -69,6 +69,9 @@ def test_table_update_is_as_the_template_says(engine: RunningEngine) -> None:
         "ENABLE_AUDIT_LOG": "false",
         "MARK_LOGGED_UPDATES": "true",
         "UPDATABLE_TABLES": "",
+        "CONFIGURATION_TABLE": "Configuration",
+        "AUDIT_TABLE": "Audit",
+        "KEYS_TABLE": names["KeysTableName"],
         "LOG_LEVEL": "INFO",
     }
 

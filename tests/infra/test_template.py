@@ -15,12 +15,14 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.infra.intrinsics import Resolver
-from tests.infra.policies import matches
+from tests.infra.policies import allows, matches
+from weaudit.capture.store_secrets import ORIGIN, ROOT
 from weaudit.deploy import packaging
 from weaudit.doctor.gathering import GIVEN_UP
 from weaudit.evidence import QUARANTINE, RULES, VALUES
 from weaudit.functions import FUNCTIONS, Function
 from weaudit.installation import payloads
+from weaudit.updates.store_secret import REQUEST
 
 TEMPLATE = Path(__file__).parents[2] / "infra" / "template.yaml"
 TEXT = TEMPLATE.read_text(encoding="utf-8")
@@ -153,7 +155,7 @@ def test_audit_producer_may_do_this_and_no_more() -> None:
     ]
 
 
-def test_no_function_but_audit_producer_may_read_the_table_of_keys() -> None:
+def test_no_function_but_audit_producer_may_read_the_secrets_of_the_trail() -> None:
     resolve = Resolver(PLAIN, {"Prefix": "p-", "EnvironmentSuffix": "dev"})
     table = str(resolve({"Fn::GetAtt": ["KeysTable", "Arn"]}))
     assert table.endswith(":table/p-weaudit-keys-dev")
@@ -166,7 +168,17 @@ def test_no_function_but_audit_producer_may_read_the_table_of_keys() -> None:
         # Of the resources that name everything there are X-Ray's and the like alone.
         if action.startswith("dynamodb:") and any(matches(resource, arn) for arn in (table, f"{table}/index/x"))
     }
-    assert reaching == {("AuditProducerRole", "dynamodb:BatchGetItem"), ("AuditProducerRole", "dynamodb:PutItem")}
+    assert reaching == {
+        ("AuditProducerRole", "dynamodb:BatchGetItem"),
+        ("AuditProducerRole", "dynamodb:PutItem"),
+        ("TableUpdateRole", "dynamodb:BatchGetItem"),
+        ("TableUpdateRole", "dynamodb:PutItem"),
+    }
+    updating = list(statements(resolve(RESOURCES["TableUpdateRole"]["Properties"]["Policies"])))
+    for action in ("dynamodb:BatchGetItem", "dynamodb:PutItem"):
+        for row in (ROOT, ORIGIN, "SUBJECT/0", "REQUEST/0"):
+            assert not allows(updating, action, table, {"dynamodb:LeadingKeys": row})
+        assert allows(updating, action, table, {"dynamodb:LeadingKeys": REQUEST})
     assert not [kind for kind in RESOURCES.values() if kind["Type"] == "AWS::IAM::Policy"]
     # The one managed policy is for callers of the API.
     managed = [statements(properties) for properties in of_type("AWS::IAM::ManagedPolicy").values()]
@@ -175,13 +187,13 @@ def test_no_function_but_audit_producer_may_read_the_table_of_keys() -> None:
     }
 
 
-def test_no_function_but_audit_producer_is_told_of_the_table_of_keys() -> None:
+def test_the_table_of_keys_is_named_to_who_reads_it_and_to_who_must_not_write_it() -> None:
     told = {
         name
         for name, properties in of_type("AWS::Lambda::Function").items()
         if "KeysTable" in json.dumps(properties.get("Environment", {}))
     }
-    assert told == {"AuditProducer"}
+    assert told == {"AuditProducer", "TableUpdate"}
 
 
 def test_s3_processor_may_do_this_and_no_more() -> None:
@@ -210,6 +222,10 @@ def test_table_update_may_do_this_and_no_more() -> None:
         for statement in statements(policies)
     }
     updating = ["dynamodb:DescribeTable", "dynamodb:UpdateItem"]
+    assert found.pop("ReadAndMakeOneKey") == (
+        ["dynamodb:BatchGetItem", "dynamodb:PutItem"],
+        {"Fn::GetAtt": ["KeysTable", "Arn"]},
+    )
     assert found == {
         "UpdateRecords": (updating, {"Fn::GetAtt": ["ConfigurationTable", "Arn"]}),
         "UpdateRecordsOfOtherTables": (updating, {"Ref": "UpdatableTableArns"}),

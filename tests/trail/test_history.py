@@ -203,9 +203,11 @@ def test_narrowing_keeps_the_masked_places_of_its_attribute_and_no_other() -> No
     assert kept.attributes == (AttributeChange("a.b", None, {"#": ""}, masked=("a\\.b",)),)
 
 
-def entry_of(asked: dict[str, Any], *, key: str = "k", at_ms: int = AT_MS, status: str = "success") -> dict[str, Any]:
+def entry_of(
+    asked: dict[str, Any], *, key: str = "k", at_ms: int = AT_MS, status: str = "success", reason: str = ""
+) -> dict[str, Any]:
     """Return the log entry that an update of these values leaves."""
-    request = UpdateRequest(key, asked, "Configuration", logged=True)
+    request = UpdateRequest(key, asked, "Configuration", logged=True, reason=reason)
     return log_entry(request, item_key({"key": {"S": key}}), Caller(ADA), status, at_ms, LOG_ID)
 
 
@@ -230,6 +232,24 @@ def test_an_entry_fits_the_change_that_was_written_with_it(
     assert attributed(made, entry, used_before=True) == made
     assert attributed(made, None) == made
     assert not_used_before(entry) <= made.at
+
+
+def test_a_change_has_the_reason_of_its_entry() -> None:
+    """And of no other entry; the reason that a record itself has gives way to it, and stays where there is none."""
+    made = updated(OLD, ASKED)
+    assert made.reason is None
+    assert attributed(made, entry_of(ASKED)).reason is None
+    entry = entry_of(ASKED, reason="ticket 4711")
+    assert attributed(made, entry).reason == "ticket 4711"
+    assert attributed(made, entry, used_before=True).reason is None
+    assert attributed(made, {**entry, "record_id": {"S": "other"}}).reason is None
+    (own,) = changes({**record, "reason": {"S": "its own"}} for record in made.records)
+    assert own.reason == "its own"
+    assert attributed(own, entry).reason == "ticket 4711"
+    assert attributed(own, entry_of(ASKED)).reason == "its own"
+    kept = narrowed(attributed(made, entry), "n")
+    assert kept is not None
+    assert kept.reason == "ticket 4711"
 
 
 OLD: dict[str, Any] = {"n": {"N": "1"}, "gone": {"S": "x"}}

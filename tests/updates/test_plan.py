@@ -23,10 +23,12 @@ from weaudit.items.sizes import LARGEST_ITEM_BYTES
 from weaudit.items.values import MARKER
 from weaudit.updates import answers, log, plan
 from weaudit.updates.plan import UpdatePlan
-from weaudit.updates.requests import Caller, Settings, read_request
+from weaudit.updates.requests import Caller, Settings, read_request, settings_of
+from weaudit.values import replaced
 
 NOW_MS = 1704677672343
 LOG_ID = "11111111-1111-4111-8111-111111111111"
+SECRET = b"s" * 32
 ONE_KEY = {"key": "S"}
 SETTINGS = Settings("Configuration")
 LOGGED = Settings("Configuration", logs_always=True)
@@ -41,10 +43,14 @@ def document(**fields: Any) -> dict[str, Any]:
 
 
 def planned(
-    schema: dict[str, str] = ONE_KEY, settings: Settings = SETTINGS, caller: Caller | None = None, **fields: Any
+    schema: dict[str, str] = ONE_KEY,
+    settings: Settings = SETTINGS,
+    caller: Caller | None = None,
+    secret: bytes = SECRET,
+    **fields: Any,
 ) -> UpdatePlan:
     request = read_request(document(**fields), settings)
-    return plan.plan(request, schema, settings, caller or Caller(), NOW_MS, LOG_ID)
+    return plan.plan(request, schema, settings, caller or Caller(), NOW_MS, LOG_ID, secret=secret)
 
 
 def test_an_update_without_log_is_one_update_item() -> None:
@@ -139,6 +145,27 @@ def test_request_ids_of_two_owners_never_meet() -> None:
     assert rows[0] != rows[1]
 
 
+def test_who_has_not_the_secret_cannot_guess_a_remembered_request() -> None:
+    """What the row holds of id and values is another with another secret; two ids never meet by where they are cut."""
+
+    def row(**given: Any) -> dict[str, Any]:
+        item: dict[str, Any] = planned(**given).body["TransactItems"][0]["Put"]["Item"]
+        return item
+
+    one, other = row(request_id="r"), row(request_id="r", secret=b"t" * 32)
+    for name in ("log_id", "request_hash"):
+        assert one[name] != other[name]
+        assert one[name] == row(request_id="r")[name]
+    assert one["request_hash"] == row(request_id="another")["request_hash"]
+    pairs = [("a", "bc"), ("ab", "c"), ("a\0b", "c"), ("a", "b\0c")]
+    ids = {row(request_id=request_id, caller=Caller(owner=owner))["log_id"]["S"] for owner, request_id in pairs}
+    assert len(ids) == len(pairs)
+    assert "x" not in one["request_hash"]["S"]  # the value; hex has no x
+    with pytest.raises(ValueError, match="under a secret"):
+        planned(request_id="r", secret=b"")
+    assert planned(secret=b"").request_hash == ""
+
+
 def repeated(first: UpdatePlan, again: UpdatePlan) -> dict[str, Any]:
     row = first.body["TransactItems"][0]["Put"]["Item"]
     return plan.refused(again, [{**FAILED, "Item": row}, {**FAILED, "Item": {"key": {"S": "k"}}}])
@@ -152,10 +179,11 @@ def test_a_repeat_gets_the_first_answer_even_where_its_condition_no_longer_holds
             attributes={"b": Decimal("2.0"), "a": 1},
             condition_expression="attribute_not_exists( a )",
             enable_logging=True,
+            reason="another one",
         ),
         SETTINGS,
     )
-    again = plan.plan(request, ONE_KEY, SETTINGS, Caller(), NOW_MS + 5000, LOG_ID.replace("1", "2"))
+    again = plan.plan(request, ONE_KEY, SETTINGS, Caller(), NOW_MS + 5000, LOG_ID.replace("1", "2"), secret=SECRET)
     assert repeated(first, again) == first.answer
 
 
@@ -243,7 +271,9 @@ def test_a_document_is_an_object(other: Any) -> None:
 
 
 def test_optional_fields_may_be_null() -> None:
-    made = planned(enable_logging=None, table_name=None, request_id=None, condition_expression=None, user_agent=None)
+    names = ("enable_logging", "table_name", "request_id", "condition_expression", "user_agent", "reason")
+    given_fields: dict[str, Any] = dict.fromkeys(names)
+    made = planned(**given_fields)
     assert made.operation == "UpdateItem"
 
 
@@ -255,6 +285,52 @@ def test_only_allowed_tables_are_updated() -> None:
         planned(settings=settings, table_name="Customers")
     with pytest.raises(DatabaseError, match="TABLE_NAME"):
         planned(settings=Settings(""))
+
+
+def test_tables_on_which_the_trail_depends_are_refused_whatever_is_allowed() -> None:
+    environment = {"TABLE_NAME": "Configuration", "AUDIT_TABLE": "Audit", "KEYS_TABLE": "weaudit-keys-dev"}
+    environment["UPDATABLE_TABLES"] = "arn:aws:dynamodb:us-east-1:1:table/Audit,weaudit-keys-dev,audit_logs,Orders"
+    settings = settings_of(environment)
+    assert planned(settings=settings, table_name="Orders")
+    own = ("Audit", "weaudit-keys-dev", "audit_logs")
+    for table in own:
+        for text in (table, f"arn:aws:dynamodb:us-east-1:1:table/{table}"):
+            for limits in (settings, replaced(settings, allowed_tables=None)):
+                with pytest.raises(InvalidInputError, match="may not update the table"):
+                    planned(settings=limits, table_name=text)
+    with pytest.raises(InvalidInputError, match="may not update the table Audit"):
+        planned(settings=settings_of({"TABLE_NAME": "Audit", "AUDIT_TABLE": "Audit"}))
+
+
+GOVERNING = Settings("Configuration", configuration_table="Configuration")
+
+
+@pytest.mark.parametrize(
+    ("schema", "record"),
+    [
+        (ONE_KEY, "WATCH/orders"),
+        (ONE_KEY, "WATCH/"),
+        (ONE_KEY, "HOLD/orders"),
+        ({"pk": "S", "sk": "N"}, {"pk": "WATCH/orders", "sk": 7}),
+        ({"pk": "S", "sk": "N"}, '{"sk":{"N":"7"},"pk":{"S":"WATCH/orders"}}'),
+        ({"pk": "S", "sk": "N"}, '{"sk": 7, "pk": "\\u0057ATCH/orders"}'),
+    ],
+)
+def test_what_says_how_tables_are_audited_is_not_updated(schema: dict[str, str], record: Any) -> None:
+    with pytest.raises(InvalidInputError, match="no update may change the record") as refused:
+        planned(schema, GOVERNING, id=record)
+    assert refused.value.details == {"field": "id"}
+    assert ("`weaudit watch`" in str(refused.value)) == ("HOLD" not in str(record))
+    arn = "arn:aws:dynamodb:us-east-1:1:table/Configuration"
+    with pytest.raises(InvalidInputError, match="no update may change"):
+        planned(schema, GOVERNING, id=record, table_name=arn)
+    assert planned(schema, GOVERNING, id=record, table_name="Orders")
+    assert planned(schema, SETTINGS, id=record)
+
+
+@pytest.mark.parametrize("record", ["WATCH", "watch/orders", "MY WATCH/orders", "HOLDING", "CACHE_TTL_SEC", "{}"])
+def test_other_records_of_configuration_are_updated(record: str) -> None:
+    assert planned(settings=GOVERNING, id=record).key == {"key": {"S": record}}
 
 
 def nested(levels: int) -> Any:
@@ -479,14 +555,14 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
-NAMES = "id attributes enable_logging table_name request_id condition_expression user_agent condition_values"
+NAMES = "id attributes enable_logging table_name request_id condition_expression user_agent condition_values reason"
 FIELDS = st.sampled_from([*NAMES.split(), "condition_names"])
 
 
 def refusal_of(found: Any, schema: dict[str, str]) -> tuple[int, dict[str, Any]] | None:
     """Return how a document is refused, None where it is not; an unforeseen kind of error fails the test."""
     try:
-        plan.plan(read_request(found, LOGGED), schema, LOGGED, Caller(), NOW_MS, LOG_ID)
+        plan.plan(read_request(found, LOGGED), schema, LOGGED, Caller(), NOW_MS, LOG_ID, secret=SECRET)
     except (InvalidInputError, ValidationError) as error:
         return answers.failure(error, NOW_MS)
     return None

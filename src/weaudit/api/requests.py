@@ -35,6 +35,7 @@ class Request:
     owner: str = ""  # whom request ids belong to: see updates.requests.Caller
     user_agent: str = ""
     idempotency_key: str = ""
+    reason: str = ""  # as the header X-WeAudit-Reason has it
     route: str = ""
 
 
@@ -57,6 +58,7 @@ def parse(event: Any) -> Request:
         owner=owner,
         user_agent=str(_part(context, "http").get("userAgent") or headers.get("user-agent") or ""),
         idempotency_key=headers.get("idempotency-key", ""),
+        reason=headers.get("x-weaudit-reason", ""),
         route=_route(event),
     )
 

@@ -16,6 +16,7 @@ from weaudit.capture.configuration import ALWAYS
 from weaudit.capture.rules import Erasure
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.items.hashes import kid
+from weaudit.items.secret_rows import SECRET_BYTES, secret_of, secret_row, secret_value
 from weaudit.values import value
 
 TYPE_CHECKING = False
@@ -32,7 +33,6 @@ ROOT, ORIGIN = "ROOT", "ORIGIN"
 EQUAL = "EQUAL/"
 """What precedes the name of a table in the id of the secret by which its hashed places show that values are equal."""
 
-_BYTES = 32
 _TRIES = 5
 _SUBJECTS_KEPT = 1000
 
@@ -113,7 +113,7 @@ class SecretTable:
         rows = {row["id"]["S"]: row for row in answer["Responses"].get(self._name, [])}
         if rows.keys() != {ROOT, ORIGIN}:
             return None
-        return Secrets.of(*(_secret(rows[name]) for name in (ROOT, ORIGIN)))
+        return Secrets.of(*(secret_of(rows[name]) for name in (ROOT, ORIGIN)))
 
     def equal(self, table: str) -> bytes:
         """Return the secret by which the hashed places of a table show equality; make it if need be. Raises StoreError.
@@ -128,7 +128,7 @@ class SecretTable:
                 rows = self._rows([name])
             if not rows:
                 raise StoreUnavailableError(f"the table {self._name} does not return the secret that was put into it")
-            self._equal[name] = _secret(rows[name])
+            self._equal[name] = secret_of(rows[name])
         return self._equal[name]
 
     def subjects(self, ids: Iterable[str]) -> dict[str, Generations]:
@@ -151,16 +151,12 @@ class SecretTable:
 
 
 def _new_row(name: str) -> dict[str, Any]:
-    return {"id": {"S": name}, "secret": _new_secret()}
+    return secret_row(name, os.urandom(SECRET_BYTES))
 
 
 def _new_subject(name: str) -> dict[str, Any]:
-    first = {"from": {"S": ALWAYS}, "secret": _new_secret()}
+    first = {"from": {"S": ALWAYS}, "secret": secret_value(os.urandom(SECRET_BYTES))}
     return {"id": {"S": name}, "generations": {"L": [{"M": first}]}}
-
-
-def _new_secret() -> dict[str, str]:
-    return {"B": base64.b64encode(os.urandom(_BYTES)).decode()}
 
 
 def _generations(row: dict[str, Any]) -> Generations:
@@ -181,15 +177,6 @@ def _generation(part: dict[str, Any]) -> Generation:
         said = erased["M"]
         return Generation(since, b"", base64.b64decode(said["kid"]["B"]), Erasure(said["by"]["S"], said["at"]["S"]))
     secret = base64.b64decode(part["secret"]["B"])
-    if len(secret) != _BYTES:
-        raise ValueError(f"a secret does not have {_BYTES} bytes")
+    if len(secret) != SECRET_BYTES:
+        raise ValueError(f"a secret does not have {SECRET_BYTES} bytes")
     return Generation(since, secret, kid(secret))
-
-
-def _secret(row: dict[str, Any]) -> bytes:
-    found = base64.b64decode(row.get("secret", {}).get("B", ""))
-    if len(found) != _BYTES:
-        raise StoreRefusedError(
-            f"the secret {row['id']['S']} does not have {_BYTES} bytes: put back the copy that you keep in a safe"
-        )
-    return found

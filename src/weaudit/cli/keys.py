@@ -21,26 +21,29 @@ def keys() -> None:
 
 @app.command("export")
 def export() -> None:
-    """Print the two secrets of the installation as JSON, for a safe. The secrets of subjects are never printed.
+    """Print the secrets of the installation as JSON, for a safe. The secrets of subjects are never printed.
 
-    Whoever has them can guess masked values and forge records.
+    Whoever has them can guess masked values and the values of remembered updates, and forge records.
 
     Example: [bold]weaudit keys export > keys.json[/bold]
     """
-    from weaudit.capture.hashes import in_base64
     from weaudit.capture.store_secrets import ORIGIN, ROOT, SecretTable
     from weaudit.errors import InvalidInputError
     from weaudit.installation import clients
     from weaudit.installation.outputs import Installation
+    from weaudit.items.secret_rows import secret_row
+    from weaudit.updates.store_secret import REQUEST, RequestSecret
 
     installation = Installation.find()
     table = installation.outputs["KeysTableName"]
-    found = SecretTable(clients.dynamodb(installation.target), table).read()
+    dynamodb = clients.dynamodb(installation.target)
+    found, request = SecretTable(dynamodb, table).read(), RequestSecret(dynamodb.call, table).read()
     if found is None:
         raise InvalidInputError(
             f"the table {table} has no secrets yet\n`audit_producer` makes them with the first change that it audits."
         )
-    pairs = ((ROOT, found.root), (ORIGIN, found.origin))
-    items = [{"id": {"S": name}, "secret": {"B": in_base64(secret)}} for name, secret in pairs]
+    # The last is made by the first update with a request_id.
+    pairs = ((ROOT, found.root), (ORIGIN, found.origin), (REQUEST, request))
+    items = [secret_row(name, secret) for name, secret in pairs if secret is not None]
     output.print_json({"table": table, "items": items})
     output.note("Keep this outside of the account, and delete what you saved on the way.")

@@ -117,6 +117,8 @@ def _print_state(found: "AsOf", *, utc: bool) -> None:
         when = f"{moments.shown(last.at, utc=utc)} {moments.zone_name(utc=utc)}"
         became = "deleted" if last.event_name == "REMOVE" else "so"
         output.note(f"It was {became} from {when} on (by {who(last.actor).plain}, sequence {last.sequence}).")
+        if last.reason:
+            output.note(f"The reason given: {output.safe(last.reason)}")
     elif found.exists is False:
         output.note("It did not exist yet.")
     if found.next_change is not None:

@@ -120,7 +120,8 @@ def _entry_rows(entries: list[dict[str, str]]) -> Iterator[tuple[str, str, str]]
             entry.get(name, "") for name in ("table_name", "record_id", "status", "timestamp")
         )
         who = entry.get("caller") or entry.get("user_agent", "")
-        yield at, "audit_logs", f"{table} {record_id}: {status}, by {who}"
+        why = f", reason: {entry['reason']}" if "reason" in entry else ""
+        yield at, "audit_logs", f"{table} {record_id}: {status}, by {who}{why}"
 
 
 def _change_rows(changes: "list[AuditedChange]") -> Iterator[tuple[str, str, str]]:

@@ -60,6 +60,10 @@ def update(
         str | None,
         typer.Option(metavar="TEXT", help="Who makes the update, for the log.", show_default="your AWS identity"),
     ] = None,
+    reason: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Why, for the log and the history; an update with a reason is logged."),
+    ] = None,
 ) -> None:
     """Change attributes of one existing record, all or none; it never creates one.
 
@@ -75,6 +79,7 @@ def update(
     installation = Installation.find()
     document: dict[str, Any] = {"id": updating.record_key(installation, table, record_id), "attributes": values}
     given = {"table_name": table, "condition_expression": condition, "request_id": request_id, "user_agent": user_agent}
+    given |= {"reason": reason}
     document |= {name: value for name, value in given.items() if value is not None}
     if log:
         document["enable_logging"] = True
@@ -107,7 +112,7 @@ def audit_log(
     newest_first: Annotated[bool, typer.Option("--newest-first", "-r", help="Show the newest entry first.")] = False,
     as_json: JsonListOption = False,
 ) -> None:
-    """Show the log of a record's updates, failed ones too: when, who, and the outcome.
+    """Show the log of a record's updates, failed ones too: when, who, why, and the outcome.
 
     Example: weaudit audit-log CACHE_TTL_SEC --newest-first
     """
@@ -134,13 +139,16 @@ def _plain(entry: "Item") -> dict[str, Any]:
 
 def _print_entries(entries: list[dict[str, Any]]) -> None:
     rows = []
+    with_reasons = any("reason" in entry for entry in entries)
     for entry in entries:
         who = entry.get("caller") or entry.get("user_agent", "")
         names = entry.get("updated_attributes")
         listed = ", ".join(names) if isinstance(names, dict) else ""
-        cells = (entry.get("timestamp", ""), entry.get("status", ""), who, listed, entry.get("log_id", ""))
+        why = [entry.get("reason", "")] if with_reasons else []
+        cells = (entry.get("timestamp", ""), entry.get("status", ""), who, listed, *why, entry.get("log_id", ""))
         rows.append([str(cell) for cell in cells])
-    output.print_table(output.table(("When", "Status", "Who", "Attributes", "Log id"), rows))
+    headings = ("When", "Status", "Who", "Attributes", *(["Reason"] if with_reasons else []), "Log id")
+    output.print_table(output.table(headings, rows))
 
 
 def _assignments(texts: list[str]) -> dict[str, Any]:

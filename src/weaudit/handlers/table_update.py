@@ -16,6 +16,7 @@ from weaudit.updates import answers, log
 from weaudit.updates.plan import plan
 from weaudit.updates.requests import Caller, Settings, read_request, settings_of
 from weaudit.updates.store import UpdatedTables
+from weaudit.updates.store_secret import RequestSecret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,13 +29,15 @@ _OUTDATED_KEY = (InvalidInputError, ValidationError, StoreRefusedError, RecordRe
 
 
 def connect(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Build the stores, and read the settings (see settings_of)."""
+    """Build the stores, and read the settings (see settings_of). KEYS_TABLE has the secret for request ids."""
     writing, logging = (Connection.from_environment("dynamodb", environment) for _ in range(2))
     # An HTTP API waits 30 seconds: by then the key schema is read, the update is made, and a failure is logged.
     writing.deadline_s, logging.deadline_s = 10.0, 3.0
     settings = settings_of(environment)
+    call = DynamoDB(writing).call
     return {
-        "tables": UpdatedTables(DynamoDB(writing).call),
+        "tables": UpdatedTables(call),
+        "request_secret": RequestSecret(call, environment.get("KEYS_TABLE") or ""),
         "audit_logs": AuditLogs(DynamoDB(logging).call, settings.audit_log_table),
         "settings": settings,
     }
@@ -44,6 +47,7 @@ def handle(
     event: Any,
     *,
     tables: UpdatedTables,
+    request_secret: RequestSecret,
     audit_logs: AuditLogs,
     settings: Settings,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -56,17 +60,20 @@ def handle(
     caller = Caller(request.identity, request.owner, request.user_agent)
     try:
         document = requests.document_of(event)
-        asked = read_request(document, settings, request.idempotency_key)
+        asked = read_request(document, settings, request.idempotency_key, request.reason)
+        secret = request_secret.get() if asked.request_id else b""
         remembered = tables.knows(asked.table)
         try:
-            planned = plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id := new_id())
+            schema = tables.key_schema(asked.table)
+            planned = plan(asked, schema, settings, caller, at_ms, log_id := new_id(), secret=secret)
             answer = tables.apply(planned)
         except _OUTDATED_KEY:
             # Nothing was written. The remembered key of an earlier table must not reject a request with the new key.
             if not (remembered and tables.has_another_key(asked.table)):
                 raise
             planned = None
-            planned = plan(asked, tables.key_schema(asked.table), settings, caller, at_ms, log_id := new_id())
+            schema = tables.key_schema(asked.table)
+            planned = plan(asked, schema, settings, caller, at_ms, log_id := new_id(), secret=secret)
             answer = tables.apply(planned)
         if asked.logged and answer is planned.answer:  # a repeated request changes nothing, and gets the first response
             logs.add(changeId=log_id)
@@ -77,7 +84,7 @@ def handle(
         logs.write(level, "update failed", error=answer["error"], why=logs.cause(error))
         # A new id: an update that was made, but whose response was lost, keeps the entry that was written with it.
         entry = log.failed_entry(
-            document, settings, caller, answer["error"], at_ms, new_id(),
+            document, settings, caller, answer["error"], at_ms, new_id(), reason=request.reason,
             planned=(planned.request, planned.record_id) if planned else None,
         )  # fmt: skip
         if entry is not None:

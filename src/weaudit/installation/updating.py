@@ -21,6 +21,7 @@ from weaudit.trail.store_callers import AuditLogs
 from weaudit.updates import answers, plan
 from weaudit.updates.requests import Caller, read_request, settings_of
 from weaudit.updates.store import UpdatedTables
+from weaudit.values import replaced
 
 if TYPE_CHECKING:
     from weaudit.installation.outputs import Installation
@@ -86,7 +87,8 @@ def tried(installation: "Installation", document: dict[str, Any]) -> Tried:
     settings = settings_of(found["Environment"]["Variables"])
     now_ms = time.time_ns() // 1_000_000
     try:
-        request = read_request(parse(dumps(document)), settings)
+        # What writes nothing is not remembered, and its caller may lack the secret for that.
+        request = replaced(read_request(parse(dumps(document)), settings), request_id="")
         call = clients.dynamodb(installation.target).call
         schema = UpdatedTables(call).key_schema(request.table)
         planned = plan.plan(request, schema, settings, Caller(), now_ms, str(uuid.uuid4()))

@@ -1,4 +1,4 @@
-"""Joins changes with the log of updates: each change gets the caller that its log entry names."""
+"""Joins changes with the log of updates: each change gets the caller and the reason of its log entry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def with_callers(
     unread: Callable[[StoreRefusedError], None],
     at_once: int = 100,
 ) -> Iterator[AuditedChange]:
-    """Yield the changes of a trail, in their order, with the callers that log entries name.
+    """Yield the changes of a trail, in their order, with the callers and the reasons that log entries name.
 
     Pass whole changes, not narrowed ones. If access to the log is denied, ``unread`` is called once, and the changes
     are yielded as they are. ``at_once`` changes, with their values, are in memory while their callers are looked up.

@@ -88,7 +88,7 @@ def filled(name: str | None, value: Value | None, found: Mapping[str, Value]) ->
 class AuditedChange:
     """One change of one item, as the trail recorded it. A hash is None if the item did not exist then.
 
-    Of an erased change the item's key, values, actor, change id and salts are gone (``erased``).
+    Of an erased change the item's key, values, actor, reason, change id and salts are gone (``erased``).
     """
 
     table: str
@@ -107,6 +107,7 @@ class AuditedChange:
     kid: str = ""  # names the secret that the hashes depend on
     rules: str = ""  # names the rules that masked something, "" if there are none
     erased: bool = False
+    reason: str | None = None  # why, as the log entry of the update says, or the records themselves
 
     @property
     def is_late(self) -> bool:

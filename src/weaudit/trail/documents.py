@@ -34,6 +34,7 @@ def heading(change: AuditedChange) -> dict[str, Any]:
         "sequenceNumber": change.sequence,
         "changeId": change.change_id,
         "actor": None if change.actor is None else {"kind": change.actor.kind, "name": change.actor.name},
+        "reason": change.reason,
         "beforeHash": change.before_hash,
         "afterHash": change.after_hash,
         "erased": change.erased or None,

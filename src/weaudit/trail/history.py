@@ -54,7 +54,7 @@ def changes(records: Iterable[Item]) -> Iterator[AuditedChange]:
 
 
 def attributed(change: AuditedChange, entry: Item | None, *, used_before: bool = False) -> AuditedChange:
-    """Return a change with the caller that its log entry names, or as it is if the two were not written together.
+    """Return a change with caller and reason of its log entry, or as it is if the two were not written together.
 
     ``used_before`` says that an earlier change of the item has the same change id, so that the entry belongs to that
     change. Pass the whole change, with every attribute that it touched.
@@ -62,7 +62,11 @@ def attributed(change: AuditedChange, entry: Item | None, *, used_before: bool =
     if entry is None or used_before or not fits(change, entry):
         return change
     name = _text(entry, "caller") or _text(entry, "user_agent")
-    return replaced(change, actor=Actor("logged", name)) if name else change
+    return replaced(
+        change,
+        actor=Actor("logged", name) if name else change.actor,
+        reason=_text(entry, "reason") or change.reason,
+    )
 
 
 def fits(change: AuditedChange, entry: Item) -> bool:
@@ -145,6 +149,7 @@ def _change(records: list[Item]) -> AuditedChange:
         kid=_bytes(common, "kid").hex(),
         rules=_bytes(common, "rules").hex(),
         erased="erased" in common,
+        reason=_text(common, "reason") or None,
     )
 
 

@@ -63,6 +63,7 @@ def _identity(change: AuditedChange) -> dict[str, Any]:
         "eventName": change.event_name,
         "changeId": change.change_id,
         "actor": None if change.actor is None else {"kind": change.actor.kind, "name": change.actor.name},
+        "reason": change.reason,
         "recordIds": list(change.record_ids),
     }
     return {name: value for name, value in found.items() if value is not None}

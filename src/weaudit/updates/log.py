@@ -1,15 +1,15 @@
-"""The log entry of an update: its new values and its caller (docs/updating.md)."""
+"""The log entry of an update: its new values, its caller, and the reason (docs/updating.md)."""
 
 from __future__ import annotations
 
 import json
 
-from weaudit.errors import WeauditError
+from weaudit.errors import InvalidInputError, WeauditError
 from weaudit.items import plain
 from weaudit.items.keys import LONGEST_LOGGED_ID_BYTES, logged_record_id
 from weaudit.items.sizes import DEEPEST_LEVEL, LARGEST_ITEM_BYTES, item_bytes
 from weaudit.items.times import iso_time
-from weaudit.updates.requests import Caller, Settings, UpdateRequest
+from weaudit.updates.requests import LONGEST_REASON_BYTES, Caller, Settings, UpdateRequest, decoded_reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +21,10 @@ _USER_AGENT = "lambda-function"
 
 
 def log_entry(request: UpdateRequest, record_id: str, caller: Caller, status: str, now_ms: int, log_id: str) -> Item:
-    """Return the log entry of an update: its new values and its caller."""
+    """Return the log entry of an update: its new values, its caller, and the reason if one was given."""
     agent = request.user_agent or _storable_text(caller.user_agent) or _USER_AGENT
-    return _entry(log_id, now_ms, request.table, record_id, request.attributes, agent, caller, status)
+    values, reason = request.attributes, request.reason
+    return _entry(log_id, now_ms, request.table, record_id, values, agent, caller, status, reason)
 
 
 def failed_entry(
@@ -34,23 +35,26 @@ def failed_entry(
     now_ms: int,
     log_id: str,
     *,
+    reason: str = "",
     planned: tuple[UpdateRequest, str] | None = None,
 ) -> Item | None:
     """Return the log entry of a failed attempt, or None if logging is off. ``code`` is the response's ``error``.
 
-    ``planned`` is the request and the record's id, if the attempt got that far. Never raises: the entry holds whatever
-    part of the document can be stored.
+    ``reason`` is the X-WeAudit-Reason header as it was sent. ``planned`` is the request and the record's id, if the
+    attempt got that far. Never raises: the entry holds whatever part of the document can be stored.
     """
     if planned is not None:
         request, record_id = planned
         return log_entry(request, record_id, caller, code, now_ms, log_id) if request.logged else None
     given = document if isinstance(document, dict) else {}
-    if not settings.logs_always and given.get("enable_logging") is not True:
+    why = _storable_reason(given.get("reason"), reason)
+    logging = given.get("enable_logging")
+    if not settings.logs_always and (bool(why) if logging is None else logging) is not True:
         return None
     agent = _storable_text(given.get("user_agent")) or _storable_text(caller.user_agent) or _USER_AGENT
     table = _storable_text(given.get("table_name")) or settings.table
     record_id = _storable_text(_id_text(given.get("id")))
-    return _entry(log_id, now_ms, table, record_id, _storable(given.get("attributes")), agent, caller, code)
+    return _entry(log_id, now_ms, table, record_id, _storable(given.get("attributes")), agent, caller, code, why)
 
 
 def _entry(
@@ -62,6 +66,7 @@ def _entry(
     agent: str,
     caller: Caller,
     status: str,
+    reason: str,
 ) -> Item:
     entry: Item = {
         "log_id": {"S": log_id},
@@ -76,6 +81,8 @@ def _entry(
         del entry["record_id"]  # an index key must not be empty
     if caller.identity:
         entry["caller"] = {"S": caller.identity}
+    if reason:
+        entry["reason"] = {"S": reason}
     return entry
 
 
@@ -92,6 +99,17 @@ def _storable_text(found: Any) -> str:
     if not plain.is_text(found):
         return ""
     return str(found).encode("utf-8", "replace").decode()[:LONGEST_LOGGED_ID_BYTES]
+
+
+def _storable_reason(stated: Any, header: str) -> str:
+    found = stated
+    if not plain.is_text(stated) or not stated:
+        try:
+            found = decoded_reason(header)
+        except InvalidInputError:
+            found = header
+    # What is cut off in the middle of a character ends before it.
+    return str(found).encode("utf-8", "replace")[:LONGEST_REASON_BYTES].decode("utf-8", "ignore")
 
 
 def _storable(attributes: Any) -> dict[str, Value]:

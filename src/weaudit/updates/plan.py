@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
 import json
-from hashlib import sha256
 
 from weaudit.errors import (
     ConditionalCheckFailedError,
@@ -13,14 +13,16 @@ from weaudit.errors import (
     StoreUnavailableError,
     ValidationError,
 )
+from weaudit.items.hashes import encoded, framed
 from weaudit.items.keys import item_key
-from weaudit.items.plain import below, refusal
+from weaudit.items.plain import below, refusal, shown
 from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
 from weaudit.items.typed_keys import typed_key
-from weaudit.items.values import MARKER, canonical
+from weaudit.items.values import MARKER, spelled_item
 from weaudit.updates.answers import success
 from weaudit.updates.conditions import EXISTS, LONGEST_EXPRESSION_BYTES
 from weaudit.updates.log import log_entry
+from weaudit.updates.requests import named
 from weaudit.values import replaced, value
 
 TYPE_CHECKING = False
@@ -31,6 +33,13 @@ if TYPE_CHECKING:
     from weaudit.updates.requests import Caller, Settings, UpdateRequest
 
 
+# What the items of the Configuration table are for whose keys begin so, and what to do instead of updating them.
+_GOVERNING = {
+    "WATCH/": "the rules by which a table is audited; `weaudit watch` changes them",
+    "HOLD/": "what must be neither erased nor expired",
+}
+
+
 @value
 class UpdatePlan:
     """One write that makes the whole update, and the response if it succeeds."""
@@ -39,7 +48,7 @@ class UpdatePlan:
     key: Item
     update: dict[str, Any]  # the body of an UpdateItem
     answer: dict[str, Any]
-    request_hash: str
+    request_hash: str  # "" if the request has no request_id
     body: dict[str, Any]  # of ``operation``: ``update``, or a transaction with it
     operation: str = "UpdateItem"  # or TransactWriteItems
     steps: tuple[str, ...] = ("update",)  # the actions of the transaction: request, update, log
@@ -51,13 +60,23 @@ class UpdatePlan:
 
 
 def plan(
-    request: UpdateRequest, key_schema: dict[str, str], settings: Settings, caller: Caller, now_ms: int, log_id: str
+    request: UpdateRequest,
+    key_schema: dict[str, str],
+    settings: Settings,
+    caller: Caller,
+    now_ms: int,
+    log_id: str,
+    *,
+    secret: bytes = b"",
 ) -> UpdatePlan:
     """Return the write for a request. Raises InvalidInputError, ValidationError.
 
     ``key_schema`` is the table's key attributes and their types, partition key first; ``log_id`` is a fresh UUID.
+    A request with a request_id is remembered under the ``secret``. Raises ValueError if it is missing then.
     """
     key = typed_key(request.id, key_schema)
+    if named(request.table) == settings.configuration_table:
+        _check_governs_nothing(key)
     for name in request.attributes:
         if name in key_schema:
             raise refusal(below("attributes", name), "it is part of the record's key, which never changes")
@@ -68,13 +87,22 @@ def plan(
     set_values = {name: value for name, value in item.items() if name not in key}
     update = _update(request, key, set_values)
     answer = success(item_key(key), list(request.attributes), now_ms)
-    alone = UpdatePlan(request, key, update, answer, _request_hash(request, key), body=update)
+    request_hash = _request_hash(request, key, secret) if request.request_id else ""
+    alone = UpdatePlan(request, key, update, answer, request_hash, body=update)
     if not (request.logged or request.request_id):
         return alone
-    actions = _actions(alone, settings, caller, now_ms, log_id)
+    actions = _actions(alone, settings, caller, now_ms, log_id, secret)
     # The token makes the call safe to retry: after a lost response DynamoDB answers the retry and writes nothing again.
     body = {"TransactItems": list(actions.values()), "ClientRequestToken": log_id}
     return replaced(alone, body=body, operation="TransactWriteItems", steps=tuple(actions))
+
+
+def _check_governs_nothing(key: Item) -> None:
+    """Raise InvalidInputError for an item that says what is audited: an ordinary update must not blind the trail."""
+    text = str(next(iter(key.values())).get("S", ""))
+    for prefix, what in _GOVERNING.items():
+        if text.startswith(prefix):
+            raise InvalidInputError(f"no update may change the record {shown(text)}: it holds {what}", {"field": "id"})
 
 
 def _check_size(item: Item, what: str) -> None:
@@ -112,12 +140,12 @@ def _update(request: UpdateRequest, key: Item, values: dict[str, Value]) -> dict
 
 
 def _actions(
-    made: UpdatePlan, settings: Settings, caller: Caller, now_ms: int, log_id: str
+    made: UpdatePlan, settings: Settings, caller: Caller, now_ms: int, log_id: str, secret: bytes
 ) -> dict[str, dict[str, Any]]:
     table = settings.audit_log_table
     actions: dict[str, dict[str, Any]] = {}
     if made.request.request_id:
-        actions["request"] = {"Put": {"TableName": table, **_request_row(made, settings, caller, now_ms)}}
+        actions["request"] = {"Put": {"TableName": table, **_request_row(made, settings, caller, now_ms, secret)}}
     actions["update"] = {"Update": made.update}
     if made.request.logged:
         entry = log_entry(made.request, made.record_id, caller, "success", now_ms, log_id)
@@ -126,9 +154,9 @@ def _actions(
     return actions
 
 
-def _request_row(made: UpdatePlan, settings: Settings, caller: Caller, now_ms: int) -> dict[str, Any]:
+def _request_row(made: UpdatePlan, settings: Settings, caller: Caller, now_ms: int, secret: bytes) -> dict[str, Any]:
     """Return the row that remembers a request's response; written only if there is none yet, or an expired one."""
-    digest = sha256(f"{caller.owner}\0{made.request.request_id}".encode()).hexdigest()
+    digest = _mac(secret, "weaudit-request-2", caller.owner, made.request.request_id)
     now = now_ms // 1000
     return {
         "Item": {
@@ -145,16 +173,23 @@ def _request_row(made: UpdatePlan, settings: Settings, caller: Caller, now_ms: i
     }
 
 
-def _request_hash(request: UpdateRequest, key: Item) -> str:
-    """Return a hash of what is changed and on what condition: it distinguishes two requests with the same id."""
+def _request_hash(request: UpdateRequest, key: Item, secret: bytes) -> str:
+    """Return a keyed hash of what is changed and on what condition: it distinguishes two requests with the same id.
+
+    Why, by whom, and whether it is logged are no part of it.
+    """
+    parts = [request.table, spelled_item(key), spelled_item(request.attributes)]
     condition = request.condition
-    parts = [
-        request.table,
-        canonical({"M": key}),
-        canonical({"M": request.attributes}),
-        [condition.expression, condition.names, canonical({"M": condition.values})] if condition else None,
-    ]
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    if condition:
+        names = json.dumps(condition.names, sort_keys=True)
+        parts += [condition.expression, names, spelled_item(condition.values)]
+    return _mac(secret, "weaudit-asked-2", *parts)
+
+
+def _mac(secret: bytes, tag: str, *parts: str) -> str:
+    if not secret:
+        raise ValueError("a request with a request_id is remembered under a secret")
+    return hmac.digest(secret, framed(tag.encode(), *map(encoded, parts)), "sha256").hex()
 
 
 def refused(

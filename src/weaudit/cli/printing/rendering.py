@@ -119,6 +119,9 @@ class Rendering:
         for what, values in self._lines(change):
             table.add_row(*first, Text(what, style="cyan"), values)
             first = [Text("")] * len(first)
+        if change.reason:
+            # In parentheses, as no name of an attribute is shown: an attribute may be called "reason".
+            table.add_row(*first, Text("(reason)", style="dim"), Text(self._shortened(output.safe(change.reason))))
         return table
 
     def _lines(self, change: AuditedChange) -> Iterator[tuple[str, "Text"]]:
