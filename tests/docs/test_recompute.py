@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from tests import strategies
 from tests.fakes import SECRETS
 from tests.strategies import change
-from tests.trails import changed, decision
+from tests.trails import changed, decision, rules_objects
 from weaudit.evidence import packed
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "recompute" / "recompute.py"
@@ -30,11 +30,25 @@ def loaded() -> Any:
 
 
 RECOMPUTE = loaded()
-RULES: dict[str, Any] = {"actor": "by", "redact": (("who", "pin"), ("secret",))}
+RULES: dict[str, Any] = {
+    "actor": "by",
+    "redact": ["who.pin", "secret"],
+    "hash": ["who.code", "card"],
+    "ignore": ["at", "who.seen", "blob"],
+    "exclude": ["token"],
+}
+WHO: dict[str, Any] = {"M": {"pin": {"S": "4711"}, "code": {"N": "7"}, "seen": {"S": "today"}, "name": {"S": "ana"}}}
+OTHER: dict[str, Any] = {"M": {**WHO["M"], "code": {"N": "8"}}}
+LONG: dict[str, Any] = {"M": {**WHO["M"], "text": {"S": "t" * 2000}}}
+LONGER: dict[str, Any] = {"M": {**WHO["M"], "text": {"S": "t" * 5000}}}
+SEEN: dict[str, Any] = {"at": {"N": "1"}, "card": {"S": "5500"}, "token": {"S": "secret"}}
 LIFE: list[dict[str, Any] | None] = [
     None,
     {"a": {"N": "1.50"}, "by": {"S": "ana"}, "tags": {"SS": ["b", "a"]}, "who": {"M": {"pin": {"S": "4711"}}}},
-    {"a": {"N": "2E+2"}, "by": {"S": "bo"}, "secret": {"S": "x"}, "long": {"S": "y" * 2000}},
+    {"a": {"N": "2E+2"}, "by": {"S": "bo"}, "secret": {"S": "x"}, "long": {"S": "y" * 2000}, "who": WHO, **SEEN},
+    {"a": {"N": "1"}, "by": {"S": "bo"}, "long": {"S": "y" * 2000}, "who": OTHER, **SEEN, "at": {"N": "2"}},
+    {"a": {"N": "1"}, "long": {"S": "y" * 2000}, "who": LONG, "at": {"N": "3"}},
+    {"a": {"N": "2"}, "long": {"S": "y" * 2000}, "who": LONGER, "at": {"N": "4"}, "blob": {"S": "z" * 5000}},
     {"a": {"N": "-0"}, "by": {"S": "bo"}, "secret": {"S": "z"}, "long": {"S": "y" * 9000}, "n": {"NULL": True}},
     {"a": {"N": "3"}, "by": {"S": "bo"}, "long": {"S": "y" * 9000}, "m": {"L": [{"NS": ["2", "1.0"]}]}},
     None,
@@ -51,6 +65,9 @@ def stored(folder: Path) -> list[dict[str, Any]]:
     for large in (large for one in made for large in one.large_values):
         (folder / large.key).parent.mkdir(parents=True, exist_ok=True)
         (folder / large.key).write_bytes(packed(large.text))
+    for key, body in rules_objects(**RULES).items():
+        (folder / key).parent.mkdir(exist_ok=True)
+        (folder / key).write_bytes(body)
     return [record for one in made for record in one.records]
 
 
