@@ -646,6 +646,19 @@ def test_a_stream_that_no_index_can_name_is_refused(stores: Stores, sequence: st
     assert stores.asked == []
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("stated", ["2024-01-01T00:00:00.000Z", "2024-01-01T00:00:04.000Z", "zzzz"])
+def test_the_time_that_a_forged_record_states_moves_no_page(stores: Stores, order: str, stated: str) -> None:
+    """Pages follow the index, in which it lies between others: they skip no change, and repeat none."""
+    [*rest, last] = stores.write(*counting("k", 5))
+    place = {"S": "2024-01-01T00:00:02.500Z#" + ZEROS}
+    forged = {**last, "id": {"S": "by-hand"}, "modificationTime": {"S": stated}, "changesOrder": place}
+    stores.client.put_item(TableName="Audit", Item=unwire(forged))
+    found = itertools.chain(*pages(stores.api, CHANGES, limit="1", order=order))
+    ids = sorted(part["recordId"] for one in found for part in one["attributes"])
+    assert ids == sorted([*(record["id"]["S"] for record in [*rest, last]), "by-hand"])
+
+
 def test_a_record_that_someone_wrote_by_hand_ends_no_page_early(stores: Stores) -> None:
     [*rest, last] = stores.write(*counting("k", 5))
     # In the index between others; what the record itself says of its time and its number is another thing.
