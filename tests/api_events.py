@@ -10,12 +10,18 @@ from weaudit.runtime import http
 REQUEST_ID = "7f0c5d1e-6b5d-4c37-9a3e-2f5d4b1a8c90"
 
 
-def second(route: str, path: dict[str, str] | None = None, headers: Any = None, /, **query: str) -> dict[str, Any]:
-    """Return a request in payload 2.0; an underscore ends the name of a parameter that Python has taken."""
+def second(
+    route: str, path: dict[str, str] | None = None, headers: Any = None, /, **query: str | list[str]
+) -> dict[str, Any]:
+    """Return a request in payload 2.0; an underscore ends the name of a parameter that Python has taken.
+
+    A parameter with a list is given once for each of its values.
+    """
+    given = {name.rstrip("_"): value for name, value in query.items()}
     return {
         "version": "2.0",
         "routeKey": route,
-        "rawQueryString": urlencode({name.rstrip("_"): value for name, value in query.items()}, quote_via=quote),
+        "rawQueryString": urlencode(given, doseq=True, quote_via=quote),
         "headers": headers or {},
         "pathParameters": path or {},
         "requestContext": {"requestId": "gateway-1", "http": {}},
@@ -23,17 +29,19 @@ def second(route: str, path: dict[str, str] | None = None, headers: Any = None, 
     }
 
 
-def first(route: str, path: dict[str, str] | None = None, headers: Any = None, /, **query: str) -> dict[str, Any]:
+def first(
+    route: str, path: dict[str, str] | None = None, headers: Any = None, /, **query: str | list[str]
+) -> dict[str, Any]:
     """Return the same request in payload 1.0."""
     method, resource = route.split(" ")
-    given = {name.rstrip("_"): value for name, value in query.items()}
+    given = {name.rstrip("_"): [value] if isinstance(value, str) else value for name, value in query.items()}
     return {
         "version": "1.0",
         "httpMethod": method,
         "resource": resource,
         "headers": headers,
-        "queryStringParameters": given or None,
-        "multiValueQueryStringParameters": {name: [value] for name, value in given.items()} or None,
+        "queryStringParameters": {name: values[-1] for name, values in given.items()} or None,
+        "multiValueQueryStringParameters": given or None,
         "pathParameters": path,
         "requestContext": {"requestId": "gateway-1"},
     }
@@ -52,7 +60,7 @@ class Api:
         assert len(json.dumps(answer, ensure_ascii=False).encode()) < 6 * 1024 * 1024, "Lambda refuses it"
         return answer
 
-    def get(self, route: str, path: dict[str, str] | None = None, /, **query: str) -> Any:
+    def get(self, route: str, path: dict[str, str] | None = None, /, **query: str | list[str]) -> Any:
         """Return the document of a request that is answered with 200, whichever payload it comes in."""
         answers = [self.answer(make(f"GET {route}", path, **query)) for make in (second, first)]
         for answer in answers:
@@ -60,7 +68,9 @@ class Api:
         assert answers[0] == answers[1]
         return json.loads(answers[0]["body"])
 
-    def refused(self, route: str, path: dict[str, str] | None = None, /, **query: str) -> tuple[int, dict[str, Any]]:
+    def refused(
+        self, route: str, path: dict[str, str] | None = None, /, **query: str | list[str]
+    ) -> tuple[int, dict[str, Any]]:
         """Return status and document of a request that is refused, its shape checked."""
         answer = self.answer(second(f"GET {route}", path, **query))
         document = json.loads(answer["body"])

@@ -25,6 +25,7 @@ def loose(**query: str) -> Asked:
 
 def test_every_route_has_one_function_and_no_parameter_twice() -> None:
     assert len(BY_KEY) == len(ROUTES)
+    assert all(set(route.repeatable) <= set(route.optional) for route in ROUTES)
     assert {route.function for route in ROUTES} <= {found.name for found in FUNCTIONS if found.trigger == "http"}
     for route in ROUTES:
         names = (*route.path_parameters, *route.required, *route.optional)
@@ -46,6 +47,35 @@ def test_parameters_that_the_route_has_not_are_refused(query: dict[str, list[str
         asked("GET /v1/tables/{table}/history", {"table": "t"}, query, "read_trail")
     assert words in str(refused.value)
     assert "\x1b" not in str(refused.value) + str(refused.value.details)
+
+
+def history(**query: list[str]) -> Asked:
+    given = {"key": ["k"], **query}
+    return asked("GET /v1/tables/{table}/history", {"table": "Configuration"}, given, "read_trail")
+
+
+def test_a_parameter_that_may_be_repeated_has_every_value_once_whatever_their_order() -> None:
+    """A comma or a dot is a part of a name."""
+    found = history(without=["updatedAt", "a,b", "größe", "updatedAt", "address.street"])
+    assert queries.without(found) == {"updatedAt", "a,b", "größe", "address.street"}
+    assert found == history(without=["größe", "updatedAt", "address.street", "a,b"])
+    assert queries.without(history()) == queries.without(changes()) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"without": [""]}, "without must be an attribute's name: it is empty"),
+        ({"without": ["a", ""]}, "it is empty"),
+        ({"without": ["a", "b\x1b"], "attribute": ["b\x1b"]}, "which attribute asks for: give it in one of them"),
+    ],
+)
+def test_an_attribute_that_cannot_be_left_out_is_refused(query: dict[str, list[str]], words: str) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        queries.without(history(**query))
+    assert words in str(refused.value)
+    assert "\x1b" not in str(refused.value)
+    assert refused.value.details == {"parameter": "without"}
 
 
 @pytest.mark.parametrize("route", ["", "GET /", "GET /v1/updates", "POST /v1/updates", "$default"])

@@ -46,6 +46,7 @@ WAYS: dict[str, Callable[[str], object]] = {
     "traceback": lambda text: output.print_traceback(ValueError(text)),
     "json": lambda text: output.print_json({text: [text, Path(text)]}),
     "json list": lambda text: output.print_json_list([{text: text}, text]),
+    "json page": lambda text: output.print_json_page(text, [text], output._indented, lambda: {text + "2": text}),
     "json line": lambda text: output.print_json_line({text: text}),
 }
 

@@ -14,12 +14,13 @@ from tests import strategies
 from tests.strategies import change
 from tests.trails import decide
 from weaudit.capture.changes import Change
-from weaudit.cli.printing.rendering import Rendering, path_text, value_text
+from weaudit.cli.printing.rendering import Rendering, fold_text, path_text, value_text
 from weaudit.items.plain import plain
 from weaudit.items.texts import dumps
 from weaudit.items.values import canonical, same_value
 from weaudit.trail.changes import AuditedChange
 from weaudit.trail.documents import document
+from weaudit.trail.folding import Fold
 from weaudit.trail.history import changes
 from weaudit.values import replaced
 
@@ -140,6 +141,28 @@ def test_nested_differences_are_told_path_by_path() -> None:
     old = {"a": {"M": {"b": {"L": [{"N": "0"}, {"N": "0"}, {"N": "1"}]}, "x y": NULL}}, "s": {"SS": ["a", "b"]}}
     new = {"a": {"M": {"b": {"L": [{"N": "0"}, {"N": "0"}, {"N": "2"}]}}}, "s": {"SS": ["b", "c"]}, "a.b": NULL}
     assert rows(old, new) == ['a.b[2] 1 → 2', 'a["x y"] - null', '"a.b" + null', 's - "a" + "c"']  # fmt: skip
+
+
+def test_a_run_of_changes_that_are_left_out_is_one_line_in_its_place() -> None:
+    (made,) = gathered(change(None, KEY))
+    file = io.StringIO()
+    rendering = Rendering(Console(file=file, width=100, highlight=False), utc=True, with_items=True)
+    assert rendering.print([Fold(3, ("updatedAt",)), made, Fold(1, ("a b", "n"))]) == 3
+    lines = file.getvalue().splitlines()
+    assert lines[0].startswith("When (UTC)")
+    assert lines[1] == "… 3 changes of updatedAt alone"
+    assert lines[2].split()[-3:] == ["created", "{key:", '"k"}']
+    assert lines[3:] == ['… 1 change of "a b", n alone']
+    assert not rendering.cut, "--json shows no more of these"
+
+
+def test_the_line_of_a_fold_is_short_and_safe_whatever_the_names_are() -> None:
+    assert fold_text(Fold(12_345, tuple("abcdefg"))) == "… 12,345 changes of a, b, c, d, e and 2 more attributes alone"
+    assert fold_text(Fold(1, tuple("abcdef"))) == "… 1 change of a, b, c, d, e and 1 more attribute alone"
+    text = fold_text(Fold(2, ("\x1b[2J\nx", "größe", "x" * 60_000, "\u202e")))
+    assert text.isprintable()
+    assert "größe" in text
+    assert len(text) < 200
 
 
 def test_absent_null_and_empty_look_different() -> None:

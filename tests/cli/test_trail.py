@@ -102,6 +102,72 @@ def test_ranges_order_and_limit(client: Any) -> None:
         assert events(*command, "--since", "2h") == []
 
 
+BEATING: list[dict[str, Any] | None] = [
+    None,
+    *({"v": {"N": str(n // 4)}, "updatedAt": {"N": str(n)}, "größe": {"S": "x" * (n % 2)}} for n in range(8)),
+    None,
+]
+
+
+@pytest.mark.parametrize("command", [["history", "BEAT"], ["changes", "--since", "2024-04-01"]])
+def test_changes_of_what_is_left_out_are_folded_into_one_line(client: Any, command: list[str]) -> None:
+    write(client, changed("BEAT", BEATING, at_ms=AT_MS + 24 * 3_600_000, first=50))
+    result = run(*command, "--without", "updatedAt", "--without", "größe", "--utc")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()[1:]
+    assert lines[1] == lines[3] == "… 3 changes of größe, updatedAt alone"
+    assert "updatedAt" not in lines[0] + lines[2] + lines[4]
+    assert [line.split()[-3:] for line in (lines[0], lines[2], lines[4])] == [
+        ['"BEAT",', "v:", "0}"],
+        ["0", "→", "1"],
+        ['"BEAT",', "v:", "1}"],
+    ]
+    # A limit counts what is shown, and nothing is read beyond it, in either direction.
+    found = run(*command, "--without", "updatedAt", "--without", "größe", "--limit", "2").stdout.splitlines()[1:]
+    assert ["folded" if line.startswith("…") else "shown" for line in found] == ["shown", "folded", "shown"]
+    found = run(*command, "--without", "updatedAt", "--without", "größe", "-r", "-n", "1").stdout.splitlines()[1:]
+    assert len(found) == 1
+    assert "deleted" in found[0]
+
+
+@pytest.mark.parametrize("command", [["history", "BEAT"], ["changes", "--since", "2024-04-01"]])
+def test_as_json_what_is_left_out_is_counted(client: Any, command: list[str]) -> None:
+    write(client, changed("BEAT", BEATING, at_ms=AT_MS + 24 * 3_600_000, first=50))
+    whole = json.loads(run(*command, "--json").stdout)
+    found = json.loads(run(*command, "--json", "--without", "updatedAt", "--without", "größe").stdout)
+    assert (found.keys(), found["folded"]) == ({"changes", "folded"}, 6)
+    kept = [whole[0], whole[4], whole[8]]
+    for one in kept:
+        one["attributes"] = [part for part in one["attributes"] if part.get("updatedAttribute", "v") == "v"]
+        for part in one["attributes"]:
+            for side in ("oldValue", "newValue"):
+                if isinstance(part.get(side), dict):
+                    part[side] = {name: part[side][name] for name in ("key", "v")}
+    assert found["changes"] == kept
+    nothing = json.loads(run(*command, "--json", "--without", "nothing").stdout)
+    assert (len(nothing["changes"]), nothing["folded"]) == (9, 0)
+    # What is left out of everything that there is.
+    steps = [{"n": {"N": str(n)}} for n in range(3)]
+    write(client, changed("NOISE", steps, at_ms=AT_MS + 48 * 3_600_000, first=90))
+    result = run("history", "NOISE", "--without", "n", "--json")
+    assert (result.stdout, result.stderr) == ('{\n  "changes": [],\n  "folded": 2\n}\n', "")
+    assert run("history", "NOISE", "--without", "n").stdout.splitlines()[1:] == ["… 2 changes of n alone"]
+
+
+def test_what_cannot_be_left_out_is_refused(client: Any) -> None:
+    for command in (["history", "CACHE_TTL_SEC"], ["changes"]):
+        result = run(*command, "--without", "")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "--without needs an attribute's name" in result.stderr
+    result = run("history", "CACHE_TTL_SEC", "-a", "value\x1b", "--without", "note", "--without", "value\x1b")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "leaves out what --attribute asks for" in result.stderr
+    assert "\x1b" not in result.stderr
+    found = json.loads(run("history", "CACHE_TTL_SEC", "-a", "value", "--without", "note", "--json").stdout)
+    assert (len(found["changes"]), found["folded"]) == (3, 0)
+    assert run("history", "CACHE_TTL_SEC", "-a", "value", "--without", "note", "-n", "1").exit_code == 0
+
+
 def test_changes_of_a_table_name_their_items(client: Any) -> None:
     write(client, changed("OTHER", [None, {}], at_ms=AT_MS + 500, first=100))
     result = run("changes", "--utc")

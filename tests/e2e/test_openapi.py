@@ -88,6 +88,8 @@ def test_a_route_answers_as_its_document_says(key: str, api: Api, signed: Signed
         nonlocal calls
         # A header with such a character is no HTTP: it is refused before anybody looks at the route.
         hypothesis.assume(all(str(value).isprintable() for value in (case.headers or {}).values()))
+        # The engine's wildcards in policies match no line break: it refuses such a path itself, in words of its own.
+        hypothesis.assume(all("\n" not in str(value) for value in (case.path_parameters or {}).values()))
         calls += 1
         case.call_and_validate(checks=CHECKS, auth=signed)
 

@@ -49,6 +49,7 @@ def _asked(event: Any) -> Any:
     queries.table(found)
     queries.limit(found)
     queries.newest_first(found)
+    queries.without(found)
     queries.sequence(found)
     for name in ("since", "until", "at", "from", "to"):
         queries.moment(found, name)

@@ -43,7 +43,7 @@ class Stores:
         self.objects: dict[str, bytes] = {}
         self.fault: Exception | None = None
         self.log_fault: Exception | None = None
-        trail = AuditHistory(
+        self.trail = trail = AuditHistory(
             self.query,
             one_by_one(self.query),
             read_by_id(self.client),
@@ -85,11 +85,16 @@ def counting(key: str, count: int, **fields: Any) -> Iterator[Change]:
     return changed(key, images, at_ms=START_MS, **fields)
 
 
-def pages(api: Api, route: str, **query: str) -> Iterator[list[Any]]:
+def pages(api: Api, route: str, **query: str | list[str]) -> Iterator[list[Any]]:
+    for page in whole_pages(api, route, **query):
+        yield page["changes"]
+
+
+def whole_pages(api: Api, route: str, **query: str | list[str]) -> Iterator[dict[str, Any]]:
     cursor: str | None = ""
     while cursor is not None:
         found = api.get(route, TABLE, **query, **({"cursor": cursor} if cursor else {}))
-        yield found["changes"]
+        yield found
         cursor = found["cursor"]
 
 
@@ -152,6 +157,142 @@ def test_a_tables_changes_come_page_by_page_also_those_of_one_instant(stores: St
     assert told == sorted(told)
     named = {(one["itemKey"], one["sequenceNumber"]) for one in itertools.chain(*found)}
     assert len(named) == 84
+
+
+def test_a_tables_changes_come_newest_first_page_by_page_also_those_of_one_instant(stores: Stores) -> None:
+    several = [counting(f"k{number}", 5, every_ms=500, first=100 * number) for number in range(4)]
+    # In the month before, and at the very same place of the order, but of another stream.
+    several.append(changed("old", [None, {"v": {"N": "1"}}], at_ms=START_MS - 1000, first=9000))
+    several.append(changed("twin", [None, {}], at_ms=START_MS, first=300, stream_label="2023-01-01T00:00:00.000"))
+    stores.write(*itertools.chain(*several))
+    whole = list(itertools.chain(*pages(stores.api, CHANGES, since="2023-12-31", limit="1000")))
+    assert len(whole) == 22
+    for limit in ("5", "21"):
+        found = list(pages(stores.api, CHANGES, limit=limit, since="2023-12-31", order="desc"))
+        assert [len(page) for page in found[:-1]] == [int(limit)] * (len(found) - 1)
+        told = [one["attributes"][0]["recordId"] for one in itertools.chain(*found)]
+        assert len(set(told)) == 22
+        times = [(one["modificationTime"], one["sequenceNumber"].zfill(40)) for one in itertools.chain(*found)]
+        assert times == sorted(times, reverse=True)
+    newest = stores.api.get(CHANGES, TABLE, since="2023-12-31", order="desc", limit="3")
+    assert [one["sequenceNumber"] for one in newest["changes"]] == [one["sequenceNumber"] for one in whole[:-4:-1]]
+    assert list(pages(stores.api, CHANGES, since="2023-12-31", limit="1000", order="asc")) == [whole]
+    status, refused = stores.api.refused(CHANGES, TABLE, since="2023-12-31", limit="3", cursor=newest["cursor"])
+    assert (status, refused["details"]) == (400, {"parameter": "cursor"})
+
+
+def test_what_is_written_while_somebody_reads_backwards_moves_no_page(stores: Stores) -> None:
+    stores.write(*counting("k", 5))
+    page = stores.api.get(CHANGES, TABLE, limit="2", order="desc")
+    told = [one["sequenceNumber"] for one in page["changes"]]
+    stores.write(*changed("late", [None, {}], at_ms=NOW_MS - 1000, first=50))
+    while page["cursor"]:
+        page = stores.api.get(CHANGES, TABLE, limit="2", order="desc", cursor=page["cursor"])
+        told += [one["sequenceNumber"] for one in page["changes"]]
+    assert told == [str(10**21 + number) for number in (5, 4, 3, 2, 1)]
+
+
+def heartbeats(key: str, count: int, **fields: Any) -> Iterator[Change]:
+    """Yield changes of v and updatedAt: of updatedAt alone but for every tenth."""
+    items = [{"v": {"N": str(n // 10)}, "updatedAt": {"N": str(n)}} for n in range(count)]
+    return changed(key, [None, *items, None], at_ms=START_MS, **fields)
+
+
+@pytest.mark.parametrize(("route", "query"), [(HISTORY, {"key": "k"}), (CHANGES, {"since": "2024-01-01"})])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_an_attribute_is_left_out_and_changes_of_nothing_else_are_counted(
+    stores: Stores, route: str, query: dict[str, Any], order: str
+) -> None:
+    stores.write(*heartbeats("k", 40))
+    for limit in ("2", "50"):
+        asked = {**query, "order": order, "limit": limit, "without": ["updatedAt"]}
+        found = list(whole_pages(stores.api, route, **asked))
+        assert sum(page["folded"] for page in found) == 36
+        told = list(itertools.chain(*(page["changes"] for page in found)))
+        told = told if order == "asc" else told[::-1]
+        assert [part for one in told for part in one["attributes"] if part.pop("recordId")] == [
+            {"newValue": {"key": "k", "v": 0}},
+            *({"updatedAttribute": "v", "oldValue": n, "newValue": n + 1} for n in range(3)),
+            {"oldValue": {"key": "k", "v": 3}},
+        ]
+        assert all(len(page["changes"]) <= int(limit) for page in found)
+    # Whatever their order, and however often they are named.
+    [page] = whole_pages(stores.api, route, **query, order=order, without=["v", "updatedAt", "v"])
+    events = [one["eventName"] for one in page["changes"]]
+    assert (events, page["folded"]) == (["INSERT", "REMOVE"] if order == "asc" else ["REMOVE", "INSERT"], 39)
+    assert "folded" not in stores.api.get(route, TABLE, **query)
+
+
+@pytest.mark.parametrize(("route", "query"), [(HISTORY, {"key": "k"}), (CHANGES, {"since": "2024-01-01"})])
+def test_a_page_of_nothing_but_noise_ends_and_leads_on(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, route: str, query: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("weaudit.trail.pages.MOST_READ", 10)
+    stores.write(*heartbeats("k", 34))
+    found = list(whole_pages(stores.api, route, **query, without=["updatedAt", "v"]))
+    assert [(len(page["changes"]), page["folded"]) for page in found] == [(1, 9), (0, 10), (0, 10), (1, 4)]
+    status, refused = stores.api.refused(route, TABLE, **query, without="v", cursor=found[0]["cursor"])
+    assert (status, refused["details"]) == (400, {"parameter": "cursor"})
+
+
+def test_a_value_that_is_left_out_is_not_read_from_the_evidence_bucket(stores: Stores) -> None:
+    texts = [{"blob": {"S": letter * 5000}, "v": {"N": str(ord(letter) // 2)}} for letter in "abcdef"]
+    stores.write(*changed("k", [None, *texts], at_ms=START_MS))
+    read: list[str] = []
+    stores.objects = Watched(stores.objects, read)
+    for route, query in ((HISTORY, {"key": "k"}), (CHANGES, {})):
+        found = stores.api.get(route, TABLE, **query, without=["blob"])
+        assert (found["folded"], len(found["changes"]), read) == (2, 4, [])
+        assert '"blob"' not in json.dumps(found)
+        assert "newValueRef" not in json.dumps(found)
+    stores.api.get(HISTORY, TABLE, key="k", without=["v"])
+    assert len(set(read)) == 6
+
+
+class Watched(dict[str, bytes]):
+    """Objects of the evidence bucket, and which of them were read."""
+
+    def __init__(self, objects: dict[str, bytes], read: list[str]) -> None:
+        super().__init__(objects)
+        self._read = read
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self._read.append(key)
+        return super().get(key, default)
+
+
+def test_the_caller_of_a_change_is_known_from_what_is_left_out_of_it_as_well(stores: Stores) -> None:
+    old, mark = {"v": {"N": "1"}, "blob": {"S": "x" * 5000}}, {"_weaudit": {"S": "log-1"}}
+    asked = {"v": {"N": "2"}, "blob": {"S": "y" * 5000}}
+    alone = {**old, **asked, **mark, "w": {"N": "1"}}
+    steps = [old, {**old, **asked, **mark}, alone, {**alone, "w": {"N": "2"}, "_weaudit": {"S": "log-2"}}]
+    stores.write(*changed("k", steps, at_ms=START_MS))
+    stores.entries["log-1"] = logged("k", asked, "log-1", START_MS + 300)
+    stores.entries["log-2"] = logged("k", {"w": {"N": "2"}}, "log-2", START_MS + 2000)
+    looked_up: list[str] = []
+    logs = stores.logs
+
+    def watched(operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        looked_up.extend(key["log_id"]["S"] for key in body["RequestItems"]["audit_logs"]["Keys"])
+        return logs(operation, body)
+
+    stores.api = Api(read_trail, trail=stores.trail, audit_logs=AuditLogs(watched, "audit_logs"), now_ms=lambda: NOW_MS)
+    for route, query in ((HISTORY, {"key": "k"}), (CHANGES, {})):
+        [only] = stores.api.get(route, TABLE, **query, without=["blob", "w"])["changes"]
+        assert only["actor"] == {"kind": "logged", "name": "ada"}
+        assert [part["updatedAttribute"] for part in only["attributes"]] == ["v"]
+    # Nobody asks who made a change that nobody sees.
+    assert set(looked_up) == {"log-1"}
+
+
+def test_an_attribute_that_is_asked_for_cannot_be_left_out(stores: Stores) -> None:
+    stores.write(*heartbeats("k", 12))
+    status, refused = stores.api.refused(HISTORY, TABLE, key="k", attribute="v", without=["w", "v"])
+    assert (status, refused["details"]) == (400, {"parameter": "without"})
+    assert stores.asked == []
+    found = stores.api.get(HISTORY, TABLE, key="k", attribute="v", without=["updatedAt"])
+    assert [len(one["attributes"]) for one in found["changes"]] == [1, 1, 1]
+    assert found["folded"] == 0
 
 
 def test_a_range_that_ends_now_ends_where_the_first_page_said(stores: Stores) -> None:
@@ -474,6 +615,11 @@ IN_JANUARY = {"since": "2024-01-01", "until": "2024-01-02T00:00:00Z"}
         (CHANGES, {}, [T2, f"{T1}#{ZEROS}1", "x"]),
         (CHANGES, {}, [T2, f"{T1}#{'x' * 40}", "x"]),
         (CHANGES, {}, [T2, f"{T1}#{ZEROS}"]),
+        # Backwards as forwards.
+        (CHANGES, {"order": "desc"}, ["9999-12-31T00:00:00.000Z", f"0001-01-01T00:00:00.000Z#{ZEROS}", "x"]),
+        (CHANGES, {"order": "desc"}, [T2, f"2024-01-02T00:00:00.001Z#{ZEROS}", "x"]),
+        (CHANGES, {"order": "desc"}, [T2, f"2023-12-25T23:59:59.999Z#{ZEROS}", "x"]),
+        (CHANGES, {"order": "desc", **IN_JANUARY}, [T2, f"2023-12-31T23:59:59.999Z#{ZEROS}", "x"]),
         (CHANGES, {}, [T2, "", "x"]),
         (HISTORY, {"key": "k"}, [""]),
         # An index has no such key, and DynamoDB refuses to be asked for one.
@@ -500,6 +646,19 @@ def test_a_stream_that_no_index_can_name_is_refused(stores: Stores, sequence: st
     assert stores.asked == []
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("stated", ["2024-01-01T00:00:00.000Z", "2024-01-01T00:00:04.000Z", "zzzz"])
+def test_the_time_that_a_forged_record_states_moves_no_page(stores: Stores, order: str, stated: str) -> None:
+    """Pages follow the index, in which it lies between others: they skip no change, and repeat none."""
+    [*rest, last] = stores.write(*counting("k", 5))
+    place = {"S": "2024-01-01T00:00:02.500Z#" + ZEROS}
+    forged = {**last, "id": {"S": "by-hand"}, "modificationTime": {"S": stated}, "changesOrder": place}
+    stores.client.put_item(TableName="Audit", Item=unwire(forged))
+    found = itertools.chain(*pages(stores.api, CHANGES, limit="1", order=order))
+    ids = sorted(part["recordId"] for one in found for part in one["attributes"])
+    assert ids == sorted([*(record["id"]["S"] for record in [*rest, last]), "by-hand"])
+
+
 def test_a_record_that_someone_wrote_by_hand_ends_no_page_early(stores: Stores) -> None:
     [*rest, last] = stores.write(*counting("k", 5))
     # In the index between others; what the record itself says of its time and its number is another thing.
@@ -507,8 +666,8 @@ def test_a_record_that_someone_wrote_by_hand_ends_no_page_early(stores: Stores) 
     order = {"changesOrder": {"S": "2024-01-01T00:00:01.500Z#" + ZEROS}}
     hand_made = {**last, **{name: {"S": text} for name, text in texts.items()}, **order}
     stores.client.put_item(TableName="Audit", Item=unwire(hand_made))
-    for limit in ("1", "2", "4"):
-        found = list(itertools.chain(*pages(stores.api, CHANGES, limit=limit)))
+    for limit, way in itertools.product(("1", "2", "4"), ("asc", "desc")):
+        found = list(itertools.chain(*pages(stores.api, CHANGES, limit=limit, order=way)))
         ids = sorted(part["recordId"] for one in found for part in one["attributes"])
         assert ids == sorted([*(record["id"]["S"] for record in [*rest, last]), "by-hand"])
     found = list(itertools.chain(*pages(stores.api, HISTORY, key="k", limit="1")))
@@ -523,6 +682,8 @@ def test_a_record_that_someone_wrote_by_hand_ends_no_page_early(stores: Stores) 
         (HISTORY, {"table": "no table"}, {"key": "k"}, "table"),
         (ITEM, TABLE, {"key": "k", "at": "then"}, "at"),
         (DIFF, TABLE, {"key": "k", "from": "2024-01-02", "to": "2024-01-01"}, "from"),
+        (CHANGES, TABLE, {"order": "newest"}, "order"),
+        (CHANGES, TABLE, {"without": ""}, "without"),
         (CHANGES, TABLE, {"cursor": "x"}, "cursor"),
         (CHANGES, TABLE, {"key": "k"}, "key"),
     ],

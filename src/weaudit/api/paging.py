@@ -113,6 +113,7 @@ _FROM_URL = str.maketrans("-_", "+/")
 
 def _digest(asked: Asked, place: list[str]) -> str:
     """Return a digest that ties a place to its query: a cursor of another query is noticed. It is not a signature."""
-    query = {name: value for name, value in asked.query.items() if name not in _NOT_OF_THE_QUERY}
+    query: dict[str, Any] = {name: value for name, value in asked.query.items() if name not in _NOT_OF_THE_QUERY}
+    query |= asked.lists
     text = json.dumps([asked.route.key, asked.path, query, place], sort_keys=True)
     return sha256(text.encode()).hexdigest()[:24]

@@ -24,18 +24,21 @@ _LONGEST_ORDER_BYTES = 1024
 _LONGEST_SEQUENCE = 40
 _TABLE_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _HEX = frozenset("0123456789abcdef")
+_NO_LISTS: Mapping[str, tuple[str, ...]] = {}
 
 
 @value
 class Asked:
-    """A request to a known route that has only the route's parameters, each given once.
+    """A request to a known route that has only the route's parameters, each given as often as it may be.
 
-    ``path`` holds the path parameters, ``query`` the query parameters that were given.
+    ``path`` holds the path parameters, ``query`` the query parameters that were given. ``lists`` holds those that may
+    be repeated, each with its values sorted and no value twice: their order and number mean nothing.
     """
 
     route: Route
     path: dict[str, str]
     query: dict[str, str]
+    lists: Mapping[str, tuple[str, ...]] = _NO_LISTS
 
 
 def asked(route_key: str, path: Mapping[str, str], query: Mapping[str, Sequence[str]], function: str) -> Asked:
@@ -54,7 +57,7 @@ def asked(route_key: str, path: Mapping[str, str], query: Mapping[str, Sequence[
                 f"{shown(name)} is not a parameter of {route.key}; it takes: {takes}",
                 {"parameter": shown(name, quoted=False)},
             )
-        if len(values) != 1:
+        if len(values) != 1 and name not in route.repeatable:
             raise _refusal(name, f"is given {len(values)} times: give it once")
     missing = [name for name in route.required if not (query.get(name) or [""])[0]]
     if missing:
@@ -62,7 +65,8 @@ def asked(route_key: str, path: Mapping[str, str], query: Mapping[str, Sequence[
     return Asked(
         route,
         {name: path.get(name, "") for name in route.path_parameters},
-        {name: values[0] for name, values in query.items()},
+        {name: values[0] for name, values in query.items() if name not in route.repeatable},
+        {name: tuple(sorted(set(values))) for name, values in query.items() if name in route.repeatable},
     )
 
 
@@ -117,6 +121,20 @@ def record_id(found: Asked) -> str:
     if [len(part) for part in given.split("-")] != [8, 4, 4, 4, 12] or not _HEX.issuperset(given.replace("-", "")):
         raise _refusal("id", "must be the id of an audit record: a UUID in small letters")
     return given
+
+
+def without(found: Asked) -> frozenset[str]:
+    """Return the attributes to leave out. Raises InvalidInputError.
+
+    Each ``without`` is one name: a comma or a dot in it is a part of the name.
+    """
+    names = frozenset(found.lists.get("without", ()))
+    if "" in names:
+        raise _refusal("without", "must be an attribute's name: it is empty")
+    attribute = found.query.get("attribute")
+    if attribute in names:
+        raise _refusal("without", f"must not be {shown(attribute)}, which attribute asks for: give it in one of them")
+    return names
 
 
 def newest_first(found: Asked) -> bool:
@@ -194,18 +212,24 @@ def span(found: Asked, now_ms: int) -> tuple[str, str]:
     return _span(found, datetime.fromtimestamp(now_ms / 1000, UTC))
 
 
-def is_place(found: Asked, until: str, since: str) -> bool:
-    """Return whether a page of a table's changes can continue from ``since`` and end at ``until``.
+def span_of_place(found: Asked, until: str, position: str) -> tuple[str, str] | None:
+    """Return since and until of a table's changes, of which a page continues at ``position``.
 
-    ``until`` is the end of the range, ``since`` a time in it or the place of a change: a time, ``#`` and forty digits.
-    Raises InvalidInputError if :func:`span` would refuse the range.
+    ``until`` is the end of the range, ``position`` a time in it or the position of a change: a time, ``#`` and forty
+    digits. None if they are not, as in a forged cursor. Raises InvalidInputError if :func:`span` would refuse the
+    range.
     """
-    at, separator, digits = since.partition("#")
-    if not (is_moment(until) and is_moment(at)) or (separator and not is_padded(digits)):
-        return False
+    if not (is_moment(until) and is_position(position)):
+        return None
     # If the query gives no end, the first page took "now", and its cursor carries that as ``until``.
     first, last = _span(found, _time(until))
-    return until == last and first <= at <= last
+    return (first, last) if until == last and first <= position.partition("#")[0] <= last else None
+
+
+def is_position(given: str) -> bool:
+    """Return whether a text is a time in the form of records, or such a time, ``#`` and a padded sequence number."""
+    at, separator, digits = given.partition("#")
+    return is_moment(at) and (not separator or is_padded(digits))
 
 
 def is_moment(given: str) -> bool:

@@ -19,7 +19,8 @@ LARGEST_BODY_BYTES = 1024 * 1024
 class Route:
     """One route: the function that serves it, and the query parameters that it takes.
 
-    ``path`` holds the path parameters as ``{name}``. Every other parameter is refused.
+    ``path`` holds the path parameters as ``{name}``. Every other parameter is refused. Those of the optional ones that
+    are ``repeatable`` may be given several times, any other once.
     """
 
     method: str
@@ -27,6 +28,7 @@ class Route:
     function: str  # a name of weaudit.functions
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    repeatable: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -41,13 +43,28 @@ class Route:
 
 _PAGE = ("limit", "cursor")
 _RANGE = ("since", "until")
+_WITHOUT = ("without",)
 
 ROUTES = (
     Route("GET", "/v1/objects", "list_objects", (), ("prefix", "delimiter", *_PAGE)),
-    Route("GET", "/v1/tables/{table}/history", "read_trail", ("key",), ("attribute", *_RANGE, "order", *_PAGE)),
+    Route(
+        "GET",
+        "/v1/tables/{table}/history",
+        "read_trail",
+        ("key",),
+        ("attribute", *_RANGE, "order", *_WITHOUT, *_PAGE),
+        repeatable=_WITHOUT,
+    ),
     Route("GET", "/v1/tables/{table}/item", "read_trail", ("key",), ("at", "sequence")),
     Route("GET", "/v1/tables/{table}/diff", "read_trail", ("key", "from", "to")),
-    Route("GET", "/v1/tables/{table}/changes", "read_trail", (), (*_RANGE, *_PAGE)),
+    Route(
+        "GET",
+        "/v1/tables/{table}/changes",
+        "read_trail",
+        (),
+        (*_RANGE, "order", *_WITHOUT, *_PAGE),
+        repeatable=_WITHOUT,
+    ),
     Route("GET", "/v1/records/{id}", "read_trail"),
     Route("POST", "/v1/updates", "table_update"),
     Route("GET", "/v1/images", "read_images", ("key",)),

@@ -20,12 +20,14 @@ from weaudit.trail.store_callers import AuditLogs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     from weaudit.api.queries import Asked
     from weaudit.aws.client import Pending
     from weaudit.items.values import Item
+    from weaudit.trail.changes import AuditedChange
+    from weaudit.trail.pages import ChangesPlan, HistoryPlan
     from weaudit.trail.reader import Trail
 
     Response = tuple[int, Any, dict[str, str]]
@@ -79,13 +81,16 @@ def handle(
             plan.newest_first,
             beyond_order=plan.beyond_order,
             page=plan.records_a_read,
+            without=plan.without,
         )
-        changes = with_callers(islice(found, plan.most_changes), trail, audit_logs, _warn_without_callers, _LOOKED_UP)
+        changes = _with_callers(found, plan, trail, audit_logs)
         return 200, pages.history_page(asked, plan, changes), {}
     if kind == "changes":
         span = pages.changes_plan(asked, now_ms())
-        found = span.left(trail.table(span.table, span.since, span.until))
-        changes = with_callers(islice(found, span.limit + 1), trail, audit_logs, _warn_without_callers, _LOOKED_UP)
+        found = span.left(
+            trail.table(span.table, span.since, span.until, newest_first=span.newest_first, without=span.without)
+        )
+        changes = _with_callers(found, span, trail, audit_logs)
         return 200, pages.changes_page(asked, span, changes), {}
     if kind == "item":
         return _as_of(asked, trail)
@@ -95,6 +100,20 @@ def handle(
         document = between_document(trail.between(table, key, since, until), table, key, since, until)
         return 200, documents.cut(document), {}
     return _record(asked, trail)
+
+
+def _with_callers(
+    found: Iterable[AuditedChange], plan: HistoryPlan | ChangesPlan, trail: Trail, audit_logs: AuditLogs
+) -> Iterator[AuditedChange]:
+    """Yield as many changes as a page may need, whole, with the callers of those that it shows."""
+    return with_callers(
+        islice(found, plan.most_changes),
+        trail,
+        audit_logs,
+        _warn_without_callers,
+        _LOOKED_UP,
+        wanted=lambda change: plan.shown(change) is not None,
+    )
 
 
 def _as_of(asked: Asked, trail: Trail) -> Response:

@@ -13,7 +13,7 @@ from weaudit.installation import clients
 from weaudit.installation.boto_errors import translated
 from weaudit.installation.outputs import Installation
 from weaudit.items.keys import key_types
-from weaudit.trail import callers
+from weaudit.trail import callers, history
 from weaudit.trail.reader import AuditHistory
 from weaudit.trail.store_callers import AuditLogs
 
@@ -121,14 +121,26 @@ def key_schema(dynamodb: DynamoDB, table: str) -> tuple[dict[str, str] | None, s
 
 
 def with_callers(
-    found: "Iterable[AuditedChange]", trail: "Trail", dynamodb: DynamoDB, log_table: str, warn: Callable[[str], None]
+    found: "Iterable[AuditedChange]",
+    trail: "Trail",
+    dynamodb: DynamoDB,
+    log_table: str,
+    warn: Callable[[str], None],
+    without: frozenset[str] = frozenset(),
 ) -> "Iterator[AuditedChange]":
     """Yield the changes of a trail with their callers, which log entries name (see trail.callers).
 
-    ``warn`` is called once with the reason if the log cannot be read.
+    ``warn`` is called once with the reason if the log cannot be read. No caller is looked up for a change of nothing
+    but the attributes ``without``.
     """
 
     def unread(error: StoreRefusedError) -> None:
         warn(f"Callers of logged updates are not shown: {log_table} cannot be read ({error.aws_code or error.code}).")
 
-    return callers.with_callers(found, trail, AuditLogs(dynamodb.call, log_table), unread)
+    return callers.with_callers(
+        found,
+        trail,
+        AuditLogs(dynamodb.call, log_table),
+        unread,
+        wanted=lambda change: history.without(change, without) is not None,
+    )

@@ -22,18 +22,20 @@ def with_callers(
     logs: AuditLogs,
     unread: Callable[[StoreRefusedError], None],
     at_once: int = 100,
+    wanted: Callable[[AuditedChange], bool] | None = None,
 ) -> Iterator[AuditedChange]:
     """Yield the changes of a trail, in their order, with the callers and the reasons that log entries name.
 
     Pass whole changes, not narrowed ones. If access to the log is denied, ``unread`` is called once, and the changes
     are yielded as they are. ``at_once`` changes, with their values, are in memory while their callers are looked up.
+    ``wanted`` says whether a change's caller matters: nothing is looked up for a change that is not shown.
     Raises StoreUnavailableError.
     """
     readable = True
     waiting = iter(found)
     while some := list(islice(waiting, at_once)):
         entries: dict[str, Any] = {}
-        log_ids = [change.change_id for change in some if change.change_id]
+        log_ids = [change.change_id for change in some if change.change_id and (wanted is None or wanted(change))]
         if readable and log_ids:
             try:
                 entries = logs.get(log_ids)

@@ -122,8 +122,41 @@ def narrowed(change: AuditedChange, attribute: str) -> AuditedChange | None:
                 found = AttributeChange(attribute, old, new, old_refs, new_refs, paths)
         if found is not None:
             kept.append((found, record))
-    if not kept:
-        return None
+    return _with_parts(change, kept) if kept else None
+
+
+def without(change: AuditedChange, names: frozenset[str]) -> AuditedChange | None:
+    """Return a change without these attributes, or None if it touched nothing else.
+
+    A created or deleted item is shown without them, and never None: that it was created or deleted is worth showing.
+    """
+    if not names:
+        return change
+    kept = [
+        (part if part.name is not None else _item_without(part, names), record)
+        for part, record in zip(change.attributes, change.records, strict=True)
+        if part.name not in names
+    ]
+    return _with_parts(change, kept) if kept else None
+
+
+def _item_without(part: AttributeChange, names: frozenset[str]) -> AttributeChange:
+    """Return a created or deleted item without these attributes, and without what says where they are."""
+    old, new = (
+        {"M": {name: inner for name, inner in value["M"].items() if name not in names}}
+        if value is not None and isinstance(value.get("M"), dict)
+        else value  # a record that was written by hand may hold anything
+        for value in (part.old, part.new)
+    )
+    old_refs, new_refs = (
+        tuple(reference for reference in references if reference.name not in names)
+        for references in (part.old_refs, part.new_refs)
+    )
+    masked = tuple(path for path in part.masked if path_of(path)[0] not in names)
+    return AttributeChange(None, old, new, old_refs, new_refs, masked)
+
+
+def _with_parts(change: AuditedChange, kept: list[tuple[AttributeChange, Item]]) -> AuditedChange:
     return replaced(change, attributes=tuple(part for part, _ in kept), records=tuple(record for _, record in kept))
 
 

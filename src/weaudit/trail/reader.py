@@ -47,8 +47,12 @@ if TYPE_CHECKING:
             page: int | None = None,
             values: bool = True,
             partition: str = "",
+            without: frozenset[str] = frozenset(),
         ) -> Iterator[AuditedChange]:
-            """Yield the changes of one item; without ``values``, those that were too large are not read."""
+            """Yield the changes of one item; without ``values``, those that were too large are not read.
+
+            Nor are those of the attributes ``without``.
+            """
 
         def gathered(self, records: Iterable[Item]) -> Iterator[AuditedChange]:
             """Yield the changes of one item, whose records these are, as :meth:`item` does without values."""
@@ -66,8 +70,9 @@ if TYPE_CHECKING:
             until: str | None = None,
             newest_first: bool = False,
             values: bool = True,
+            without: frozenset[str] = frozenset(),
         ) -> Iterator[AuditedChange]:
-            """Yield the changes of a table in the order of their times; ``values`` as in :meth:`item`."""
+            """Yield the changes of a table in the order of their times; ``values``, ``without`` as in :meth:`item`."""
 
         def record(self, record_id: str) -> AuditedChange | None:
             """Return the change that one record describes, or None if there is no such record."""
@@ -129,13 +134,15 @@ class AuditHistory:
         page: int | None = None,
         values: bool = True,
         partition: str = "",
+        without: frozenset[str] = frozenset(),
     ) -> Iterator[AuditedChange]:
         """Yield an item's changes in the order of the stream, lazily; an item that was never audited has none.
 
         ``beyond_order`` starts after the change with that ``order``. ``page`` is how many records to read at a time, if
         the caller needs no more than one page. Without ``values``, those that were too large for their records are not
-        read. ``partition`` is the ``historyKey`` of the records of an erased item: it does not follow from an item key,
-        which is then not used. Raises what ``query`` raises.
+        read; nor are those of the attributes ``without``, which the caller leaves out. ``partition`` is the
+        ``historyKey`` of the records of an erased item: it does not follow from an item key, which is then not used.
+        Raises what ``query`` raises.
         """
         request: dict[str, Any] = {
             "TableName": self._audit_table,
@@ -157,7 +164,7 @@ class AuditHistory:
         read: dict[str, Value] = {}
         entries = _up_to(beyond, self._entries(request), newest_first)
         for change in changes(records_of(entries, self._get, page or FEW)):
-            yield self._whole(change, read) if values else self._hashable(change)
+            yield self._whole(change, read, without) if values else self._hashable(change)
 
     def gathered(self, records: Iterable[Item]) -> Iterator[AuditedChange]:
         """Yield the changes of one item, whose records these are, in any order, as :meth:`item` does without values.
@@ -192,16 +199,18 @@ class AuditHistory:
         until: str | None = None,
         newest_first: bool = False,
         values: bool = True,
+        without: frozenset[str] = frozenset(),
     ) -> Iterator[AuditedChange]:
         """Yield a table's changes in the order of their times, then of their sequence numbers, lazily.
 
-        ``since`` may also be the position of one change: its time, ``#`` and its padded sequence number. ``values`` is
-        as in :meth:`item`. Raises what ``query`` raises.
+        ``since`` and ``until`` may also be the position of one change, which is included: its time, ``#`` and its
+        padded sequence number. ``values`` and ``without`` are as in :meth:`item`. Raises what ``query`` raises.
         """
         history = TableHistory(self._begin, self._get, self._audit_table, table)
         found = history.between(since, until, newest_first=newest_first)
         try:
-            yield from map(self._whole if values else self._hashable, found)
+            for change in found:
+                yield self._whole(change, without=without) if values else self._hashable(change)
         finally:
             found.close()  # immediately: a caller that stops early may be a function that Lambda is about to freeze
 
@@ -273,13 +282,15 @@ class AuditHistory:
         borrowed = FirstUses(self._begin, self._audit_table).borrowed(claims)
         return [attributed(change, entry, used_before=change.record_ids[0] in borrowed) for change, entry in judged]
 
-    def _whole(self, change: AuditedChange, read: dict[str, Value] | None = None) -> AuditedChange:
-        """Return the change with its large values, read from the evidence bucket and checked.
+    def _whole(
+        self, change: AuditedChange, read: dict[str, Value] | None = None, without: frozenset[str] = frozenset()
+    ) -> AuditedChange:
+        """Return the change with its large values, but those ``without``, read from the evidence bucket and checked.
 
         ``read`` holds the values of the change before, by commitment, and then those of this one: what one change made
         of an attribute is what the next one found, and is read once.
         """
-        return self._read(change, _references(change), read)
+        return self._read(change, (found for found in _references(change) if found.name not in without), read)
 
     def _hashable(self, change: AuditedChange) -> AuditedChange:
         """Return the change with those of its values read that enter hashes as they are.

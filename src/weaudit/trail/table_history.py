@@ -60,8 +60,8 @@ class TableHistory:
     ) -> Generator[AuditedChange, None, None]:
         """Yield the changes of a range (None: no limit), both ends included, in the order of time, lazily.
 
-        Large values are not read. ``since`` may also be the position of one change (:meth:`AuditHistory.table`). A
-        caller that stops early must close the generator. Raises what the pages raise.
+        Large values are not read. An end may also be the position of one change (:meth:`AuditHistory.table`). A caller
+        that stops early must close the generator. Raises what the pages raise.
         """
         last = until or iso_moment(datetime.now(UTC) + _AHEAD)
         if since is not None and since.partition("#")[0] > last:
@@ -92,7 +92,7 @@ class TableHistory:
             "Limit": _FIRST_PAGE,
         }
         # "#" separates time and sequence number, and "$" sorts after it: the range includes every change at `until`.
-        ends = {":since": {"S": since or month}, ":until": {"S": f"{until}$"}}
+        ends = {":since": {"S": since or month}, ":until": {"S": until if "#" in until else f"{until}$"}}
         return [
             Pages(
                 self._begin,

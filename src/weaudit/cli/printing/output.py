@@ -89,11 +89,33 @@ def print_json_list(values: Iterable[Any], spelled: Callable[[Any], str] = _inde
 
     ``spelled`` gives the text of an element, indented by two.
     """
-    count = 0
-    for count, value in enumerate(values, 1):
-        sys.stdout.write(f"{'[' if count == 1 else ','}\n  " + spelled(value).replace("\n", "\n  "))
-    sys.stdout.write("\n]\n" if count else "[]\n")
+    count = _put_list(values, spelled)
+    sys.stdout.write("\n")
     sys.stdout.flush()
+    return count
+
+
+def print_json_page(
+    name: str, values: Iterable[Any], spelled: Callable[[Any], str], rest: Callable[[], dict[str, Any]]
+) -> int:
+    """Print one JSON object to stdout and return the length of the list that it has as ``name``.
+
+    The list is printed as :func:`print_json_list` prints it. ``rest`` is asked for the other fields once it ends.
+    """
+    count = _put_list(values, spelled, f"{{\n  {json.dumps(name)}: ", "  ")
+    for field, value in rest().items():
+        sys.stdout.write(f",\n  {json.dumps(field)}: {escaped(json.dumps(value, ensure_ascii=False))}")
+    sys.stdout.write("\n}\n")
+    sys.stdout.flush()
+    return count
+
+
+def _put_list(values: Iterable[Any], spelled: Callable[[Any], str], before: str = "", margin: str = "") -> int:
+    # Nothing is written before there is a first element: if it cannot be had, stdout stays empty.
+    count, line = 0, f"\n{margin}  "
+    for count, value in enumerate(values, 1):
+        sys.stdout.write((f"{before}[" if count == 1 else ",") + line + spelled(value).replace("\n", line))
+    sys.stdout.write(f"\n{margin}]" if count else f"{before}[]")
     return count
 
 

@@ -16,6 +16,7 @@ from weaudit.items.plain import plain
 from weaudit.items.texts import dumps
 from weaudit.items.values import WITHHELD, Item, Value
 from weaudit.trail.changes import Actor, AttributeChange, AuditedChange, ValueReference, unread
+from weaudit.trail.folding import Fold
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _LONGEST_VALUE = 240  # characters
 _MOST_PLACES = 50  # of one attribute
+_MOST_NAMES, _LONGEST_NAME = 5, 40  # of attributes that are left out: who reads them has named them
 _BEFORE_THE_DIFFERENCE = 24  # characters shown of what two long texts begin with alike
 _WHEN, _WHO, _NARROWEST = 19, 14, 24
 _MINUS = "\N{MINUS SIGN}"
@@ -45,8 +47,8 @@ class Rendering:
         self._with_items = with_items
         self.cut = False
 
-    def print(self, changes: Iterable[AuditedChange]) -> int:
-        """Print the changes, a heading before the first; return how many there were."""
+    def print(self, changes: Iterable[AuditedChange | Fold]) -> int:
+        """Print the changes, and each fold as one line, a heading before the first; return how many there were."""
         from rich.text import Text
 
         count = 0
@@ -57,7 +59,7 @@ class Rendering:
                 table = self._grid()
                 table.add_row(*(Text(cell, style="bold") for cell in cells))
                 self._put(table)
-            self._put(self._change(change))
+            self._put(self._fold(change) if isinstance(change, Fold) else self._change(change))
         return count
 
     def print_item(self, item: Item) -> None:
@@ -122,6 +124,15 @@ class Rendering:
         if change.reason:
             # In parentheses, as no name of an attribute is shown: an attribute may be called "reason".
             table.add_row(*first, Text("(reason)", style="dim"), Text(self._shortened(output.safe(change.reason))))
+        return table
+
+    def _fold(self, fold: Fold) -> "Table":
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid()
+        table.add_column(width=self._console.width, overflow="fold")
+        table.add_row(Text(fold_text(fold), style="dim"))
         return table
 
     def _lines(self, change: AuditedChange) -> Iterator[tuple[str, "Text"]]:
@@ -226,6 +237,15 @@ class Rendering:
             return text
         self.cut = True
         return f"{text[:_LONGEST_VALUE]}… ({len(text):,} characters)"
+
+
+def fold_text(fold: Fold) -> str:
+    """Return a fold for reading: ``… 3 changes of updatedAt, version alone``."""
+    names = [path_text((name,)) for name in fold.names[:_MOST_NAMES]]
+    listed = ", ".join(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names)
+    others = len(fold.names) - len(names)
+    more = f" and {others:,} more attribute{'' if others == 1 else 's'}" if others else ""
+    return f"… {fold.count:,} change{'' if fold.count == 1 else 's'} of {listed}{more} alone"
 
 
 def _gone(names: list[str]) -> str:

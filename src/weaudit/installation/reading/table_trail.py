@@ -68,10 +68,18 @@ class TableTrail:
         return self._described[1]
 
     def changes(
-        self, since: str | None = None, until: str | None = None, *, newest_first: bool = False
+        self,
+        since: str | None = None,
+        until: str | None = None,
+        *,
+        without: frozenset[str] = frozenset(),
+        newest_first: bool = False,
     ) -> "Iterator[AuditedChange]":
-        """Yield the changes of the whole table in the order of their times."""
-        return self._trail.table(self.table, since, until, newest_first)
+        """Yield the changes of the whole table in the order of their times.
+
+        Large values of attributes ``without`` are not read.
+        """
+        return self._trail.table(self.table, since, until, newest_first, without=without)
 
     def history(
         self,
@@ -80,15 +88,16 @@ class TableTrail:
         until: str | None = None,
         *,
         attribute: str | None = None,
+        without: frozenset[str] = frozenset(),
         newest_first: bool = False,
     ) -> "Iterator[AuditedChange]":
         """Return the changes of one item, or those that touch ``attribute``, whole and in the order of the stream.
 
-        Raises InvalidInputError if the key does not fit the table.
+        Large values of attributes ``without`` are not read. Raises InvalidInputError if the key does not fit the table.
         """
         found: Iterator[AuditedChange] = iter(())
         for key in item_keys(item, self._described[0], self.table):
-            asked = self._trail.item(self.table, key, since, until, newest_first)
+            asked = self._trail.item(self.table, key, since, until, newest_first, without=without)
             first = next(asked, None)
             if first is not None:
                 found = chain([first], asked)
@@ -97,12 +106,15 @@ class TableTrail:
             return found
         return (change for change in found if narrowed(change, attribute) is not None)
 
-    def with_callers(self, found: "Iterable[AuditedChange]", attribute: str | None = None) -> "Iterator[AuditedChange]":
+    def with_callers(
+        self, found: "Iterable[AuditedChange]", attribute: str | None = None, without: frozenset[str] = frozenset()
+    ) -> "Iterator[AuditedChange]":
         """Yield whole changes with their callers, as far as the update log knows them; narrowed to ``attribute``.
 
-        The caller is found from everything that a change touched, so changes are narrowed only afterwards.
+        The caller is found from everything that a change touched, so changes are narrowed only afterwards. For changes
+        of nothing but the attributes ``without`` no caller is looked up: they are not shown.
         """
-        named = readers.with_callers(found, self._trail, self._client, self._audit_log_table, self._warn)
+        named = readers.with_callers(found, self._trail, self._client, self._audit_log_table, self._warn, without)
         if attribute is None:
             return named
         return (kept for change in named if (kept := narrowed(change, attribute)) is not None)
