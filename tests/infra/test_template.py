@@ -18,7 +18,7 @@ from tests.infra.intrinsics import Resolver
 from tests.infra.policies import matches
 from weaudit.deploy import packaging
 from weaudit.doctor.gathering import GIVEN_UP
-from weaudit.evidence import QUARANTINE, VALUES
+from weaudit.evidence import QUARANTINE, RULES, VALUES
 from weaudit.functions import FUNCTIONS, Function
 from weaudit.installation import payloads
 
@@ -149,7 +149,7 @@ def test_audit_producer_may_do_this_and_no_more() -> None:
     assert on["LookForValues"] == {"Fn::Sub": "${EvidenceBucket.Arn}/values/*"}
     assert on["ReadAndMakeKeys"] == {"Fn::GetAtt": ["KeysTable", "Arn"]}
     assert on["KeepEvidence"] == [
-        {"Fn::Sub": f"${{EvidenceBucket.Arn}}/{prefix}*"} for prefix in (QUARANTINE, VALUES, GIVEN_UP)
+        {"Fn::Sub": f"${{EvidenceBucket.Arn}}/{prefix}*"} for prefix in (QUARANTINE, RULES, VALUES, GIVEN_UP)
     ]
 
 
@@ -310,7 +310,7 @@ def test_raw_records_do_not_stay_and_evidence_does() -> None:
     # What is put aside, by us and by Lambda; values, and whatever else is kept, have no end.
     assert ending.keys() == {"raw/", GIVEN_UP}
     assert QUARANTINE.startswith("raw/")
-    assert not VALUES.startswith(tuple(ending))
+    assert not [prefix for prefix in (RULES, VALUES) if prefix.startswith(tuple(ending))]
     for rule in ending.values():
         assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", 30)
         # Else the bucket's versions would keep what expired.
