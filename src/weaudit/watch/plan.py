@@ -170,7 +170,7 @@ def rules_notes(
     after, before = found[-1], ruling.latest
     if ruling.item is not None and not ruling.versions:
         said.append(
-            f"No version of these rules was valid: the changes of {table} that wait are recorded by the new ones."
+            f"No version of these rules was valid: the changes of {table} that wait are recorded by the new one."
         )
     if after.digest != before.digest:
         if after.since != ALWAYS:
@@ -183,8 +183,8 @@ def rules_notes(
         hidden = sorted(_index_keys(description) & {path[0] for path in after.excluded + after.masked})
         if hidden:
             said.append(
-                f"An item that is rebuilt from the trail lacks the keys of its indexes {', '.join(map(repr, hidden))}. "
-                "--ignore keeps such a key in the records, and makes none for it alone."
+                f"No record will have the keys of indexes {', '.join(map(repr, hidden))}: a deleted item could not be "
+                "put back from its record. --ignore leaves them in the records, and makes none for them alone."
             )
     return tuple(said)
 
