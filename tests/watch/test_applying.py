@@ -560,7 +560,9 @@ def test_restarts_lose_no_change_of_a_watched_table(tmp_path: Path, auth: bool) 
             place = Place(target, Watching(Installation(target, found.outputs)), [])
             if not expected:
                 create(client, "orders")
-                place.watch("orders", "by")
+                place.watch(
+                    "orders", "by", ignore=["seenAt"]
+                )  # the text of the rules is kept, which takes a permission
             assert place.plan("orders").steps == ()
             for number in range(120):
                 place.put("orders", pk={"S": f"{tag}{number}"}, by={"S": tag})
