@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ def table(engine: RunningEngine) -> Iterator[str]:
     )
     yield TABLE
     run(engine, "unwatch", TABLE, "--yes", "--force")
+    client.delete_item(TableName="Configuration", Key={"key": {"S": f"WATCH/{TABLE}"}})
     client.delete_table(TableName=TABLE)
 
 
@@ -111,6 +113,61 @@ def test_documents_and_lists(engine: RunningEngine, table: str) -> None:
     assert streaming(engine)
 
 
+def test_rules_are_options_that_may_be_repeated_and_replace_a_list(engine: RunningEngine, table: str) -> None:
+    options = ("--exclude", "card", "--exclude", r"a\.b", "--ignore", "at", "--hash", "e.mail", "--require-reason")
+    shown = run(engine, "watch", table, *options, "--yes", "--json")
+    assert shown.exit_code == 0, shown.stderr
+    assert r"'a\.b' and 'card' are excluded" in shown.stderr
+    rules = json.loads(shown.stdout)["rules"]
+    assert rules == {
+        "from": "1970-01-01T00:00:00.000Z", "actor": "updatedBy", "fresh": "", "subject": "", "requireReason": True,
+        "exclude": [r"a\.b", "card"], "hash": ["e.mail"], "ignore": ["at"], "only": [], "redact": [],
+    }  # fmt: skip
+    assert "2 exclude, 1 hash, 1 ignore, reason" in run(engine, "watched").stdout
+    again = run(engine, "watch", table, "--exclude", "", "--no-require-reason", "--yes")
+    assert again.exit_code == 0, again.stderr
+    assert "are no longer excluded" in again.stderr
+    assert "Records that were made before stay as they are" in again.stderr
+    # In force minutes later: until then what was in force is.
+    assert watched_tables(engine)[table]["rules"] == rules
+    assert "there is nothing to do" in run(engine, "watch", table, "--hash", "e.mail").stdout
+
+
+def test_rules_that_are_not_valid_are_named_and_go_with_the_next(engine: RunningEngine, table: str) -> None:
+    assert run(engine, "watch", table, "--ignore", "at", "--yes").exit_code == 0
+    key, client = {"key": {"S": f"WATCH/{table}"}}, engine.client("dynamodb")
+    versions = client.get_item(TableName="Configuration", Key=key)["Item"]["versions"]["L"]
+    misspelt = {"M": {"from": {"S": "2024-01-01T00:00:00.000Z"}, "exclud": {"L": [{"S": "card"}]}}}
+    client.put_item(TableName="Configuration", Item={**key, "versions": {"L": [*versions, misspelt]}})
+    again = run(engine, "watch", table)
+    assert (again.exit_code, "nothing to do" in again.stdout) == (0, True)
+    assert "'exclud' is no rule" in again.stderr
+    assert "those before stay in force" in again.stderr
+    assert f"{table}: not all of its rules are valid" in run(engine, "watched").stderr
+    assert "'exclud' is no rule" in watched_tables(engine)[table]["faults"][0]
+    mended = run(engine, "watch", table, "--ignore", "at", "--yes")
+    assert "drop from Configuration what is not valid of the rules of cli_watched: version 2: 'exclud'" in mended.stderr
+    assert watched_tables(engine)[table]["faults"] == []
+
+
+def test_raw_records_are_counted_once(engine: RunningEngine) -> None:
+    s3, bucket = engine.client("s3"), "weaudit-evidence-dev-000000000000"
+    keys = [f"{prefix}tests/{number}.json" for prefix in ("raw/quarantine/", "aws/lambda/") for number in range(2)]
+    before = run(engine, "watched", "--json")
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"{}")
+    try:
+        shown = run(engine, "watched", "--json")
+    finally:
+        for key in keys:
+            s3.delete_object(Bucket=bucket, Key=key)
+    assert json.loads(shown.stdout) == json.loads(before.stdout)
+    said = re.search(r"keeps (\d+) raw record\(s\) under raw/ and aws/lambda/", shown.stderr)
+    assert said is not None
+    earlier = re.search(r"keeps (\d+) raw", before.stderr)
+    assert int(said[1]) == 4 + (int(earlier[1]) if earlier else 0)
+
+
 def test_trouble_is_shown_with_what_to_do(engine: RunningEngine, table: str) -> None:
     assert run(engine, "watch", table, "--yes").exit_code == 0
     client = engine.client("dynamodb")
@@ -129,6 +186,10 @@ def test_trouble_is_shown_with_what_to_do(engine: RunningEngine, table: str) -> 
         (("watch", "audit_logs", "--yes"), "is no change of your data"),
         (("watch", "Configuration", "--yes"), "watched already"),
         (("watch", "nowhere", "--yes"), "there is no table"),
+        (("watch", "Configuration", "--exclude", "key", "--yes"), "part of the key"),
+        (("watch", "Configuration", "--redact", "tags[0]", "--yes"), "Name the whole list: 'tags'"),
+        (("watch", "Configuration", "--redact", "a", "--hash", "a", "--yes"), "under hash and under redact"),
+        (("watch", "Configuration", "--exclude", "updatedBy", "--yes"), "no change could say who made it"),
         (("unwatch", "nowhere", "--yes"), "is not watched"),
         (("unwatch", "Configuration", "--yes"), "own stack"),
     ],

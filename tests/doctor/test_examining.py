@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from weaudit.capture.configuration import ALWAYS, watch_item
-from weaudit.capture.rules import Rules
+from weaudit.capture.rules import Rules, with_places
 from weaudit.doctor import facts as resource_facts
 from weaudit.doctor.examining import examine
 from weaudit.doctor.findings import CODES
@@ -190,6 +190,7 @@ def healthy() -> Facts:
             "WATCH/orders": watch_item("orders", [Rules(ALWAYS, "by")]),
         },
         watches=(WATCH,),
+        keys={"Configuration": ("key",), "Images": ("imageKey",), "orders": ("pk", "sk")},
         health={"state": "ok", "release": "3+abc", "version": "1.0.0", "problems": []},
         last_release={"label": "3+abc", "outcome": "deployed", "reason": "", "deployed": "deployed"},
         skew_s=0.4,
@@ -233,6 +234,12 @@ def unreadable(name: str, value: Any) -> dict[str, Any]:
     item = watch_item("orders", [Rules(ALWAYS, "by")])
     item["versions"]["L"].append({"M": {name: value}})
     return item
+
+
+def hiding(name: str) -> dict[str, Any]:
+    """Return the rules of a table with a second version that hides this attribute."""
+    later = with_places(Rules("2024-01-01T00:00:00.000Z", "by"), redact=[(name,)])
+    return watch_item("orders", [Rules(ALWAYS, "by"), later])
 
 
 WIDE = {"Statement": [{"Action": "dynamodb:GetRecords", "Resource": "*"}]}
@@ -314,6 +321,11 @@ CASES: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("configuration-item", items(CACHE_TTL_SEC={"value": {"N": "-1"}}), "86400"),
     ("configuration-item", items(**{"WATCH/orders": {"actor": {"S": "by"}}}), "WATCH/orders"),
     ("configuration-item", items(**{"WATCH/orders": {"versions": {"L": []}}}), "weaudit rules orders"),
+    ("configuration-item", items(**{"WATCH/orders": {"versions": {"L": []}}}), "the changes of orders wait"),
+    ("configuration-item", items(**{"WATCH/orders": unreadable("exclud", {"SS": ["card"]})}), "'exclud' is no rule"),
+    ("configuration-item", items(**{"WATCH/orders": hiding("sk")}), "'sk' cannot be under redact"),
+    ("configuration-item", items(**{"WATCH/Configuration": hiding("key")}), "weaudit rules Configuration"),
+    ("configuration-item", items(**{"WATCH/Images": hiding("imageKey")}), "weaudit rules Images"),
     ("configuration-item", items(**{"WATCH/orders": unreadable("actor", {"S": "by"})}), "WATCH/orders"),
     ("configuration-item", items(**{"WATCH/orders": unreadable("from", {"S": "soon"})}), "stay in force"),
     ("clock", but(skew_s=-90.0), "90 s behind"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.commands import client, eventually, run
+from weaudit.capture.configuration import ALWAYS
 from weaudit.installation.outputs import Installation
 
 pytestmark = pytest.mark.engine
@@ -145,6 +146,8 @@ class Faults:
         def delete(key: str) -> Step:
             return lambda: dynamodb.delete_item(TableName="Configuration", Key={"key": {"S": key}})
 
+        version = {"from": {"S": "2024-01-01T00:00:00.000Z"}, "exclude": {"SS": ["imageKey"]}}
+        hides_the_key = {"versions": {"L": [{"M": {"from": {"S": ALWAYS}}}, {"M": version}]}}
         return [
             (
                 "log-retention",
@@ -163,6 +166,7 @@ class Faults:
             ("nothing-kept", hand_on(careless), hand_on(target)),
             ("configuration-item", put("IMAGE_PIPELINE", renditions={"S": "none"}), delete("IMAGE_PIPELINE")),
             ("configuration-item", put("CACHE_TTL_SEC", value={"S": "soon"}), delete("CACHE_TTL_SEC")),
+            ("configuration-item", put("WATCH/Images", **hides_the_key), delete("WATCH/Images")),
             ("watch-broken", self.watch_and_break, lambda: run("unwatch", "orders", "--yes", "--force")),
         ]
 

@@ -154,7 +154,7 @@ KEY = {"UseTheKey": ["kms:Decrypt", "kms:DescribeKey"]}
             | {
                 "ReadRecords": ["dynamodb:Query"],
                 "ReadChangesAndCallers": ["dynamodb:BatchGetItem"],
-                "ReadLargeValues": ["s3:GetObject"],
+                "ReadLargeValuesAndRules": ["s3:GetObject"],
             },
         ),
         ("ReadImagesRole", KEY | {"ReadRows": ["dynamodb:GetItem"], "SignLinks": ["s3:GetObject"]}),

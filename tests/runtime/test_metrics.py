@@ -54,7 +54,9 @@ def test_a_batch_measures_changes_records_lag_and_what_went_aside(capsys: pytest
     found = measured(capsys)
     [lag_ms] = found.pop("lagMs")
     assert 30_000 <= lag_ms < 90_000
-    assert found == {"changes": [3], "records": [2], "batches": [1], "quarantined": [1], "spilled": [2]}
+    assert found == {
+        "changes": [3], "records": [2], "batches": [1], "quarantined": [1], "spilled": [2], "badRules": [0],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("last", [{}, {"dynamodb": {}}, {"dynamodb": {"ApproximateCreationDateTime": float("nan")}}, 1])

@@ -20,7 +20,7 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.conftest import RunningEngine
-from weaudit.capture.configuration import ALWAYS, in_force, versions_of, watch_key
+from weaudit.capture.configuration import ALWAYS, in_force, versions_of, watch_item, watch_key
 from weaudit.capture.rules import Rules
 from weaudit.deploy import change_sets, templates
 from weaudit.errors import DeployError, InvalidInputError
@@ -31,10 +31,13 @@ from weaudit.installation.targets import Target
 from weaudit.items.times import iso_time
 from weaudit.local import engine as engines
 from weaudit.local import process, restarting
+from weaudit.values import replaced
 from weaudit.watch import applying as watching
 from weaudit.watch import plan as watch_plans
 from weaudit.watch import watched
 from weaudit.watch.applying import Watching
+from weaudit.watch.plan import Plan
+from weaudit.watch.wishes import Wish
 
 PK: tuple[tuple[str, str], ...] = (("pk", "S"),)
 PK_SK: tuple[tuple[str, str], ...] = (("pk", "S"), ("sk", "N"))
@@ -129,9 +132,12 @@ class Place:
         self.tables.append(name)
         return name
 
-    def watch(self, table: str, actor: str | None = None, fresh: str | None = None) -> watched.Watch:
-        self.watching.apply(self.watching.plan(table, actor, fresh), lambda _line: None)
-        return self.watching.find(table)
+    def plan(self, table: str, actor: str | None = None, fresh: str | None = None, **options: Any) -> Plan:
+        return self.watching.plan(table, Wish.of(actor, fresh, **options))
+
+    def watch(self, table: str, actor: str | None = None, fresh: str | None = None, **options: Any) -> watched.Watch:
+        self.watching.apply(self.plan(table, actor, fresh, **options), lambda _line: None)
+        return self.watching.watch_of(table)
 
     def rules(self, table: str) -> tuple[Rules, ...]:
         """Return what Configuration holds of the table's rules."""
@@ -169,7 +175,7 @@ def test_a_table_with_items_and_a_composite_key_is_audited_from_now_on(
 ) -> None:
     table = place.table("watch_orders.v2", PK_SK)
     place.put(table, pk={"S": "é"}, sk={"N": "7"}, v={"N": "1"})
-    plan = place.watching.plan(table, "by")
+    plan = place.plan(table, "by")
     assert len(plan.steps) == 3
     assert any("already" in note for note in plan.notes)
     assert not records(place.dynamodb, table)
@@ -213,14 +219,14 @@ def test_watching_again_does_nothing_and_another_actor_is_taken(place: Place) ->
     table = place.table("watch_again")
     first = place.watch(table)
     assert first.actor == "updatedBy"
-    assert place.watching.plan(table).steps == ()
+    assert place.plan(table).steps == ()
     before = mapping_ids(place.target)
-    changed = place.watching.plan(table, "who")
+    changed = place.plan(table, "who")
     assert len(changed.steps) == 1
     assert "Configuration" in changed.steps[0]
     began = time.time()
     assert place.watch(table, "who").actor == "who"
-    assert place.watching.plan(table, "who").steps == place.watching.plan(table).steps == ()
+    assert place.plan(table, "who").steps == place.plan(table).steps == ()
     assert place.watch(table, "").actor == ""
     assert mapping_ids(place.target) == before
     # Those that were in force stay, for what was changed then: a change that is made now goes by them still.
@@ -237,10 +243,10 @@ def test_an_attribute_that_confirms_the_actor_tells_writers_who_leave_it(
     place: Place, eventually: Callable[..., Any]
 ) -> None:
     table = place.table("watch_fresh")
-    assert any("confirm it by changing 'at'" in step for step in place.watching.plan(table, "by", "at").steps)
+    assert any("confirm it by changing 'at'" in step for step in place.plan(table, "by", "at").steps)
     place.watch(table, "by", "at")
     assert place.rules(table) == (Rules(ALWAYS, "by", "at"),)
-    assert place.watching.plan(table, "by", "at").steps == place.watching.plan(table, fresh="at").steps == ()
+    assert place.plan(table, "by", "at").steps == place.plan(table, fresh="at").steps == ()
     for number, at in enumerate("112"):
         place.put(table, pk={"S": "one"}, by={"S": "ann"}, at={"N": at}, v={"N": str(number)})
     eventually(lambda: len(records(place.dynamodb, table)) == 4)
@@ -248,15 +254,122 @@ def test_an_attribute_that_confirms_the_actor_tells_writers_who_leave_it(
         (record["sequenceNumber"]["S"], record["actor"]["M"]["kind"]["S"]) for record in records(place.dynamodb, table)
     }
     assert [kind for _, kind in sorted(kinds)] == ["stated", "carried", "stated"]
-    with pytest.raises(InvalidInputError, match="--fresh is the name of an attribute: 255"):
-        place.watching.plan(table, fresh="a" * 256)
+
+
+@pytest.mark.engine
+def test_rules_govern_a_table_from_its_first_change_on(place: Place, eventually: Callable[..., Any]) -> None:
+    table = place.table("watch_rules")
+    rules: dict[str, Any] = {"exclude": ["card"], "redact": ["home.street"], "hash": ["email"], "ignore": ["at"]}
+    [_, step, _] = place.plan(table, "by", "at", **rules, requires_reason=True).steps
+    assert "'card' is excluded" in step
+    assert "must say why" in step
+    watch = place.watch(table, "by", "at", **rules, requires_reason=True)
+    assert watch.rules == place.rules(table)[-1]
+    assert (watch.rules.excluded, watch.rules.requires_reason, watch.faults) == ((("card",),), True, ())
+    assert place.plan(table, **rules).steps == ()
+    item = {"pk": {"S": "é"}, "by": {"S": "ann"}, "card": {"S": "4111"}, "email": {"S": "a@b"}}
+    for number, street in enumerate(("x", "x", "y")):
+        home = {"M": {"street": {"S": street}, "city": {"S": "Bern"}}}
+        place.put(table, **item, home=home, at={"N": str(number)})
+    place.put(table, **{**item, "card": {"S": "5500"}}, home=home, at={"N": "2"})
+    eventually(lambda: len(records(place.dynamodb, table)) == 3)
+    inserted, ignored, home_changed = records(place.dynamodb, table)
+    assert inserted["newValue"]["M"]["home"] == {"M": {"street": {"S": "[REDACTED]"}, "city": {"S": "Bern"}}}
+    assert inserted["newValue"]["M"]["email"]["S"].startswith("hmac-sha256:")
+    assert inserted["newValue"]["M"].keys() == {"pk", "by", "home", "email", "at"}
+    # Of the write that changed what is ignored alone, and of the one that changed what is excluded, there is none.
+    assert (ignored["updatedAttribute"], ignored["newValue"]) == ({"S": "at"}, {"N": "2"})
+    assert (home_changed["updatedAttribute"], home_changed["masked"]) == ({"S": "home"}, {"L": [{"S": "home.street"}]})
+    # The attribute that confirms the actor is ignored, and confirms it all the same.
+    assert home_changed["actor"]["M"]["kind"] == {"S": "stated"}
+
+
+@pytest.mark.engine
+def test_rules_that_are_not_valid_leave_everything_as_it_is(place: Place) -> None:
+    table = place.table("watch_refused", PK_SK)
+    refused: list[dict[str, Any]] = [
+        {"exclude": ["sk"]}, {"redact": ["a[0]"]}, {"only": ["a.b"]}, {"hash": ["updatedBy"]},
+    ]  # fmt: skip
+    for options in refused:
+        with pytest.raises(InvalidInputError):
+            place.watch(table, **options)
+    assert place.rules(table) == ()
+    assert not watched.describe_table(place.target, table).get("StreamSpecification")
+    with pytest.raises(InvalidInputError, match="is not watched"):
+        place.watching.find(table)
+
+
+@pytest.fixture
+def own_rules(place: Place) -> Iterator[None]:
+    """No rules of Configuration and Images are left behind."""
+    yield
+    for table in place.watching.installation.own_streams:
+        place.dynamodb.delete_item(TableName="Configuration", Key=watch_key(table))
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("own_rules")
+@pytest.mark.parametrize("table", ["Configuration", "Images"])
+def test_the_rules_of_the_stacks_own_tables_can_be_set_and_nothing_else(place: Place, table: str) -> None:
+    before = mapping_ids(place.target)
+    with pytest.raises(InvalidInputError, match=f"watched already(.|\n)*weaudit watch {table} --ignore"):
+        place.plan(table)
+    plan = place.plan(table, ignore=["seenAt"])
+    assert (len(plan.steps), plan.deploy, plan.turn_on) == (1, False, False)
+    assert any("recorded whole all the same" in note for note in plan.notes) == (table == "Configuration")
+    watch = place.watch(table, ignore=["seenAt"])
+    assert (watch.table, watch.state, watch.rules) == (table, "Enabled", Rules(ALWAYS, "updatedBy"))
+    always, later = place.rules(table)
+    assert (always, later.ignored) == (Rules(ALWAYS, "updatedBy"), (("seenAt",),))
+    assert mapping_ids(place.target) == before
+    with pytest.raises(InvalidInputError, match="part of the key"):
+        place.plan(table, exclude=["key" if table == "Configuration" else "imageKey"])
+    assert place.watch(table, actor="").actor == ""
+
+
+@pytest.mark.engine
+def test_rules_that_somebody_else_changed_meanwhile_are_not_overwritten(place: Place) -> None:
+    table = place.table("watch_meanwhile")
+    place.watch(table, "by")
+    first, second = place.plan(table, exclude=["card"]), place.plan(table, redact=["pin"])
+    place.watching.apply(first, lambda _line: None)
+    known = place.rules(table)
+    with pytest.raises(DeployError, match=r"changed by somebody else(.|\n)*Run it again"):
+        place.watching.apply(second, lambda _line: None)
+    assert place.rules(table) == known
+    item = watch_item(table, known) | {"versions": {"S": "broken"}}
+    place.dynamodb.put_item(TableName="Configuration", Item=item)
+    broken = place.plan(table, exclude=["card"])
+    place.dynamodb.put_item(TableName="Configuration", Item=watch_key(table))
+    with pytest.raises(DeployError, match="changed by somebody else"):
+        place.watching.apply(broken, lambda _line: None)
+    place.watching.apply(place.plan(table, exclude=["card"]), lambda _line: None)
+    assert [rules.excluded for rules in place.rules(table)] == [(("card",),)]
+
+
+@pytest.mark.engine
+def test_rules_that_were_thought_about_for_long_are_in_force_later_than_was_planned(place: Place) -> None:
+    table = place.table("watch_slow")
+    place.watch(table, "by")
+    plan = place.plan(table, exclude=["card"])
+    # As if the question had waited for its answer since then.
+    *others, last = plan.versions
+    planned = replaced(last, since=iso_time(round(1000 * time.time()) + 100_000))
+    said: list[str] = []
+    began = time.time()
+    place.watching.apply(dataclasses.replace(plan, versions=(*others, planned)), said.append)
+    written = place.rules(table)[-1]
+    assert (written.excluded, said) == (
+        last.excluded, [f"the rules are in force from {written.since} on, since the answer took its time"],
+    )  # fmt: skip
+    assert written.since >= iso_time(round(1000 * (began + 179)))
 
 
 @pytest.mark.engine
 def test_a_stream_that_was_on_is_kept_on_and_its_past_is_audited(place: Place, eventually: Callable[..., Any]) -> None:
     table = place.table("watch-on", StreamSpecification={"StreamEnabled": True, "StreamViewType": watch_plans.VIEW})
     place.put(table, pk={"S": "before"})
-    assert any("24 hours" in note for note in place.watching.plan(table).notes)
+    assert any("24 hours" in note for note in place.plan(table).notes)
     watch = place.watch(table)
     assert not watch.turned_stream_on
     eventually(lambda: [record["itemKey"]["S"] for record in records(place.dynamodb, table)] == ["before"])
@@ -291,13 +404,13 @@ def test_a_mapping_that_was_switched_off_is_switched_on(place: Place, eventually
     place.put(table, pk={"S": "meanwhile"})
     with pytest.raises(DeployError, match="still waiting"):
         place.watching.remove(place.watching.find(table), lambda _line: None)
-    assert len(place.watching.plan(table).steps) == 1
+    assert len(place.plan(table).steps) == 1
     assert place.watch(table).state == "Enabled"
     eventually(lambda: len(records(place.dynamodb, table)) == 1)
     client.delete_event_source_mapping(UUID=watch.mapping)
     eventually(lambda: place.watching.find(table).state == "mapping gone")
     with pytest.raises(DeployError, match="deleted by hand"):
-        place.watching.plan(table)
+        place.plan(table)
     place.watching.remove(place.watching.find(table), lambda _line: None, force=True)
     assert place.watch(table).state == "Enabled"
 
@@ -333,8 +446,8 @@ def test_unwatching_drains_first_and_leaves_nothing_but_the_records_and_the_rule
     assert mapping_ids(place.target) == before
     assert len(records(place.dynamodb, table)) == 300
     # Watched once more, it goes on by them, and by other ones later only.
-    assert not [step for step in place.watching.plan(table).steps if "Configuration" in step]
-    always, later = place.watching.plan(table, "another").versions
+    assert not [step for step in place.plan(table).steps if "Configuration" in step]
+    always, later = place.plan(table, "another").versions
     assert (always, later.actor, later.since > ALWAYS) == (Rules(ALWAYS, "who"), "another", True)
 
 
@@ -345,7 +458,7 @@ def test_a_table_that_is_gone_can_be_unwatched(place: Place) -> None:
     place.dynamodb.delete_table(TableName=table)
     assert place.watching.find(table).state == "table gone"
     with pytest.raises(InvalidInputError, match="there is no table"):
-        place.watching.plan(table)
+        place.plan(table)
     place.watching.remove(watch, lambda _line: None)
     assert stacks.describe(place.target, watch.stack) is None
 
@@ -375,9 +488,7 @@ def test_tables_that_must_not_be_watched_are_refused_with_the_reason(place: Plac
         }
         for table, reason in reasons.items():
             with pytest.raises(InvalidInputError, match=reason):
-                place.watching.plan(table)
-        with pytest.raises(InvalidInputError, match="255"):
-            place.watching.plan("watch-nowhere", "a" * 256)
+                place.plan(table)
     finally:
         client.delete_event_source_mapping(UUID=by_hand["UUID"])
     with pytest.raises(InvalidInputError, match="own stack"):
@@ -392,7 +503,7 @@ def test_a_stack_of_that_name_that_is_somebody_elses_is_left_alone(place: Place)
     client.create_stack(StackName=watching.stack_name(table), TemplateBody=body)
     try:
         with pytest.raises(InvalidInputError, match="is there already"):
-            place.watching.plan(table)
+            place.plan(table)
     finally:
         client.delete_stack(StackName=watching.stack_name(table))
 
@@ -400,7 +511,7 @@ def test_a_stack_of_that_name_that_is_somebody_elses_is_left_alone(place: Place)
 @pytest.mark.engine
 def test_a_stack_that_fails_turns_the_stream_off_again(place: Place) -> None:
     table = place.table("watch-fails")
-    plan = place.watching.plan(table)
+    plan = place.plan(table)
     broken = dataclasses.replace(plan, parameters={**plan.parameters, "RoleName": "no-such-role"})
     with pytest.raises(DeployError):
         place.watching.apply(broken, lambda _line: None)
@@ -412,7 +523,7 @@ def test_a_stack_that_fails_turns_the_stream_off_again(place: Place) -> None:
 def test_a_global_table_is_watched_in_one_region(place: Place) -> None:
     table = place.table("watch-global", StreamSpecification={"StreamEnabled": True, "StreamViewType": watch_plans.VIEW})
     place.dynamodb.update_table(TableName=table, ReplicaUpdates=[{"Create": {"RegionName": "eu-central-1"}}])
-    assert any("eu-central-1" in note and "this region alone" in note for note in place.watching.plan(table).notes)
+    assert any("eu-central-1" in note and "this region alone" in note for note in place.plan(table).notes)
 
 
 @pytest.mark.engine
@@ -449,8 +560,10 @@ def test_restarts_lose_no_change_of_a_watched_table(tmp_path: Path, auth: bool) 
             place = Place(target, Watching(Installation(target, found.outputs)), [])
             if not expected:
                 create(client, "orders")
-                place.watch("orders", "by")
-            assert place.watching.plan("orders").steps == ()
+                place.watch(
+                    "orders", "by", ignore=["seenAt"]
+                )  # the text of the rules is kept, which takes a permission
+            assert place.plan("orders").steps == ()
             for number in range(120):
                 place.put("orders", pk={"S": f"{tag}{number}"}, by={"S": tag})
             place.put("Configuration", key={"S": tag})

@@ -13,6 +13,7 @@ from weaudit.capture.rules import PLACES, Rules, place_of, resolved, with_places
 from weaudit.errors import InvalidInputError, StoreError, StoreRefusedError
 from weaudit.items.hashes import encoded
 from weaudit.items.paths import path_text
+from weaudit.items.plain import shown
 from weaudit.items.times import iso_moment, iso_time, moment
 from weaudit.values import replaced
 
@@ -130,7 +131,7 @@ def _rules(version: Any) -> Rules:
         raise InvalidInputError("it is not a map")
     unknown = parts.keys() - _FIELDS.keys()
     if unknown:
-        raise InvalidInputError(f"{min(unknown)[:40]!a} is no rule: the rules are {', '.join(_FIELDS)}")
+        raise InvalidInputError(f"{shown(min(unknown))} is no rule: the rules are {', '.join(_FIELDS)}")
     for name, part in parts.items():
         if not isinstance(part, dict) or len(part) != 1 or next(iter(part)) not in _FIELDS[name]:
             raise InvalidInputError(f"{name} is not of type {' or '.join(_FIELDS[name])}")

@@ -10,6 +10,7 @@ from itertools import pairwise
 from weaudit.errors import InvalidInputError
 from weaudit.items.hashes import encoded, framed
 from weaudit.items.paths import path_of, path_text
+from weaudit.items.plain import shown
 from weaudit.items.values import MARKER
 from weaudit.values import replaced, value
 
@@ -100,17 +101,17 @@ def place_of(text: Any) -> Path:
     if not isinstance(text, str) or not text:
         raise InvalidInputError("a place is the name of an attribute, or a path into a map, such as address.street")
     if len(encoded(text)) > LONGEST_PLACE_BYTES:
-        raise InvalidInputError(f"the place {text[:40]!a}… has more than {LONGEST_PLACE_BYTES} bytes")
+        raise InvalidInputError(f"the place {shown(text)} has more than {LONGEST_PLACE_BYTES} bytes")
     if _POSITION.search(text):
         raise InvalidInputError(
-            f"{text!a} leads into a list, and a place is an attribute or a part of a map\n"
-            f"Name the whole list: {_POSITION.split(text)[0]!a}. "
+            f"{shown(text)} leads into a list, and a place is an attribute or a part of a map\n"
+            f"Name the whole list: {shown(_POSITION.split(text)[0])}. "
             r"If the name itself has brackets, write \ before each opening one."
         )
     path = path_of(text)
     if "" in path or len(path) > _MOST_NAMES or not _ESCAPED.fullmatch(text):
         raise InvalidInputError(
-            f"{text!a} is no path: names are joined by single dots, {_MOST_NAMES} at most, "
+            f"{shown(text)} is no path: names are joined by single dots, {_MOST_NAMES} at most, "
             r"and \ goes before a dot that is part of a name"
         )
     return path
@@ -135,7 +136,7 @@ def resolved(rules: Rules, key: Collection[str]) -> Rules:
         for path in getattr(rules, PLACES[name]):
             if path[0] in key:
                 raise InvalidInputError(
-                    f"{path_text(path)!a} cannot be under {name}: it is part of the key, by which the trail names items"
+                    f"{shown(path_text(path))} cannot be under {name}: it is part of the key, by which the trail names items"
                 )
     if not rules.only:
         return rules
@@ -183,15 +184,15 @@ def _check(rules: Rules) -> None:
     for (path, name), (within, other) in pairwise(places):
         if within[: len(path)] == path:
             raise InvalidInputError(
-                f"{path_text(within)!a} is under {name} and under {other}: one rule is the most for a place"
+                f"{shown(path_text(within))} is under {name} and under {other}: one rule is the most for a place"
                 if within == path
-                else f"{path_text(within)!a} ({other}) lies within {path_text(path)!a} ({name}): keep one of the two"
+                else f"{shown(path_text(within))} ({other}) lies within {shown(path_text(path))} ({name}): keep one of the two"
             )
     for name in ("exclude", "hash", "redact"):
         for path in getattr(rules, PLACES[name]):
             if path[0] in (rules.actor, rules.fresh):
                 raise InvalidInputError(
-                    f"{path_text(path)!a} cannot be under {name}: writers name themselves there, or confirm it\n"
+                    f"{shown(path_text(path))} cannot be under {name}: writers name themselves there, or confirm it\n"
                     "Without its value, no change could say who made it."
                 )
             if path[0] == MARKER:

@@ -34,14 +34,14 @@ from weaudit.cli import (
     trail,
     updates,
     verify,
-    watch,
 )
 from weaudit.cli.deployment import bootstrap, package, stages
 from weaudit.cli.printing import output
+from weaudit.cli.watching import rules, tables
 
 COMMANDS = (
-    demo, trail, states, verify, updates, api, watch, objects, images, reprocess, quarantine, failed_events, doctor,
-    trace, keys, engine, stages, package, bootstrap,
+    demo, trail, states, verify, updates, api, tables, rules, objects, images, reprocess, quarantine, failed_events,
+    doctor, trace, keys, engine, stages, package, bootstrap,
 )  # fmt: skip
 """The modules with commands, in the order of `weaudit --help`."""
 

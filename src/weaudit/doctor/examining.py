@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from weaudit.capture.configuration import faults_of, watch_key
+from weaudit.capture.configuration import watch_key
 from weaudit.doctor.findings import ERROR, Finding, spelled
 from weaudit.doctor.gathering import GIVEN_UP, Facts
 from weaudit.doctor.resources import CHECKS
@@ -10,6 +10,7 @@ from weaudit.errors import PipelineRefusedError
 from weaudit.evidence import QUARANTINE
 from weaudit.images.configuration import TTL_KEY, pipeline_of, stated_ttl_s
 from weaudit.images.pipeline import KEY as PIPELINE_KEY
+from weaudit.watch import ruling
 
 _BACKLOG_MS = 60_000
 _SKEW_S = 60
@@ -135,13 +136,13 @@ def _items(facts: Facts) -> Iterator[Finding]:
         seconds = facts.parameters.get("CacheTtlSeconds", "60")
         what = f"the value of {TTL_KEY} is no number from 0 to 86400: {seconds} seconds are taken instead"
         yield Finding("configuration-item", f"{table}/{TTL_KEY}", what, f"weaudit update {TTL_KEY} value={seconds}")
-    for watch in facts.watches:
-        key = watch_key(watch.table)["key"]["S"]
-        item = facts.items.get(key)
-        for fault in faults_of(item):
-            what = f"{key} has rules that are not valid, and those before them stay in force: {fault}"
-            do = f"weaudit rules {watch.table}"
-            yield Finding("configuration-item", f"{table}/{key}", what, do)
+    for name, names in facts.keys.items():
+        key = watch_key(name)["key"]["S"]
+        found = ruling.of_item(facts.items.get(key), names, "", 0)
+        others = "those before them stay in force" if found.versions else f"no other is: the changes of {name} wait"
+        for fault in found.faults:
+            what = f"{key} has rules that are not valid, and {others}: {fault}"
+            yield Finding("configuration-item", f"{table}/{key}", what, f"weaudit rules {name}")
 
 
 def _clock(facts: Facts) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ becomes a fact of its own.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -29,12 +29,12 @@ from weaudit.installation.pool import ReadingPool
 from weaudit.installation.stacks import resources
 from weaudit.installation.targets import ENGINE_ACCOUNT, wire
 from weaudit.watch.applying import Watching
-from weaudit.watch.watched import Watch, watches
+from weaudit.watch.watched import Watch, describe_table, key_of, watches
 
 GIVEN_UP = "aws/lambda/"
 """Where the evidence bucket keeps what functions put aside, and what Lambda itself gave up on."""
 ITEMS = (PIPELINE_KEY, TTL_KEY)
-"""Items of Configuration that functions go by, besides one a watched table."""
+"""Items of Configuration that functions go by, besides the rules of tables."""
 _AT_ONCE = 8
 _AGE_MINUTES = 15
 _HEALTH = {
@@ -69,6 +69,7 @@ class Facts:
     evidence: dict[str, str] = field(default_factory=dict)  # prefix: a key that is there
     items: dict[str, dict[str, Any] | None] = field(default_factory=dict)  # of Configuration, in DynamoDB JSON
     watches: tuple[Watch, ...] = ()
+    keys: dict[str, tuple[str, ...]] = field(default_factory=dict)  # table whose changes are audited: its key's names
     outdated: dict[str, tuple[str, ...]] = field(default_factory=dict)  # watched table: what `weaudit watch` would do
     health: dict[str, Any] = field(default_factory=dict)  # the document of GET /v1/health, or {"failed": why}
     last_release: dict[str, str] = field(default_factory=dict)
@@ -98,6 +99,7 @@ def gather(installation: Installation, progress: Callable[[str], None] = lambda 
         return _asked(unread, what, question, default)
 
     watched = ask("watched tables", lambda: tuple(watches(installation)), ())
+    keys = ask("keys of tables", lambda: _keys(installation, watched), {})
     return Facts(
         place=place,
         on_engine=place.account == ENGINE_ACCOUNT,
@@ -112,8 +114,9 @@ def gather(installation: Installation, progress: Callable[[str], None] = lambda 
         unread=unread,
         ages_ms=ask("IteratorAge", lambda: _ages(installation, expected), {}),
         evidence=ask(installation.evidence_bucket, lambda: _evidence(installation), {}),
-        items=ask(installation.configuration_table, lambda: _items(installation, watched), {}),
+        items=ask(installation.configuration_table, lambda: _items(installation, keys), {}),
         watches=watched,
+        keys=keys,
         outdated=ask("plans of watched tables", lambda: _outdated(installation, watched), {}),
         health=ask("GET /v1/health", lambda: _health(installation), {}),
         last_release=ask("releases", lambda: _last_release(installation), {}),
@@ -196,9 +199,14 @@ def _evidence(installation: Installation) -> dict[str, str]:
     return found
 
 
-def _items(installation: Installation, watched: tuple[Watch, ...]) -> dict[str, dict[str, Any] | None]:
+def _keys(installation: Installation, watched: tuple[Watch, ...]) -> dict[str, tuple[str, ...]]:
+    own = {table: key_of(describe_table(installation.target, table)) for table in installation.own_streams}
+    return own | {watch.table: watch.key for watch in watched}
+
+
+def _items(installation: Installation, tables: Iterable[str]) -> dict[str, dict[str, Any] | None]:
     client = installation.target.client("dynamodb")
-    keys = [{"key": {"S": name}} for name in ITEMS] + [watch_key(watch.table) for watch in watched]
+    keys = [{"key": {"S": name}} for name in ITEMS] + [watch_key(table) for table in tables]
     return {
         key["key"]["S"]: wire(client.get_item(TableName=installation.configuration_table, Key=key).get("Item"))
         for key in keys

@@ -3,23 +3,25 @@
 Watching is planned first and done afterwards, so that a command can say what it will do.
 """
 
+import dataclasses
 import hashlib
 import re
 import time
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-from weaudit.capture.configuration import in_force_from, watch_item, watch_key
-from weaudit.capture.rules import Rules
+from weaudit.capture.configuration import ALWAYS, in_force_from, watch_item
 from weaudit.deploy import stack, templates
 from weaudit.errors import DeployError, InvalidInputError
 from weaudit.installation import draining, stacks
 from weaudit.installation.outputs import Installation
 from weaudit.installation.stacks import Progress
+from weaudit.values import replaced
 from weaudit.watch import plan as watch_plans
+from weaudit.watch import ruling
 from weaudit.watch.plan import VIEW, Plan
-from weaudit.watch.watched import Watch, describe_table, producer_settings, watches
+from weaudit.watch.watched import Watch, describe_table, key_of, own, producer_settings, watches
+from weaudit.watch.wishes import Wish
 
 STREAM_SECONDS = 600.0
 DRAIN_SECONDS = 60.0
@@ -27,6 +29,8 @@ _TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 _PLAIN = re.compile(r"(?!.*-[0-9a-f]{10}$)[a-zA-Z0-9-]+")
 _LONGEST_STACK_NAME = 128
 _STREAM_AGE_MS = 25 * 3600 * 1000
+# Rules may be written this much later than they were planned: far less than the minute that is allowed for clocks.
+_LATE_MS = 10_000
 
 
 def stack_name(table: str, prefix: str = "") -> str:
@@ -52,15 +56,15 @@ class Watching:
     def _prefix(self) -> str:
         return self.installation.outputs["AuditProducerFunctionName"].removesuffix("audit_producer")
 
-    def plan(self, table: str, actor: str | None = None, fresh: str | None = None) -> Plan:
-        """Return what it takes to watch ``table``.
+    def plan(self, table: str, wish: Wish | None = None) -> Plan:
+        """Return what it takes to watch ``table`` with the rules that are wished for; None: as they are.
 
-        None leaves the attribute that names the actor, or the one that confirms it, as it is; "" means no attribute.
-        Changes nothing. Raises InvalidInputError, with the reason, for a table that cannot or must not be watched.
+        Of the stack's own tables, only the rules can be set. Changes nothing. Raises InvalidInputError, with the
+        reason, for a table that cannot or must not be watched, and for rules that are not valid.
         """
-        for option, name in (("--actor", actor), ("--fresh", fresh)):
-            if name is not None and len(name.encode()) > 255:
-                raise InvalidInputError(f"{option} is the name of an attribute: 255 bytes at most")
+        wish = wish or Wish()
+        if table in self.installation.own_streams:
+            return self._plan_of_own(table, wish)
         description = self._watchable(table)
         enabled, view = _view(description)
         if enabled and view != VIEW:
@@ -79,26 +83,58 @@ class Watching:
                 f"the mapping of {table} was deleted by hand, outside its stack {name}\n"
                 f"Run `weaudit unwatch {table} --force`, then `weaudit watch {table}`."
             )
-        recorded = watch is not None and watch.mapping != ""
-        versions = self._versions(table, actor, fresh, recorded=recorded)
+        rules = self._ruled(table, wish, description, recorded=watch is not None and watch.mapping != "")
         new = watch is None
         others = len(self._mappings(stream)) if new and stream else 0
-        steps = watch_plans.steps(
-            table, name, versions[-1] if versions else None, self.installation.configuration_table,
-            turn_on=not enabled, deploy=deploy, new=new, resume=resume,
-        )  # fmt: skip
-        notes = watch_plans.notes(description, stream, others, new=new) if deploy else ()
-        return Plan(table, name, steps, notes, not enabled, deploy, resume, versions, parameters)
+        return dataclasses.replace(
+            rules,
+            stack=name,
+            steps=watch_plans.steps(
+                table, name, rules.steps, turn_on=not enabled, deploy=deploy, new=new, resume=resume
+            ),
+            notes=(*(watch_plans.notes(description, stream, others, new=new) if deploy else ()), *rules.notes),
+            turn_on=not enabled,
+            deploy=deploy,
+            resume=resume,
+            parameters=parameters,
+        )
+
+    def _plan_of_own(self, table: str, wish: Wish) -> Plan:
+        if not wish.given:
+            raise InvalidInputError(
+                f"{table} is watched already, by WeAudit's own stack\n"
+                f"`weaudit watch {table} --ignore ATTR`, or another option, sets its rules."
+            )
+        description = describe_table(self.installation.target, table)
+        if description is None:
+            raise InvalidInputError(f"there is no table {table} on {self.installation.target.describe()}")
+        return self._ruled(table, wish, description, recorded=True)
+
+    def _ruled(self, table: str, wish: Wish, description: Any, *, recorded: bool) -> Plan:
+        """Return the part of a plan that concerns the table's rules."""
+        key = key_of(description)
+        settings = producer_settings(self.installation)
+        found = ruling.read(self.installation, table, key, settings.get("ACTOR_ATTRIBUTE", ""))
+        later = in_force_from(found.now_ms, _cache_s(settings))
+        versions = watch_plans.versions(found, wish, later, key, recorded=recorded)
+        watch_plans.check_size(table, versions)
+        configuration = self.installation.configuration_table
+        return Plan(
+            table=table,
+            stack=self.installation.stage.stack,
+            steps=watch_plans.rules_steps(table, found, versions, configuration),
+            notes=watch_plans.rules_notes(table, found, versions, description, holds_rules=table == configuration),
+            versions=versions,
+            wish=wish,
+            item=found.item,
+            key=key,
+            recorded=recorded,
+        )
 
     def _watchable(self, table: str) -> Any:
         if not _TABLE.fullmatch(table):
             raise InvalidInputError(
                 f"{table!r} is no table's name: 3 to 255 letters, digits, underscores, dots, hyphens"
-            )
-        if table in self.installation.own_streams:
-            raise InvalidInputError(
-                f"{table} is watched already, by WeAudit's own stack\n"
-                "Its actor attribute is that stack's parameter ActorAttribute."
             )
         description = describe_table(self.installation.target, table)
         if description is None:
@@ -173,9 +209,7 @@ class Watching:
         if plan.turn_on:
             parameters["StreamArn"] = self._turn_on(plan.table, progress)
         if plan.versions:
-            # Before the mapping: the first change must find it.
-            item = watch_item(plan.table, plan.versions)
-            target.client("dynamodb").put_item(TableName=self.installation.configuration_table, Item=item)
+            self._write_rules(plan, progress)  # before the mapping: the first change must find them
         try:
             if plan.deploy:
                 stack.deploy(
@@ -189,6 +223,36 @@ class Watching:
             raise
         if plan.resume:
             target.client("lambda").update_event_source_mapping(UUID=plan.resume, Enabled=True)
+
+    def _write_rules(self, plan: Plan, progress: Progress) -> None:
+        """Write the planned versions, unless the rules were changed since they were planned.
+
+        Somebody may have thought about the plan for long: a version must not be in force before every function has read
+        it, so it is moved if it would be. Raises DeployError if the rules are other ones by now.
+        """
+        settings = producer_settings(self.installation)
+        found = ruling.read(self.installation, plan.table, plan.key, settings.get("ACTOR_ATTRIBUTE", ""))
+        changed = DeployError(
+            f"the rules of {plan.table} were changed by somebody else in the meantime, and nothing was written\n"
+            "Run it again, and look at what it says."
+        )
+        if found.item != plan.item:
+            raise changed
+        versions = plan.versions
+        since, later = versions[-1].since, in_force_from(found.now_ms - _LATE_MS, _cache_s(settings))
+        if since not in (ALWAYS, *(rules.since for rules in found.versions)) and since < later:
+            later = in_force_from(found.now_ms, _cache_s(settings))
+            versions = (*versions[:-1], replaced(versions[-1], since=later))
+            progress(f"the rules are in force from {later} on, since the answer took its time")
+        client = self.installation.target.client("dynamodb")
+        try:
+            client.put_item(
+                TableName=self.installation.configuration_table,
+                Item=watch_item(plan.table, versions),
+                **_unless_changed(found.item),
+            )
+        except client.exceptions.ConditionalCheckFailedException:
+            raise changed from None
 
     def _turn_on(self, table: str, progress: Progress) -> str:
         client = self.installation.target.client("dynamodb")
@@ -210,6 +274,12 @@ class Watching:
         client = self.installation.target.client("dynamodb")
         self._wait_active(client, table)
         client.update_table(TableName=table, StreamSpecification={"StreamEnabled": False})
+
+    def watch_of(self, table: str) -> Watch:
+        """Return the watch of a table, which may be WeAudit's own. Raises InvalidInputError if it is not watched."""
+        if table in self.installation.own_streams:
+            return next(watch for watch in own(self.installation) if watch.table == table)
+        return self.find(table)
 
     def find(self, table: str) -> Watch:
         """Return the watch of a table. InvalidInputError where it is not watched, or is WeAudit's own."""
@@ -244,17 +314,21 @@ class Watching:
         # The table's rules stay: a change that is replayed later is recorded by them, and a later watch begins there.
         stack.remove(target, watch.stack, progress)
 
-    def _versions(self, table: str, actor: str | None, fresh: str | None, *, recorded: bool) -> tuple[Rules, ...]:
-        if actor is None and fresh is None:
-            return ()
-        request = {"TableName": self.installation.configuration_table, "Key": watch_key(table)}
-        answer = self.installation.target.client("dynamodb").get_item(**request, ConsistentRead=True)
-        settings = producer_settings(self.installation)
-        # By the service's clock: that of this machine may be wrong by more than is allowed for.
-        answered = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-        later = in_force_from(round(answered.timestamp() * 1000), float(settings.get("CACHE_TTL_SEC") or 60))
-        default = settings.get("ACTOR_ATTRIBUTE", "")
-        return watch_plans.versions(answer.get("Item"), default, actor, fresh, later, recorded=recorded)
+
+def _cache_s(settings: dict[str, str]) -> float:
+    return float(settings.get("CACHE_TTL_SEC") or 60)
+
+
+def _unless_changed(item: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the condition that the item WATCH/… is what it was when it was read."""
+    if item is None:
+        return {"ConditionExpression": "attribute_not_exists(#key)", "ExpressionAttributeNames": {"#key": "key"}}
+    if "versions" not in item:
+        return {"ConditionExpression": "attribute_not_exists(versions)"}
+    return {
+        "ConditionExpression": "versions = :versions",
+        "ExpressionAttributeValues": {":versions": item["versions"]},
+    }
 
 
 def _view(description: Any) -> tuple[bool, str]:

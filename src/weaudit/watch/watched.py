@@ -4,11 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from weaudit.capture.configuration import versions_of, watch_key
+from weaudit.capture.rules import Rules
 from weaudit.installation.outputs import Installation
 from weaudit.installation.stacks import DIGEST_TAG
-from weaudit.installation.targets import Target, wire
+from weaudit.installation.targets import Target
 from weaudit.items.times import iso_moment
+from weaudit.watch import ruling
+
+_NONE = Rules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +20,10 @@ class Watch:
 
     ``state`` is Lambda's word for the mapping (``Enabled``, ``Disabled``, ``Creating``…), or what is wrong: ``table
     gone``, ``stream off``, ``stream replaced``, ``mapping gone``, or the stack's state while that is not complete.
-    ``actor`` is that of the latest rules. ``since`` is when its stack was made, ISO 8601, UTC. ``table_stream`` is the
-    stream that the table has now, ``failures`` the ARN of where the mapping puts what it gives up on.
+    ``actor`` is that of the latest rules; ``rules`` are those in force now, and ``faults`` say what is wrong with the
+    others. ``key`` are the table's key attributes, () if it is gone. ``since`` is when its stack was made, ISO 8601,
+    UTC. ``table_stream`` is the stream that the table has now, ``failures`` the ARN of where the mapping puts what it
+    gives up on.
     """
 
     table: str
@@ -33,6 +38,9 @@ class Watch:
     table_stream: str = ""
     digest: str = ""
     failures: str = ""
+    rules: Rules = _NONE
+    faults: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
 
     @property
     def stream_on(self) -> bool:
@@ -47,11 +55,12 @@ def watches(installation: Installation, names: Sequence[str] = ()) -> Iterator[W
     requests: list[dict[str, str]] = [{"StackName": name} for name in names] or [{}]
     stacks = [found for request in requests for page in pages.paginate(**request) for found in page["Stacks"]]
     mappings = _mappings(installation)
+    actor = _default_actor(installation)
     for found in sorted(stacks, key=lambda row: str(row["StackName"])):
         parameters = {row["ParameterKey"]: row.get("ParameterValue", "") for row in found.get("Parameters", [])}
         ours = parameters.get("FunctionAliasArn") == installation.audit_producer
         if ours and "StreamTurnedOn" in parameters and found["StackStatus"] != "DELETE_COMPLETE":
-            yield _watch(installation, found, parameters, mappings)
+            yield _watch(installation, found, parameters, mappings, actor)
 
 
 def own(installation: Installation) -> Iterator[Watch]:
@@ -59,34 +68,41 @@ def own(installation: Installation) -> Iterator[Watch]:
     name = installation.stage.stack
     [found] = installation.target.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     mappings = {row["EventSourceArn"]: row for row in _mappings(installation)}
+    actor = _default_actor(installation)
     for table, stream in installation.own_streams.items():
         mapping = mappings.get(stream, {})
+        key = key_of(describe_table(installation.target, table))
+        rules = ruling.read(installation, table, key, actor)
         yield Watch(
             table=table,
             stream=stream,
             state=mapping.get("State", "mapping gone"),
-            actor=_default_actor(installation),
+            actor=rules.latest.actor,
             since=iso_moment(found["CreationTime"]),
             stack=name,
             mapping=mapping.get("UUID", ""),
             last_result=mapping.get("LastProcessingResult", ""),
             table_stream=stream,
+            rules=rules.in_force,
+            faults=rules.faults,
+            key=key,
         )
 
 
-def _watch(installation: Installation, found: Any, parameters: dict[str, str], mappings: list[Any]) -> Watch:
+def _watch(
+    installation: Installation, found: Any, parameters: dict[str, str], mappings: list[Any], actor: str
+) -> Watch:
     outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
     table, stream = parameters["TableName"], parameters["StreamArn"]
     description = describe_table(installation.target, table)
     mapping = next((row for row in mappings if row["UUID"] == outputs.get("MappingId")), None)
-    key = watch_key(table)
-    item = installation.target.client("dynamodb").get_item(TableName=installation.configuration_table, Key=key)
-    versions = versions_of(wire(item.get("Item")))
+    key = key_of(description)
+    rules = ruling.read(installation, table, key, actor)
     return Watch(
         table=table,
         stream=stream,
         state=_state(found["StackStatus"], description, stream, mapping),
-        actor=versions[-1].actor if versions else _default_actor(installation),
+        actor=rules.latest.actor,
         since=iso_moment(found["CreationTime"]),
         stack=found["StackName"],
         mapping=outputs.get("MappingId", ""),
@@ -95,6 +111,9 @@ def _watch(installation: Installation, found: Any, parameters: dict[str, str], m
         table_stream=(description or {}).get("LatestStreamArn", ""),
         digest=_digest(found),
         failures=((mapping or {}).get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination", ""),
+        rules=rules.in_force,
+        faults=rules.faults,
+        key=key,
     )
 
 
@@ -132,6 +151,11 @@ def producer_settings(installation: Installation) -> dict[str, str]:
     client = installation.target.client("lambda")
     found = client.get_function_configuration(FunctionName=installation.audit_producer)
     return dict(found.get("Environment", {}).get("Variables", {}))
+
+
+def key_of(description: Any) -> tuple[str, ...]:
+    """Return the key attributes of DescribeTable's answer, () of None."""
+    return tuple(part["AttributeName"] for part in (description or {}).get("KeySchema", ()))
 
 
 def describe_table(target: Target, table: str) -> Any:

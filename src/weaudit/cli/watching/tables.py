@@ -7,11 +7,24 @@ import typer
 
 from weaudit.cli.options import JsonOption, YesOption
 from weaudit.cli.printing import output, panels
+from weaudit.cli.watching.documents import compact, rules_document
+from weaudit.cli.watching.options import (
+    ActorOption,
+    ExcludeOption,
+    FreshOption,
+    HashOption,
+    IgnoreOption,
+    OnlyOption,
+    ReasonOption,
+    RedactOption,
+    TableArgument,
+)
 
 if TYPE_CHECKING:
+    from weaudit.installation.outputs import Installation
     from weaudit.watch.watched import Watch
 
-TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="The table's name.", show_default=False)]
+_MOST_RAW_RECORDS = 10_000
 
 
 def register(app: typer.Typer) -> None:
@@ -22,47 +35,43 @@ def register(app: typer.Typer) -> None:
 
 def watch(
     table: TableArgument,
-    actor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ATTRIBUTE",
-            help='Attribute in which writers state who they are; "" for none.',
-            show_default="unchanged; at first as in Configuration",
-        ),
-    ] = None,
-    fresh: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ATTRIBUTE",
-            help='Attribute that every write changes, such as updatedAt: it confirms the actor; "" for none.',
-            show_default="unchanged; at first none",
-        ),
-    ] = None,
+    actor: ActorOption = None,
+    fresh: FreshOption = None,
+    exclude: ExcludeOption = None,
+    ignore: IgnoreOption = None,
+    redact: RedactOption = None,
+    hash_: HashOption = None,
+    only: OnlyOption = None,
+    require_reason: ReasonOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Audit every change of a table from now on.
 
-    Shows what it will do and asks first. Run it again to change the actor, or to follow a new stream. Changed rules
-    govern changes that are made minutes later: every function has read them by then.
+    Shows what it will do and asks first. Run it again to change the rules, or to follow a new stream; what is not given
+    stays as it is. Changed rules govern changes that are made minutes later: every function has read them by then. Try
+    them first: `weaudit rules TABLE --try`.
 
-    Example: weaudit watch orders --actor updatedBy --fresh updatedAt
+    Example: weaudit watch orders --actor updatedBy --fresh updatedAt --ignore updatedAt --redact card.number
     """
     from weaudit.installation.outputs import Installation
     from weaudit.watch.applying import Watching
+    from weaudit.watch.wishes import Wish
 
+    wish = Wish.of(actor, fresh, require_reason, exclude=exclude, ignore=ignore, redact=redact, hash=hash_, only=only)
     watching = Watching(Installation.find())
-    plan = watching.plan(table, actor, fresh)
+    plan = watching.plan(table, wish)
     if plan.steps:
         output.note(f"To watch {table} on {watching.installation.target.describe()}, WeAudit will")
         for text in plan.steps:
             output.note(f"  - {output.safe(text)}")
-        for text in plan.notes:
-            output.note(text)
+    for text in plan.notes:
+        output.note(text)
+    if plan.steps:
         if not output.agreed(f"Watch {table}?", yes=yes):
             raise typer.Exit(output.EXIT_FAILED)
         watching.apply(plan, output.note)
-    found = watching.find(table)
+    found = watching.watch_of(table)
     if as_json:
         output.print_json({**_document(found), "done": list(plan.steps), "notes": list(plan.notes)})
     elif plan.steps:
@@ -122,7 +131,7 @@ def unwatch(
 
 
 def watched(as_json: JsonOption = False) -> None:
-    """List the tables whose changes are audited.
+    """List the tables whose changes are audited, and by how many rules.
 
     Example: weaudit watched --json
     """
@@ -133,12 +142,41 @@ def watched(as_json: JsonOption = False) -> None:
     rows = [*own(installation), *watches(installation)]
     if as_json:
         output.print_json([_document(row) for row in rows])
+    else:
+        cells = (
+            (row.table, row.state, row.actor or "-", compact(row.rules) or "-", row.since, row.last_result)
+            for row in rows
+        )
+        output.print_table(output.table(("table", "state", "actor", "rules", "since", "last batch"), cells))
+        for row in rows:
+            if row.state in _ADVICE:
+                output.note(f"{row.table}: {_ADVICE[row.state].format(table=row.table)}")
+            if row.faults:
+                output.note(f"{row.table}: not all of its rules are valid. `weaudit rules {row.table}` says why.")
+    _say_raw_records(installation)
+
+
+def _say_raw_records(installation: "Installation") -> None:
+    """Say how many records are kept whole, whatever the rules hide."""
+    from itertools import islice
+
+    from weaudit.errors import StoreRefusedError
+    from weaudit.installation.boto_errors import translated
+    from weaudit.installation.repairs.quarantine import Quarantine
+
+    bucket = installation.evidence_bucket
+    try:
+        with translated():
+            count = sum(1 for _ in islice(Quarantine(installation).entries(), _MOST_RAW_RECORDS + 1))
+    except StoreRefusedError as error:
+        output.note(f"How many raw records {bucket} keeps could not be read ({error.aws_code or error.code}).")
         return
-    cells = ((row.table, row.state, row.actor or "-", row.since, row.last_result) for row in rows)
-    output.print_table(output.table(("table", "state", "actor", "since", "last batch"), cells))
-    for row in rows:
-        if row.state in _ADVICE:
-            output.note(f"{row.table}: {_ADVICE[row.state].format(table=row.table)}")
+    if count:
+        many = f"more than {_MOST_RAW_RECORDS:,}" if count > _MOST_RAW_RECORDS else f"{count:,}"
+        output.note(
+            f"{bucket} keeps {many} raw record(s) under raw/ and aws/lambda/: whole, whatever the rules hide, and for "
+            "30 days. `weaudit quarantine` lists them."
+        )
 
 
 _ADVICE = {
@@ -153,4 +191,9 @@ _ADVICE = {
 def _document(row: "Watch") -> dict[str, Any]:
     names = ("table", "stream", "state", "actor", "since", "stack", "mapping")
     document = {name: value for name, value in dataclasses.asdict(row).items() if name in names}
-    return document | {"lastResult": row.last_result, "turnedStreamOn": row.turned_stream_on}
+    return document | {
+        "lastResult": row.last_result,
+        "turnedStreamOn": row.turned_stream_on,
+        "rules": rules_document(row.rules),
+        "faults": list(row.faults),
+    }
