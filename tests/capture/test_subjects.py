@@ -18,7 +18,7 @@ from weaudit.handlers import audit_producer
 from weaudit.items.hashes import kid, subject_id
 from weaudit.items.times import iso_time
 from weaudit.trail.history import changes
-from weaudit.trail.verifying import verify_item
+from weaudit.trail.verification.verifying import verify_item
 
 START_S = 1_704_067_200
 BY = "arn:aws:iam::111122223333:user/eraser"

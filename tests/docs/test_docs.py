@@ -23,7 +23,7 @@ from weaudit.functions import FUNCTIONS
 from weaudit.local import engine as engines
 from weaudit.local import process
 from weaudit.objects.arrivals import ObjectEvent, decide
-from weaudit.trail.verifying import FIELDS
+from weaudit.trail.verification.verifying import FIELDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(

@@ -24,7 +24,8 @@ from weaudit.items import differences, plain, sizes, values
 from weaudit.items import texts as json_texts
 from weaudit.objects.store import InvocationLog
 from weaudit.runtime.event import Invocation
-from weaudit.trail import documents, history, pages, rebuilding, state_documents, states, verifying
+from weaudit.trail import documents, history, pages, rebuilding, state_documents, states
+from weaudit.trail.verification import verifying
 from weaudit.updates import conditions, log, requests
 from weaudit.updates import plan as updating
 

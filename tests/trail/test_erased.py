@@ -21,7 +21,7 @@ from weaudit.trail.history import changes, narrowed
 from weaudit.trail.reader import AuditHistory
 from weaudit.trail.rebuilding import rebuild
 from weaudit.trail.states import AsOf
-from weaudit.trail.verifying import verify_item
+from weaudit.trail.verification.verifying import verify_item
 
 TABLE = "Configuration"
 ARN = f"arn:aws:dynamodb:eu-west-1:111122223333:table/{TABLE}"

@@ -58,7 +58,7 @@ def test_a_name_with_a_dot_is_a_name_and_not_a_path() -> None:
 
 def test_the_reference_and_the_masked_places_of_an_attribute_go_with_it() -> None:
     image = {**KEY, "a": LARGE, "b": LARGE, "pin": {"M": {"code": NULL}}, "pan": NULL}
-    (found,) = gathered(None, image, masked=(("pin", "code"), ("pan",)))
+    (found,) = gathered(None, image, redact=(("pin", "code"), ("pan",)))
     kept = without(found, frozenset(["a", "pin"]))
     assert kept is not None
     ((whole,), (part,)) = (found.attributes, kept.attributes)

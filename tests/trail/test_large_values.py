@@ -12,7 +12,7 @@ from weaudit.evidence import packed
 from weaudit.items.times import iso_time
 from weaudit.trail.documents import document
 from weaudit.trail.reader import AuditHistory
-from weaudit.trail.verifying import verify_item
+from weaudit.trail.verification.verifying import verify_item
 
 TABLE = "Configuration"
 ARN = f"arn:aws:dynamodb:eu-west-1:111122223333:table/{TABLE}"

@@ -17,7 +17,7 @@ from weaudit.capture.store_secrets import Secrets
 from weaudit.evidence import packed
 from weaudit.items.values import same_value
 from weaudit.trail.reader import AuditHistory
-from weaudit.trail.verifying import Finding, verify_item
+from weaudit.trail.verification.verifying import Finding, verify_item
 
 TABLE = "Configuration"
 ARN = f"arn:aws:dynamodb:eu-west-1:111122223333:table/{TABLE}"

@@ -18,7 +18,7 @@ from weaudit.items.times import iso_time
 from weaudit.items.values import data, same_value
 from weaudit.trail.reader import AuditHistory
 from weaudit.trail.states import AsOf
-from weaudit.trail.verifying import Verdict, verify_item
+from weaudit.trail.verification.verifying import Verdict, verify_item
 from weaudit.values import replaced
 
 TABLE = "Configuration"

@@ -16,7 +16,7 @@ from tests.trails import decide
 from weaudit.capture import records as auditing
 from weaudit.capture.store_secrets import Secrets
 from weaudit.trail import history
-from weaudit.trail.verifying import Verdict, verify_item
+from weaudit.trail.verification.verifying import Verdict, verify_item
 
 ARN = "arn:aws:dynamodb:eu-west-1:111122223333:table/Configuration"
 Records = list[dict[str, Any]]

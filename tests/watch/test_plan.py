@@ -99,9 +99,9 @@ def test_a_version_that_is_still_to_come_becomes_a_part_of_the_new_one() -> None
 @pytest.mark.parametrize(
     ("options", "wrong", "right"),
     [
-        ({"exclude": ["tags[0]"]}, "leads into a list", "Name the whole list: 'tags'"),
+        ({"exclude": ["tags[0]"]}, "leads into a list", 'Name the whole list: "tags"'),
         ({"exclude": ["a..b"]}, "is no path", "single dots"),
-        ({"redact": ["sk"]}, "part of the key", "'sk' cannot be under redact"),
+        ({"redact": ["sk"]}, "part of the key", '"sk" cannot be under redact'),
         ({"ignore": ["pk.x"]}, "part of the key", "under ignore"),
         ({"redact": ["card"], "hash": ["card.number"]}, "lies within", "keep one of the two"),
         ({"exclude": ["card"], "hash": ["card"]}, "one rule is the most", "under exclude and under hash"),

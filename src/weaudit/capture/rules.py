@@ -135,9 +135,8 @@ def resolved(rules: Rules, key: Collection[str]) -> Rules:
     for name in ("exclude", "hash", "ignore", "redact"):
         for path in getattr(rules, PLACES[name]):
             if path[0] in key:
-                raise InvalidInputError(
-                    f"{shown(path_text(path))} cannot be under {name}: it is part of the key, by which the trail names items"
-                )
+                what = f"{shown(path_text(path))} cannot be under {name}"
+                raise InvalidInputError(f"{what}: it is part of the key, by which the trail names items")
     if not rules.only:
         return rules
     return with_places(rules, only={*rules.only, *((name,) for name in key)})
@@ -182,12 +181,12 @@ def _check(rules: Rules) -> None:
         raise InvalidInputError(f"the rules have {len(places) + len(rules.only)} places; {MOST_PLACES} is the most")
     # Sorted, a place comes right before what lies within it.
     for (path, name), (within, other) in pairwise(places):
+        if within == path:
+            what = f"{shown(path_text(path))} is under {name} and under {other}"
+            raise InvalidInputError(f"{what}: one rule is the most for a place")
         if within[: len(path)] == path:
-            raise InvalidInputError(
-                f"{shown(path_text(within))} is under {name} and under {other}: one rule is the most for a place"
-                if within == path
-                else f"{shown(path_text(within))} ({other}) lies within {shown(path_text(path))} ({name}): keep one of the two"
-            )
+            what = f"{shown(path_text(within))} ({other}) lies within {shown(path_text(path))} ({name})"
+            raise InvalidInputError(f"{what}: keep one of the two")
     for name in ("exclude", "hash", "redact"):
         for path in getattr(rules, PLACES[name]):
             if path[0] in (rules.actor, rules.fresh):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from weaudit.installation.checking import Checker
-    from weaudit.trail.verifying import Finding, NotCompared, Verdict
+    from weaudit.trail.verification.verifying import Finding, NotCompared, Verdict
 
 _MEANINGS = {
     "gap": "changes are missing from the trail",

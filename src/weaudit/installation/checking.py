@@ -24,7 +24,7 @@ from weaudit.items.keys import item_key
 from weaudit.items.values import Item
 from weaudit.trail.changes import AuditedChange
 from weaudit.trail.store_partitions import Partitions
-from weaudit.trail.verifying import Verdict, hash_of_live, verify_item
+from weaudit.trail.verification.verifying import Verdict, hash_of_live, verify_item
 
 if TYPE_CHECKING:
     from weaudit.installation.outputs import Installation

@@ -43,7 +43,7 @@ from weaudit.trail.changes import AttributeChange, AuditedChange, ValueReference
 from weaudit.trail.clearing import cleared
 from weaudit.trail.coherence import coherent, missing
 from weaudit.trail.history import SLACK
-from weaudit.trail.joining import (
+from weaudit.trail.verification.joining import (
     WHOLE,
     RulesOf,
     across,
