@@ -19,7 +19,8 @@ _ROW = '{"id":{"S":"%s"},"secret":{"B":"' + 43 * "A" + '="}}'
 _ANSWERS = {
     b"BatchWriteItem": b'{"UnprocessedItems":{}}',
     b"PutItem": b"{}",
-    # The table of keys.
+    # No rules of the table; the table of keys.
+    b"GetItem": b"{}",
     b"BatchGetItem": f'{{"Responses":{{"keys":[{_ROW % "ROOT"},{_ROW % "ORIGIN"}]}}}}'.encode(),
 }
 
