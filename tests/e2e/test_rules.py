@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.e2e import doors
 from tests.e2e.commands import client, eventually, run, verified
 from weaudit.capture.configuration import ALWAYS, versions_of, watch_item, watch_key
 from weaudit.capture.rules import Rules, place_of, with_places
+from weaudit.cli.main import app
 from weaudit.evidence import QUARANTINE
 from weaudit.installation.outputs import Installation
 from weaudit.installation.targets import wire
@@ -44,17 +46,6 @@ def rules(since: str = ALWAYS, /, **places: list[str]) -> Rules:
     return with_places(Rules(since), **{name: [place_of(text) for text in texts] for name, texts in places.items()})
 
 
-@pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One engine for this file, which commands find by the environment."""
-    directory = tmp_path_factory.mktemp("rules")
-    engine.up(port=process.free_port(), state_dir=directory)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WEAUDIT_STATE_DIR", str(directory))
-        yield directory
-    engine.down(state_dir=directory, force=True)
-
-
 def watch(table: str, *versions: Rules) -> None:
     """Make a table with these versions of its rules, and watch it."""
     dynamodb = client("dynamodb")
@@ -68,6 +59,20 @@ def watch(table: str, *versions: Rules) -> None:
         )
         watching = Watching(Installation.find())
         watching.apply(watching.plan(table), lambda _line: None)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One engine for this file, which commands find by the environment."""
+    directory = tmp_path_factory.mktemp("rules")
+    engine.up(port=process.free_port(), state_dir=directory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEAUDIT_STATE_DIR", str(directory))
+        for table in ("Configuration", CARDS, OTHERS):
+            watch(table, rules(**PLACES))
+        watch(FEW, rules(only=["n"]))
+        yield directory
+    engine.down(state_dir=directory, force=True)
 
 
 def records(table: str) -> list[dict[str, Any]]:
@@ -169,11 +174,6 @@ def hidden(planted: Planted, size: int = 0) -> dict[str, Any]:
 
 def test_what_rules_hide_is_stored_nowhere_but_in_raw_records(state: Path, capfd: pytest.CaptureFixture[str]) -> None:
     planted, dynamodb = Planted(), client("dynamodb")
-    watch("Configuration", rules(**PLACES))
-    watch(CARDS, rules(**PLACES))
-    watch(OTHERS, rules(**PLACES))
-    watch(FEW, rules(only=["n"]))
-    time.sleep(2)
     # Every kind of event: small and large values, maps and what is no map, in each of the tables.
     for table in (CARDS, OTHERS, FEW, "Configuration"):
         for size in (0, 3_000, 9_000):
@@ -339,3 +339,13 @@ def test_the_rules_of_rules_hide_nothing_of_the_rules(state: Path) -> None:
     assert made["newValue"]["M"]["versions"] == wire(item)["versions"]
     assert versions_of(made["newValue"]["M"]) == (rules(**PLACES),)
     assert QUARANTINE.startswith(RAW[0])
+
+
+def test_a_past_state_and_a_difference_say_what_rules_leave_out(state: Path) -> None:
+    client("dynamodb").put_item(TableName=CARDS, Item={"key": {"S": "dan"}, "n": {"N": "1"}, "at": {"N": "1"}})
+    eventually(lambda: any(record["itemKey"] == {"S": "dan"} for record in records(CARDS)))
+    for words in (["as-of", "dan", "0s"], ["diff", "dan", "1h", "0s"]):
+        result = CliRunner().invoke(app, [*words, "--table", CARDS])
+        assert "Left out by the table's rules: at, token, who.token." in result.stderr
+    _, text = run("as-of", "dan", "0s", "--table", CARDS, "--json")
+    assert json.loads(text)["rules"] == {name: sorted(places) for name, places in PLACES.items()}

@@ -123,8 +123,21 @@ def _print_state(found: "AsOf", *, utc: bool) -> None:
         output.note("It did not exist yet.")
     if found.next_change is not None:
         output.note(f"The next change followed at {moments.shown(found.next_change.at, utc=utc)}.")
+    _print_left_out(found)
     _print_problems(found, found.unknown)
     rendering.say_what_is_cut()
+
+
+def _print_left_out(*states: "AsOf") -> None:
+    """Say what the rules of the table leave out of states: an attribute that is not shown may have been there."""
+    from weaudit.items.paths import path_text
+
+    rules = [state.rules for state in states if state.rules is not None]
+    places = {path_text(path) for one in rules for path in one.excluded + one.ignored}
+    if places:
+        output.note(f"Left out by the table's rules: {output.safe(', '.join(sorted(places)))}.")
+    if only := {path_text(path) for one in rules for path in one.only}:
+        output.note(f"The table's rules keep only {output.safe(', '.join(sorted(only)))}.")
 
 
 def _print_between(found: "Between", begin: str, end: str) -> None:
@@ -137,6 +150,7 @@ def _print_between(found: "Between", begin: str, end: str) -> None:
         output.note(f"Nothing differs: {why}.")
     for state, text in ((found.before, begin), (found.after, end)):
         _print_problems(state, (), f"As of {text}: ")
+    _print_left_out(found.before, found.after)
     _print_unknown(found.unknown)
     rendering.say_what_is_cut()
 
