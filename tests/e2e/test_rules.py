@@ -172,8 +172,14 @@ def hidden(planted: Planted, size: int = 0) -> dict[str, Any]:
     }
 
 
-def test_what_rules_hide_is_stored_nowhere_but_in_raw_records(state: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    planted, dynamodb = Planted(), client("dynamodb")
+@pytest.fixture(scope="module")
+def planted() -> Planted:
+    """Return what this file plants."""
+    return Planted()
+
+
+def test_what_rules_hide_is_stored_nowhere_but_in_raw_records(state: Path, planted: Planted) -> None:
+    dynamodb = client("dynamodb")
     # Every kind of event: small and large values, maps and what is no map, in each of the tables.
     for table in (CARDS, OTHERS, FEW, "Configuration"):
         for size in (0, 3_000, 9_000):
@@ -349,3 +355,20 @@ def test_a_past_state_and_a_difference_say_what_rules_leave_out(state: Path) -> 
         assert "Left out by the table's rules: at, token, who.token." in result.stderr
     _, text = run("as-of", "dan", "0s", "--table", CARDS, "--json")
     assert json.loads(text)["rules"] == {name: sorted(places) for name, places in PLACES.items()}
+
+
+def test_the_files_that_the_engine_leaves_hold_it_no_more_than_its_answers_did(state: Path, planted: Planted) -> None:
+    """The last test of this file: it stops the engine."""
+    engine.down(state_dir=state, force=True)
+    saved = json.loads((state / "data" / "dynamodb.json").read_text(encoding="utf-8"))
+    tables = saved["payload"]["tables"]["data"]
+    sources = [name for name in tables if name.rpartition("\0")[2].strip("'") in (*TABLES, "ruled")]
+    assert len(sources) >= len(TABLES)
+    for name in sources:
+        del tables[name]
+    files = [path for path in state.rglob("*") if path.is_file() and path.name != "dynamodb.json"]
+    kept = [path for path in files if not any(f"/{prefix}" in str(path) for prefix in RAW)]
+    assert len(files) > len(kept) > 50
+    bodies = [path.read_bytes() for path in kept if path.suffix not in (".zip", ".pyc")]
+    unpacked = [gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body for body in bodies]
+    assert planted.found_in(b"\n".join([json.dumps(saved, ensure_ascii=False).encode(), *unpacked]), set()) == []
