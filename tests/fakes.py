@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
+from weaudit.capture.configuration import WatchConfiguration
 from weaudit.capture.rules import Rules
 from weaudit.capture.store import AuditTable
 from weaudit.capture.store_secrets import Secrets
@@ -42,6 +43,11 @@ class FixedRules:
 
     def faults(self) -> dict[str, tuple[str, ...]]:
         return {}
+
+
+def no_rules() -> WatchConfiguration:
+    """Return the rules of tables where no table has any."""
+    return WatchConfiguration(cast("Any", None), "")
 
 
 class FixedSecrets:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.case_files import CaseFile, every_case_of
+from tests.fakes import no_rules
 from weaudit.aws import errors
 from weaudit.handlers import table_update
 from weaudit.items.secret_rows import secret_row
@@ -44,6 +45,7 @@ def outcome(event: Any, store: Any, environment: dict[str, str]) -> tuple[list[A
         event,
         tables=UpdatedTables(call),
         request_secret=RequestSecret(call, "keys"),
+        watches=no_rules(),
         audit_logs=AuditLogs(call, settings.audit_log_table),
         settings=settings,
         now_ms=lambda: AT_MS,

@@ -315,7 +315,7 @@ def test_what_is_remembered_of_a_request_cannot_be_checked_against_a_guess() -> 
         {"id": "pin", "attributes": {"pin": "4711"}, "request_id": "guess-me"}, Settings("Configuration")
     )
     for key, same in ((secret, True), (bytes(32), False)):
-        again = plan.plan(request, {"key": "S"}, Settings("Configuration"), Caller(), 0, "", secret=key)
+        again = plan.plan(request, {"key": "S"}, Settings("Configuration"), Caller(), 0, "", secret=key, rules=())
         guessed = again.body["TransactItems"][0]["Put"]["Item"]
         assert [guessed[name] == row[name] for name in ("log_id", "request_hash")] == [same, same]
 

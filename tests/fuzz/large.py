@@ -417,9 +417,11 @@ def _planned(document: Any) -> Any:
     settings = requests.Settings("Configuration")
     caller = requests.Caller("arn")
     document = {**document, "enable_logging": True, "request_id": "r"}
-    log.failed_entry(document, settings, caller, "DatabaseError", 0, "log")
+    log.failed_entry(document, settings, caller, "DatabaseError", 0, "log", rules=())
     request = requests.read_request(document, settings)
-    return updating.dry_run(updating.plan(request, {"key": "S"}, settings, caller, 0, "log", secret=bytes(32)))
+    return updating.dry_run(
+        updating.plan(request, {"key": "S"}, settings, caller, 0, "log", secret=bytes(32), rules=())
+    )
 
 
 class _Log:

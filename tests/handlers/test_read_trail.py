@@ -511,7 +511,7 @@ def test_a_comparison_larger_than_an_answer_counts_what_it_leaves_out(
 
 def logged(key: str, asked: dict[str, Any], log_id: str, at_ms: int) -> Any:
     request = UpdateRequest(key, asked, "Configuration", logged=True)
-    return log_entry(request, key, Caller("ada"), "success", at_ms, log_id)
+    return log_entry(request, key, Caller("ada"), "success", at_ms, log_id, ())
 
 
 def test_a_log_id_that_is_brought_back_borrows_no_caller_on_any_page(stores: Stores) -> None:

@@ -226,7 +226,10 @@ def test_table_update_may_do_this_and_no_more() -> None:
         ["dynamodb:BatchGetItem", "dynamodb:PutItem"],
         {"Fn::GetAtt": ["KeysTable", "Arn"]},
     )
+    [reading] = [one for one in statements(policies) if one["Sid"] == "ReadRulesOfTables"]
+    assert reading["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["WATCH/*"]}}
     assert found == {
+        "ReadRulesOfTables": (["dynamodb:GetItem"], {"Fn::GetAtt": ["ConfigurationTable", "Arn"]}),
         "UpdateRecords": (updating, {"Fn::GetAtt": ["ConfigurationTable", "Arn"]}),
         "UpdateRecordsOfOtherTables": (updating, {"Ref": "UpdatableTableArns"}),
         "LogUpdates": (["dynamodb:PutItem"], {"Fn::GetAtt": ["AuditLogsTable", "Arn"]}),

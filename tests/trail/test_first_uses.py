@@ -30,7 +30,7 @@ LOGGED = Actor("logged", ADA)
 
 def entry_of(key: str, asked: dict[str, Any], log_id: str, at_ms: int) -> dict[str, Any]:
     request = UpdateRequest(key, asked, TABLE, logged=True)
-    return log_entry(request, key, Caller(ADA), "success", at_ms, log_id)
+    return log_entry(request, key, Caller(ADA), "success", at_ms, log_id, ())
 
 
 class Story:

@@ -208,7 +208,7 @@ def entry_of(
 ) -> dict[str, Any]:
     """Return the log entry that an update of these values leaves."""
     request = UpdateRequest(key, asked, "Configuration", logged=True, reason=reason)
-    return log_entry(request, item_key({"key": {"S": key}}), Caller(ADA), status, at_ms, LOG_ID)
+    return log_entry(request, item_key({"key": {"S": key}}), Caller(ADA), status, at_ms, LOG_ID, ())
 
 
 def updated(old: dict[str, Any], asked: dict[str, Any], key: str = "k", **fields: Any) -> AuditedChange:

@@ -50,7 +50,7 @@ def planned(
     **fields: Any,
 ) -> UpdatePlan:
     request = read_request(document(**fields), settings)
-    return plan.plan(request, schema, settings, caller or Caller(), NOW_MS, LOG_ID, secret=secret)
+    return plan.plan(request, schema, settings, caller or Caller(), NOW_MS, LOG_ID, secret=secret, rules=())
 
 
 def test_an_update_without_log_is_one_update_item() -> None:
@@ -183,7 +183,9 @@ def test_a_repeat_gets_the_first_answer_even_where_its_condition_no_longer_holds
         ),
         SETTINGS,
     )
-    again = plan.plan(request, ONE_KEY, SETTINGS, Caller(), NOW_MS + 5000, LOG_ID.replace("1", "2"), secret=SECRET)
+    again = plan.plan(
+        request, ONE_KEY, SETTINGS, Caller(), NOW_MS + 5000, LOG_ID.replace("1", "2"), secret=SECRET, rules=()
+    )
     assert repeated(first, again) == first.answer
 
 
@@ -530,22 +532,29 @@ def test_what_the_database_cannot_store_is_a_validation_error() -> None:
 def test_a_failed_attempt_is_logged_where_logging_is_on() -> None:
     made = planned(enable_logging=True, caller=Caller(ARN))
     entry = log.failed_entry(
-        document(), SETTINGS, Caller(ARN), "RecordNotFoundError", NOW_MS, LOG_ID, planned=(made.request, made.record_id)
+        document(),
+        SETTINGS,
+        Caller(ARN),
+        "RecordNotFoundError",
+        NOW_MS,
+        LOG_ID,
+        planned=(made.request, made.record_id),
+        rules=(),
     )
     assert entry == {**made.body["TransactItems"][1]["Put"]["Item"], "status": {"S": "RecordNotFoundError"}}
     unlogged = (planned().request, "k")
-    failed = log.failed_entry(document(), LOGGED, Caller(), "DatabaseError", NOW_MS, LOG_ID, planned=unlogged)
+    failed = log.failed_entry(document(), LOGGED, Caller(), "DatabaseError", NOW_MS, LOG_ID, planned=unlogged, rules=())
     assert failed is None
-    assert log.failed_entry(document(), SETTINGS, Caller(), "InvalidInputError", NOW_MS, LOG_ID) is None
+    assert log.failed_entry(document(), SETTINGS, Caller(), "InvalidInputError", NOW_MS, LOG_ID, rules=()) is None
 
 
 def test_of_a_wrong_document_is_logged_what_can_be_stored() -> None:
     wrong = {"id": 7, "attributes": {"a": 1, "b": {"SS": []}, "": 2}, "user_agent": 5, "enable_logging": True}
-    entry = log.failed_entry(wrong, SETTINGS, Caller(), "InvalidInputError", NOW_MS, LOG_ID)
+    entry = log.failed_entry(wrong, SETTINGS, Caller(), "InvalidInputError", NOW_MS, LOG_ID, rules=())
     assert entry is not None
     assert entry["updated_attributes"] == {"M": {"a": {"N": "1"}}}
     assert (entry["record_id"], entry["user_agent"]) == ({"S": "7"}, {"S": "lambda-function"})
-    entry = log.failed_entry({}, LOGGED, Caller(), "InvalidInputError", NOW_MS, LOG_ID)
+    entry = log.failed_entry({}, LOGGED, Caller(), "InvalidInputError", NOW_MS, LOG_ID, rules=())
     assert entry is not None
     assert "record_id" not in entry
 
@@ -562,7 +571,7 @@ FIELDS = st.sampled_from([*NAMES.split(), "condition_names"])
 def refusal_of(found: Any, schema: dict[str, str]) -> tuple[int, dict[str, Any]] | None:
     """Return how a document is refused, None where it is not; an unforeseen kind of error fails the test."""
     try:
-        plan.plan(read_request(found, LOGGED), schema, LOGGED, Caller(), NOW_MS, LOG_ID, secret=SECRET)
+        plan.plan(read_request(found, LOGGED), schema, LOGGED, Caller(), NOW_MS, LOG_ID, secret=SECRET, rules=())
     except (InvalidInputError, ValidationError) as error:
         return answers.failure(error, NOW_MS)
     return None
@@ -574,7 +583,7 @@ def test_no_document_is_an_internal_error(found: Any, schema: dict[str, str]) ->
     if refusal:
         status, told = refusal
         assert (status, told["success"]) == (400, False)
-        entry = log.failed_entry(found, LOGGED, Caller(), told["error"], NOW_MS, LOG_ID)
+        entry = log.failed_entry(found, LOGGED, Caller(), told["error"], NOW_MS, LOG_ID, rules=())
         assert json.dumps([told, entry], ensure_ascii=False).encode()
 
 

@@ -23,13 +23,13 @@ def document(**fields: Any) -> dict[str, Any]:
 def entry_of(found: Any, header: str = "") -> Item:
     """Return the log entry of an update that succeeds."""
     asked = read_request(found, SETTINGS, reason=header)
-    planned = plan.plan(asked, {"key": "S"}, SETTINGS, Caller(), NOW_MS, LOG_ID)
+    planned = plan.plan(asked, {"key": "S"}, SETTINGS, Caller(), NOW_MS, LOG_ID, rules=())
     entry: Item = planned.body["TransactItems"][1]["Put"]["Item"]
     return entry
 
 
 def failed(found: Any, header: str = "", settings: Settings = SETTINGS) -> Item | None:
-    return log.failed_entry(found, settings, Caller(), "InvalidInputError", NOW_MS, LOG_ID, reason=header)
+    return log.failed_entry(found, settings, Caller(), "InvalidInputError", NOW_MS, LOG_ID, reason=header, rules=())
 
 
 @pytest.mark.parametrize(("found", "header"), [({"reason": "why"}, ""), ({}, "why"), ({"reason": "why"}, "why")])
@@ -110,7 +110,7 @@ def test_a_failed_attempt_is_logged_with_its_reason() -> None:
     assert failed({**wrong, "reason": "why", "enable_logging": False}) is None
     asked = read_request(document(reason="why"), SETTINGS)
     entry = log.failed_entry(
-        document(), SETTINGS, Caller(), "RecordNotFoundError", NOW_MS, LOG_ID, planned=(asked, "k")
+        document(), SETTINGS, Caller(), "RecordNotFoundError", NOW_MS, LOG_ID, planned=(asked, "k"), rules=()
     )
     assert entry is not None
     assert (entry["reason"], entry["status"]) == ({"S": "why"}, {"S": "RecordNotFoundError"})

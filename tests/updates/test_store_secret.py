@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes import no_rules
 from weaudit.errors import ConditionNotMetError, DatabaseError, StoreError, StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import table_update
 from weaudit.trail.store_callers import AuditLogs
@@ -101,7 +102,9 @@ def asked(store: Store, secret: RequestSecret, **fields: Any) -> tuple[int, dict
     document = {"id": "k", "attributes": {"n": 1}, **fields}
     logs = AuditLogs(store.call, settings.audit_log_table)
     tables = UpdatedTables(store.call)
-    return table_update.handle(document, tables=tables, request_secret=secret, audit_logs=logs, settings=settings)
+    return table_update.handle(
+        document, tables=tables, request_secret=secret, watches=no_rules(), audit_logs=logs, settings=settings
+    )
 
 
 def in_doubt() -> StoreError:

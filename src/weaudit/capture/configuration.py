@@ -212,6 +212,16 @@ class WatchConfiguration:
             return replaced(found, digest=b"", **dict.fromkeys(PLACES.values(), ()))
         return found
 
+    def from_now_on(self, table: str, key: dict[str, Any]) -> tuple[Rules, ...]:
+        """Return the version of a table's rules that is in force now, and all that come after it; see :meth:`rules`.
+
+        Any of them may govern a write that is made now. Raises StoreError.
+        """
+        now = iso_time(round(1000 * self._clock()))
+        current = self.rules(table, now, key)
+        versions, _ = self._known.get(table, ((), 0.0))
+        return (current, *(rules for rules in versions if rules.since > now))
+
     def faults(self) -> dict[str, tuple[str, ...]]:
         """Return what is wrong with the rules that were read, by table."""
         return {table: faults for table, faults in self._faults.items() if faults}

@@ -42,7 +42,7 @@ def governed(item: Item, rules: Rules, equal: bytes) -> tuple[Item, Item, Item]:
     for text, value in hashed.items():
         digest = hmac.digest(equal, framed(b"weaudit-equal-2", encoded(text), encoded(spelled(value))), "sha256")
         shown = _changed(shown, path_of(text), _put({"S": _HASHED + digest.hex()}), whole=True)
-    return without(clear, rules.ignored), shown, taken | hashed
+    return without_places(clear, rules.ignored), shown, taken | hashed
 
 
 def clear_of(item: Item, rules: Rules) -> tuple[Item, Item]:
@@ -50,7 +50,7 @@ def clear_of(item: Item, rules: Rules) -> tuple[Item, Item]:
     if not rules.digest:
         return item, {}
     clear, taken, hashed = _masked(item, rules)
-    return without(clear, rules.ignored), taken | hashed
+    return without_places(clear, rules.ignored), taken | hashed
 
 
 def _masked(item: Item, rules: Rules) -> tuple[Item, Item, Item]:
@@ -64,7 +64,23 @@ def _masked(item: Item, rules: Rules) -> tuple[Item, Item, Item]:
     return clear, taken, hashed
 
 
-def without(item: Item, places: Iterable[Path]) -> Item:
+def loggable(attributes: Item, versions: Iterable[Rules]) -> Item:
+    """Return attributes of an item, without its key, as a log may show them under each of these rules together.
+
+    Masked places are ``[REDACTED]``, hashed ones too: who writes the log need not have the key of their hashes.
+    """
+    for rules in versions:
+        if rules.only:
+            names = {path[0] for path in rules.only}
+            attributes = {name: value for name, value in attributes.items() if name in names}
+        for path in rules.excluded:
+            attributes = _changed(attributes, path, _drop, whole=True)
+        attributes, _ = masked(attributes, rules.masked)
+    shown: Item = redacted({"M": attributes})["M"]
+    return shown
+
+
+def without_places(item: Item, places: Iterable[Path]) -> Item:
     """Return the item without these places; a path that meets something other than a map takes nothing."""
     for path in places:
         item = _changed(item, path, _drop, whole=False)

@@ -131,6 +131,25 @@ class SecretTable:
             self._equal[name] = secret_of(rows[name])
         return self._equal[name]
 
+    def equals(self) -> dict[str, bytes]:
+        """Return the secrets of all tables by which hashed places show equality, by the id of their rows, sorted.
+
+        Reads the whole table of keys. Raises StoreError.
+        """
+        request: dict[str, Any] = {
+            "TableName": self._name,
+            "FilterExpression": "begins_with(id, :equal)",
+            "ExpressionAttributeValues": {":equal": {"S": EQUAL}},
+            "ConsistentRead": True,
+        }
+        found: dict[str, bytes] = {}
+        while True:
+            answer = self._dynamodb.call("Scan", request)
+            found |= {row["id"]["S"]: secret_of(row) for row in answer["Items"]}
+            if not answer.get("LastEvaluatedKey"):
+                return dict(sorted(found.items()))
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
     def subjects(self, ids: Iterable[str]) -> dict[str, Generations]:
         """Return the generations of these subjects, by id; make the first one of a new subject. Raises StoreError."""
         now, wanted = self._clock(), list(dict.fromkeys(ids))

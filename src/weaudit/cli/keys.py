@@ -37,13 +37,14 @@ def export() -> None:
     installation = Installation.find()
     table = installation.outputs["KeysTableName"]
     dynamodb = clients.dynamodb(installation.target)
-    found, request = SecretTable(dynamodb, table).read(), RequestSecret(dynamodb.call, table).read()
+    secrets = SecretTable(dynamodb, table)
+    found, request = secrets.read(), RequestSecret(dynamodb.call, table).read()
     if found is None:
         raise InvalidInputError(
             f"the table {table} has no secrets yet\n`audit_producer` makes them with the first change that it audits."
         )
-    # The last is made by the first update with a request_id.
-    pairs = ((ROOT, found.root), (ORIGIN, found.origin), (REQUEST, request))
+    # REQUEST is made by the first update with a request_id, the others by rules that hash places of a table.
+    pairs = ((ROOT, found.root), (ORIGIN, found.origin), (REQUEST, request), *secrets.equals().items())
     items = [secret_row(name, secret) for name, secret in pairs if secret is not None]
     output.print_json({"table": table, "items": items})
     output.note("Keep this outside of the account, and delete what you saved on the way.")

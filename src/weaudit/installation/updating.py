@@ -91,7 +91,7 @@ def tried(installation: "Installation", document: dict[str, Any]) -> Tried:
         request = replaced(read_request(parse(dumps(document)), settings), request_id="")
         call = clients.dynamodb(installation.target).call
         schema = UpdatedTables(call).key_schema(request.table)
-        planned = plan.plan(request, schema, settings, Caller(), now_ms, str(uuid.uuid4()))
+        planned = plan.plan(request, schema, settings, Caller(), now_ms, str(uuid.uuid4()), rules=())
         try:
             call("TransactWriteItems", plan.dry_run(planned))
         except ConditionNotMetError as error:

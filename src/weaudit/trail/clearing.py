@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weaudit.capture.masking import clear_of, masked, without
+from weaudit.capture.masking import clear_of, masked, without_places
 from weaudit.items.paths import path_of
 from weaudit.values import replaced
 
@@ -35,7 +35,7 @@ def _value(part: AttributeChange, value: Value | None, rules: Rules | None) -> V
     whole: Item = {part.name: item} if part.name is not None else item
     whole, _ = masked(whole, map(path_of, part.masked))
     if rules is not None:
-        whole = without(whole, rules.ignored)
+        whole = without_places(whole, rules.ignored)
     return whole[part.name] if part.name is not None else {"M": whole}
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from itertools import groupby
 
 from weaudit.capture.hashes import from_base64
-from weaudit.capture.masking import unredacted
+from weaudit.capture.masking import unredacted, without_places
 from weaudit.evidence import REST
 from weaudit.items.hashes import same_in_hash
 from weaudit.items.keys import logged_record_id
@@ -23,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from weaudit.items.paths import Path
     from weaudit.items.values import Item, Value
 
 _NONE: Item = {}
@@ -53,13 +54,15 @@ def changes(records: Iterable[Item]) -> Iterator[AuditedChange]:
             yield _change(parts)
 
 
-def attributed(change: AuditedChange, entry: Item | None, *, used_before: bool = False) -> AuditedChange:
+def attributed(
+    change: AuditedChange, entry: Item | None, *, used_before: bool = False, ignored: tuple[Path, ...] = ()
+) -> AuditedChange:
     """Return a change with caller and reason of its log entry, or as it is if the two were not written together.
 
     ``used_before`` says that an earlier change of the item has the same change id, so that the entry belongs to that
     change. Pass the whole change, with every attribute that it touched.
     """
-    if entry is None or used_before or not fits(change, entry):
+    if entry is None or used_before or not fits(change, entry, ignored):
         return change
     name = _text(entry, "caller") or _text(entry, "user_agent")
     return replaced(
@@ -69,12 +72,13 @@ def attributed(change: AuditedChange, entry: Item | None, *, used_before: bool =
     )
 
 
-def fits(change: AuditedChange, entry: Item) -> bool:
+def fits(change: AuditedChange, entry: Item, ignored: tuple[Path, ...] = ()) -> bool:
     """Return whether a change and a log entry can have been written together.
 
     Anyone who may write to the table can put a log id on an item, even an old one. So the entry must be about this
     item, successful, and near in time, and it must name every attribute that the change touched, with its new value.
     The entry may name more attributes: those had these values already. An update neither creates nor deletes an item.
+    ``ignored`` are the places that the rules of the change ignore: a large value is kept without them.
     """
     asked = entry.get("updated_attributes", {}).get("M") or {}
     logged_at, changed_at = moment(_text(entry, "timestamp")), moment(change.at)
@@ -84,15 +88,17 @@ def fits(change: AuditedChange, entry: Item) -> bool:
         and change.table == _text(entry, "table_name")
         and logged_record_id(change.item_key) == _text(entry, "record_id")
         and (logged_at is not None and changed_at is not None and abs(changed_at - logged_at) <= NEAR)
-        and all(part.name in asked and _became(change, part, asked[part.name]) for part in change.attributes)
+        and all(part.name in asked and _became(change, part, asked[part.name], ignored) for part in change.attributes)
     )
 
 
-def _became(change: AuditedChange, part: AttributeChange, value: Value) -> bool:
+def _became(change: AuditedChange, part: AttributeChange, value: Value, ignored: tuple[Path, ...]) -> bool:
     if part.new is None or part.name is None:
         return False
     if part.masked:
         return True  # neither the record nor the entry says what it became
+    if part.new_refs and (part.name,) not in ignored:
+        value = without_places({part.name: value}, ignored)[part.name]
     # Where the object of a large value is gone or was altered, the record still has its commitment.
     return same_in_hash(change.salt, part.name, part.new, value)
 

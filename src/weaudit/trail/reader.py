@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any, Protocol
 
+    from weaudit.items.paths import Path
     from weaudit.items.values import Item, Value
     from weaudit.trail.changes import AuditedChange, ValueReference
     from weaudit.trail.entries import Get
@@ -277,10 +278,22 @@ class AuditHistory:
         pairs = [(change, entries.get(change.change_id or "")) for change in found]
         judged = [(change if entry is None else self._whole(change), entry) for change, entry in pairs]
         claims = [
-            (change, not_used_before(entry)) for change, entry in judged if entry is not None and fits(change, entry)
+            (change, not_used_before(entry))
+            for change, entry in judged
+            if entry is not None and fits(change, entry, self._ignored(change))
         ]
         borrowed = FirstUses(self._begin, self._audit_table).borrowed(claims)
-        return [attributed(change, entry, used_before=change.record_ids[0] in borrowed) for change, entry in judged]
+        return [
+            attributed(change, entry, used_before=change.record_ids[0] in borrowed, ignored=self._ignored(change))
+            for change, entry in judged
+        ]
+
+    def _ignored(self, change: AuditedChange) -> tuple[Path, ...]:
+        """Return the places that large values of a change are kept without."""
+        if not change.rules or not any(part.new_refs for part in change.attributes):
+            return ()
+        rules = self.rules(change.rules)
+        return () if rules is None else rules.ignored
 
     def _whole(
         self, change: AuditedChange, read: dict[str, Value] | None = None, without: frozenset[str] = frozenset()

@@ -27,8 +27,10 @@ from weaudit.values import replaced, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
+    from weaudit.capture.rules import Rules
     from weaudit.items.values import Item, Value
     from weaudit.updates.requests import Caller, Settings, UpdateRequest
 
@@ -68,13 +70,20 @@ def plan(
     log_id: str,
     *,
     secret: bytes = b"",
+    rules: Sequence[Rules],
 ) -> UpdatePlan:
     """Return the write for a request. Raises InvalidInputError, ValidationError.
+
+    ``rules`` are those of the table that may govern the write: what any of them hides is not logged.
 
     ``key_schema`` is the table's key attributes and their types, partition key first; ``log_id`` is a fresh UUID.
     A request with a request_id is remembered under the ``secret``. Raises ValueError if it is missing then.
     """
     key = typed_key(request.id, key_schema)
+    if not request.reason and any(one.requires_reason for one in rules):
+        raise ValidationError(
+            "The rules of this table require a reason: say in `reason` why the record is updated", {"field": "reason"}
+        )
     if named(request.table) == settings.configuration_table:
         _check_governs_nothing(key)
     for name in request.attributes:
@@ -91,7 +100,7 @@ def plan(
     alone = UpdatePlan(request, key, update, answer, request_hash, body=update)
     if not (request.logged or request.request_id):
         return alone
-    actions = _actions(alone, settings, caller, now_ms, log_id, secret)
+    actions = _actions(alone, settings, caller, now_ms, log_id, secret, rules)
     # The token makes the call safe to retry: after a lost response DynamoDB answers the retry and writes nothing again.
     body = {"TransactItems": list(actions.values()), "ClientRequestToken": log_id}
     return replaced(alone, body=body, operation="TransactWriteItems", steps=tuple(actions))
@@ -140,7 +149,13 @@ def _update(request: UpdateRequest, key: Item, values: dict[str, Value]) -> dict
 
 
 def _actions(
-    made: UpdatePlan, settings: Settings, caller: Caller, now_ms: int, log_id: str, secret: bytes
+    made: UpdatePlan,
+    settings: Settings,
+    caller: Caller,
+    now_ms: int,
+    log_id: str,
+    secret: bytes,
+    rules: Sequence[Rules],
 ) -> dict[str, dict[str, Any]]:
     table = settings.audit_log_table
     actions: dict[str, dict[str, Any]] = {}
@@ -148,7 +163,7 @@ def _actions(
         actions["request"] = {"Put": {"TableName": table, **_request_row(made, settings, caller, now_ms, secret)}}
     actions["update"] = {"Update": made.update}
     if made.request.logged:
-        entry = log_entry(made.request, made.record_id, caller, "success", now_ms, log_id)
+        entry = log_entry(made.request, made.record_id, caller, "success", now_ms, log_id, rules)
         _check_size(entry, "the log entry with the new values takes")
         actions["log"] = {"Put": {"TableName": table, "Item": entry}}
     return actions

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from weaudit.capture.masking import masked, without
+from weaudit.capture.masking import masked, without_places
 from weaudit.capture.records import changed_names
 from weaudit.capture.rules import PLACES, Rules, Terms
 from weaudit.evidence import REST
@@ -110,7 +110,7 @@ def _fates(item: Item, rules: Rules) -> Iterator[tuple[str, str]]:
         item, taken = masked(item, getattr(rules, PLACES[rule]))
         yield from ((place, rule) for place in taken)
     for path in rules.ignored:
-        if without(item, [path]) is not item:
+        if without_places(item, [path]) is not item:
             yield path_text(path), "ignore"
 
 
