@@ -36,7 +36,13 @@ def test_the_secrets_are_printed_as_items_that_can_be_put_back_and_no_subjects(
         assert "outside of the account" in printed.stderr
         copy = json.loads(printed.stdout)
         assert copy["table"] == table
-        assert [item["id"]["S"] for item in copy["items"]] == ["ROOT", "ORIGIN", "REQUEST", "EQUAL/cards", "EQUAL/orders"]
+        assert [item["id"]["S"] for item in copy["items"]] == [
+            "ROOT",
+            "ORIGIN",
+            "REQUEST",
+            "EQUAL/cards",
+            "EQUAL/orders",
+        ]
         for item in copy["items"]:
             before = dynamodb.get_item(TableName=table, Key={"id": item["id"]})["Item"]
             # boto3 speaks bytes where the JSON has base64, as the AWS CLI takes it.

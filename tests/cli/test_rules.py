@@ -79,7 +79,7 @@ def test_what_is_not_valid_is_said_and_is_the_exit_code(engine: RunningEngine, t
     put(engine, Rules(ALWAYS, "by"), broken=key)
     text = run(engine, "rules", table)
     assert (text.exit_code, "Not valid: the version from" in text.stdout) == (output.EXIT_FAILED, True)
-    assert "'pk' cannot be under redact" in text.stdout
+    assert '"pk" cannot be under redact' in text.stdout
     assert f"`weaudit watch {TABLE}`" in text.stderr
     assert [one["state"] for one in shown(engine)["versions"]] == ["in force"]
     put(engine, broken={"S": "?"})

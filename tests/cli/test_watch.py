@@ -141,10 +141,10 @@ def test_rules_that_are_not_valid_are_named_and_go_with_the_next(engine: Running
     client.put_item(TableName="Configuration", Item={**key, "versions": {"L": [*versions, misspelt]}})
     again = run(engine, "watch", table)
     assert (again.exit_code, "nothing to do" in again.stdout) == (0, True)
-    assert "'exclud' is no rule" in again.stderr
+    assert '"exclud" is no rule' in again.stderr
     assert "those before stay in force" in again.stderr
     assert f"{table}: not all of its rules are valid" in run(engine, "watched").stderr
-    assert "'exclud' is no rule" in watched_tables(engine)[table]["faults"][0]
+    assert '"exclud" is no rule' in watched_tables(engine)[table]["faults"][0]
     mended = run(engine, "watch", table, "--ignore", "at", "--yes")
     assert "drop from Configuration what is not valid of the rules of cli_watched: version 2: 'exclud'" in mended.stderr
     assert watched_tables(engine)[table]["faults"] == []
@@ -187,7 +187,7 @@ def test_trouble_is_shown_with_what_to_do(engine: RunningEngine, table: str) -> 
         (("watch", "Configuration", "--yes"), "watched already"),
         (("watch", "nowhere", "--yes"), "there is no table"),
         (("watch", "Configuration", "--exclude", "key", "--yes"), "part of the key"),
-        (("watch", "Configuration", "--redact", "tags[0]", "--yes"), "Name the whole list: 'tags'"),
+        (("watch", "Configuration", "--redact", "tags[0]", "--yes"), 'Name the whole list: "tags"'),
         (("watch", "Configuration", "--redact", "a", "--hash", "a", "--yes"), "under hash and under redact"),
         (("watch", "Configuration", "--exclude", "updatedBy", "--yes"), "no change could say who made it"),
         (("unwatch", "nowhere", "--yes"), "is not watched"),

@@ -394,6 +394,9 @@ class _Refusing:
     def put_absent(self, records: list[Any]) -> None:
         assert not records, "no secret is erased here"
 
+    def keep_rules(self, rules: Any) -> None:
+        assert not rules.digest, "no table has rules about places here"
+
 
 class _Evidence:
     name = "evidence"
