@@ -146,7 +146,7 @@ def test_rules_that_are_not_valid_are_named_and_go_with_the_next(engine: Running
     assert f"{table}: not all of its rules are valid" in run(engine, "watched").stderr
     assert '"exclud" is no rule' in watched_tables(engine)[table]["faults"][0]
     mended = run(engine, "watch", table, "--ignore", "at", "--yes")
-    assert "drop from Configuration what is not valid of the rules of cli_watched: version 2: 'exclud'" in mended.stderr
+    assert 'drop from Configuration what is not valid of the rules of cli_watched: version 2: "exclud"' in mended.stderr
     assert watched_tables(engine)[table]["faults"] == []
 
 
