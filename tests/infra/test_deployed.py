@@ -72,6 +72,7 @@ def test_table_update_is_as_the_template_says(engine: RunningEngine) -> None:
         "CONFIGURATION_TABLE": "Configuration",
         "AUDIT_TABLE": "Audit",
         "KEYS_TABLE": names["KeysTableName"],
+        "CACHE_TTL_SEC": "60",
         "LOG_LEVEL": "INFO",
     }
 
