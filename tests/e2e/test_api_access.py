@@ -201,7 +201,7 @@ ROLES: dict[str, Role] = {
         _updates,
         [
             ("dynamodb", "delete_item", {"TableName": "Configuration", "Key": CONFIGURATION}),
-            # It may get the items of rules alone, by a condition that the engine does not know: test_template.py has it.
+            # It may get the items of rules alone, by a condition that the engine does not know (test_template.py).
             ("dynamodb", "scan", {"TableName": "Configuration"}),
             ("dynamodb", "get_item", {"TableName": "Audit", "Key": {"id": {"S": "1"}}}),
             ("dynamodb", "update_item", {"TableName": "Audit", "Key": {"id": {"S": "1"}}}),
