@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 
 import weaudit
+from tests.import_closures import loaded_by
 from weaudit.deploy import packaging
 from weaudit.functions import FUNCTIONS, Function
 
@@ -23,6 +24,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "errors": [],
     "functions": [],
     "values": [],
+    "ledger": [],
     "items": [],
     "aws": ["items"],
     "api": ["items"],
@@ -177,6 +179,15 @@ def test_a_function_imports_the_standard_library_only(function: Function) -> Non
     foreign = {name[0] for path in closure for name in imports(path)} - allowed
     assert not foreign
     assert SOURCES / "functions.py" not in closure
+
+
+def test_the_ledger_needs_nothing_but_the_standard_library() -> None:
+    # A stranger takes the folder as it is; and functions import it, so each of its imports costs a cold start.
+    names = [path.stem for path in FILES if room_of(path) == "ledger"]
+    assert {
+        file for path in FILES if room_of(path) == "ledger" for file in ours(path) if room_of(file) != "ledger"
+    } == set()
+    assert "weaudit.ledger.ed25519" in loaded_by(f"from weaudit.ledger import {', '.join(names)}")
 
 
 def test_one_room_speaks_to_the_network() -> None:

@@ -226,6 +226,13 @@ def _listing(parts: str) -> str:
     )
 
 
+_KEY = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
+
+
+def _note(text: str, signatures: str) -> str:
+    return f"{text}\n{signatures}"
+
+
 def _rendition(n: int, **parts: Any) -> dict[str, Any]:
     return {"L": [{"M": {"name": {"S": f"r{number}"}, **parts}} for number in range(n)]}
 
@@ -316,6 +323,27 @@ PARSED: dict[str, Shapes] = {
         "half comments": lambda n: "<!" * n,
         "blanks": lambda n: " " * n,
         "brands": lambda n: "\0\0\xff\xffftyp" + "mif1" * n,
+    },
+    "checkpoints": {
+        "many signatures": lambda n: _note("o\n1\n", "— a AAAAAAA=\n" * n),
+        "a long signature": lambda n: _note("o\n1\n", f"— a {'AAAA' * n}AAAAAAA=\n"),
+        "a long text": lambda n: _note("line\n" * n, "— a AAAAAAA=\n"),
+        "empty lines": lambda n: "\n" * n,
+        "a long name": lambda n: _note("o\n1\n", f"— {'a' * n} AAAAAAA=\n"),
+    },
+    "policies": {
+        "many lines": lambda n: "quorum none\n" * n,
+        "many comments": lambda n: "#\n" * n,
+        "many words": lambda n: "group g any" + " a" * n + "\n",
+        "blanks": lambda n: " \t" * n + "\n",
+        "many logs": lambda n: f"log {_KEY}\n" * n,
+        "a long number": lambda n: f"group g {'9' * n} a\n",
+    },
+    "vkeys": {
+        "a long name": lambda n: "a" * n + _KEY,
+        "many parts": lambda n: "a+" * n,
+        "a long key": lambda n: "a+00000000+" + "AAAA" * n,
+        "spaces": lambda n: " " * n + "+00000000+AAAA",
     },
     "tiffs": {
         "many values": lambda n: _tiff(258, 3, n, b"\x08\0" * n),  # BitsPerSample

@@ -9,6 +9,7 @@ from typing import Any
 from tests.api_events import first, second
 from tests.image_fakes import created, deleted, one_rendition
 from tests.images import tiffs
+from tests.ledger.keys import signer, witness
 from tests.notifications import object_record
 from tests.strategies import stream_record
 from weaudit.api import paging, queries, requests
@@ -26,6 +27,8 @@ from weaudit.images.pixels import frames, sniffing, tiff, unpacking
 from weaudit.images.pixels.samples import Samples
 from weaudit.items import plain
 from weaudit.items.typed_keys import typed_key
+from weaudit.ledger import checkpoints, notes, policies
+from weaudit.ledger.faults import LedgerError
 from weaudit.objects import notifications
 from weaudit.trail import pages
 from weaudit.updates.conditions import condition_of
@@ -38,7 +41,7 @@ class Parser:
 
     call: Callable[[Any], Any]
     sound: tuple[Any, ...]
-    errors: tuple[type[WeauditError], ...]
+    errors: tuple[type[WeauditError | LedgerError], ...]
     texts: bool = False
 
 
@@ -96,6 +99,15 @@ def _packed(text: str) -> Any:
     return unpacking.instead(content, text, packed=False), unpacking.beginning(content), unpacking.unpacked(content, 99)
 
 
+def _checkpoint(text: str) -> Any:
+    return checkpoints.opened(text.encode("utf-8", "surrogatepass"), policies.read(_POLICY.encode()))
+
+
+_LOG, _WITNESS = signer("log.example"), witness("witness.example")
+_POLICY = f"# ours\nlog {_LOG.key}\nwitness w {_WITNESS.key} https://w.example\ngroup g 1 w\nquorum g\n"
+_TREE = checkpoints.text_of("log.example", 70_000, bytes(32))
+_CHECKPOINT = notes.written(_TREE, [_LOG.signature(_TREE), _WITNESS.signature(_TREE, 1)]).decode()
+
 _SQS = {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(created("a.png", b"x", "0A"))}]}
 _POST = {**second("POST /v1/updates"), "body": '{"id": "k", "attributes": {"n": 1.50}}'}
 _DOCUMENT = {
@@ -149,6 +161,11 @@ PARSERS: dict[str, Parser] = {
     "cursors": Parser(_cursor, (), (RequestError,), texts=True),
     "keys": Parser(notifications.decoded_key, ("a+b%2Bc%C3%A9.txt",), (MalformedEventError,), texts=True),
     "signatures": Parser(lambda text: sniffing.sniff(text.encode("latin-1", "replace")), ("RIFF....WEBP",), (), True),
+    "checkpoints": Parser(_checkpoint, (_CHECKPOINT,), (LedgerError,), texts=True),
+    "policies": Parser(
+        lambda text: policies.read(text.encode("utf-8", "surrogatepass")), (_POLICY,), (LedgerError,), texts=True
+    ),
+    "vkeys": Parser(notes.VerifierKey.read, (str(_LOG.key), str(_WITNESS.key)), (LedgerError,), texts=True),
     "tiffs": Parser(_tiff, (tiffs.made(32, 3, 2, colours=3, alpha=2).decode("latin-1")[:400],), (), texts=True),
     "frames": Parser(_frames, ("\0\0\0\x1cmoov\0\0\0\x14trak\0\0\0\x0cmdia....",), (), texts=True),
     "packed": Parser(_packed, (gzip.compress(b"a", mtime=0).decode("latin-1"),), (ImageRejectedError,), texts=True),
