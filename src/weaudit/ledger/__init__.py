@@ -1,0 +1,1 @@
+"""The ledger: what a stranger can check, with nothing but the standard library."""
