@@ -173,6 +173,36 @@ def test_consistency_proofs_from_every_size_are_those_of_the_definition(size: in
         check_consistency(old_size, NAIVE_ROOTS[old_size], size, NAIVE_ROOTS[size], found)
 
 
+def taken(check: Callable[..., None], *args: object) -> bool:
+    try:
+        check(*args)
+    except LedgerError:
+        return False
+    return True
+
+
+@given(st.data())
+def test_the_steps_of_the_page_take_the_same_inclusion_proofs(data: st.DataObject) -> None:
+    size, claimed = data.draw(st.integers(1, MOST)), data.draw(st.integers(1, MOST))
+    index = data.draw(st.integers(0, size - 1))
+    leaf, root, right = merkle.leaf_hash(ENTRIES[index]), NAIVE_ROOTS[size], trees.path(index, ENTRIES[:size])
+    for proof in (right, data.draw(st.sampled_from(trees.damaged(right)))):
+        for n in (size, claimed):
+            assert taken(check_inclusion, index, n, leaf, proof, root) == trees.includes(index, n, leaf, proof, root)
+
+
+@given(st.data())
+def test_the_steps_of_the_page_take_the_same_consistency_proofs(data: st.DataObject) -> None:
+    size = data.draw(st.integers(2, MOST))
+    old_size = data.draw(st.integers(1, size - 1))
+    claimed = data.draw(st.integers(old_size + 1, MOST + 1))
+    old_root, root, right = NAIVE_ROOTS[old_size], NAIVE_ROOTS[size], trees.proof(old_size, ENTRIES[:size])
+    for proof in (right, data.draw(st.sampled_from(trees.damaged(right)))):
+        for n in (size, claimed):
+            expected = trees.begins(old_size, old_root, n, root, proof)
+            assert taken(check_consistency, old_size, old_root, n, root, proof) == expected
+
+
 @given(st.data())
 def test_larger_trees_have_the_proofs_of_the_definition(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, len(ENTRIES)))

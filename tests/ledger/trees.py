@@ -43,6 +43,46 @@ def proof(m: int, leaves: Sequence[bytes], whole: bool = True) -> list[bytes]:
     return [*proof(m - k, leaves[k:], False), tree_hash(leaves[:k])]
 
 
+def includes(i: int, n: int, leaf: bytes, hashes: Sequence[bytes], root: bytes) -> bool:
+    """Verify an inclusion proof by the steps of docs/formats/ledger.md, which are those of RFC 9162."""
+    if i >= n:
+        return False
+    f, s, r = i, n - 1, leaf
+    for h in hashes:
+        if s == 0:
+            return False
+        if f & 1 or f == s:
+            r = sha256(b"\x01" + h + r)
+            while not f & 1 and f:
+                f, s = f >> 1, s >> 1
+        else:
+            r = sha256(b"\x01" + r + h)
+        f, s = f >> 1, s >> 1
+    return s == 0 and r == root
+
+
+def begins(m: int, old_root: bytes, n: int, root: bytes, hashes: Sequence[bytes]) -> bool:
+    """Verify a consistency proof, 0 < m < n, by the steps of docs/formats/ledger.md, which are those of RFC 9162."""
+    if not hashes:
+        return False
+    first, *others = [old_root, *hashes] if m.bit_count() == 1 else hashes
+    f, s = m - 1, n - 1
+    while f & 1:
+        f, s = f >> 1, s >> 1
+    a = b = first
+    for h in others:
+        if s == 0:
+            return False
+        if f & 1 or f == s:
+            a, b = sha256(b"\x01" + h + a), sha256(b"\x01" + h + b)
+            while not f & 1 and f:
+                f, s = f >> 1, s >> 1
+        else:
+            b = sha256(b"\x01" + b + h)
+        f, s = f >> 1, s >> 1
+    return a == old_root and b == root and s == 0
+
+
 def damaged(hashes: Sequence[bytes]) -> list[list[bytes]]:
     """Return lists that differ from this one by one bit of a hash, or by a hash that is missing, doubled or swapped."""
     found = [[*hashes, hashes[-1] if hashes else sha256(b"")], [sha256(b""), *hashes]]
