@@ -50,6 +50,7 @@ ROLES = {
     "conditions",
     "configuration",
     "documents",
+    "entries",  # of an index, and of the ledger
     "errors",
     "hashes",
     "plan",

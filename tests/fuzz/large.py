@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from tests.fakes import producer_stores
-from tests.fuzz.parsers import PARSERS
+from tests.fuzz.parsers import ENTRY, PARSERS
 from tests.image_fakes import created, one_rendition
 from tests.notifications import numbered, object_record
 from tests.strategies import change, stream_record
@@ -22,6 +22,7 @@ from weaudit.installation import item_keys, tracing
 from weaudit.installation.repairs import failed_events
 from weaudit.items import differences, plain, sizes, values
 from weaudit.items import texts as json_texts
+from weaudit.ledger import entries as leaf_texts
 from weaudit.objects.store import InvocationLog
 from weaudit.runtime.event import Invocation
 from weaudit.trail import documents, history, pages, rebuilding, state_documents, states
@@ -233,6 +234,9 @@ def _note(text: str, signatures: str) -> str:
     return f"{text}\n{signatures}"
 
 
+_PROOF = "c2sp.org/tlog-proof@v1\nextra {}\nindex 0\n{}\nexample.com\n"
+
+
 def _rendition(n: int, **parts: Any) -> dict[str, Any]:
     return {"L": [{"M": {"name": {"S": f"r{number}"}, **parts}} for number in range(n)]}
 
@@ -300,6 +304,38 @@ PARSED: dict[str, Shapes] = {
         "one name many times": lambda n: {"Records": [{"eventSource": "aws:sqs", "body": _object(["z"] * n)}]},
         "a long time": lambda n: {**created("a.png", b"x", "0A"), "time": "2024-01-01T00:00:00." + "0" * n + "Z"},
         "a long key": lambda n: created("a" * n, b"x", "0A"),
+    },
+    "entries": {
+        **JSON,
+        "a long id": lambda n: ENTRY.replace('"r"', f'"{"r" * n}"'),
+        "many fields": lambda n: ENTRY[:-1] + "".join(f',"z{number}":1' for number in range(n)) + "}",
+        "many shards": lambda n: leaf_texts.entry(
+            "seal", "2024-01-01T00:00:00.000Z", n=1, marks={"s": dict.fromkeys(_distinct(n), "1")}
+        ).text.decode(),
+        "many kinds of marks": lambda n: leaf_texts.entry(
+            "seal", "2024-01-01T00:00:00.000Z", n=1, marks={name: {} for name in _distinct(n)}
+        ).text.decode(),
+    },
+    "bundles": {
+        "a long entry": lambda n: f"{chr(n >> 8)}{chr(n & 255)}{'x' * n}\0\0",
+        "more than its entries": lambda n: "\0\1a" * n,
+        "nothing of a long entry": lambda n: "\xff\xff" + "x" * n,
+        "empty entries": lambda n: "\0" * n,
+    },
+    "tile paths": {
+        "many groups": lambda n: "tile/0/" + "x001/" * n + "000",
+        "a long number": lambda n: "tile/0/" + "0" * n,
+        "a long width": lambda n: "tile/0/000.p/" + "1" * n,
+        "slashes": lambda n: "tile/entries" + "/" * n,
+    },
+    "proofs": {
+        "many hashes": lambda n: _PROOF.format("x", f"{'A' * 43}=\n" * n),
+        "many short lines": lambda n: _PROOF.format("x", "\n".join("a" * n)),
+        "a long line": lambda n: _PROOF.format("x", "A" * n),
+        "a long index": lambda n: _PROOF.format("x", "").replace("index 0", f"index {'9' * n}"),
+        "extra that is deep": lambda n: _PROOF.format("W1tb" * n, ""),
+        "extra that is long": lambda n: _PROOF.format("AAAA" * n, ""),
+        "a long checkpoint": lambda n: _PROOF.format("AAAA", "") + "x\n" * n,
     },
     "pipelines": {
         "many renditions": lambda n: {"renditions": _rendition(n)},

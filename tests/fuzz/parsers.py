@@ -1,5 +1,6 @@
 """Every parser of what comes from outside: how it is called, a sound input, and the errors that it may answer with."""
 
+import base64
 import gzip
 import json
 from collections.abc import Callable
@@ -27,8 +28,9 @@ from weaudit.images.pixels import frames, sniffing, tiff, unpacking
 from weaudit.images.pixels.samples import Samples
 from weaudit.items import plain
 from weaudit.items.typed_keys import typed_key
-from weaudit.ledger import checkpoints, notes, policies
+from weaudit.ledger import checkpoints, entries, notes, policies, proofs, tiles
 from weaudit.ledger.faults import LedgerError
+from weaudit.ledger.merkle import leaf_hash
 from weaudit.objects import notifications
 from weaudit.trail import pages
 from weaudit.updates.conditions import condition_of
@@ -108,6 +110,16 @@ _POLICY = f"# ours\nlog {_LOG.key}\nwitness w {_WITNESS.key} https://w.example\n
 _TREE = checkpoints.text_of("log.example", 70_000, bytes(32))
 _CHECKPOINT = notes.written(_TREE, [_LOG.signature(_TREE), _WITNESS.signature(_TREE, 1)]).decode()
 
+
+def _proof(text: str) -> Any:
+    found = proofs.parse(text.encode("latin-1", "replace"))
+    return proofs.opened(found, 1, leaf_hash(ENTRY.encode()))
+
+
+ENTRY = (
+    f'{{"format":"weaudit-entry-1","hash":"{"c7" * 32}","id":"r","kind":"record","time":"2024-01-01T00:00:00.000Z"}}'
+)
+_EXTRA = base64.b64encode(entries.canonical({"entry": ENTRY})).decode()
 _SQS = {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(created("a.png", b"x", "0A"))}]}
 _POST = {**second("POST /v1/updates"), "body": '{"id": "k", "attributes": {"n": 1.50}}'}
 _DOCUMENT = {
@@ -169,4 +181,17 @@ PARSERS: dict[str, Parser] = {
     "tiffs": Parser(_tiff, (tiffs.made(32, 3, 2, colours=3, alpha=2).decode("latin-1")[:400],), (), texts=True),
     "frames": Parser(_frames, ("\0\0\0\x1cmoov\0\0\0\x14trak\0\0\0\x0cmdia....",), (), texts=True),
     "packed": Parser(_packed, (gzip.compress(b"a", mtime=0).decode("latin-1"),), (ImageRejectedError,), texts=True),
+    "entries": Parser(
+        lambda text: entries.parse(text.encode("latin-1", "replace")), (ENTRY,), (LedgerError,), texts=True
+    ),
+    "bundles": Parser(
+        lambda text: tiles.parse_bundle(text.encode("latin-1", "replace"), 2),
+        ("\0\1a\0\0",),
+        (LedgerError,),
+        texts=True,
+    ),
+    "tile paths": Parser(tiles.parse_path, ("tile/0/x001/234.p/5", "tile/entries/000"), (LedgerError,), texts=True),
+    "proofs": Parser(
+        _proof, (f"c2sp.org/tlog-proof@v1\nextra {_EXTRA}\nindex 0\n\nexample.com\n",), (LedgerError,), texts=True
+    ),
 }

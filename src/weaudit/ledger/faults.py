@@ -1,4 +1,4 @@
-"""The one error of the ledger's pure part."""
+"""The one error of the ledger."""
 
 
 class LedgerError(ValueError):
