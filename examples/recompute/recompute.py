@@ -49,8 +49,8 @@ def side(record, which, folder):
     item, one = (json.loads(read(folder, one)).get("M", {}), None) if one and name is None else (item, one)
     said = state = {part: canonical(found) for part, found in item.items()}
     for path in (it["S"] for it in record.get("masked", {}).get("L", [])):
-        said = placed(said, path, lambda it: it if it.get("S", "").startswith("hmac-sha256:") else {"#": ""})
-        state = placed(state, path, lambda _: {"#": ""})
+        said = placed(said, path, lambda it: {"#": ""} if it.get("S", "hmac-")[:5] != "hmac-" else it)
+        state = placed(state, path, lambda it: {"#": ""} if "S" in it else it)  # what is masked shows as a text
     for path in ignored(record, folder):
         state = placed(state, path, lambda _: None)
     moved = {at: committed(record, at, read(folder, it)) for at, it in ({name: one} if one else parts).items()}

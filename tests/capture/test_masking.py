@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import strategies
+from tests.trails import decide
 from weaudit.capture.masking import masked, redacted, unredacted
 from weaudit.items.paths import path_of, path_text
+from weaudit.trail.history import changes
 
 NAMES = st.text(min_size=1, max_size=6) | st.sampled_from(["a.b", ".", "\\", "a\\.b", "\\\\."])
 
@@ -57,3 +59,16 @@ def test_a_record_shows_what_is_masked_and_its_paths_lead_back(item: dict[str, A
     for name in clear:
         own = [path for path in paths if path[0] == name]
         assert unredacted(name, redacted(clear[name]), own) == clear[name]
+
+
+def test_of_a_record_only_the_value_that_is_masked_is_read_as_masked() -> None:
+    """A path that met a text masked the whole of it; after the change there is a map, of which a part is masked."""
+    text: dict[str, Any] = {"S": "secret"}
+    parts: dict[str, Any] = {"M": {"pin": {"S": "1"}, "name": {"S": "x"}}}
+    shown = {"M": {"pin": {"#": ""}, "name": {"S": "x"}}}
+    for old, new, expected in ((text, parts, ({"#": ""}, shown)), (parts, text, (shown, {"#": ""}))):
+        one = strategies.change({"key": {"S": "k"}, "who": old}, {"key": {"S": "k"}, "who": new})
+        (found,) = changes(decide(one, redact=["who.pin"]))
+        (part,) = found.attributes
+        assert part.masked == ("who", "who.pin")
+        assert (part.old, part.new) == expected

@@ -48,6 +48,7 @@ LIFE: list[dict[str, Any] | None] = [
     {"a": {"N": "2E+2"}, "by": {"S": "bo"}, "secret": {"S": "x"}, "long": {"S": "y" * 2000}, "who": WHO, **SEEN},
     {"a": {"N": "1"}, "by": {"S": "bo"}, "long": {"S": "y" * 2000}, "who": OTHER, **SEEN, "at": {"N": "2"}},
     {"a": {"N": "1"}, "long": {"S": "y" * 2000}, "who": LONG, "at": {"N": "3"}},
+    {"a": {"N": "1"}, "long": {"S": "y" * 2000}, "who": {"S": "ana"}, "at": {"N": "3"}},
     {"a": {"N": "2"}, "long": {"S": "y" * 2000}, "who": LONGER, "at": {"N": "4"}, "blob": {"S": "z" * 5000}},
     {"a": {"N": "-0"}, "by": {"S": "bo"}, "secret": {"S": "z"}, "long": {"S": "y" * 9000}, "n": {"NULL": True}},
     {"a": {"N": "3"}, "by": {"S": "bo"}, "long": {"S": "y" * 9000}, "m": {"L": [{"NS": ["2", "1.0"]}]}},

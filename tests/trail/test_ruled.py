@@ -122,6 +122,29 @@ lives = st.lists(st.tuples(st.none() | images | images | images, st.integers(0, 
 )
 
 
+@pytest.mark.parametrize(
+    "rules", [{"redact": ["who.pin"]}, {"hash": ["who.pin"]}, {"redact": ["who.pin", "card"]}], ids=str
+)
+@pytest.mark.parametrize("secrets", [None, SECRETS])
+def test_a_place_that_is_now_a_map_and_now_a_text_makes_no_fault(rules: Places, secrets: Secrets | None) -> None:
+    """One value of a record is masked whole then, and of the other a part or nothing."""
+    shapes: list[Any] = [
+        {"S": "text"},
+        item(1, "")["who"],
+        {"NULL": True},
+        {"S": "text"},
+        {"M": {}},
+        {"S": "t"},
+        {"N": "1"},
+    ]
+    ruled = Ruled([({"who": who}, rules) for who in shapes])
+    assert ruled.verdict(secrets).findings == ()
+    shown = [ruled.as_of(place).item for place in range(len(shapes))]
+    assert [data(one or {})["who"] for one in shown] == [
+        clear_of({"who": who}, rules_of(**rules))[0]["who"] for who in shapes
+    ]
+
+
 @given(lives, st.sampled_from([None, SECRETS]))
 def test_a_trail_over_which_the_rules_changed_has_no_fault(life: Any, secrets: Secrets | None) -> None:
     ruled = Ruled(life)

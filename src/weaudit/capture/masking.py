@@ -116,11 +116,12 @@ def redacted(value: Value) -> Value:
 def unredacted(name: str | None, value: Value, paths: Iterable[Path]) -> Value:
     """Return a record's value with ``{"#": ""}`` at its masked places: of the attribute ``name``, or the whole item.
 
-    A place that shows a keyed hash stays as it is.
+    A place that shows a keyed hash stays as it is, and so does a map or NULL: only the other value of the record, which
+    had something else there, was masked at this place.
     """
 
     def mask(item: Item, name: str, _path: Path) -> Item:
-        return item if _is_keyed_hash(item[name]) else {**item, name: _MASKED}
+        return item if is_mask(item[name]) and item[name] != REDACTED else {**item, name: _MASKED}
 
     item: Any = value.get("M") if name is None else {name: value}
     if not isinstance(item, dict):  # a record that was written by hand may hold anything
@@ -130,9 +131,30 @@ def unredacted(name: str | None, value: Value, paths: Iterable[Path]) -> Value:
     return {"M": item} if name is None else item[name]
 
 
+def masked_in(item: Item, paths: Iterable[Path]) -> list[Path]:
+    """Return those of the paths at which an item, as a reader has it, is ``{"#": ""}`` or a keyed hash."""
+    return [path for path, value in values_at(item, paths) if value == _MASKED or _is_keyed_hash(value)]
+
+
+def values_at(item: Item, paths: Iterable[Path]) -> list[tuple[Path, Value]]:
+    """Return each of the paths that leads to a value of the item, and the value."""
+    found: list[tuple[Path, Value]] = []
+
+    def note(item: Item, name: str, path: Path) -> Item:
+        found.append((path, item[name]))
+        return item
+
+    for path in paths:
+        _changed(item, path, note, whole=False)
+    return found
+
+
 def is_mask(value: Value) -> bool:
-    """Return whether a record may show this value at a masked place."""
-    return value == REDACTED or _is_keyed_hash(value)
+    """Return whether a record may show this value at a masked place.
+
+    A path may have met a text in one value of the record, which was masked whole, and a map or NULL in the other.
+    """
+    return value == REDACTED or _is_keyed_hash(value) or "M" in value or "NULL" in value
 
 
 def _is_keyed_hash(value: Value) -> bool:

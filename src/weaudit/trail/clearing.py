@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weaudit.capture.masking import clear_of, masked, without_places
+from weaudit.capture.masking import clear_of, masked, masked_in, without_places
 from weaudit.items.paths import path_of
 from weaudit.values import replaced
 
@@ -33,7 +33,7 @@ def _value(part: AttributeChange, value: Value | None, rules: Rules | None) -> V
     if item is None or not isinstance(item, dict):  # a record that was written by hand may hold anything
         return value
     whole: Item = {part.name: item} if part.name is not None else item
-    whole, _ = masked(whole, map(path_of, part.masked))
+    whole, _ = masked(whole, masked_in(whole, map(path_of, part.masked)))
     if rules is not None:
         whole = without_places(whole, rules.ignored)
     return whole[part.name] if part.name is not None else {"M": whole}

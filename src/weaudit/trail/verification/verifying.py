@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 from weaudit.capture.changes import Change
 from weaudit.capture.hashes import CONTENT, COVERED, content_salt, from_base64, in_base64, origin, record_hash
-from weaudit.capture.masking import REDACTED, clear_of, is_mask, masked
+from weaudit.capture.masking import REDACTED, clear_of, is_mask, masked, values_at
 from weaudit.capture.records import record_id
 from weaudit.capture.rules import Rules, no_rules
 from weaudit.capture.store_secrets import Secrets
@@ -410,7 +410,7 @@ def _at_masked_places(part: AttributeChange, record: Item) -> Iterator[Value]:
         value = record.get(side)
         item = value.get("M") if value is not None and part.name is None else value and {part.name or "": value}
         if isinstance(item, dict):
-            yield from masked(item, map(path_of, part.masked))[1].values()
+            yield from (found for _, found in values_at(item, map(path_of, part.masked)))
 
 
 def _is_ours(change: AuditedChange, part: AttributeChange, record: Item, secrets: Secrets) -> bool:
