@@ -76,48 +76,44 @@ def _version(rules: Rules) -> dict[str, Any]:
 
 def versions_of(item: dict[str, Any] | None) -> tuple[Rules, ...]:
     """Return the versions that a configuration item holds, the earliest first; one that is not valid is left out."""
-    return _judged(item)[0]
+    return judged(item)[0]
 
 
 def resolved_versions(item: dict[str, Any] | None, key: Collection[str]) -> tuple[Rules, ...]:
-    """Return the versions that are valid for a table with these key attributes, the earliest first."""
-    found = []
-    for rules in versions_of(item):
-        try:
-            found.append(resolved(rules, key))
-        except InvalidInputError:
-            continue
-    return tuple(found)
+    """Return the versions that are valid for a table with these key attributes, the earliest first, resolved."""
+    return tuple(resolved(rules, key) for rules in judged(item, key)[0])
 
 
-def faults_of(item: dict[str, Any] | None, key: Iterable[str] = ()) -> tuple[str, ...]:
-    """Say what is wrong with a configuration item: a line for each version that is left out, and why.
+def faults_of(item: dict[str, Any] | None, key: Collection[str] = ()) -> tuple[str, ...]:
+    """Say what is wrong with a configuration item; see :func:`judged`."""
+    return judged(item, key)[1]
 
-    ``key`` are the key attributes of the table, if they are known.
+
+def judged(item: dict[str, Any] | None, key: Collection[str] = ()) -> tuple[tuple[Rules, ...], tuple[str, ...]]:
+    """Return the valid versions that a configuration item holds, the earliest first, and what is wrong with the others.
+
+    There is a line for each version that is left out. ``key`` are the key attributes of the table, if they are known.
     """
-    versions, faults = _judged(item)
-    names = frozenset(key)
-    for rules in versions:
-        try:
-            resolved(rules, names)
-        except InvalidInputError as error:
-            faults.append(_fault(f"the version from {rules.since}", error))
-    return tuple(faults)
-
-
-def _judged(item: dict[str, Any] | None) -> tuple[tuple[Rules, ...], list[str]]:
     if item is None:
-        return (), []
+        return (), ()
     found = item.get("versions", {}).get("L")
     if not isinstance(found, list) or not found:
-        return (), ["it has no list of versions"]
-    rules, faults = [], []
+        return (), ("it has no list of versions",)
+    read: list[Rules] = []
+    versions: list[Rules] = []
+    faults: list[str] = []
     for number, version in enumerate(found, 1):
         try:
-            rules.append(_rules(version))
+            read.append(_rules(version))
         except InvalidInputError as error:
             faults.append(_fault(f"version {number}", error))
-    return tuple(sorted(rules, key=lambda one: one.since)), faults
+    for rules in sorted(read, key=lambda one: one.since):
+        try:
+            resolved(rules, key)
+            versions.append(rules)
+        except InvalidInputError as error:
+            faults.append(_fault(f"the version from {rules.since}", error))
+    return tuple(versions), tuple(faults)
 
 
 def _fault(which: str, error: InvalidInputError) -> str:
@@ -230,8 +226,8 @@ class WatchConfiguration:
         # A consistent read: the item is written just before the table's first change can arrive.
         request = {"TableName": self._name, "Key": watch_key(table), "ConsistentRead": True}
         item = self._dynamodb.call("GetItem", request).get("Item")
-        self._faults[table] = faults_of(item, key)
-        versions = resolved_versions(item, key)
+        valid, self._faults[table] = judged(item, key)
+        versions = tuple(resolved(rules, key) for rules in valid)
         if item is not None and not versions:
             known, _ = self._known.get(table, ((), 0.0))
             if known:  # the last valid rules stay in force

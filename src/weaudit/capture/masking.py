@@ -70,12 +70,7 @@ def loggable(attributes: Item, versions: Iterable[Rules]) -> Item:
     Masked places are ``[REDACTED]``, hashed ones too: who writes the log need not have the key of their hashes.
     """
     for rules in versions:
-        if rules.only:
-            names = {path[0] for path in rules.only}
-            attributes = {name: value for name, value in attributes.items() if name in names}
-        for path in rules.excluded:
-            attributes = _changed(attributes, path, _drop, whole=True)
-        attributes, _ = masked(attributes, rules.masked)
+        attributes, _, _ = _masked(attributes, rules)
     shown: Item = redacted({"M": attributes})["M"]
     return shown
 

@@ -87,15 +87,18 @@ class _State:
             governed(item, terms.rules, terms.equal) if terms.rules.digest else (item, item, _NONE)
         )
         self._salt = salt
-        self.parts: dict[str, str] = _spelled(self.shown, None if like is None else (like.shown, like.parts))
+        self.parts: dict[str, str] = (
+            spelled_parts(self.shown) if like is None else spelled_parts(self.shown, like.shown, like.parts)
+        )
         clear_parts = self.parts
         if self.clear is not self.shown:
-            clear_parts = _spelled(self.clear, (self.shown, self.parts))
+            clear_parts = spelled_parts(self.clear, self.shown, self.parts)
         self._clear_parts = clear_parts
         text = ",".join(clear_parts.values())
         has_long_values = is_long(text) and any(map(is_long, clear_parts.values()))
         if has_long_values:
-            text = ",".join([f"{quoted(name)}:{self._committed(clear_parts, name)}" for name in clear_parts])
+            parts = [f"{quoted(name)}:{committed(salt, name, _value(clear_parts, name))}" for name in clear_parts]
+            text = ",".join(parts)
         self.hashed = f"{{{text}}}"
         self.has_long_values = has_long_values or (
             self.clear is not self.shown and any(map(is_long, self.parts.values()))
@@ -124,13 +127,6 @@ class _State:
         parts = [f"{quoted(name)}:{self.committed(name, moved=name in moved)}" for name in self.parts]
         return f"{{{','.join(parts)}}}"
 
-    def _committed(self, parts: dict[str, str], name: str) -> str:
-        return committed(self._salt, name, _value(parts, name))
-
-
-def _spelled(item: Item, like: tuple[Item, dict[str, str]] | None) -> dict[str, str]:
-    return spelled_parts(item) if like is None else spelled_parts(item, *like)
-
 
 def _value(parts: dict[str, str], name: str) -> str:
     return parts[name][len(quoted(name)) + 1 :]
@@ -144,20 +140,16 @@ def changed_names(old: Item, new: Item, terms: Terms) -> list[str]:
 
 def _changed_names(before: _State, after: _State) -> list[str]:
     """Return the attributes that changed, sorted."""
-    if before.hashed == after.hashed and _same_masked(before, after):
+    names = {
+        path_of(path)[0]
+        for path in before.masked.keys() | after.masked.keys()
+        if not same_value(before.masked.get(path), after.masked.get(path))
+    }
+    if before.hashed == after.hashed and not names:  # what changed is ignored
         return []
     old, new = before.parts, after.parts
-    names = {name for name, part in new.items() if old.get(name) != part}
-    names |= old.keys() - new.keys()
-    for path in before.masked.keys() | after.masked.keys():
-        if not same_value(before.masked.get(path), after.masked.get(path)):
-            names.add(path_of(path)[0])
-    return sorted(names)
-
-
-def _same_masked(before: _State, after: _State) -> bool:
-    old, new = before.masked, after.masked
-    return old.keys() == new.keys() and all(same_value(old[path], new[path]) for path in old)
+    names.update(name for name, part in new.items() if old.get(name) != part)
+    return sorted(names | (old.keys() - new.keys()))
 
 
 class _Records:

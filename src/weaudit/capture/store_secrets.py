@@ -122,13 +122,7 @@ class SecretTable:
         """
         name = EQUAL + table
         if name not in self._equal:
-            rows = self._rows([name])
-            if not rows:
-                put_absent(self._dynamodb, self._name, "id", [_new_row(name)])
-                rows = self._rows([name])
-            if not rows:
-                raise StoreUnavailableError(f"the table {self._name} does not return the secret that was put into it")
-            self._equal[name] = secret_of(rows[name])
+            self._equal[name] = secret_of(self._made_rows([name], _new_row)[name])
         return self._equal[name]
 
     def equals(self) -> dict[str, bytes]:
@@ -156,14 +150,19 @@ class SecretTable:
         if len(self._subjects) > _SUBJECTS_KEPT:
             self._subjects = {}
         due = [one for one in wanted if one not in self._subjects or now - self._subjects[one][1] >= self._ttl_s]
-        rows = self._rows(due)
-        new = [one for one in due if one not in rows]
-        put_absent(self._dynamodb, self._name, "id", map(_new_subject, new))
-        rows |= self._rows(new)
-        if len(rows) < len(due):
-            raise StoreUnavailableError(f"the table {self._name} does not return the secrets that were put into it")
+        rows = self._made_rows(due, _new_subject)
         self._subjects |= {one: (_generations(rows[one]), now) for one in due}
         return {one: self._subjects[one][0] for one in wanted}
+
+    def _made_rows(self, ids: list[str], new: Callable[[str], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Return the rows with these ids, by id; ``new`` makes those that are not there yet. Raises StoreError."""
+        rows = self._rows(ids)
+        missing = [one for one in ids if one not in rows]
+        put_absent(self._dynamodb, self._name, "id", map(new, missing))
+        rows |= self._rows(missing)
+        if len(rows) < len(ids):
+            raise StoreUnavailableError(f"the table {self._name} does not return the secrets that were put into it")
+        return rows
 
     def _rows(self, ids: list[str]) -> dict[str, dict[str, Any]]:
         return read_items(self._dynamodb.call, self._name, "id", ids, ConsistentRead=True)

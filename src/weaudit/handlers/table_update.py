@@ -48,12 +48,12 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
     # An HTTP API waits 30 seconds: by then the key schema is read, the update is made, and a failure is logged.
     writing.deadline_s, logging.deadline_s = 10.0, 3.0
     settings = settings_of(environment)
-    call = DynamoDB(writing).call
+    dynamodb = DynamoDB(writing)
     return {
-        "tables": UpdatedTables(call),
-        "request_secret": RequestSecret(call, environment.get("KEYS_TABLE") or ""),
+        "tables": UpdatedTables(dynamodb.call),
+        "request_secret": RequestSecret(dynamodb.call, environment.get("KEYS_TABLE") or ""),
         "watches": WatchConfiguration(
-            DynamoDB(writing),
+            dynamodb,
             environment.get("CONFIGURATION_TABLE") or "",
             ttl_s=float(environment.get("CACHE_TTL_SEC") or 60),
         ),
@@ -83,9 +83,9 @@ def handle(
         asked = read_request(document, settings, request.idempotency_key, request.reason)
         secret = request_secret.get() if asked.request_id else b""
         remembered = tables.knows(asked.table)
+        schema = tables.key_schema(asked.table)
+        rules = _rules(watches, asked.table, schema)
         try:
-            schema = tables.key_schema(asked.table)
-            rules = _rules(watches, asked.table, schema)
             planned = plan(asked, schema, settings, caller, at_ms, log_id := new_id(), secret=secret, rules=rules)
             answer = tables.apply(planned)
         except _OUTDATED_KEY:
@@ -94,7 +94,6 @@ def handle(
                 raise
             planned = None
             schema = tables.key_schema(asked.table)
-            rules = _rules(watches, asked.table, schema)
             planned = plan(asked, schema, settings, caller, at_ms, log_id := new_id(), secret=secret, rules=rules)
             answer = tables.apply(planned)
         if asked.logged and answer is planned.answer:  # a repeated request changes nothing, and gets the first response

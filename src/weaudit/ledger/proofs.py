@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections import namedtuple
 
 from weaudit.ledger import entries
 from weaudit.ledger.entries import Entry, canonical, parse_canonical
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.merkle import HASH_BYTES, MOST_LEAVES, check_inclusion, leaf_hash
+from weaudit.ledger.notes import from_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,10 +104,7 @@ def opened(proof: Proof, size: int, root: bytes, hash_of: HashOf | None = None) 
 
 
 def _decoded(text: bytes) -> bytes:
-    try:
-        found = b64decode(text, validate=True)
-    except ValueError as error:
-        raise LedgerError("a proof file has a line that is not base64") from error
-    if not found or b64encode(found) != text:
+    found = from_base64(text.decode("latin-1"))
+    if not found:
         raise LedgerError("a proof file has a line that is not base64 as it is written")
     return found

@@ -8,6 +8,8 @@ from weaudit.values import replaced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from weaudit.capture.rules import Rules
     from weaudit.items.values import Item, Value
     from weaudit.trail.changes import AttributeChange, AuditedChange
@@ -39,11 +41,12 @@ def _value(part: AttributeChange, value: Value | None, rules: Rules | None) -> V
     return whole[part.name] if part.name is not None else {"M": whole}
 
 
-def clear_item(item: Item, change: AuditedChange, rules: Rules | None) -> tuple[Item, Item]:
-    """Return a live item as the hash after a change has it, and its masked values by path.
+def clear_item(item: Item, changes: Iterable[AuditedChange], rules: Rules | None) -> tuple[Item, Item]:
+    """Return an item as the hashes of these changes have it, and its masked values by path.
 
-    ``rules`` are those of the change. If they are lost, what it says to be masked is.
+    ``rules`` are those of all the changes. If they are lost, what the changes say to be masked is.
     """
     if rules is not None:
         return clear_of(item, rules)
-    return masked(item, map(path_of, sorted({path for part in change.attributes for path in part.masked})))
+    paths = {path for change in changes for part in change.attributes for path in part.masked}
+    return masked(item, map(path_of, sorted(paths)))

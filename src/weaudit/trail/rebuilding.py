@@ -187,7 +187,7 @@ class _State:
                 break
         if state is not None and live is not None:
             item = live()
-            now = None if item is None else clear_item(data(item), newest, self._rules)[0]
+            now = None if item is None else clear_item(data(item), (newest,), self._rules)[0]
             whole = now if now is not None and self._has_hash(now, state) else None
         if whole is not None:
             # An attribute that no later change touched had the same value at the point as in the whole item.
@@ -203,7 +203,7 @@ class _State:
         whole = _present(self._values)
         if self._rules is not None and self._rules.digest:
             # Changes before these rules may have recorded what the rules hide.
-            whole = clear_item(whole, self._last, self._rules)[0]
+            whole = clear_item(whole, (self._last,), self._rules)[0]
         self._proven = self._whole and self._has_hash(whole, self._last.after_hash)
         if self._proven:
             self._values = dict(whole)
@@ -251,7 +251,7 @@ class _State:
             if part.name is not None:
                 item = {name: value for name, value in item.items() if name != part.name}
                 item |= {} if part.old is None else {part.name: part.old}
-        return self._has_hash(clear_item(item, following, rules)[0], following.before_hash)
+        return self._has_hash(clear_item(item, (following,), rules)[0], following.before_hash)
 
     def _cleared(self, change: AuditedChange) -> AuditedChange:
         return cleared(change, self._rules_of(change.rules))

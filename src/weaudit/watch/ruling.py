@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from weaudit.capture.configuration import faults_of, in_force, versions_of, watch_key
-from weaudit.capture.rules import Rules, resolved
-from weaudit.errors import InvalidInputError
+from weaudit.capture.configuration import in_force, judged, watch_key
+from weaudit.capture.rules import Rules
 from weaudit.installation.outputs import Installation
 from weaudit.installation.targets import wire
 from weaudit.items.times import iso_time
@@ -46,14 +45,8 @@ class Ruling:
 
 def of_item(item: dict[str, Any] | None, key: Collection[str], default: str, now_ms: int) -> Ruling:
     """Return what an item says of a table with these key attributes; ``default`` names the actor of other tables."""
-    found, versions = wire(item), []
-    for rules in versions_of(found):
-        try:
-            resolved(rules, key)
-        except InvalidInputError:
-            continue
-        versions.append(rules)
-    return Ruling(item, tuple(versions), faults_of(found, key), Rules(actor=default), now_ms)
+    versions, faults = judged(wire(item), key)
+    return Ruling(item, versions, faults, Rules(actor=default), now_ms)
 
 
 def read(installation: Installation, table: str, key: Collection[str], default: str) -> Ruling:

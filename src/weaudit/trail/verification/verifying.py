@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 from weaudit.capture.changes import Change
 from weaudit.capture.hashes import CONTENT, COVERED, content_salt, from_base64, in_base64, origin, record_hash
-from weaudit.capture.masking import REDACTED, clear_of, is_mask, masked, values_at
+from weaudit.capture.masking import REDACTED, is_mask, values_at
 from weaudit.capture.records import record_id
 from weaudit.capture.rules import Rules, no_rules
 from weaudit.capture.store_secrets import Secrets
@@ -40,7 +40,7 @@ from weaudit.items.paths import path_of
 from weaudit.items.times import moment
 from weaudit.items.values import WITHHELD, Item, Value, data, spelled
 from weaudit.trail.changes import AttributeChange, AuditedChange, ValueReference
-from weaudit.trail.clearing import cleared
+from weaudit.trail.clearing import clear_item, cleared
 from weaudit.trail.coherence import coherent, missing
 from weaudit.trail.history import SLACK
 from weaudit.trail.verification.joining import (
@@ -149,13 +149,8 @@ def hash_of_live(changes: Sequence[AuditedChange], live: Item | None, rules_of: 
 def _clear_live(changes: Sequence[AuditedChange], live: Item, rules_of: RulesOf) -> tuple[Item, Item]:
     """Return the live item without what the last of its changes would have masked, and that, by path."""
     last = changes[-1]
-    rules = rules_of(last.rules)
-    if rules is not None:
-        return clear_of(data(live), rules)
-    paths = {
-        path for change in changes if change.rules == last.rules for part in change.attributes for path in part.masked
-    }
-    return masked(data(live), map(path_of, sorted(paths)))
+    same = (change for change in changes if change.rules == last.rules)
+    return clear_item(data(live), same, rules_of(last.rules))
 
 
 class _Trail:
