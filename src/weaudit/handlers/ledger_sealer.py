@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from weaudit.aws.batches import read_keys
 from weaudit.aws.client import KMS, S3, DynamoDB, Streams
 from weaudit.aws.connections import Connection
@@ -12,7 +14,7 @@ from weaudit.items.times import iso_time
 from weaudit.ledger.ed25519 import from_spki
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.notes import VerifierKey
-from weaudit.runtime import logs
+from weaudit.runtime import logs, metrics
 from weaudit.sealing.outcomes import Outcomes, Source
 from weaudit.sealing.reading import Reading
 from weaudit.sealing.sealer import Sealer, Summary, SupersededError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from weaudit.ledger.entries import Entry
     from weaudit.runtime.event import Invocation
 
 # A commit, and the bundles and tiles of it, take seconds. What is left is for the slowest answers.
@@ -67,7 +70,7 @@ class Ledger:
             key = VerifierKey(self._name, from_spki(self._kms.public_key(self._key_arn)))
             outcomes = Outcomes(origin, self._evidence.get)
             reading = Reading(self._streams, self.sources, outcomes)
-            self._made = Sealer(self._bucket, reading, key, self._sign, origin), outcomes
+            self._made = Sealer(self._bucket, reading, key, self._sign, origin, _tell), outcomes
         return self._made
 
     def _sign(self, message: bytes) -> bytes:
@@ -101,17 +104,18 @@ def handle(event: Any, invocation: Invocation, *, ledger: Ledger) -> tuple[dict[
         logs.write("INFO", "another sealer was first", requestId=invocation.request_id)
     except LedgerError as error:
         raise StoreRefusedError(f"the ledger is not what it was: {error}") from error
-    for found in summary.findings[:_NAMED]:
-        logs.write("WARNING", "finding", kind=found.kind, at=found.time, **_named(found.fields))
     if summary.foreign_commits:
         logs.write("WARNING", "somebody else put an object in the place of a commit", count=summary.foreign_commits)
-    fields = {
-        "sealed": summary.sealed,
-        "findings": len(summary.findings) + summary.foreign_commits,
-        "size": summary.size,
-        "behind": summary.behind,
-    }
-    return fields, fields
+        metrics.write("findings", findings=summary.foreign_commits)
+    fields = {"sealed": summary.sealed, "size": summary.size, "behind": summary.behind}
+    return {**fields, "findings": len(summary.findings) + summary.foreign_commits}, fields
+
+
+def _tell(findings: list[Entry]) -> None:
+    """Log what was found, and count it for the alarm, before it is signed."""
+    for found in findings[:_NAMED]:
+        logs.write("WARNING", "finding", kind=found.kind, at=found.time, **_named(found.fields))
+    metrics.write("findings", findings=len(findings))
 
 
 def _adopt(asked: Any, ledger: Ledger, sealer: Sealer, outcomes: Outcomes, summary: Summary) -> None:
@@ -123,8 +127,6 @@ def _adopt(asked: Any, ledger: Ledger, sealer: Sealer, outcomes: Outcomes, summa
         )
     keys = [{name: {"S": part} for name, part in zip(source.keys, one, strict=True)} for one in ids]
     rows = read_keys(ledger.dynamodb.call, source.table, keys, ConsistentRead=True)
-    import time
-
     at = iso_time(time.time_ns() // 1_000_000)
     sealer.adopt((one for row in rows if (one := outcomes.of_row(source, row, at)) is not None), since, summary)
 

@@ -78,6 +78,8 @@ class SupersededError(Exception):
 class Sealer:
     """Grows one log. ``sign`` returns the signature, 64 bytes, of a message by the key; ``clock`` seconds since 1970.
 
+    ``tell`` gets the findings of a commit before it is signed: where the sealer stops in between, it gets them again.
+
     What it keeps between two runs saves requests and is compared with the bucket before it is used.
     """
 
@@ -88,6 +90,7 @@ class Sealer:
         key: VerifierKey,
         sign: Callable[[bytes], bytes],
         origin: bytes,
+        tell: Callable[[list[Entry]], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._bucket = bucket
@@ -95,6 +98,7 @@ class Sealer:
         self._key = key
         self._sign = sign
         self._origin = origin
+        self._tell = tell
         self._clock = clock
         self._kept: Log | None = None
 
@@ -114,7 +118,7 @@ class Sealer:
         for batch in self._reading.since(log.marks, self._now(log), missed=missed, behind=log.behind):
             entries += batch.entries
             marks = batch.marks
-            stopped = not may_go_on()
+            stopped = bool(batch.entries) and not may_go_on()
             if len(entries) >= MOST_ENTRIES or stopped:
                 self._seal(log, entries, marks, summary, behind=True)
                 entries = []
@@ -166,8 +170,8 @@ class Sealer:
         return log
 
     def _largest(self, hint: Checkpoint | None) -> Checkpoint | None:
-        """Return the largest checkpoint that was signed: the hint may be an old one, or gone."""
-        largest = hint
+        """Return the largest checkpoint that was signed, and hint at it: the hint may be an old one, or gone."""
+        largest, newest = hint, b""
         for content in self._bucket.archived_after(-1 if hint is None else hint.size):
             found = self._opened(content)
             if found is None:
@@ -175,7 +179,9 @@ class Sealer:
             if largest is not None and found.size == largest.size and found.root != largest.root:
                 raise LedgerError(f"two checkpoints of {found.size} entries are signed, and differ")
             if largest is None or found.size > largest.size:
-                largest = found
+                largest, newest = found, content
+        if newest:
+            self._bucket.put_hint(newest)
         return largest
 
     def _opened(self, content: bytes) -> Checkpoint | None:
@@ -236,11 +242,14 @@ class Sealer:
         log.root = commit.root
         for index in range(commit.before // lookups.LEAVES, log.size // lookups.LEAVES):
             self._bucket.put_new(lookups.path(index), lookups.content(self._leaves(log, index)))
-        self._publish(commit.before, log)
         entries = [parse(text) for text in commit.entries]
+        findings = [one for one in entries if one.kind in FINDINGS]
+        if findings:
+            self._tell(findings)
+        self._publish(commit.before, log)
         log.at, log.marks, log.behind = last_seals(reversed(entries))
         summary.sealed += sum(one.kind != "seal" for one in entries)
-        summary.findings += [one for one in entries if one.kind in FINDINGS]
+        summary.findings += findings
 
     def _leaves(self, log: Log, index: int) -> Iterator[Entry]:
         reader = TileReader(log.size, log.root, self._bucket.get)
