@@ -44,7 +44,7 @@ pytest: $(VENV)/dev.stamp
 
 # `make pytest` asks those that are there already.
 strangers: $(VENV)/dev.stamp $(VENV)/strangers.stamp
-	ALL_STRANGERS=1 $(BIN)/python -m pytest -n 0 tests/ledger/test_strangers.py $(ARGS)
+	ALL_STRANGERS=1 $(BIN)/python -m pytest -n 0 tests/ledger/test_strangers.py tests/ledger/test_witness_strangers.py $(ARGS)
 
 faults: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.faults $(ARGS)
