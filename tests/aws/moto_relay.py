@@ -18,7 +18,8 @@ class _Relay(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def _relay(self) -> None:
-        service = "dynamodb" if "X-Amz-Target" in self.headers else "s3"
+        target = self.headers.get("X-Amz-Target", "").partition("_")[0]
+        service = {"": "s3", "DynamoDBStreams": "streams.dynamodb"}.get(target, "dynamodb")
         url = f"https://{service}.{REGION}.amazonaws.com{self.path}"
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}

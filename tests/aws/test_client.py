@@ -1,5 +1,6 @@
 """The client against a real server that throttles, resets, stalls, cuts off, closes, and has another clock."""
 
+import base64
 import calendar
 import contextlib
 import hashlib
@@ -26,7 +27,7 @@ from tests.aws.scripted_server import (
     serving,
     stall,
 )
-from weaudit.aws.client import S3, DynamoDB, Pending
+from weaudit.aws.client import KMS, S3, DynamoDB, Pending, Streams
 from weaudit.aws.connections import Connection
 from weaudit.aws.transport import BoundedSocket
 from weaudit.errors import ConditionNotMetError, RecordRejectedError, StoreRefusedError, StoreUnavailableError
@@ -51,7 +52,8 @@ class Once(Hasty):
 
 def connect(server: ScriptedServer, kind: type[Connection] = Hasty, service: str = "dynamodb", **more: str) -> Any:
     connection = kind.from_environment(service, {**_KEYS, "AWS_ENDPOINT_URL": server.url, **more})
-    return DynamoDB(connection) if service == "dynamodb" else S3(connection)
+    clients = {"dynamodb": DynamoDB, "streams.dynamodb": Streams, "kms": KMS, "s3": S3}
+    return clients[service](connection)
 
 
 def put(client: DynamoDB) -> dict[str, Any]:
@@ -592,6 +594,123 @@ def test_errors_of_s3_are_read() -> None:
     with serving(answer(404, body)) as server, pytest.raises(StoreRefusedError, match="a <b> &amp;") as raised:
         connect(server, service="s3").get_object("bucket", "key")
     assert (raised.value.aws_code, raised.value.status) == ("NoSuchBucket", 404)
+
+
+def xml_refusal(status: int, code: str) -> Step:
+    return answer(status, f"<Error><Code>{code}</Code></Error>".encode())
+
+
+_THERE, _CONFLICT = xml_refusal(412, "PreconditionFailed"), xml_refusal(409, "ConditionalRequestConflict")
+
+
+def put_new(server: ScriptedServer, **lock: str) -> bool:
+    stored: bool = connect(server, service="s3").put_new("bucket", "key", b"body", "text/plain", **lock)
+    return stored
+
+
+def test_a_new_object_is_put_on_condition_and_may_be_locked() -> None:
+    with serving(answer(200)) as server:
+        assert put_new(server)
+        assert put_new(server, lock_mode="COMPLIANCE", locked_until="2024-01-01T00:00:00Z")
+        assert connect(server, service="s3").replace("bucket", "key", b"body", "text/plain", etag="abc")
+    plain, locked, replaced = (request.headers for request in server.requests)
+    checksum = base64.b64encode(hashlib.sha256(b"body").digest()).decode()
+    assert {headers["x-amz-checksum-sha256"] for headers in (plain, locked, replaced)} == {checksum}
+    assert plain["if-none-match"] == locked["if-none-match"] == "*"
+    assert "x-amz-object-lock-mode" not in plain
+    assert locked["x-amz-object-lock-mode"] == "COMPLIANCE"
+    assert locked["x-amz-object-lock-retain-until-date"] == "2024-01-01T00:00:00Z"
+    assert replaced["if-match"] == '"abc"'
+    assert "x-amz-object-lock-mode" in locked["authorization"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "stored"),
+    [
+        ((_THERE,), False),
+        ((_CONFLICT, answer(200)), True),
+        ((_CONFLICT, _THERE), False),
+        # Its own, perhaps: that is for the caller to read.
+        ((hang_up, _THERE), False),
+        ((answer(500), answer(200)), True),
+    ],
+)
+def test_an_object_that_is_there_is_never_overwritten(steps: tuple[Step, ...], stored: bool) -> None:
+    with serving(*steps) as server:
+        assert put_new(server) == stored
+    assert {request.headers["if-none-match"] for request in server.requests} == {"*"}
+
+
+@pytest.mark.parametrize(
+    ("failing", "in_doubt"), [(_CONFLICT, True), (stall, True), (answer(503), True), (answer(429), False)]
+)
+def test_a_put_of_which_the_outcome_is_unknown_is_in_doubt(failing: Step, in_doubt: bool) -> None:
+    with serving(failing) as server, pytest.raises(StoreUnavailableError) as raised:
+        put_new(server)
+    assert raised.value.in_doubt == in_doubt
+    assert len(server.requests) == Connection.attempts
+
+
+def test_a_put_that_is_refused_is_no_object_that_is_there() -> None:
+    with serving(xml_refusal(400, "InvalidRequest")) as server, pytest.raises(StoreRefusedError) as raised:
+        put_new(server, lock_mode="GOVERNANCE", locked_until="2024-01-01T00:00:00Z")
+    assert raised.value.aws_code == "InvalidRequest"
+
+
+@pytest.mark.parametrize("gone", [_THERE, xml_refusal(404, "NoSuchKey")])
+def test_an_object_that_another_one_replaced_is_not_replaced(gone: Step) -> None:
+    with serving(gone) as server:
+        assert not connect(server, service="s3").replace("bucket", "key", b"", "text/plain", etag="abc")
+
+
+def test_a_missing_object_is_none_and_a_missing_bucket_an_error() -> None:
+    with serving(answer(200, b"abc"), xml_refusal(404, "NoSuchKey"), xml_refusal(404, "NoSuchBucket")) as server:
+        client = connect(server, service="s3")
+        assert client.get_or_none("bucket", "key") == b"abc"
+        assert client.get_or_none("bucket", "key") is None
+        with pytest.raises(StoreRefusedError, match="NoSuchBucket"):
+            client.get_or_none("bucket", "key")
+
+
+def test_a_listing_of_versions_that_was_cut_off_is_read_again() -> None:
+    whole = b"<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>\n"
+    with serving(answer(200, whole[:-20]), answer(200, whole)) as server:
+        assert connect(server, service="s3").list_versions("bucket").next_markers is None
+    assert len(server.requests) == 2
+
+
+def test_keys_sign_and_are_signed_for() -> None:
+    answers = [{"Signature": "AAEC"}, {"PublicKey": "AwQF"}]
+    with serving(*(answer(200, document) for document in answers)) as server:
+        client = connect(server, service="kms")
+        assert client.sign("alias/a", b"\xff") == b"\0\1\2"
+        assert client.public_key("alias/a") == b"\3\4\5"
+    first, second = server.requests
+    assert json.loads(first.body) == {
+        "KeyId": "alias/a",
+        "Message": "/w==",
+        "MessageType": "RAW",
+        "SigningAlgorithm": "ED25519_SHA_512",
+    }
+    assert [request.headers["x-amz-target"] for request in (first, second)] == [
+        "TrentService.Sign",
+        "TrentService.GetPublicKey",
+    ]
+    assert "/eu-west-1/kms/aws4_request" in first.headers["authorization"]
+    assert first.headers["content-type"] == "application/x-amz-json-1.1"
+
+
+@pytest.mark.parametrize(
+    "code", ["TrimmedDataAccessException", "ExpiredIteratorException", "ResourceNotFoundException"]
+)
+def test_what_a_stream_has_no_more_is_a_refusal_by_its_code(code: str) -> None:
+    with serving(refusal("InternalServerError", status=500), refusal(code)) as server:
+        with pytest.raises(StoreRefusedError) as raised:
+            connect(server, service="streams.dynamodb").call("GetRecords", {"ShardIterator": "i"})
+        assert raised.value.aws_code == code
+    headers = server.requests[-1].headers
+    assert headers["x-amz-target"] == "DynamoDBStreams_20120810.GetRecords"
+    assert "/eu-west-1/dynamodb/aws4_request" in headers["authorization"]
 
 
 def test_tls_is_verified(certificate: Certificate) -> None:

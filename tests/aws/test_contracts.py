@@ -11,12 +11,13 @@ import pytest
 
 from tests.aws.moto_relay import REGION as _REGION
 from tests.aws.moto_relay import moto_environment
-from weaudit.aws.client import S3, DynamoDB
+from weaudit.aws.client import KMS, S3, DynamoDB, Streams
 from weaudit.aws.connections import Connection
 from weaudit.errors import RecordRejectedError, StoreRefusedError
 from weaudit.evidence import EvidenceBucket
 from weaudit.images.store_renditions import RenditionsBucket
 from weaudit.images.store_sources import SourceObjects
+from weaudit.ledger import ed25519
 from weaudit.local import engine as engines
 from weaudit.local import process
 
@@ -37,6 +38,7 @@ def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
         )
         _boto3("s3", variables).create_bucket(Bucket=_BUCKET)
         yield variables
@@ -140,6 +142,98 @@ def test_an_object_is_removed_and_removed_again(s3: S3, key: str) -> None:
         s3.delete_object(_BUCKET, key)
     assert [found["Key"] for found in s3.list_objects(_BUCKET, prefix=key).objects] == [f"{key}.other"]
     s3.delete_object(_BUCKET, f"{key}.other")
+
+
+def test_an_object_is_put_once_and_replaced_by_its_etag(s3: S3) -> None:
+    assert s3.get_or_none(_BUCKET, "once") is None
+    assert s3.put_new(_BUCKET, "once", b"first", "text/plain")
+    assert not s3.put_new(_BUCKET, "once", b"second", "text/plain")
+    found = s3.read_object(_BUCKET, "once")
+    assert found.body == b"first"
+    etag = found.headers["etag"].strip('"')
+    assert s3.replace(_BUCKET, "once", b"third", "text/plain", etag=etag)
+    assert not s3.replace(_BUCKET, "once", b"fourth", "text/plain", etag=etag)
+    assert not s3.replace(_BUCKET, "never", b"", "text/plain", etag=etag)
+    assert s3.get_or_none(_BUCKET, "once") == b"third"
+
+
+def test_a_locked_version_stays_under_its_delete_marker(s3: S3, environment: dict[str, str]) -> None:
+    bucket, key = "contract-locked", "tile/a b+c&ü/1"
+    api = _boto3("s3", environment)
+    api.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    until = "2099-01-01T00:00:00Z"
+    assert s3.put_new(bucket, key, b"tile", "text/plain", lock_mode="GOVERNANCE", locked_until=until)
+    s3.delete_object(bucket, key)
+    assert s3.get_or_none(bucket, key) is None
+    # A delete marker is no object: what is put over it is a version of its own.
+    assert s3.put_new(bucket, key, b"other", "text/plain")
+    pages, markers = [], ("", "")
+    while True:
+        pages.append(
+            s3.list_versions(bucket, prefix="tile/", key_marker=markers[0], version_marker=markers[1], limit=2)
+        )
+        if pages[-1].next_markers is None:
+            break
+        markers = pages[-1].next_markers
+    newest, oldest = (version for page in pages for version in page.versions)
+    [deleted] = (marker for page in pages for marker in page.deletions)
+    assert len(pages) == 2
+    assert [(row["Key"], row["IsLatest"]) for row in (newest, deleted, oldest)] == [
+        (key, "true"),
+        (key, "false"),
+        (key, "false"),
+    ]
+    assert (newest["Size"], oldest["Size"]) == ("5", "4")
+    with pytest.raises(api.exceptions.ClientError, match="AccessDenied"):
+        api.delete_object(Bucket=bucket, Key=key, VersionId=oldest["VersionId"])
+    with pytest.raises(StoreRefusedError, match="HTTP 400"):  # that bucket takes no locks
+        s3.put_new(_BUCKET, key, b"", "text/plain", lock_mode="GOVERNANCE", locked_until=until)
+
+
+def test_a_stream_is_read_from_a_position_on(dynamodb: DynamoDB, environment: dict[str, str]) -> None:
+    streams = Streams(Connection.from_environment("streams.dynamodb", environment))
+    for number in range(3):
+        dynamodb.call("PutItem", {"TableName": _TABLE, "Item": {"id": {"S": f"streamed-{number}"}}})
+    arn = dynamodb.call("DescribeTable", {"TableName": _TABLE})["Table"]["LatestStreamArn"]
+    [shard] = streams.call("DescribeStream", {"StreamArn": arn})["StreamDescription"]["Shards"]
+
+    def read(**where: str) -> list[Any]:
+        asked = {"StreamArn": arn, "ShardId": shard["ShardId"], **where}
+        position = streams.call("GetShardIterator", asked)["ShardIterator"]
+        records: list[Any] = streams.call("GetRecords", {"ShardIterator": position})["Records"]
+        return records
+
+    records = read(ShardIteratorType="TRIM_HORIZON")
+    assert [record["dynamodb"]["Keys"]["id"]["S"] for record in records[-3:]] == [f"streamed-{n}" for n in range(3)]
+    last_but_one = records[-2]["dynamodb"]["SequenceNumber"]
+    assert read(ShardIteratorType="AFTER_SEQUENCE_NUMBER", SequenceNumber=last_but_one) == records[-1:]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("environment", ["engine"], indirect=True)  # moto answers all the same
+def test_a_stream_or_a_position_that_is_not_there_is_a_refusal(dynamodb: DynamoDB, environment: dict[str, str]) -> None:
+    streams = Streams(Connection.from_environment("streams.dynamodb", environment))
+    arn = dynamodb.call("DescribeTable", {"TableName": _TABLE})["Table"]["LatestStreamArn"]
+    [shard] = streams.call("DescribeStream", {"StreamArn": arn})["StreamDescription"]["Shards"]
+    asked = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "AFTER_SEQUENCE_NUMBER"}
+    with pytest.raises(StoreRefusedError) as trimmed:
+        streams.call("GetShardIterator", {**asked, "SequenceNumber": "9" * 30})
+    assert trimmed.value.aws_code == "TrimmedDataAccessException"
+    with pytest.raises(StoreRefusedError) as missing:
+        streams.call("DescribeStream", {"StreamArn": arn[:-1]})
+    assert missing.value.aws_code == "ResourceNotFoundException"
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("environment", ["engine"], indirect=True)  # moto has no such keys
+def test_a_key_signs_what_its_public_part_verifies(environment: dict[str, str]) -> None:
+    made = _boto3("kms", environment).create_key(KeySpec="ECC_NIST_EDWARDS25519", KeyUsage="SIGN_VERIFY")
+    key, kms = made["KeyMetadata"]["Arn"], KMS(Connection.from_environment("kms", environment))
+    signature = kms.sign(key, b"a checkpoint")
+    assert kms.sign(key, b"a checkpoint") == signature
+    assert ed25519.verify(ed25519.from_spki(kms.public_key(key)), b"a checkpoint", signature)
+    with pytest.raises(StoreRefusedError, match="NotFoundException"):
+        kms.sign(key[:-1] + "0", b"a checkpoint")
 
 
 def test_removing_stops_where_it_is_told_to_and_goes_over_pages(

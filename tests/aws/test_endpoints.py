@@ -37,9 +37,18 @@ OTHERS = sorted(
 BUCKETS = ["bucket", "a.b.c", "Upper", "under_score", "ends-", "-begins", "xn--abc", "a--b", "1.2.3.4", "ab", "a" * 64]
 
 
-@pytest.fixture(scope="module", params=["dynamodb", "s3"])
+# What botocore calls each service, and the end of the variable that gives its address.
+SERVICES = {
+    "dynamodb": ("dynamodb", "DYNAMODB"),
+    "streams.dynamodb": ("dynamodbstreams", "DYNAMODB_STREAMS"),
+    "kms": ("kms", "KMS"),
+    "s3": ("s3", "S3"),
+}
+
+
+@pytest.fixture(scope="module", params=SERVICES)
 def provider(request: pytest.FixtureRequest) -> tuple[str, EndpointProvider]:
-    rules = _LOADER.load_service_model(request.param, "endpoint-rule-set-1")
+    rules = _LOADER.load_service_model(SERVICES[request.param][0], "endpoint-rule-set-1")
     return request.param, EndpointProvider(rules, _PARTITIONS)
 
 
@@ -61,20 +70,19 @@ def test_every_region(provider: tuple[str, EndpointProvider], fips: bool, dual_s
                 endpoints.resolve(service, environment)
             continue
         ours = endpoints.resolve(service, environment)
-        host = ours.host if service == "dynamodb" else endpoints.object_address(ours, "bucket", "key")[0]
+        host = endpoints.object_address(ours, "bucket", "key")[0] if service == "s3" else ours.host
         assert f"{ours.scheme}://{host}" == theirs.url
         signing = (theirs.properties.get("authSchemes") or [{}])[0].get("signingRegion", region)
         assert ours.region == signing
 
 
 @pytest.mark.parametrize("region", OTHERS)
-@pytest.mark.parametrize("service", ["dynamodb", "s3"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_an_address_that_is_not_known_is_never_guessed_and_may_be_given(service: str, region: str) -> None:
-    with pytest.raises(
-        InvalidInputError, match=f"{region} is not known: set AWS_ENDPOINT_URL_{service.upper()}, or AWS_"
-    ):
+    variable = f"AWS_ENDPOINT_URL_{SERVICES[service][1]}"
+    with pytest.raises(InvalidInputError, match=f"{region} is not known: set {variable}, or AWS_"):
         endpoints.resolve(service, {"AWS_REGION": region})
-    for name in ("AWS_ENDPOINT_URL", f"AWS_ENDPOINT_URL_{service.upper()}"):
+    for name in ("AWS_ENDPOINT_URL", variable):
         given = endpoints.resolve(service, {"AWS_REGION": region, name: "https://service.example"})
         assert (given.scheme, given.host, given.region) == ("https", "service.example", region)
 
@@ -98,6 +106,8 @@ _URL, _OTHER = "http://127.0.0.1:4566", "https://other.example:8443/base/"
         {"AWS_ENDPOINT_URL": _URL},
         {"AWS_ENDPOINT_URL": _URL, "AWS_ENDPOINT_URL_S3": _OTHER, "AWS_ENDPOINT_URL_DYNAMODB": ""},
         {"AWS_ENDPOINT_URL_DYNAMODB": _OTHER},
+        {"AWS_ENDPOINT_URL": _URL, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": _OTHER},
+        {"AWS_ENDPOINT_URL_KMS": _OTHER},
         {"AWS_ENDPOINT_URL": "http://LocalHost:80/"},
         {"AWS_ENDPOINT_URL": "http://[::1]:4566"},
         {"AWS_ENDPOINT_URL": _URL, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
@@ -112,8 +122,9 @@ def test_the_environment_is_read_as_a_botocore_client_reads_it(
     environment = {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_S3_US_EAST_1_REGIONAL_ENDPOINT": "regional", **variables}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    table = endpoints.resolve("dynamodb", environment)
-    assert _sent_by_botocore("dynamodb", "list_tables") == (table.scheme, table.host, table.path + "/")
+    for service, operation in (("dynamodb", "list_tables"), ("streams.dynamodb", "list_streams"), ("kms", "list_keys")):
+        ours = endpoints.resolve(service, environment)
+        assert _sent_by_botocore(SERVICES[service][0], operation) == (ours.scheme, ours.host, ours.path + "/")
     bucket = endpoints.resolve("s3", environment)
     address = endpoints.object_address(bucket, "bucket", "a/b c")
     assert _sent_by_botocore("s3", "get_object", Bucket="bucket", Key="a/b c") == (bucket.scheme, *address)

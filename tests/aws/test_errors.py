@@ -16,10 +16,16 @@ from weaudit.errors import (
     StoreUnavailableError,
 )
 
-BEYOND_BOTOCORE = {"TransactionConflictException", "OperationAborted", "BadDigest", "XAmzContentSHA256Mismatch"}
+BEYOND_BOTOCORE = {
+    "TransactionConflictException",
+    "ConditionalRequestConflict",
+    "OperationAborted",
+    "BadDigest",
+    "XAmzContentSHA256Mismatch",
+}
 BEYOND_BOTOCORE_STATUSES = {429, 509}
 _SESSION = botocore.session.Session()
-_MODELS = {name: _SESSION.get_service_model(name) for name in ("dynamodb", "s3")}
+_MODELS = {name: _SESSION.get_service_model(name) for name in ("dynamodb", "dynamodbstreams", "kms", "s3")}
 CODES = sorted(
     {shape.name for model in _MODELS.values() for shape in model.error_shapes}
     | set(standard.TransientRetryableChecker._TRANSIENT_ERROR_CODES)
@@ -40,7 +46,10 @@ def _botocore_retries(operation: Any, status: int, code: str) -> bool:
     return bool(standard.StandardRetryConditions().is_retryable(context))
 
 
-@pytest.mark.parametrize(("service", "operation"), [("dynamodb", "PutItem"), ("s3", "PutObject")])
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [("dynamodb", "PutItem"), ("dynamodbstreams", "GetRecords"), ("kms", "Sign"), ("s3", "PutObject")],
+)
 def test_the_same_verdict_for_every_code_and_status(service: str, operation: str) -> None:
     model = _MODELS[service].operation_model(operation)
     for status in (301, 307, 400, 403, 404, 408, 409, 412, 413, 429, 500, 501, 502, 503, 504, 505, 509):
@@ -76,6 +85,9 @@ def test_waits_longer_for_the_codes_that_botocore_takes_for_throttling() -> None
         (400, "ResourceNotFoundException", "Requested resource not found", StoreRefusedError),
         (400, "AccessDeniedException", "", StoreRefusedError),
         (404, "NoSuchBucket", "", StoreRefusedError),
+        (400, "TrimmedDataAccessException", "", StoreRefusedError),
+        (400, "ExpiredIteratorException", "", StoreRefusedError),
+        (400, "KMSInvalidStateException", "", StoreRefusedError),
         (301, "PermanentRedirect", "", StoreRefusedError),
         (400, "TransactionConflictException", "", StoreUnavailableError),
         (503, "", "", StoreUnavailableError),

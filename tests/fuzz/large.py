@@ -409,6 +409,7 @@ PARSED: dict[str, Shapes] = {
     "listings": {
         "many objects": lambda n: _listing("<Contents><Key>a</Key><Size>1</Size></Contents>" * n),
         "many groups": lambda n: _listing("<CommonPrefixes><Prefix>a</Prefix></CommonPrefixes>" * n),
+        "many versions": lambda n: _listing("<Version><Key>a</Key><IsLatest>true</IsLatest></Version>" * n),
         "entities": lambda n: _listing(f"<Contents><Key>{'&amp;' * n}</Key></Contents>"),
         "never closed": lambda n: _listing("<Contents><Key>" * n),
     },

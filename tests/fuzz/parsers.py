@@ -14,7 +14,7 @@ from tests.ledger.keys import signer, witness
 from tests.notifications import object_record
 from tests.strategies import stream_record
 from weaudit.api import paging, queries, requests
-from weaudit.aws.client import listing
+from weaudit.aws.client import listing, version_listing
 from weaudit.capture import stream
 from weaudit.errors import (
     ImageRejectedError,
@@ -169,10 +169,12 @@ PARSERS: dict[str, Parser] = {
         texts=True,
     ),
     "listings": Parser(
-        listing,
+        lambda text: (listing(text), version_listing(text)),
         (
             "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>a%2Bb&amp;</Key><Size>1</Size></Contents>"
             "<CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes><IsTruncated>true</IsTruncated></ListBucketResult>",
+            "<ListVersionsResult><EncodingType>url</EncodingType><Version><Key>a%2Bb</Key><Size>1</Size></Version>"
+            "<DeleteMarker><Key>a</Key></DeleteMarker><IsTruncated>true</IsTruncated></ListVersionsResult>",
         ),
         (),
         texts=True,

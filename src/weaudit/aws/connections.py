@@ -94,7 +94,7 @@ class Connection:
         proxy for https.
         """
         self.endpoint = endpoint
-        self._service = service
+        self._service = service.rpartition(".")[2]  # a request to the streams of DynamoDB is signed for DynamoDB
         self._environment = environment
         self._credentials = given or functools.partial(from_environment, environment)
         self._clock_behind_s = 0.0
@@ -103,7 +103,7 @@ class Connection:
 
     @classmethod
     def from_environment(cls, service: str, environment: Mapping[str, str]) -> Connection:
-        """Return a connection to ``dynamodb`` or ``s3``; nothing is opened yet. Raises InvalidInputError.
+        """Return a connection to a service of ``endpoints.resolve``; nothing is opened yet. Raises InvalidInputError.
 
         It keeps the mapping itself and no copy, because Lambda changes the trace id in it with every invocation.
         """
@@ -172,7 +172,8 @@ class Connection:
                     corrected = True
                     continue
                 failed = errors.failure(call.operation, answer.status, code, message, answer.document)
-                call.in_doubt |= answer.status >= 500
+                # 409: another write of the same object was under way, and S3 does not say which of them was stored.
+                call.in_doubt |= answer.status >= 500 or answer.status == 409
             except (OSError, UnreadableAnswerError) as error:
                 code, cause = "", error
                 failed = StoreUnavailableError(

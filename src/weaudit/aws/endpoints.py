@@ -38,7 +38,7 @@ class Endpoint:
 
 
 def resolve(service: str, environment: Mapping[str, str]) -> Endpoint:
-    """Return the endpoint of ``dynamodb`` or ``s3``.
+    """Return the endpoint of ``dynamodb``, ``streams.dynamodb``, ``kms`` or ``s3``.
 
     Raises InvalidInputError for a missing region, a region whose addresses are not known, or an invalid setting.
     """
@@ -49,7 +49,7 @@ def resolve(service: str, environment: Mapping[str, str]) -> Endpoint:
     dual_stack = _is_true(environment, "AWS_USE_DUALSTACK_ENDPOINT")
     url = ""
     if not _is_true(environment, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
-        url = environment.get(f"AWS_ENDPOINT_URL_{service.upper()}") or environment.get("AWS_ENDPOINT_URL") or ""
+        url = environment.get(_variable(service)) or environment.get("AWS_ENDPOINT_URL") or ""
     if not url:
         host = _aws_host(service, region, fips=fips, dual_stack=dual_stack)
         return Endpoint("https", host, "", region, configured=False)
@@ -88,7 +88,7 @@ def object_address(endpoint: Endpoint, bucket: str, key: str) -> tuple[str, str]
 def _aws_host(service: str, region: str, *, fips: bool, dual_stack: bool) -> str:
     if not re.fullmatch(_REGIONS, region):
         raise InvalidInputError(
-            f"the address of {service} in the region {region} is not known: set AWS_ENDPOINT_URL_{service.upper()}, or "
+            f"the address of {service} in the region {region} is not known: set {_variable(service)}, or "
             "AWS_ENDPOINT_URL for all services"
         )
     plain, dual = _CHINA if region.startswith("cn-") else _AWS
@@ -96,9 +96,16 @@ def _aws_host(service: str, region: str, *, fips: bool, dual_stack: bool) -> str
         if fips and region.startswith("cn-"):
             raise InvalidInputError(f"S3 has no FIPS endpoints in {region}: unset AWS_USE_FIPS_ENDPOINT")
         return f"{'s3-fips' if fips else 's3'}{'.dualstack' if dual_stack else ''}.{region}.{plain}"
-    if service == "dynamodb" and region.startswith("us-gov-") and not dual_stack:
+    if service.endswith("dynamodb") and region.startswith("us-gov-") and not dual_stack:
         fips = False  # the plain endpoints of DynamoDB in GovCloud are FIPS endpoints
+    if dual_stack:
+        service = service.replace(".", "-")
     return f"{service}{'-fips' if fips else ''}.{region}.{dual if dual_stack else plain}"
+
+
+def _variable(service: str) -> str:
+    # Named by what the SDKs call the service, not by its host.
+    return f"AWS_ENDPOINT_URL_{'DYNAMODB_STREAMS' if service == 'streams.dynamodb' else service.upper()}"
 
 
 def _may_be_in_a_host_name(bucket: str) -> bool:

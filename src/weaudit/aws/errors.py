@@ -44,6 +44,7 @@ _TRANSIENT = frozenset(
         # These go beyond botocore's standard mode: another transaction held an item, another write held an object, or
         # the body was damaged on its way.
         "TransactionConflictException",
+        "ConditionalRequestConflict",
         "OperationAborted",
         "BadDigest",
         "XAmzContentSHA256Mismatch",
