@@ -13,6 +13,7 @@ sed '/^$/,$d' checkpoint > text
 [[ $(head -n 1 text) == "$name" ]]
 base64 -d <<< "$key" > typed
 [[ $(head -c 1 typed | od -A n -t x1) == " 01" && $(wc -c < typed) == 33 ]]
+[[ $({ printf '%s\n' "$name"; cat typed; } | sha256sum | head -c 8) == "$id" ]]
 { printf '\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00'; tail -c 32 typed; } > key
 while read -r dash signer signature; do
   base64 -d <<< "$signature" > signed
