@@ -21,6 +21,18 @@ def _commands_find_it(engine: RunningEngine, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("WEAUDIT_STATE_DIR", str(engine.directory))
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_left_of_others(_commands_find_it: None) -> None:
+    """Other tests make events fail on the same engine; how many there are is counted here."""
+    outputs = Installation.find().outputs
+    for name in ("FailedEventsQueueUrl", "UndeliveredQueueUrl"):
+        client("sqs").purge_queue(QueueUrl=outputs[name])
+    for row in (
+        client("s3").list_objects_v2(Bucket=outputs["EvidenceBucketName"], Prefix="aws/lambda/").get("Contents", [])
+    ):
+        client("s3").delete_object(Bucket=outputs["EvidenceBucketName"], Key=row["Key"])
+
+
 def listed(*words: str) -> tuple[int, Any]:
     code, text = run("failed-events", "--json", *words)
     return code, json.loads(text)

@@ -86,6 +86,7 @@ class Planted:
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
+        self.answers: list[bytes] = []  # of the API
 
     def new(self, name: str, size: int = 0) -> str:
         """Return a value that nothing else holds, with what JSON escapes."""
@@ -173,12 +174,9 @@ def hidden(planted: Planted, size: int = 0) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def planted() -> Planted:
-    """Return what this file plants."""
-    return Planted()
-
-
-def test_what_rules_hide_is_stored_nowhere_but_in_raw_records(state: Path, planted: Planted) -> None:
+def planted(state: Path) -> Planted:
+    """Plant values with every kind of event and of question, in the tables of this file's engine."""
+    planted = Planted()
     dynamodb = client("dynamodb")
     # Every kind of event: small and large values, maps and what is no map, in each of the tables.
     for table in (CARDS, OTHERS, FEW, "Configuration"):
@@ -214,7 +212,6 @@ def test_what_rules_hide_is_stored_nowhere_but_in_raw_records(state: Path, plant
     for table in TABLES[:3]:
         for command in (["history", "k3000"], ["as-of", "k3000", "1s"], ["changes"]):
             run(*command, "--table", table, "--json")
-    answers = []
     for path in ("history", "changes"):
         event: dict[str, Any] = {
             "version": "2.0", "routeKey": f"GET /v1/tables/{{table}}/{path}", "rawPath": f"/v1/tables/{CARDS}/{path}",
@@ -223,11 +220,14 @@ def test_what_rules_hide_is_stored_nowhere_but_in_raw_records(state: Path, plant
             "requestContext": {"http": {"method": "GET", "path": f"/v1/tables/{CARDS}/{path}"}, "requestId": "r"},
         }  # fmt: skip
         answer = client("lambda").invoke(FunctionName="weaudit-api-trail", Payload=json.dumps(event))
-        answers.append(answer["Payload"].read())
-    assert b"[REDACTED]" in answers[0]
+        planted.answers.append(answer["Payload"].read())
+    assert b"[REDACTED]" in planted.answers[0]
+    return planted
 
+
+def test_what_rules_hide_is_stored_nowhere_but_in_raw_records(planted: Planted) -> None:
     salts = {base64.b64decode(record["salt"]["B"]) for table in TABLES for record in records(table)}
-    everything = stored() + b"\n".join(answers)
+    everything = stored() + b"\n".join(planted.answers)
     assert everything.count(b"[REDACTED]") > 50
     assert b"hmac-sha256:" in everything
     assert planted.found_in(everything, salts) == []

@@ -210,8 +210,8 @@ class S3:
                 return None
             raise
 
-    def read_object(self, bucket: str, key: str, *, etag: str = "", span: str = "") -> Answer:
-        """Return the response to GetObject, with its headers. Raises StoreError.
+    def read_object(self, bucket: str, key: str, *, etag: str = "", span: str = "", version: str = "") -> Answer:
+        """Return the response to GetObject, with its headers, of the newest or this ``version``. Raises StoreError.
 
         With ``etag`` (without quotes), an object with another ETag raises StoreRefusedError, ``PreconditionFailed``.
         ``span``, such as ``0-1023`` or ``1024-``, reads only these bytes; Content-Range then says how many there are.
@@ -219,7 +219,8 @@ class S3:
         headers = {"If-Match": f'"{etag}"'} if etag else {}
         if span:
             headers["Range"] = f"bytes={span}"
-        address = endpoints.object_address(self._connection.endpoint, bucket, key)
+        host, path = endpoints.object_address(self._connection.endpoint, bucket, key)
+        address = (host, f"{path}?{query_text({'versionId': version})}" if version else path)
         return self._connection.send(Call("GetObject", "GET", address, headers, b"", _explain_object))
 
     def head_object(self, bucket: str, key: str) -> Answer:

@@ -115,6 +115,10 @@ class SecretTable:
             return None
         return Secrets.of(*(secret_of(rows[name]) for name in (ROOT, ORIGIN)))
 
+    def origin(self) -> bytes:
+        """Return the secret ORIGIN alone; make it if need be. Raises StoreError."""
+        return secret_of(self._made_rows([ORIGIN], _new_row)[ORIGIN])
+
     def equal(self, table: str) -> bytes:
         """Return the secret by which the hashed places of a table show equality; make it if need be. Raises StoreError.
 

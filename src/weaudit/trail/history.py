@@ -182,7 +182,7 @@ def _change(records: list[Item]) -> AuditedChange:
         change_id=_text(common, "changeId") or None,
         before_hash=_bytes(common, "beforeHash").hex() or None,
         after_hash=_bytes(common, "afterHash").hex() or None,
-        attributes=tuple(_attribute(record) for record in records),
+        attributes=tuple(attribute_change(record) for record in records),
         records=tuple(records),
         salt=_bytes(common, "salt"),
         kid=_bytes(common, "kid").hex(),
@@ -192,7 +192,8 @@ def _change(records: list[Item]) -> AuditedChange:
     )
 
 
-def _attribute(record: Item) -> AttributeChange:
+def attribute_change(record: Item) -> AttributeChange:
+    """Return what a record says of its attribute, or of the whole item, in the form of AttributeChange."""
     name = _text(record, "updatedAttribute") or None  # a name is never empty
     listed = record.get("masked", {}).get("L") or []
     paths = tuple(_text({"path": path}, "path") for path in listed)

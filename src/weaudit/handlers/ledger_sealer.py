@@ -1,0 +1,134 @@
+"""Seals every minute what happened to the rows of Audit, audit_logs and the invocation log (docs/ledger.md)."""
+
+from __future__ import annotations
+
+from weaudit.aws.batches import read_keys
+from weaudit.aws.client import KMS, S3, DynamoDB, Streams
+from weaudit.aws.connections import Connection
+from weaudit.capture.store_secrets import SecretTable
+from weaudit.errors import InvalidInputError, StoreRefusedError
+from weaudit.evidence import EvidenceBucket
+from weaudit.items.times import iso_time
+from weaudit.ledger.ed25519 import from_spki
+from weaudit.ledger.faults import LedgerError
+from weaudit.ledger.notes import VerifierKey
+from weaudit.runtime import logs
+from weaudit.sealing.outcomes import Outcomes, Source
+from weaudit.sealing.reading import Reading
+from weaudit.sealing.sealer import Sealer, Summary, SupersededError
+from weaudit.sealing.store_bucket import LedgerBucket
+from weaudit.sealing.store_streams import TableStreams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from weaudit.runtime.event import Invocation
+
+# A commit, and the bundles and tiles of it, take seconds. What is left is for the slowest answers.
+_LAST_MS = 60_000
+_NAMED = 20
+_MOST_IDS = 1_000
+REMEMBERED_REQUESTS = "request#"
+
+
+class Ledger:
+    """The sealer of this installation, made when it is first needed: it needs the key and the secret ORIGIN."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Keep the settings: see :func:`connect`."""
+        dynamodb = Connection.from_environment("dynamodb", environment)
+        self.dynamodb = DynamoDB(dynamodb)
+        self.sources = (
+            Source(environment.get("TARGET_TABLE") or "Audit", ("id",), records=True),
+            Source(environment["AUDIT_LOGS_TABLE"], ("log_id",), passed_over=REMEMBERED_REQUESTS),
+            Source(environment["INVOCATION_LOG_TABLE"], ("requestId", "timestamp")),
+        )
+        s3 = S3(Connection.from_environment("s3", environment))
+        self._bucket = LedgerBucket(
+            s3,
+            environment["LEDGER_BUCKET"],
+            lock_days=int(environment.get("LEDGER_LOCK_DAYS") or 0),
+            lock_mode=environment.get("LEDGER_LOCK_MODE", ""),
+        )
+        self._evidence = EvidenceBucket(s3, environment.get("EVIDENCE_BUCKET", ""))
+        self._streams = TableStreams(Streams(Connection.from_environment("streams.dynamodb", environment)))
+        self._kms = KMS(Connection.from_environment("kms", environment))
+        self._key_arn = environment["LEDGER_KEY"]
+        self._name = environment["LEDGER_ORIGIN"]
+        self._keys_table = environment.get("KEYS_TABLE", "")
+        self._made: tuple[Sealer, Outcomes] | None = None
+
+    def sealer(self) -> tuple[Sealer, Outcomes]:
+        """Return the sealer, and what decides its entries. Raises StoreError."""
+        if self._made is None:
+            origin = SecretTable(self.dynamodb, self._keys_table).origin()
+            key = VerifierKey(self._name, from_spki(self._kms.public_key(self._key_arn)))
+            outcomes = Outcomes(origin, self._evidence.get)
+            reading = Reading(self._streams, self.sources, outcomes)
+            self._made = Sealer(self._bucket, reading, key, self._sign, origin), outcomes
+        return self._made
+
+    def _sign(self, message: bytes) -> bytes:
+        return self._kms.sign(self._key_arn, message)
+
+
+def connect(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Build the stores.
+
+    TARGET_TABLE (default ``Audit``), AUDIT_LOGS_TABLE, INVOCATION_LOG_TABLE, KEYS_TABLE and EVIDENCE_BUCKET are read.
+    LEDGER_BUCKET is written; LEDGER_KEY is the key's ARN in KMS, and LEDGER_ORIGIN the name of the log. Full tiles and
+    checkpoints are locked for LEDGER_LOCK_DAYS in the mode LEDGER_LOCK_MODE.
+    """
+    return {"ledger": Ledger(environment)}
+
+
+def handle(event: Any, invocation: Invocation, *, ledger: Ledger) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Seal what came; with ``{"adopt": {"table", "ids", "size"}}`` also rows that were never seen being written.
+
+    ``size`` is that of the log in which the caller has looked for these ids. Raises StoreError: the next run, a minute
+    later, goes on where this one stopped.
+    """
+    sealer, outcomes = ledger.sealer()
+    summary = Summary()
+    try:
+        summary = sealer.run(lambda: invocation.remaining_ms() > _LAST_MS)
+        adopted = event.get("adopt") if isinstance(event, dict) else None
+        if adopted is not None:
+            _adopt(adopted, ledger, sealer, outcomes, summary)
+    except SupersededError:
+        logs.write("INFO", "another sealer was first", requestId=invocation.request_id)
+    except LedgerError as error:
+        raise StoreRefusedError(f"the ledger is not what it was: {error}") from error
+    for found in summary.findings[:_NAMED]:
+        logs.write("WARNING", "finding", kind=found.kind, at=found.time, **_named(found.fields))
+    if summary.foreign_commits:
+        logs.write("WARNING", "somebody else put an object in the place of a commit", count=summary.foreign_commits)
+    fields = {
+        "sealed": summary.sealed,
+        "findings": len(summary.findings) + summary.foreign_commits,
+        "size": summary.size,
+        "behind": summary.behind,
+    }
+    return fields, fields
+
+
+def _adopt(asked: Any, ledger: Ledger, sealer: Sealer, outcomes: Outcomes, summary: Summary) -> None:
+    source = next((one for one in ledger.sources if one.table == asked.get("table")), None)
+    ids, since = asked.get("ids"), asked.get("size")
+    if source is None or not isinstance(since, int) or not isinstance(ids, list) or len(ids) > _MOST_IDS:
+        raise InvalidInputError(
+            f'adopt needs the "table" of the trail, at most {_MOST_IDS} "ids" and the "size" of the log that you read'
+        )
+    keys = [{name: {"S": part} for name, part in zip(source.keys, one, strict=True)} for one in ids]
+    rows = read_keys(ledger.dynamodb.call, source.table, keys, ConsistentRead=True)
+    import time
+
+    at = iso_time(time.time_ns() // 1_000_000)
+    sealer.adopt((one for row in rows if (one := outcomes.of_row(source, row, at)) is not None), since, summary)
+
+
+def _named(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what names the row of a finding in a log line; a foreign row's id is whatever its writer chose."""
+    return {name: str(fields[name])[:100] for name in ("id", "table", "stream", "shard") if name in fields}

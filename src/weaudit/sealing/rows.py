@@ -1,0 +1,53 @@
+"""The hashes of rows, by which the ledger names them (docs/formats/ledger.md, Rows)."""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+
+from weaudit.capture.hashes import from_base64, record_hash
+from weaudit.evidence import REST, opened
+from weaudit.items.hashes import encoded, framed
+from weaudit.items.values import spelled_item
+from weaudit.trail.changes import filled
+from weaudit.trail.history import attribute_change
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from weaudit.items.values import Item
+
+    Fetch = Callable[[str, str], bytes | None]
+    """Returns the object with a key in a bucket, or None if there is none that may be read."""
+
+
+def row_salt(origin: bytes, table: str, row_id: str) -> bytes:
+    """Return the 16 bytes that salt the hash of a row that is no record; ``origin`` is the secret ``ORIGIN``."""
+    return hmac.digest(origin, framed(b"weaudit-row-2", encoded(table), encoded(row_id)), "sha256")[:16]
+
+
+def row_hash(origin: bytes, table: str, row_id: str, row: Item) -> bytes:
+    """Return the hash of a row that is no record of ours, in DynamoDB JSON; nobody can find its values by trying."""
+    text = encoded(spelled_item(row))
+    return sha256(framed(b"weaudit-row-2", row_salt(origin, table, row_id), text)).digest()
+
+
+def stored_hash(record: Item, fetch: Fetch) -> bytes | None:
+    """Return the hash of a record of ``Audit`` as it is stored, or None if it has none.
+
+    ``fetch`` reads the object of an item of which even the small attributes together were too large for the record.
+    """
+    try:
+        part = attribute_change(record)
+        old, new = part.old, part.new
+        for reference in (*part.old_refs, *part.new_refs):
+            if reference.name == REST:
+                body = fetch(reference.bucket, reference.key)
+                value = body and opened(body, from_base64(record["salt"]), REST, reference.commitment)
+                if not value:
+                    return None
+                old, new = (filled(None, side, {reference.commitment: value}) for side in (old, new))
+        return record_hash(record, old, new)
+    except (AttributeError, KeyError, TypeError, ValueError):  # written by somebody else, it may hold anything
+        return None
