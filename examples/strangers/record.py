@@ -7,26 +7,24 @@ import pathlib
 import sys
 
 SAID = {"actor", "changeId", "itemKey", "newValue", "oldValue", "reason"}
-COVERED = set(
-    [
-        "afterHash",
-        "afterMasked",
-        "beforeHash",
-        "beforeMasked",
-        "eventName",
-        "format",
-        "id",
-        "kid",
-        "masked",
-        "modificationTime",
-        "records",
-        "rules",
-        "sequenceNumber",
-        "tableArn",
-        "tableName",
-        "updatedAttribute",
-    ]
-)
+COVERED = {
+    "afterHash",
+    "afterMasked",
+    "beforeHash",
+    "beforeMasked",
+    "eventName",
+    "format",
+    "id",
+    "kid",
+    "masked",
+    "modificationTime",
+    "records",
+    "rules",
+    "sequenceNumber",
+    "tableArn",
+    "tableName",
+    "updatedAttribute",
+}
 
 
 def hashed(*parts):
