@@ -1,4 +1,4 @@
-"""The templates that the package brings: template.yaml, watch.yaml, bootstrap.yaml and private-api.yaml."""
+"""The templates that the package brings: template.yaml, watch.yaml, bootstrap.yaml, private-api.yaml and witness.yaml."""
 
 from pathlib import Path
 
