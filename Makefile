@@ -9,6 +9,7 @@
 #   make faults    every function and command under faults: what was injected, checked, lost, doubled
 #                  (ARGS="--seed 7" makes the choices of an earlier run again; ARGS="'error 503'" tries one kind)
 #   make soak      mixed work with restarts, for a minute (ARGS="--minutes 10"): nothing lost, memory flat
+#   make strangers   programs of others (openssl, Go, aics-tlog) check what the ledger writes; fails if one is missing
 #   make docs      write the generated pages in docs/
 #   make package   one zip per function, in dist/
 #   make lint-workflows, lint-sam, lint-checkov, audit   .github by zizmor; templates by SAM, checkov; dependencies by pip-audit
@@ -26,7 +27,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test pytest faults soak lint lint-workflows lint-sam lint-checkov audit fmt bench docs package smoke-aws run-environment requirements clean
+.PHONY: help demo test pytest strangers faults soak lint lint-workflows lint-sam lint-checkov audit fmt bench docs package smoke-aws run-environment requirements clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -40,6 +41,10 @@ test: $(VENV)/dev.stamp
 
 pytest: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+# `make pytest` asks those that are there already.
+strangers: $(VENV)/dev.stamp $(VENV)/strangers.stamp
+	ALL_STRANGERS=1 $(BIN)/python -m pytest -n 0 tests/ledger/test_strangers.py tests/ledger/test_witness_strangers.py $(ARGS)
 
 faults: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.faults $(ARGS)
@@ -96,6 +101,7 @@ requirements:
 	$(COMPILE) requirements/tools.in -o requirements/tools.txt
 	$(COMPILE) requirements/sam.in -o requirements/sam.txt
 	$(COMPILE) requirements/checkov.in -o requirements/checkov.txt
+	$(subst 3.11,3.12,$(COMPILE)) requirements/strangers.in -o requirements/strangers.txt
 	$(COMPILE) --extra bench -c requirements/run.txt -c requirements/dev.txt pyproject.toml -o requirements/bench.txt
 
 clean:
@@ -152,4 +158,14 @@ $(VENV)/checkov.stamp: requirements/checkov.txt | $(BIN)/pip
 	@echo "installing checkov (requirements/checkov.txt)"
 	@$(BIN)/python -m venv $(VENV)/checkov
 	@$(VENV)/checkov/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r requirements/checkov.txt
+	@touch $@
+
+# By a Python of its own: these need 3.12.
+STRANGERS_PYTHON ?= $(shell for it in $(PYTHON) python3.14 python3.13 python3.12; do \
+  $$it -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2> /dev/null && echo $$it && break; done)
+$(VENV)/strangers.stamp: requirements/strangers.txt | $(BIN)/pip
+	@[ -n "$(STRANGERS_PYTHON)" ] || { echo "aics-tlog needs Python 3.12 or later: install it, or name it by STRANGERS_PYTHON=…"; exit 1; }
+	@echo "installing verifiers of others (requirements/strangers.txt)"
+	@$(STRANGERS_PYTHON) -m venv $(VENV)/strangers
+	@$(VENV)/strangers/bin/python -m pip --disable-pip-version-check -qq install --require-hashes --only-binary=:all: -r requirements/strangers.txt
 	@touch $@

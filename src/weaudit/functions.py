@@ -87,3 +87,14 @@ FUNCTIONS: tuple[Function, ...] = (
         purpose="Says over the API which release runs, and whether its tables are there.",
     ),
 )
+
+BESIDE: tuple[Function, ...] = (
+    Function(
+        name="ledger_witness",
+        trigger="event",
+        physical_name="weaudit-ledger-witness",
+        stores=("witness's views",),
+        purpose="Cosigns the ledger's checkpoints in another account, of two histories one.",
+    ),
+)
+"""Functions of stacks of their own, beside the main one."""

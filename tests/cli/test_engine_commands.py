@@ -19,7 +19,7 @@ import weaudit
 from tests.conftest import RunningEngine
 from weaudit.cli import main
 from weaudit.cli.printing import output
-from weaudit.functions import FUNCTIONS
+from weaudit.functions import BESIDE, FUNCTIONS
 
 RUN = CliRunner()
 
@@ -232,7 +232,7 @@ def test_package_prints_what_it_built(tmp_path: Path) -> None:
     shown = run("package", "--out", tmp_path, "--json")
     assert shown.exit_code == 0, shown.stderr
     found = json.loads(shown.stdout)
-    assert [built["function"] for built in found] == [function.name for function in FUNCTIONS]
+    assert [built["function"] for built in found] == [function.name for function in (*FUNCTIONS, *BESIDE)]
     again = run("package", "--out", tmp_path).stdout
     for built in found:
         assert built["bytes"] == Path(built["path"]).stat().st_size

@@ -11,9 +11,9 @@ import pytest
 
 from weaudit.deploy import packaging
 from weaudit.errors import DeployError, InvalidInputError
-from weaudit.functions import FUNCTIONS, Function
+from weaudit.functions import BESIDE, FUNCTIONS, Function
 
-every_function = pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
+every_function = pytest.mark.parametrize("function", [*FUNCTIONS, *BESIDE], ids=lambda function: function.name)
 
 
 @every_function

@@ -367,6 +367,12 @@ PARSED: dict[str, Shapes] = {
         "empty lines": lambda n: "\n" * n,
         "a long name": lambda n: _note("o\n1\n", f"— {'a' * n} AAAAAAA=\n"),
     },
+    "witnessing": {
+        "many hashes": lambda n: "old 1\n" + ("A" * 43 + "=\n") * n + "\n" + _note("o\n1\n", "— a AAAAAAA=\n"),
+        "a long size": lambda n: f"old {'9' * n}\n\n" + _note("o\n1\n", "— a AAAAAAA=\n"),
+        "many signatures": lambda n: "old 1\n\n" + _note("o\n1\n", "— a AAAAAAA=\n" * n),
+        "a long text": lambda n: "old 1\n\n" + _note("line\n" * n, "— a AAAAAAA=\n"),
+    },
     "policies": {
         "many lines": lambda n: "quorum none\n" * n,
         "many comments": lambda n: "#\n" * n,

@@ -29,6 +29,7 @@ from weaudit.images.pixels.samples import Samples
 from weaudit.items import plain
 from weaudit.items.typed_keys import typed_key
 from weaudit.ledger import checkpoints, entries, notes, policies, proofs, tiles
+from weaudit.ledger import witness as witnesses
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.merkle import leaf_hash
 from weaudit.objects import notifications
@@ -109,6 +110,13 @@ _LOG, _WITNESS = signer("log.example"), witness("witness.example")
 _POLICY = f"# ours\nlog {_LOG.key}\nwitness w {_WITNESS.key} https://w.example\ngroup g 1 w\nquorum g\n"
 _TREE = checkpoints.text_of("log.example", 70_000, bytes(32))
 _CHECKPOINT = notes.written(_TREE, [_LOG.signature(_TREE), _WITNESS.signature(_TREE, 1)]).decode()
+_ONE = checkpoints.text_of("log.example", 1, bytes(32))
+_SAME = notes.written(_ONE, [_LOG.signature(_ONE)]).decode()
+
+
+def _witnessed(text: str) -> Any:
+    request = witnesses.read(text.encode("utf-8", "surrogatepass"))
+    return witnesses.approved(request, [_LOG.key], witnesses.Seen(1, bytes(32)))
 
 
 def _proof(text: str) -> Any:
@@ -176,6 +184,7 @@ PARSERS: dict[str, Parser] = {
     "keys": Parser(notifications.decoded_key, ("a+b%2Bc%C3%A9.txt",), (MalformedEventError,), texts=True),
     "signatures": Parser(lambda text: sniffing.sniff(text.encode("latin-1", "replace")), ("RIFF....WEBP",), (), True),
     "checkpoints": Parser(_checkpoint, (_CHECKPOINT,), (LedgerError,), texts=True),
+    "witnessing": Parser(_witnessed, (f"old 1\n\n{_SAME}",), (LedgerError,), texts=True),
     "policies": Parser(
         lambda text: policies.read(text.encode("utf-8", "surrogatepass")), (_POLICY,), (LedgerError,), texts=True
     ),

@@ -3,13 +3,13 @@
 import pytest
 
 from tests.import_closures import loaded_by
-from weaudit.functions import FUNCTIONS, Function
+from weaudit.functions import BESIDE, FUNCTIONS, Function
 
 # The child in which pixels are worked on is limited by these.
 _ALSO = {"image_processor": frozenset(("resource", "signal"))}
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
+@pytest.mark.parametrize("function", [*FUNCTIONS, *BESIDE], ids=lambda function: function.name)
 def test_importing_a_function_loads_only_the_allowed_modules(function: Function) -> None:
     statements = f"from weaudit.handlers import {function.name}\nfrom weaudit.runtime import {function.trigger}"
     loaded = loaded_by(statements, _ALSO.get(function.name, frozenset()))

@@ -1,4 +1,4 @@
-"""The templates that the package brings: template.yaml, watch.yaml, bootstrap.yaml and private-api.yaml."""
+"""The templates that the package brings: the main stack's, and those of the stacks beside it."""
 
 from pathlib import Path
 

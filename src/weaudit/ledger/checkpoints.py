@@ -64,7 +64,7 @@ def read(text: str) -> Checkpoint:
     if lines.pop() != "" or len(lines) < 3 or "" in lines:
         raise LedgerError("a checkpoint is at least three lines, none of them empty, each ended by a newline")
     origin, written_size, written_root, *extensions = lines
-    size, root = _size(written_size), notes.from_base64(written_root)
+    size, root = size_of(written_size), notes.from_base64(written_root)
     if root is None or len(root) != HASH_BYTES:
         raise LedgerError(f"the third line of a checkpoint is a hash of {HASH_BYTES} bytes in base64")
     if size == 0 and root != sha256().digest():
@@ -80,9 +80,10 @@ def text_of(origin: str, size: int, root: bytes) -> str:
     return text
 
 
-def _size(text: str) -> int:
+def size_of(text: str) -> int:
+    """Return the size of a log as it is written; raises LedgerError for anything else."""
     # The length first: it bounds the work of reading the number.
     canonical = 0 < len(text) <= len(str(LARGEST_SIZE)) and text.isascii() and text.isdecimal()
     if not canonical or (text[0] == "0" and text != "0") or int(text) > LARGEST_SIZE:
-        raise LedgerError("the second line of a checkpoint is a number without leading zeros, at most 2^63 - 1")
+        raise LedgerError("the size of a log is a number without leading zeros, at most 2^63 - 1")
     return int(text)

@@ -8,7 +8,7 @@ import typer
 from weaudit.cli.options import JsonOption
 from weaudit.cli.printing import output, panels
 from weaudit.errors import InvalidInputError
-from weaudit.functions import FUNCTIONS
+from weaudit.functions import BESIDE, FUNCTIONS
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +54,9 @@ def package(
     if template is None and (bucket is not None or parameters):
         raise InvalidInputError("--bucket and --parameters need --template\nGive it, too, or leave them out.")
     given = parsed(parameters or ())
-    built = [packaging.build(function, out, architecture) for function in FUNCTIONS]
+    # Those of other stacks are not in the template that --template writes.
+    functions = FUNCTIONS if template is not None else (*FUNCTIONS, *BESIDE)
+    built = [packaging.build(function, out, architecture) for function in functions]
     rows = [{"function": a.function, "path": str(a.path), "sha256": a.sha256, "bytes": a.bytes} for a in built]
     if template is not None:
         from weaudit.deploy import stack, templates
