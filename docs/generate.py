@@ -151,17 +151,17 @@ def _function(function: Function, template: dict[str, Any]) -> str:
     role = resources[found["Role"]["Fn::GetAtt"][0]]["Properties"]["Policies"]
     allowed = [
         (
-            "yes" if conditional else "",
+            f"`{_ONLY_WITH[condition]}`" if condition else "",
             _words(found["Sid"]),
             ", ".join(f"`{action}`" for action in _listed(found["Action"])),
         )
-        for found, conditional in _statements(role)
+        for found, condition in _statements(role)
     ]
     return "\n".join(
         (
             _table(("", ""), facts),
             "Its environment:\n\n" + _table(("variable", "value"), variables),
-            "It may:\n\n" + _table(("to", "actions", "with `KmsKeyArn` only"), [(b, c, a) for a, b, c in allowed]),
+            "It may:\n\n" + _table(("to", "actions", "only with"), [(b, c, a) for a, b, c in allowed]),
         )
     )
 
@@ -173,7 +173,9 @@ def _value(value: Any) -> str:
             mark, parts = name
             names = ", ".join(f"`{part['Ref']}`" for part in _listed(parts))
             return f"{names} of the template, joined by `{mark}`"
-        return f"`{name}` of the template" if kind == "Ref" else f"`{name}`"
+        if kind == "Fn::If":
+            return " or ".join(_value(part) for part in name[1:])
+        return f"`{name}` of the template" if kind == "Ref" else f"`{'.'.join(_listed(name))}`"
     return f"`{value}`"
 
 
@@ -185,15 +187,23 @@ def _listed(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
-def _statements(value: Any, conditional: bool = False) -> Iterator[tuple[dict[str, Any], bool]]:
+# The parameter that each condition of a permission asks for.
+_ONLY_WITH = {
+    "HasKmsKey": "KmsKeyArn",
+    "HasUpdatableTables": "UpdatableTableArns",
+    "MakesLedgerKey": "LedgerKeyArn",
+}
+
+
+def _statements(value: Any, condition: str = "") -> Iterator[tuple[dict[str, Any], str]]:
     if isinstance(value, list):
         for part in value:
-            yield from _statements(part, conditional)
+            yield from _statements(part, condition)
     elif isinstance(value, dict) and "Effect" in value:
-        yield value, conditional
+        yield value, condition
     elif isinstance(value, dict):
         for key, part in value.items():
-            yield from _statements(part, conditional or key == "Fn::If")
+            yield from _statements(part, part[0] if key == "Fn::If" else condition)
 
 
 # ---- commands

@@ -20,7 +20,7 @@ class Alarm:
     """One alarm: ``what`` has happened, what ``to_do``, and the section of docs/operating.md with ``more``.
 
     ``dimensions`` and ``threshold`` are YAML. ``calls`` makes it the rate of ``metric`` to this metric, in percent,
-    which ``label`` describes. ``points`` of ``periods`` in a row have to be over the threshold.
+    which ``label`` describes. ``points`` of ``periods`` in a row have to compare so with the threshold.
     """
 
     logical: str
@@ -37,6 +37,7 @@ class Alarm:
     periods: int = 5
     points: int = 3
     missing: str = "notBreaching"
+    comparison: str = "GreaterThanThreshold"
     calls: str = ""
     label: str = ""
     condition: str = ""
@@ -56,7 +57,7 @@ class Alarm:
             f"        What to do: {self.to_do}",
             f"        More: ${{OperatingPage}}#{self.more}",
             *(self._rate() if self.calls else self._metric()),
-            "      ComparisonOperator: GreaterThanThreshold",
+            f"      ComparisonOperator: {self.comparison}",
             f"      Threshold: {self.threshold}",
             f"      EvaluationPeriods: {self.periods}",
             f"      DatapointsToAlarm: {self.points}",
@@ -112,13 +113,18 @@ _FAILING = {
     "of failed events.",
     "image_processor": "Images are not processed. They wait in the queue and are tried ten times, then they are in the "
     "queue of failed events.",
+    "ledger_sealer": "The ledger is not sealed. Nothing is lost yet - the next minute tries again, and the streams "
+    "keep it for 24 hours.",
     "list_objects": "GET /v1/objects crashes or times out.",
     "read_trail": "Reading the trail over the API crashes or times out. The trail itself goes on being written.",
     "read_images": "GET /v1/images crashes or times out.",
     "health": "GET /v1/health crashes or times out.",
 }
 # Above so many milliseconds a call is slow: what people read, and the threshold.
-_SLOW = {"image_processor": ("${ImageDurationAlarmMs} ms", "!Ref ImageDurationAlarmMs")}
+_SLOW = {
+    "image_processor": ("${ImageDurationAlarmMs} ms", "!Ref ImageDurationAlarmMs"),
+    "ledger_sealer": ("half a minute", "30000"),
+}
 _A_SECOND = ("a second", "1000")
 
 
@@ -331,6 +337,42 @@ _OTHERS: dict[str, tuple[Alarm, ...]] = {
             comment="  # From the logs. It rings at the first record, and goes on for an hour, so that it is seen.",
         ),
     ),
+    "the ledger": (
+        Alarm(
+            "LedgerFindingsAlarm",
+            "ledger-findings",
+            "The ledger has a finding of the last hour - a row of the trail was changed, deleted or written by "
+            "something else than WeAudit, or what happened cannot be known.",
+            "see which and what (weaudit logs ledger_sealer), and who did it (CloudTrail); keep what the evidence "
+            "bucket and the tables' recovery have of it.",
+            "ledger-findings",
+            "WeAudit",
+            "findings",
+            (("function", "!Ref LedgerSealer"),),
+            "Sum",
+            periods=60,
+            points=1,
+            comment="  # It rings within the minute, and goes on for an hour, so that it is seen.",
+        ),
+        Alarm(
+            "LedgerSilentAlarm",
+            "ledger-silent",
+            "${LedgerSealer} has not finished for ten minutes. What happens to the trail is not signed, and after 24 "
+            "hours the streams forget it.",
+            "see whether it runs and why it fails (weaudit logs ledger_sealer), and whether its rule, its key and its "
+            "concurrency are as they should be (weaudit doctor).",
+            "ledger-silent",
+            "WeAudit",
+            "sealed",
+            (("function", "!Ref LedgerSealer"),),
+            "SampleCount",
+            "1",
+            periods=10,
+            points=10,
+            missing="breaching",
+            comparison="LessThanThreshold",
+        ),
+    ),
     "what is gone. They ring at the first event, and go on for an hour, so that it is seen.": (
         _lost(
             "audit_producer",
@@ -361,6 +403,13 @@ _OTHERS: dict[str, tuple[Alarm, ...]] = {
             "within the last hour. The records themselves are in ${EvidenceBucket}.",
             "see what refuses it - the policy of the queue (weaudit doctor) - and which records there are (weaudit "
             "quarantine).",
+        ),
+        _rule(
+            "LedgerSealerRule",
+            "seal-rule",
+            "EventBridge failed to call ${LedgerSealer} by the rule ${LedgerSealerRule}, within the last hour. Nothing "
+            "is lost while a later minute calls it.",
+            "see what refuses it - the permission of the function's alias, or its concurrency (weaudit doctor).",
         ),
         _rule(
             "FindingsRule",

@@ -59,6 +59,13 @@ FUNCTIONS: tuple[Function, ...] = (
         requirements=("pyvips==3.2.0", "pyvips-binary==8.18.7", "cffi==2.1.1"),
     ),
     Function(
+        name="ledger_sealer",
+        trigger="event",
+        physical_name="weaudit-ledger-sealer",
+        stores=("ledger bucket", "Audit", "audit_logs", "lambda-invocation-logs"),
+        purpose="Seals what happened to the rows of the trail into the ledger, every minute.",
+    ),
+    Function(
         name="list_objects",
         trigger="http",
         physical_name="weaudit-api-objects",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import moto
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from tests.conftest import RunningEngine
 from tests.e2e.fault_proxies import FaultProxy
 from weaudit.cli.main import app
-from weaudit.deploy import change_sets, stack
+from weaudit.deploy import change_sets, destroying, stack
 from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.deploying import Deploying, Plan
 from weaudit.deploy.destroying import Destroying, Removal
@@ -310,6 +311,32 @@ def test_data_that_is_retained_goes_only_when_told(place: Place) -> None:
     assert place.destroying.plan(delete_data=True) is None
     # Numbers go on: what was there before can still be told apart.
     assert place.deploy().number == 2
+
+
+def test_a_ledger_that_is_locked_is_said_before_anything_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    emptied: list[str] = []
+
+    class Locked:
+        """A target whose ledger cannot be emptied."""
+
+        exceptions = SimpleNamespace(NoSuchBucket=KeyError)
+
+        def client(self, _service: str) -> Any:
+            return self
+
+        def get_paginator(self, _operation: str) -> Any:
+            return SimpleNamespace(paginate=lambda **_asked: [{"Versions": [{"Key": "tile/000", "VersionId": "1"}]}])
+
+        def delete_objects(self, **asked: Any) -> Any:
+            emptied.append(asked["Bucket"])
+            return {"Errors": [{"Key": "tile/000", "Code": "AccessDenied", "Message": "object protected"}]}
+
+    monkeypatch.setattr(destroying, "when_quiet", lambda *_: SimpleNamespace(name="s", protected=False))
+    buckets = ("a-weaudit-evidence-dev-1", "a-weaudit-ledger-dev-1")
+    removal = Removal("s", "UPDATE_COMPLETE", (), buckets, retained=False)
+    with pytest.raises(DeployError, match="object protected\nObject Lock keeps it"):
+        Destroying(Locked(), Stage(), print).apply(removal)  # type: ignore[arg-type]
+    assert emptied == ["a-weaudit-ledger-dev-1"]
 
 
 def test_a_watched_table_keeps_the_stack(engine: RunningEngine) -> None:

@@ -62,6 +62,7 @@ RESOURCES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
         {
             "PublicAccessBlockConfiguration": BLOCKED,
             "VersioningConfiguration": {"Status": "Enabled"},
+            "ObjectLockEnabled": True,
             "BucketEncryption": {
                 "ServerSideEncryptionConfiguration": [
                     {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}}
@@ -73,7 +74,7 @@ RESOURCES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
             },
         },
         {
-            "blocked": BLOCKED, "versioning": "Enabled", "algorithm": "aws:kms", "key": KEY,
+            "blocked": BLOCKED, "versioning": "Enabled", "lock": True, "algorithm": "aws:kms", "key": KEY,
             "notifies": [ALIAS], "eventBridge": True,
         },
     ),
@@ -144,9 +145,15 @@ RESOURCES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
         "AWS::Events::Rule",
         "images",
         {"EventPattern": {"source": ["aws.s3"]}, "Targets": [{"Arn": QUEUE, "DeadLetterConfig": {"Arn": DEAD}}]},
-        {"state": "ENABLED", "pattern": {"source": ["aws.s3"]}, "targets": {QUEUE: DEAD}},
+        {"state": "ENABLED", "pattern": {"source": ["aws.s3"]}, "schedule": "", "targets": {QUEUE: DEAD}},
     ),
-    "Key": ("AWS::KMS::Key", "1234", {}, {"state": "Enabled"}),
+    "Clock": (
+        "AWS::Events::Rule",
+        "seal",
+        {"ScheduleExpression": "rate(1 minute)", "Targets": [{"Arn": ALIAS}]},
+        {"state": "ENABLED", "pattern": {}, "schedule": "rate(1 minute)", "targets": {ALIAS: ""}},
+    ),
+    "Key": ("AWS::KMS::Key", "1234", {"KeyPolicy": POLICY}, {"state": "Enabled", "policy": POLICY}),
     "Alarm": (
         "AWS::CloudWatch::Alarm", "errors", {"AlarmActions": [TOPIC], "Threshold": "1000", "Period": 60},
         {"state": "OK", "enabled": True, "actions": [TOPIC],
@@ -287,6 +294,7 @@ CASES: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("table-key", now("Table", key=""), f"KMSMasterKeyId={KEY}"),
     ("bucket-public", now("Bucket", blocked={}), "put-public-access-block"),
     ("bucket-versioning", now("Bucket", versioning="Suspended"), "Status=Enabled"),
+    ("bucket-unlocked", now("Bucket", lock=False), "put-object-lock-configuration --bucket bucket"),
     ("bucket-encryption", now("Bucket", algorithm="AES256", key=""), "put-bucket-encryption"),
     ("bucket-notification", now("Bucket", notifies=[]), "audit_producer"),
     ("bucket-notification", now("Bucket", eventBridge=False), "EventBridge"),
@@ -303,6 +311,10 @@ CASES: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("rule-disabled", now("Rule", state="DISABLED"), "enable-rule --name images"),
     ("rule-changed", now("Rule", targets={}), "nobody"),
     ("rule-changed", now("Rule", pattern={"source": ["aws.ec2"]}), "put-rule --name images --event-pattern"),
+    ("rule-disabled", now("Clock", state="DISABLED"), "enable-rule --name seal"),
+    ("rule-changed", now("Clock", schedule="rate(1 day)"), "--schedule-expression 'rate(1 minute)'"),
+    ("rule-changed", now("Clock", targets={QUEUE: ""}), "put-targets --rule seal"),
+    ("policy-changed", now("Key", policy={"Statement": []}), "put-key-policy --key-id 1234"),
     ("key-unusable", now("Key", state="PendingDeletion"), "cancel-key-deletion"),
     ("alarm-off", now("Alarm", enabled=False), "enable-alarm-actions --alarm-names errors"),
     ("alarm-off", now("Alarm", actions=[]), TOPIC),

@@ -26,10 +26,16 @@ BODY: dict[str, Any] = {
         "Table": {"Type": "AWS::DynamoDB::Table", "Properties": {"Name": {"Ref": "AWS::NoValue"}, "List": [1]}},
         "Queue": {"Type": "AWS::SQS::Queue"},
         "Version": {"Type": "AWS::Lambda::Version"},
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"Path": {"Fn::Sub": "/${AWS::StackName}/"}}},
         "OnlyWithKey": {"Type": "AWS::KMS::Key", "Condition": "HasKey"},
     },
 }
-PHYSICAL = {"Table": "t", "Queue": "https://sqs/123456789012/q", "Version": "arn:aws:lambda:r:a:function:f:12"}
+PHYSICAL = {
+    "Table": "t",
+    "Queue": "https://sqs/123456789012/q",
+    "Version": "arn:aws:lambda:r:a:function:f:12",
+    "Role": "r",
+}
 
 
 def template(**parameters: str) -> Template:
@@ -47,6 +53,7 @@ def template(**parameters: str) -> Template:
         ({"Fn::GetAtt": "Table.StreamArn"}, f"arn:aws:dynamodb:eu-west-1:123456789012:table/t/stream/{UNKNOWN}"),
         ({"Fn::GetAtt": ["Queue", "Arn"]}, "arn:aws:sqs:eu-west-1:123456789012:q"),
         ({"Fn::GetAtt": ["Version", "Version"]}, "12"),
+        ({"Fn::GetAtt": ["Role", "Arn"]}, "arn:aws:iam::123456789012:role/weaudit-prod/r"),
         ({"Fn::GetAtt": ["Queue", "Other"]}, UNKNOWN),
         ({"Fn::Sub": "${Table}/${Queue.Arn}/${!x}"}, "t/arn:aws:sqs:eu-west-1:123456789012:q/${!x}"),
         ({"Fn::Sub": ["${mine}-${Table}", {"mine": {"Ref": "AWS::StackName"}}]}, "weaudit-prod-t"),

@@ -76,7 +76,8 @@ def deployer(account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 def test_the_role_deploys_updates_rolls_back_and_removes(account: Account, deployer: Callable[[str], Any]) -> None:
     boundary = account.outputs["PermissionsBoundaryArn"]
-    bounded = ("--parameters", f"PermissionsBoundaryArn={boundary}")
+    key = account.outputs["LedgerKeyArn"]
+    bounded = ("--parameters", f"PermissionsBoundaryArn={boundary}", "--parameters", f"LedgerKeyArn={key}")
     assert run("deploy", *STAGE, *bounded, "--yes")[0] == 0
     # After the first deployment it can be kept from data, and goes on deploying.
     assert code_as(account.administrator, "bootstrap", *STAGE, "--may-not-delete-data", "--yes") == 0
@@ -97,6 +98,7 @@ def test_the_role_deploys_updates_rolls_back_and_removes(account: Account, deplo
     assert len(roles) >= 8
     for role in roles:
         iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=boundary)
+    only_the_sealer_signs(account, deployer)
     found = stacks.describe(account.target, "ci-weaudit-ci")
     assert found is not None
     url = f"{account.target.endpoint}/_aws/execute-api/{found.outputs['ApiId']}/$default"
@@ -149,6 +151,39 @@ def it_is_kept_from_data(deployer: Callable[[str], Any], role: dict[str, str]) -
         with pytest.raises(ClientError) as refused:
             attempt()
         assert refused.value.response["Error"]["Code"] in REFUSED
+
+
+def only_the_sealer_signs(account: Account, deployer: Callable[[str], Any]) -> None:
+    # The engine's own root takes on any role, also one that trusts Lambda alone.
+    sts = boto3.client(
+        "sts",
+        endpoint_url=account.target.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+    def signs(kms: Any) -> bool:
+        message = {"Message": b"x", "MessageType": "RAW", "SigningAlgorithm": "ED25519_SHA_512"}
+        try:
+            return len(kms.sign(KeyId=account.outputs["LedgerKeyArn"], **message)["Signature"]) == 64
+        except ClientError as error:
+            return error.response["Error"]["Code"] not in REFUSED
+
+    signing = []
+    for role in account.client("iam").list_roles(PathPrefix="/ci-weaudit-ci/")["Roles"]:
+        taken = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="function")["Credentials"]
+        kms = boto3.client(
+            "kms",
+            endpoint_url=account.target.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=taken["AccessKeyId"],
+            aws_secret_access_key=taken["SecretAccessKey"],
+            aws_session_token=taken["SessionToken"],
+        )
+        signing += [role["RoleName"]] if signs(kms) else []
+    assert ["LedgerSealerRole" in name for name in signing] == [True]
+    assert not signs(deployer("kms"))
 
 
 def callers_are_named_to_the_bootstrap(account: Account, url: str) -> None:

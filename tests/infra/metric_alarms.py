@@ -17,7 +17,11 @@ _OPERATORS: dict[type, Any] = {
     ast.Div: operator.truediv,
     ast.Gt: operator.gt,
 }
-_BREACHES = {"GreaterThanThreshold": operator.gt, "GreaterThanOrEqualToThreshold": operator.ge}
+_BREACHES = {
+    "GreaterThanThreshold": operator.gt,
+    "GreaterThanOrEqualToThreshold": operator.ge,
+    "LessThanThreshold": operator.lt,
+}
 
 
 def states(alarm: Mapping[str, Any], recorded: Mapping[str, Series]) -> list[str]:
@@ -63,6 +67,8 @@ def _by_period(series: Series, statistic: str, period_s: int) -> list[float | No
         match statistic:
             case "Sum":
                 found.append(sum(values) if values else None)
+            case "SampleCount":  # a value a minute is one sample
+                found.append(len(values) or None)
             case "Maximum":
                 found.append(max(values) if values else None)
             case "Average":

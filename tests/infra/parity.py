@@ -96,7 +96,7 @@ def _calls(template: Template) -> Iterator[tuple[str, str, str, str]]:
     for name, rule in of_type(template, "AWS::Events::Rule"):
         for row in rule["Targets"]:
             if ":sqs:" not in row["Arn"] and ":sns:" not in row["Arn"]:
-                yield name, "events.amazonaws.com", row["Arn"], f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{name}"
+                yield name, "events.amazonaws.com", row["Arn"], f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule['Name']}"
 
 
 def closed_queues(template: Template) -> Iterator[str]:

@@ -88,7 +88,7 @@ UNUSED = {
         "s3:DeleteBucketEncryption", "s3:DeleteBucketLifecycle", "s3:DeleteBucketMetadataTableConfiguration",
         "s3:DeleteBucketMetricsConfiguration", "s3:DeleteBucketReplication", "s3:DeleteBucketWebsite",
         "s3:PutAccelerateConfiguration", "s3:PutAnalyticsConfiguration", "s3:PutBucketAbac", "s3:PutBucketAcl",
-        "s3:PutBucketCORS", "s3:PutBucketLogging", "s3:PutBucketObjectLockConfiguration", "s3:PutBucketReplication",
+        "s3:PutBucketCORS", "s3:PutBucketLogging", "s3:PutBucketReplication",
         "s3:PutBucketWebsite", "s3:PutIntelligentTieringConfiguration", "s3:PutInventoryConfiguration",
         "s3:PutMetricsConfiguration", "s3:PutObjectAcl", "s3:PutObjectLockConfiguration",
         "s3:PutReplicationConfiguration", "s3:UpdateBucketMetadataAnnotationTableConfiguration",
@@ -412,8 +412,8 @@ LOSING = {
     },
     "s3": {
         "s3:BypassGovernanceRetention", "s3:DeleteBucketPolicy", "s3:DeleteObject", "s3:DeleteObjectVersion",
-        "s3:PutBucketAcl", "s3:PutBucketPolicy", "s3:PutBucketVersioning", "s3:PutLifecycleConfiguration",
-        "s3:PutObject", "s3:PutObjectAcl", "s3:PutReplicationConfiguration",
+        "s3:PutBucketAcl", "s3:PutBucketObjectLockConfiguration", "s3:PutBucketPolicy", "s3:PutBucketVersioning",
+        "s3:PutLifecycleConfiguration", "s3:PutObject", "s3:PutObjectAcl", "s3:PutReplicationConfiguration",
     },
     "kms": {
         "kms:DisableKey", "kms:PutKeyPolicy", "kms:RevokeGrant", "kms:ScheduleKeyDeletion",
@@ -473,8 +473,9 @@ def test_what_it_deploys_can_lose_nothing_that_has_no_copy() -> None:
         for name in tables
     )
     buckets = {name: written_to[name] for name in written_to.keys() - tables - {"RenditionsBucket"}}
-    assert buckets == {"EvidenceBucket": {"s3:PutObject"}}
-    assert RESOURCES["EvidenceBucket"]["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert buckets == {"EvidenceBucket": {"s3:PutObject"}, "LedgerBucket": {"s3:PutObject"}}
+    for name in buckets:
+        assert RESOURCES[name]["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
 def test_it_can_change_neither_itself_nor_its_boundary() -> None:
@@ -512,7 +513,8 @@ def test_every_role_is_where_the_deploy_role_may_make_it() -> None:
 
 def test_the_boundary_leaves_the_functions_all_that_their_roles_give() -> None:
     bounded = Resolver(TEMPLATE, GIVEN)(TEMPLATE["Resources"]["Boundary"]["Properties"]["PolicyDocument"])["Statement"]
-    given: dict[str, Any] = {**STAGE, "KmsKeyArn": KEY, "UpdatableTableArns": [OTHER]}
+    own = str(Resolver(TEMPLATE, GIVEN)({"Fn::GetAtt": ["LedgerKey", "Arn"]}))
+    given: dict[str, Any] = {**STAGE, "KmsKeyArn": KEY, "LedgerKeyArn": own, "UpdatableTableArns": [OTHER]}
     resolve = Resolver(PLAIN, given)
     roles = [row for row in RESOURCES.values() if row["Type"] == "AWS::IAM::Role"]
     beyond = [
@@ -667,6 +669,7 @@ def test_a_principal_may_take_it_on_where_it_is_named() -> None:
             {"CreateArtifactBucket": "false", "TrustedPrincipalArn": "arn"},
             {
                 "Boundary",
+                "LedgerKey",
                 "DeployRole",
                 "DeployStack",
                 "DeployFunctions",
@@ -679,6 +682,7 @@ def test_a_principal_may_take_it_on_where_it_is_named() -> None:
             {"CreateArtifactBucket": "false", "GitHubRepository": "a/b", "PermissionsBoundaryArn": "arn"},
             {
                 "OidcProvider",
+                "LedgerKey",
                 "DeployRole",
                 "DeployStack",
                 "DeployFunctions",
@@ -709,7 +713,7 @@ def test_artefacts_come_by_tls_and_are_never_overwritten() -> None:
 
 def test_what_would_be_missed_stays_when_the_stack_goes() -> None:
     kept = {name for name, row in TEMPLATE["Resources"].items() if "Retain" in row.get("DeletionPolicy", "")}
-    assert kept == {"ArtifactBucket", "ArtifactBucketPolicy", "Key", "OidcProvider"}
+    assert kept == {"ArtifactBucket", "ArtifactBucketPolicy", "Key", "LedgerKey", "OidcProvider"}
 
 
 # ---- what fits

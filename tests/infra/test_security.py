@@ -245,9 +245,9 @@ def test_no_variable_is_a_secret(function: Any) -> None:
     for name, value in row["Environment"]["Variables"].items():
         assert not re.search(r"SECRET|PASSWORD|TOKEN|CREDENTIAL|PRIVATE|API_?KEY", name), name
         # Each is the name of something of the stack, or a parameter that is shown to everybody.
-        referred = re.findall(r'"(?:Ref|Fn::GetAtt)": \[?"(\w+)"', json.dumps(value))
+        referred = re.findall(r'"(?:Ref|Fn::GetAtt)": \[?"(\w+)"|\$\{([\w:]+)\}', json.dumps(value))
         assert referred, name
-        for parameter in set(referred) & SAM["Parameters"].keys():
+        for parameter in {one or other for one, other in referred} & SAM["Parameters"].keys():
             assert "NoEcho" not in SAM["Parameters"][parameter]
 
 

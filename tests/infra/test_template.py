@@ -14,7 +14,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-from tests.infra.intrinsics import Resolver
+from tests.infra.intrinsics import ACCOUNT, REGION, Resolver
 from tests.infra.policies import allows, matches
 from weaudit.capture.store_secrets import ORIGIN, ROOT
 from weaudit.deploy import packaging
@@ -122,8 +122,8 @@ def test_no_statement_allows_every_action() -> None:
 
 def test_a_resource_of_all_has_its_reason_beside_it() -> None:
     lines = [line for line in TEXT.splitlines() if line.strip().startswith(("Resource: '*'", 'Resource: "*"', "- '*'"))]
-    allowed = [statement for statement in statements(RESOURCES) if "*" in listed(statement.get("Resource", []))]
-    assert len(lines) == len([statement for statement in allowed if statement["Effect"] == "Allow"])
+    of_all = [statement for statement in statements(RESOURCES) if "*" in listed(statement.get("Resource", []))]
+    assert len(lines) == len(of_all)
     assert all("# reason: " in line for line in lines)
 
 
@@ -155,7 +155,7 @@ def test_audit_producer_may_do_this_and_no_more() -> None:
     ]
 
 
-def test_no_function_but_audit_producer_may_read_the_secrets_of_the_trail() -> None:
+def test_no_function_but_audit_producer_may_read_the_secret_that_hashes_depend_on() -> None:
     resolve = Resolver(PLAIN, {"Prefix": "p-", "EnvironmentSuffix": "dev"})
     table = str(resolve({"Fn::GetAtt": ["KeysTable", "Arn"]}))
     assert table.endswith(":table/p-weaudit-keys-dev")
@@ -173,12 +173,21 @@ def test_no_function_but_audit_producer_may_read_the_secrets_of_the_trail() -> N
         ("AuditProducerRole", "dynamodb:PutItem"),
         ("TableUpdateRole", "dynamodb:BatchGetItem"),
         ("TableUpdateRole", "dynamodb:PutItem"),
+        ("LedgerSealerRole", "dynamodb:BatchGetItem"),
+        ("LedgerSealerRole", "dynamodb:GetItem"),
+        # Of the resource "*": it reads nothing.
+        ("LedgerSealerRole", "dynamodb:ListStreams"),
     }
     updating = list(statements(resolve(RESOURCES["TableUpdateRole"]["Properties"]["Policies"])))
     for action in ("dynamodb:BatchGetItem", "dynamodb:PutItem"):
         for row in (ROOT, ORIGIN, "SUBJECT/0", "REQUEST/0"):
             assert not allows(updating, action, table, {"dynamodb:LeadingKeys": row})
         assert allows(updating, action, table, {"dynamodb:LeadingKeys": REQUEST})
+    sealing = list(statements(resolve(RESOURCES["LedgerSealerRole"]["Properties"]["Policies"])))
+    for action in ("dynamodb:BatchGetItem", "dynamodb:GetItem"):
+        for row in (ROOT, REQUEST, "SUBJECT/0"):
+            assert not allows(sealing, action, table, {"dynamodb:LeadingKeys": row})
+        assert allows(sealing, action, table, {"dynamodb:LeadingKeys": ORIGIN})
     assert not [kind for kind in RESOURCES.values() if kind["Type"] == "AWS::IAM::Policy"]
     # The one managed policy is for callers of the API.
     managed = [statements(properties) for properties in of_type("AWS::IAM::ManagedPolicy").values()]
@@ -193,7 +202,7 @@ def test_the_table_of_keys_is_named_to_who_reads_it_and_to_who_must_not_write_it
         for name, properties in of_type("AWS::Lambda::Function").items()
         if "KeysTable" in json.dumps(properties.get("Environment", {}))
     }
-    assert told == {"AuditProducer", "TableUpdate"}
+    assert told == {"AuditProducer", "TableUpdate", "LedgerSealer"}
 
 
 def test_s3_processor_may_do_this_and_no_more() -> None:
@@ -254,11 +263,13 @@ def test_buckets_are_private_and_take_tls_only() -> None:
         enabled = {"Status": "Enabled"}
         assert bucket.get("VersioningConfiguration") == {
             "EvidenceBucket": enabled,
+            "LedgerBucket": enabled,
             "TriggerBucket": {"Fn::If": ["KeepsObjectVersions", enabled, {"Ref": "AWS::NoValue"}]},
         }.get(name), name
         assert "BucketEncryption" in bucket
         [policy] = [found for found in of_type("AWS::S3::BucketPolicy").values() if found["Bucket"] == {"Ref": name}]
-        [deny] = list(statements(policy))
+        deny = next(statements(policy))
+        assert all(found["Effect"] == "Deny" for found in statements(policy))
         assert (deny["Effect"], deny["Action"]) == ("Deny", "s3:*")
         assert deny["Condition"] == {
             "Bool": {"aws:SecureTransport": "false"},
@@ -287,7 +298,6 @@ def test_tables_have_the_keys_and_indexes_of_the_contract() -> None:
         "history": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["modificationTime", "changeId"]},
         "changes": {"ProjectionType": "KEYS_ONLY"},
     }
-    assert "StreamSpecification" not in audit, "its own changes must never come back to it"
     assert audit["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
     secrets = tables["KeysTable"]
     assert secrets["TableName"] == {"Fn::Sub": "${Prefix}weaudit-keys-${EnvironmentSuffix}"}
@@ -401,10 +411,16 @@ def streams() -> dict[str, Any]:
     return {name: mapping for (name, attribute), mapping in sources if attribute == "StreamArn"}
 
 
-def test_every_table_with_a_stream_is_audited() -> None:
+SEALED = {"AuditTable", "AuditLogsTable", "InvocationLogsTable"}
+
+
+def test_every_table_with_a_stream_is_audited_or_sealed_and_none_is_both() -> None:
     tables = of_type("AWS::DynamoDB::Table")
-    assert set(streams()) == {name for name, table in tables.items() if "StreamSpecification" in table}
-    assert set(streams()) == {"ConfigurationTable", "ImagesTable"}
+    with_stream = {name for name, table in tables.items() if "StreamSpecification" in table}
+    # The trail's own changes must never come back to it.
+    assert set(streams()) == with_stream - SEALED == {"ConfigurationTable", "ImagesTable"}
+    for name in with_stream:
+        assert tables[name]["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 
 @pytest.mark.parametrize("table", ["ConfigurationTable", "ImagesTable"])
@@ -432,6 +448,124 @@ def test_an_event_of_lambda_fits_into_the_timeout() -> None:
     for mapping in streams().values():
         assert 1 <= mapping["BatchSize"] <= 10_000
         assert 1 <= mapping["ParallelizationFactor"] <= 10
+
+
+# ---- ledger
+
+
+def ledger_statements(parameters: dict[str, str], part: str) -> list[dict[str, Any]]:
+    """Return the statements of the policy of the ledger's bucket, key or role, for these parameters."""
+    found = RESOURCES[part]["Properties"]
+    return list(statements(Resolver(PLAIN, parameters)(found)))
+
+
+def test_ledger_sealer_may_do_this_and_no_more() -> None:
+    found = {
+        one["Sid"]: (sorted(listed(one["Action"])), one["Resource"])
+        for one in ledger_statements({}, "LedgerSealerRole")
+        if "Principal" not in one
+    }
+    table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/"
+    tables = [f"{table}{name}" for name in ("Audit", "audit_logs", "lambda-invocation-logs-dev")]
+    bucket = f"arn:aws:s3:::weaudit-ledger-dev-{ACCOUNT}"
+    assert found == {
+        "ReadTheStreams": (
+            ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"],
+            [f"{arn}/stream/*" for arn in tables],
+        ),
+        "FindTheStreams": (["dynamodb:ListStreams"], "*"),
+        "LookAtTables": (["dynamodb:DescribeTable"], tables),
+        "ReadOneKey": (["dynamodb:BatchGetItem", "dynamodb:GetItem"], f"{table}weaudit-keys-dev"),
+        "WriteTheLedger": (["s3:GetObject", "s3:PutObject", "s3:PutObjectRetention"], f"{bucket}/*"),
+        "ListTheLedger": (["s3:ListBucket", "s3:ListBucketVersions"], bucket),
+        "WriteLogs": (
+            ["logs:CreateLogStream", "logs:PutLogEvents"],
+            f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/weaudit-ledger-sealer:*",
+        ),
+        "WriteTraces": (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*"),
+    }
+    [signing] = [
+        one for one in ledger_statements({"LedgerKeyArn": "arn:key"}, "LedgerSealerRole") if one.get("Sid") == "Sign"
+    ]
+    assert (signing["Action"], signing["Resource"]) == (["kms:GetPublicKey", "kms:Sign"], "arn:key")
+
+
+def test_the_engine_alone_lets_the_sealer_read_any_stream() -> None:
+    [reading] = [
+        one
+        for one in ledger_statements({"AWS::AccountId": "000000000000"}, "LedgerSealerRole")
+        if one.get("Sid") == "ReadTheStreams"
+    ]
+    assert reading["Resource"] == "*"
+
+
+def test_the_key_signs_for_the_sealer_alone() -> None:
+    key = RESOURCES["LedgerKey"]["Properties"]
+    assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_EDWARDS25519", "SIGN_VERIFY")
+    sealer = Resolver(PLAIN, {})({"Fn::GetAtt": ["LedgerSealerRole", "Arn"]})
+    allowed = [one for one in ledger_statements({}, "LedgerKey") if one["Effect"] == "Allow"]
+    signing = {one["Principal"]["AWS"] for one in allowed if "kms:Sign" in listed(one["Action"])}
+    assert signing == {sealer}
+    # Neither may anybody be given it by a grant. Its public part may be read by whom the account lets.
+    actions = {action for one in allowed for action in listed(one["Action"])}
+    assert "kms:CreateGrant" not in actions
+    assert allows(allowed, "kms:GetPublicKey", "key")
+    [denied] = [one for one in ledger_statements({}, "LedgerKey") if one["Effect"] == "Deny"]
+    assert {"kms:ScheduleKeyDeletion", "kms:PutKeyPolicy"} <= set(denied["Action"])
+    # No function's role, whatever its own policies come to say.
+    [pattern] = listed(denied["Condition"]["ArnLike"]["aws:PrincipalArn"])
+    resolve = Resolver(PLAIN, {})
+    roles = [resolve({"Fn::GetAtt": [name, "Arn"]}) for name in of_type("AWS::IAM::Role")]
+    assert all(matches(pattern, role) for role in roles)
+
+
+@pytest.mark.parametrize("administrator", ["", f"arn:aws:iam::{ACCOUNT}:role/ada"])
+def test_the_ledger_is_written_by_the_sealer_and_its_locks_end_by_its_administrator(administrator: str) -> None:
+    found = {
+        one["Sid"]: one for one in ledger_statements({"LedgerAdministratorArn": administrator}, "LedgerBucketPolicy")
+    }
+    assert found.keys() == {
+        "TlsOnly", "TheSealerAloneWrites", "FunctionsDeleteNothing", "OnlyTheAdministratorEndsLocks",
+    }  # fmt: skip
+    assert {(one["Effect"], one["Principal"]) for one in found.values()} == {("Deny", "*")}
+    writing, ending = found["TheSealerAloneWrites"], found["OnlyTheAdministratorEndsLocks"]
+    sealer = Resolver(PLAIN, {})({"Fn::GetAtt": ["LedgerSealerRole", "Arn"]})
+    assert writing["Condition"]["ArnNotEquals"] == {"aws:PrincipalArn": sealer}
+    assert {"s3:PutObject", "s3:PutObjectRetention"} <= set(writing["Action"])
+    assert ending["Action"] == "s3:BypassGovernanceRetention"
+    wanted = {"ArnNotEquals": {"aws:PrincipalArn": administrator}} if administrator else {}
+    assert ending["Condition"] == {**wanted, "StringNotEquals": {"aws:ResourceAccount": "000000000000"}}
+    assert {"s3:DeleteObject", "s3:DeleteObjectVersion"} <= set(found["FunctionsDeleteNothing"]["Action"])
+
+
+def test_the_ledger_is_locked_object_by_object_and_only_commits_end() -> None:
+    bucket = RESOURCES["LedgerBucket"]["Properties"]
+    assert bucket["ObjectLockEnabled"] is True
+    assert "ObjectLockConfiguration" not in bucket
+    ending = [rule for rule in bucket["LifecycleConfiguration"]["Rules"] if any("Expiration" in name for name in rule)]
+    assert [(rule["Prefix"], rule["ExpirationInDays"]) for rule in ending] == [("commits/", 30)]
+    assert ending[0]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+
+
+@pytest.mark.parametrize(("retain", "days"), [("true", "365"), ("false", "0")])
+def test_nothing_is_locked_that_a_stack_is_to_be_removed_with(retain: str, days: str) -> None:
+    variables = Resolver(PLAIN, {"Retain": retain})(RESOURCES["LedgerSealer"]["Properties"]["Environment"]["Variables"])
+    assert variables["LEDGER_LOCK_DAYS"] == days
+    assert variables["LEDGER_ORIGIN"] == f"weaudit/{ACCOUNT}/{REGION}/stack"
+
+
+def test_the_clock_calls_one_sealer_a_minute_and_never_a_second_time() -> None:
+    rule = RESOURCES["LedgerSealerRule"]["Properties"]
+    assert rule["ScheduleExpression"] == "rate(1 minute)"
+    [target] = rule["Targets"]
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] == 0
+    assert RESOURCES["LedgerSealerRetries"]["Properties"]["MaximumRetryAttempts"] == 0
+    alias = of_type("AWS::Lambda::Alias")[target["Arn"]["Ref"]]
+    assert (alias["Name"], alias["FunctionName"]) == ("live", {"Ref": "LedgerSealer"})
+    assert RESOURCES["LedgerSealer"]["Properties"]["ReservedConcurrentExecutions"] == 1
+    permission = RESOURCES["LedgerSealerPermission"]["Properties"]
+    assert permission["FunctionName"] == target["Arn"]
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["LedgerSealerRule", "Arn"]}
 
 
 # ---- objects

@@ -13,6 +13,11 @@ output "permissions_boundary_arn" {
   value       = lookup(aws_cloudformation_stack.bootstrap.outputs, "PermissionsBoundaryArn", null)
 }
 
+output "ledger_key_arn" {
+  description = "What that role has to give the infrastructure as the parameter LedgerKeyArn."
+  value       = lookup(aws_cloudformation_stack.bootstrap.outputs, "LedgerKeyArn", null)
+}
+
 output "kms_key_arn" {
   description = "What the infrastructure may be given as the parameter KmsKeyArn; null where there is no key."
   value       = lookup(aws_cloudformation_stack.bootstrap.outputs, "KmsKeyArn", null)

@@ -18,6 +18,7 @@ _ATTEMPTS = 3
 _BATCH = 1000  # the most that DeleteObjects takes
 # An error of one object among them has a code, and no status of its own.
 _OF_S3_ITSELF = ("InternalError", "ServiceUnavailable", "SlowDown")
+_LEDGER = "weaudit-ledger-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ class Destroying:
         if found.protected:
             client.update_termination_protection(StackName=found.name, EnableTerminationProtection=False)
         for attempt in range(1, _ATTEMPTS + 1):
-            for bucket in removal.buckets:
+            # The ledger first: where it is locked, nothing else is lost either.
+            for bucket in sorted(removal.buckets, key=lambda name: _LEDGER not in name):
                 self._empty(bucket)
             try:
                 stack.remove(self.target, removal.stack, self.progress)
@@ -133,7 +135,11 @@ class Destroying:
                     answer = client.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
                     if errors := answer.get("Errors"):
                         kind = StoreUnavailableError if errors[0]["Code"] in _OF_S3_ITSELF else DeployError
-                        raise kind(f"{bucket} could not be emptied: {errors[0]['Key']!r}: {errors[0]['Message']}")
+                        locked = _LEDGER in bucket and errors[0]["Code"] == "AccessDenied"
+                        raise kind(
+                            f"{bucket} could not be emptied: {errors[0]['Key']!r}: {errors[0]['Message']}"
+                            + ("\nObject Lock keeps it: try again when its locks have ended." if locked else "")
+                        )
                     count += len(batch)
         except client.exceptions.NoSuchBucket:
             return

@@ -48,11 +48,15 @@ def _bucket(client: Any, resource: Expected) -> dict[str, Any]:
     blocked = _or_none(client, lambda: client.get_public_access_block(Bucket=name)) or {}
     encryption = _or_none(client, lambda: client.get_bucket_encryption(Bucket=name)) or {}
     notified = client.get_bucket_notification_configuration(Bucket=name)
+    locked = None
+    if resource.properties.get("ObjectLockEnabled"):
+        locked = _or_none(client, lambda: client.get_object_lock_configuration(Bucket=name))
     rules = encryption.get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
     defaults = rules[0].get("ApplyServerSideEncryptionByDefault", {}) if rules else {}
     return {
         "blocked": blocked.get("PublicAccessBlockConfiguration", {}),
         "versioning": client.get_bucket_versioning(Bucket=name).get("Status", ""),
+        "lock": (locked or {}).get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled",
         "algorithm": defaults.get("SSEAlgorithm", ""),
         "key": defaults.get("KMSMasterKeyID", ""),
         "notifies": [row["LambdaFunctionArn"] for row in notified.get("LambdaFunctionConfigurations", ())],
@@ -162,6 +166,7 @@ def _rule(client: Any, resource: Expected) -> dict[str, Any]:
     return {
         "state": found["State"],
         "pattern": json.loads(found.get("EventPattern") or "{}"),
+        "schedule": found.get("ScheduleExpression", ""),
         "targets": {row["Arn"]: row.get("DeadLetterConfig", {}).get("Arn", "") for row in targets},
     }
 
@@ -195,7 +200,9 @@ def _topic(client: Any, resource: Expected) -> dict[str, Any]:
 
 
 def _key(client: Any, resource: Expected) -> dict[str, Any]:
-    return {"state": client.describe_key(KeyId=resource.physical)["KeyMetadata"]["KeyState"]}
+    state = client.describe_key(KeyId=resource.physical)["KeyMetadata"]["KeyState"]
+    policy = client.get_key_policy(KeyId=resource.physical, PolicyName="default")["Policy"]
+    return {"state": state, "policy": json.loads(policy)}
 
 
 def _topic_policy(client: Any, resource: Expected) -> dict[str, Any]:

@@ -61,6 +61,9 @@ def _bucket(wanted: Expected, found: dict[str, Any], facts: "Facts") -> Iterator
     if said.get("VersioningConfiguration", {}).get("Status") == "Enabled" and found["versioning"] != "Enabled":
         do = aws.format("put-bucket-versioning") + " --versioning-configuration Status=Enabled"
         yield Finding("bucket-versioning", name, f"{name} keeps no versions", do)
+    if str(said.get("ObjectLockEnabled")).lower() == "true" and not found["lock"]:
+        do = aws.format("put-object-lock-configuration") + " --object-lock-configuration ObjectLockEnabled=Enabled"
+        yield Finding("bucket-unlocked", name, f"{name} has no Object Lock", do)
     [rule, *_] = said["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     default = rule["ServerSideEncryptionByDefault"]
     key = default.get("KMSMasterKeyID", "")
@@ -262,9 +265,12 @@ def _rule(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[
     name, said = wanted.physical.rpartition("|")[2], wanted.properties
     if str(said.get("State", "ENABLED")) != "DISABLED" and found["state"] == "DISABLED":
         yield Finding("rule-disabled", name, f"the rule {name} is off", f"aws events enable-rule --name {name}")
-    if not same(said["EventPattern"], found["pattern"]):
+    if "EventPattern" in said and not same(said["EventPattern"], found["pattern"]):
         do = f"aws events put-rule --name {name} --event-pattern {spelled(said['EventPattern'])}"
         yield Finding("rule-changed", name, f"the rule {name} looks for other events than the template says", do)
+    if (schedule := said.get("ScheduleExpression", "")) != found["schedule"]:
+        do = f"aws events put-rule --name {name} --schedule-expression {shlex.quote(schedule)}"
+        yield Finding("rule-changed", name, f"the rule {name} rings at {found['schedule']}, not at {schedule}", do)
     targets = {row["Arn"]: row.get("DeadLetterConfig", {}).get("Arn", "") for row in said["Targets"]}
     do = f"aws events put-targets --rule {name} --targets {spelled(said['Targets'])}"
     if not same(list(targets), list(found["targets"])):
@@ -280,6 +286,11 @@ def _key(wanted: Expected, found: dict[str, Any], _facts: "Facts") -> Iterator[F
     if found["state"] not in ("Enabled", "Creating", "Updating"):
         verb = "cancel-key-deletion" if found["state"] == "PendingDeletion" else "enable-key"
         yield Finding("key-unusable", name, f"the key {name} is {found['state']}", f"aws kms {verb} --key-id {name}")
+    policy = wanted.properties["KeyPolicy"]
+    if not _same_policy(policy, found["policy"]):
+        what = f"the key {name} has another policy than the template's"
+        do = f"aws kms put-key-policy --key-id {name} --policy {spelled(policy)}"
+        yield Finding("policy-changed", name, what, do)
 
 
 CHECKS: dict[str, Check] = {

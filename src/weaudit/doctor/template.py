@@ -153,6 +153,10 @@ class Template:
             return UNKNOWN
         if attribute == "Version" and kind == "AWS::Lambda::Version":
             return physical.rpartition(":")[2]
+        if attribute == "Arn" and kind == "AWS::IAM::Role":
+            # Policies name it: with an asterisk in its place they would let in everybody.
+            path = self.value(self._resources[logical].get("Properties", {}).get("Path", "/"))
+            return f"arn:{self._place.partition}:iam::{self._place.account}:role{path}{physical}"
         if attribute in ("Arn", "StreamArn") and kind in _ARNS:
             place, name = self._place, physical.rpartition("/")[2] if kind == "AWS::SQS::Queue" else physical
             rest = _ARNS[kind].format(region=place.region, account=place.account, name=name)

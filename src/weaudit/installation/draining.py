@@ -1,12 +1,15 @@
-"""Waits until a function has handled everything in its streams, which its log lines show.
+"""Waits until a function has handled everything in its streams, which its log lines show, and has the ledger sealed.
 
 Lambda does not say how far a mapping has read. The functions do: one log line a batch, with the last sequence number.
+ledger_sealer has no mapping: it reads its streams when it is called, and says whether it has come to their end.
 """
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from weaudit.installation import payloads
 from weaudit.installation.targets import Target
 
 _EMPTY_PAGES = 3  # an open shard may return an empty page although more records follow
@@ -31,6 +34,25 @@ def behind(target: Target, mappings: Sequence[Any], since_ms: int, seconds: floa
             break
         time.sleep(0.05 if target.engine else 1.0)
     return sorted({name for name, _ in waiting})
+
+
+def sealed(target: Target, alias: str, seconds: float) -> bool:
+    """Call a stack's ledger_sealer until it has sealed all that its streams hold.
+
+    ``alias`` is the ARN of its alias. Returns whether it has after ``seconds``; False at once if it fails. There must
+    be no writes meanwhile.
+    """
+    client = target.client("lambda", read_s=payloads.LONGEST_CALL_S)
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = client.invoke(FunctionName=alias, Payload=b"{}")
+        document = json.loads(answer["Payload"].read() or b"null")
+        if answer.get("FunctionError") or not isinstance(document, dict):
+            return False
+        if not document.get("behind"):
+            return True
+        if time.monotonic() > deadline:
+            return False
 
 
 def _last_sequences(target: Target, stream: str) -> Iterator[str]:

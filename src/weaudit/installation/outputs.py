@@ -77,6 +77,26 @@ class Installation:
         return self.outputs["EvidenceBucketName"]
 
     @property
+    def ledger_bucket(self) -> str:
+        """The name of the ledger's bucket."""
+        return self.outputs["LedgerBucketName"]
+
+    @property
+    def ledger_key(self) -> str:
+        """The ARN of the key that signs the ledger."""
+        return self.outputs["LedgerKeyArn"]
+
+    @property
+    def ledger_origin(self) -> str:
+        """The ledger's name, with which its checkpoints begin."""
+        return self.outputs["LedgerOrigin"]
+
+    @property
+    def ledger_sealer(self) -> str:
+        """The ARN of ledger_sealer's alias ``live``."""
+        return self.outputs["LedgerSealerAliasArn"]
+
+    @property
     def audit_producer(self) -> str:
         """The ARN of audit_producer's alias ``learn``."""
         return self.outputs["AuditProducerAliasArn"]

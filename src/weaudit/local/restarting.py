@@ -5,7 +5,8 @@ an absolute index into the stream that no longer exists. So a backlog that was n
 the next N changes are skipped, N being what was consumed before.
 
 `drain` (before a stop) waits until the functions have said of the last change that they are done with it; before that,
-until the queues are empty whose functions make further changes (a queue itself outlives the restart).
+until the queues are empty whose functions make further changes (a queue itself outlives the restart). After that it has
+the ledger sealed, because the sealer reads streams as well, those of what the functions have written.
 `rearm` (before a start) sets every kept position to 0, where the new stream begins.
 
 The other gap: MiniStack knows a queue by its URL, with the port in it. After a start on another port a queue is still
@@ -137,7 +138,8 @@ def _to_zero(entries: Any) -> int:
 def drain(engine: EngineState, seconds: float = DRAIN_SECONDS) -> list[str]:
     """Wait until every function has handled the last change of each stream it reads, watched tables' among them.
 
-    Returns the names of the functions that had not after ``seconds``. Writers must be quiet meanwhile.
+    Then have every ledger sealed. Returns the names of the functions that had not after ``seconds``. Writers must be
+    quiet meanwhile.
     """
     target = Target.of(engine)
     deadline = time.monotonic() + seconds
@@ -147,8 +149,23 @@ def drain(engine: EngineState, seconds: float = DRAIN_SECONDS) -> list[str]:
     while any(_waiting(target, queue) for queue in queues) and time.monotonic() < deadline:
         time.sleep(0.1)
     streams = [mapping for mapping in enabled if ":dynamodb:" in mapping["EventSourceArn"]]
-    left = max(deadline - time.monotonic(), 1.0)
-    return draining.behind(target, streams, engine.started_ms - 1000, left)
+    behind = draining.behind(target, streams, engine.started_ms - 1000, max(deadline - time.monotonic(), 1.0))
+    return behind + [
+        alias.split(":")[6]
+        for alias in _sealers(target)
+        if not draining.sealed(target, alias, max(deadline - time.monotonic(), 1.0))
+    ]
+
+
+def _sealers(target: Target) -> list[str]:
+    pages = target.client("cloudformation").get_paginator("describe_stacks").paginate()
+    return [
+        row["OutputValue"]
+        for page in pages
+        for stack in page["Stacks"]
+        for row in stack.get("Outputs", ())
+        if row["OutputKey"] == "LedgerSealerAliasArn" and stack["StackStatus"] != "DELETE_COMPLETE"
+    ]
 
 
 def _waiting(target: Target, queue: str) -> bool:

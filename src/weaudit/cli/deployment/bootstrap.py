@@ -138,13 +138,15 @@ def _say_what_next(stage: str, prefix: str, parameters: Any, found: dict[str, st
         "WEAUDIT_STAGE": stage,
         "WEAUDIT_PREFIX": prefix,
         "WEAUDIT_BOUNDARY_ARN": found["PermissionsBoundaryArn"],
+        "WEAUDIT_LEDGER_KEY_ARN": found["LedgerKeyArn"],
         "WEAUDIT_KMS_KEY_ARN": found.get("KmsKeyArn", ""),
         "TERRAFORM_STATE_BUCKET": found["ArtifactBucketName"],
     }
     options = "" if not prefix else f" --prefix {prefix}"
     output.note(
-        "\nDeployments by that role must set the permissions boundary:\n  weaudit deploy --stage "
-        f"{stage}{options} --parameters PermissionsBoundaryArn={found['PermissionsBoundaryArn']}"
+        "\nDeployments by that role must set the permissions boundary and the ledger's key:\n  weaudit deploy --stage "
+        f"{stage}{options} --parameters PermissionsBoundaryArn={found['PermissionsBoundaryArn']} "
+        f"--parameters LedgerKeyArn={found['LedgerKeyArn']}"
     )
     if repository := parameters.get("GitHubRepository"):
         environment = parameters.get("GitHubEnvironment") or stage
