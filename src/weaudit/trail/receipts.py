@@ -13,8 +13,9 @@ from datetime import timedelta
 from weaudit.capture.hashes import CONTENT, COVERED, committed_value, record_hash
 from weaudit.items.times import iso_moment, moment
 from weaudit.items.values import WITHHELD
-from weaudit.ledger import checkpoints, finding, proofs
+from weaudit.ledger import checkpoints, finding, notes, proofs
 from weaudit.ledger.faults import LedgerError
+from weaudit.ledger.tiles import TileReader
 from weaudit.trail.history import changes
 from weaudit.values import replaced, value
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from weaudit.ledger.entries import Entry
     from weaudit.ledger.finding import Each, Part
     from weaudit.ledger.policies import Policy
-    from weaudit.ledger.tiles import Fetch, TileReader
+    from weaudit.ledger.tiles import Fetch
     from weaudit.trail.changes import AuditedChange
 
 WRITTEN = ("record", "adopted", "log")
@@ -137,6 +138,30 @@ def _is_covered(record: Item) -> bool:
     if "erased" in record:
         return record.keys() <= _FIELDS - {*CONTENT, "contentSalt"} and record["erased"]["M"].keys() == {"p"}
     return record.keys() <= _FIELDS
+
+
+def sealed_record(change: AuditedChange, sealed_as: Sealed) -> Item | None:
+    """Return a record as a receipt has it, or None unless it is still the one that was sealed."""
+    try:
+        record = record_of(change)
+        return record if hash_of(record) == sealed_as.entry.hash else None
+    except LedgerError:
+        return None
+
+
+def receipt_of(change: AuditedChange, fetch: Fetch, part: Part) -> bytes | None:
+    """Return the proof file of a record, or None if the ledger does not say yet that it was written.
+
+    It is a bare one if the record is not the one that was sealed. ``fetch`` and ``part`` read the ledger's objects.
+    Raises LedgerError if these are not of their form, or not those that the checkpoint proves.
+    """
+    note = fetch("checkpoint")
+    if note is None:
+        return None
+    checkpoint = checkpoints.read(notes.read(note).text)
+    tree = TileReader(checkpoint.size, checkpoint.root, fetch)
+    found = sealed(entries_of(change.record_ids[0], change, tree, fetch, part))
+    return None if found is None else written(tree, note, found, sealed_record(change, found))
 
 
 def written(tree: TileReader, checkpoint: bytes, sealed_as: Sealed, record: Item | None) -> bytes:
