@@ -40,6 +40,7 @@ LIFE: list[dict[str, Any] | None] = [
     {"value": {"N": "3600"}, "by": {"S": "ada"}},
     {"value": {"S": HOSTILE}, "by": {"S": "ada"}},
     {"value": {"S": "é" * 2_000}, "by": {"S": "ada"}},
+    None,
 ]
 NOW = iso_moment(datetime.now(UTC))
 
@@ -109,7 +110,7 @@ def place(account: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pl
 
 
 def test_a_receipt_is_written_and_checked(place: Place) -> None:
-    place.seal([*place.entries(), seal(3)])
+    place.seal([*place.entries(), seal(4)])
     record_id = place.record(HOSTILE)
     proved = run("prove", record_id)
     assert proved.exit_code == 0, proved.output
@@ -125,13 +126,13 @@ def test_a_receipt_is_written_and_checked(place: Place) -> None:
     assert shown["old"].split() == ["value", "3600"]
     assert r"\u001b]0;owned\u0007\u202eevil" in shown["new"]
     assert shown["actor"] == "ada? (carried)"
-    assert shown["log"].startswith(f"{ORIGIN}, 4 entries")
+    assert shown["log"].startswith(f"{ORIGIN}, 5 entries")
     assert "\x1b" not in checked.output
     assert "\u202e" not in checked.output
     document = json.loads(run("check", file, "--key", KEY, "--json").stdout)
     assert document["proven"] is True
     assert document["record"]["newValue"] == HOSTILE
-    assert document["log"]["size"] == 4
+    assert document["log"]["size"] == 5
     assert document["entry"]["kind"] == "record"
 
 
@@ -140,10 +141,14 @@ def test_a_long_value_is_not_in_the_receipt(place: Place) -> None:
     long = place.record("é" * 2_000)
     assert run("prove", long, "-o", "long").exit_code == 0
     checked = run("check", "long", "--key", KEY)
-    assert "too long for a receipt, which has a commitment to it: value" in " ".join(checked.stdout.split())
+    assert "new value too long for a receipt, which has a commitment to it" in " ".join(checked.stdout.split())
     document = json.loads(run("check", "long", "--key", KEY, "--json").stdout)
     assert "newValue" not in document["record"]
     assert len(document["commitments"]["newValue"]["value"]) == 64
+    removed = next(str(record["id"]["S"]) for record in place.records if record["eventName"] == {"S": "REMOVE"})
+    assert run("prove", removed, "-o", "removed").exit_code == 0
+    shown = " ".join(run("check", "removed", "--key", KEY).stdout.split())
+    assert 'old value {by: "ada", key: "CACHE\\u001b_TTL"} new value none not shown value: too long' in shown
 
 
 def test_a_bare_receipt_goes_to_standard_output(place: Place) -> None:
@@ -179,7 +184,7 @@ def test_what_is_not_sealed_or_not_there_is_said(place: Place) -> None:
 
 def test_a_later_finding_is_said_loudly(place: Place) -> None:
     record_id = place.record(HOSTILE)
-    place.seal([*place.entries(), sealed(record_id, "altered", NOW), seal(4)])
+    place.seal([*place.entries(), sealed(record_id, "altered", NOW), seal(5)])
     proved = run("prove", record_id)
     assert proved.exit_code == 0
     assert "WARNING" in proved.stderr
@@ -188,7 +193,7 @@ def test_a_later_finding_is_said_loudly(place: Place) -> None:
 
 def test_a_record_that_is_not_the_sealed_one_is_proven_bare_alone(place: Place) -> None:
     record_id = place.record(HOSTILE)
-    place.seal([*place.entries(), sealed(record_id, "altered", NOW), seal(4)])
+    place.seal([*place.entries(), sealed(record_id, "altered", NOW), seal(5)])
     place.dynamodb.update_item(
         TableName="Audit", Key={"id": {"S": record_id}}, UpdateExpression="SET newValue = :v",
         ExpressionAttributeValues={":v": {"S": "a lie"}},
@@ -315,15 +320,15 @@ def test_the_key_is_that_of_kms_with_the_origin_as_its_name(monkeypatch: pytest.
 
 
 def test_the_status_of_a_sound_ledger(place: Place) -> None:
-    log = place.seal([*place.entries(), seal(3, NOW)])
+    log = place.seal([*place.entries(), seal(4, NOW)])
     shown = run("ledger", "status")
     assert shown.exit_code == 0, shown.output
     assert log.root.hex() in shown.stdout
-    assert "none among the last 4 entries" in shown.stdout
+    assert "none among the last 5 entries" in shown.stdout
     document = json.loads(run("ledger", "status", "--json").stdout)
     assert document["ageSeconds"] >= 0
     assert {name: document[name] for name in ("origin", "size", "sealedAt", "behind", "silent", "findings")} == {
-        "origin": ORIGIN, "size": 4, "sealedAt": NOW, "behind": False, "silent": False, "findings": [],
+        "origin": ORIGIN, "size": 5, "sealedAt": NOW, "behind": False, "silent": False, "findings": [],
     }  # fmt: skip
 
 
@@ -349,17 +354,17 @@ def test_a_checkpoint_by_another_key_is_not_the_ledgers(place: Place) -> None:
 
 
 def test_an_old_checkpoint_is_named_and_the_newest_one_used(place: Place) -> None:
-    entries = [*place.entries(), seal(3, NOW)]
+    entries = [*place.entries(), seal(4, NOW)]
     place.seal(entries, seals=[2])
     place.s3.put_object(Bucket=BUCKET, Key="checkpoint", Body=Log(entries[:2]).note)
     shown = run("ledger", "status")
     assert shown.exit_code == 0
-    assert "is at 2 entries, but the archive has a checkpoint of 4" in shown.stderr
+    assert "is at 2 entries, but the archive has a checkpoint of 5" in shown.stderr
     place.s3.delete_object(Bucket=BUCKET, Key="checkpoint")
     shown = run("prove", place.record(HOSTILE))
     assert shown.exit_code == 0
     assert "is missing" in shown.stderr
-    place.s3.put_object(Bucket=BUCKET, Key=f"checkpoints/{5:020}", Body=Log(entries).note)
+    place.s3.put_object(Bucket=BUCKET, Key=f"checkpoints/{6:020}", Body=Log(entries).note)
     assert "another size" in run("ledger", "status").stderr
 
 

@@ -9,6 +9,7 @@ from weaudit.cli.options import JsonDocumentOption
 from weaudit.cli.printing import output, panels
 from weaudit.errors import InvalidInputError, LedgerFaultError, RecordNotFoundError
 from weaudit.items.texts import dumps
+from weaudit.items.values import WITHHELD
 from weaudit.ledger import notes, policies, proofs
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.notes import VerifierKey
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from weaudit.trail.receipts import Receipt, Sealed
 
 _LONGEST_VALUE = 2_000  # characters
+_WITHHELD = "too long for a receipt, which has a commitment to it"
 _HEX = frozenset("0123456789abcdef-")
 MEANINGS = {
     "record": "written by WeAudit",
@@ -251,7 +253,7 @@ def _document(found: "Receipt") -> dict[str, Any]:
 def _print(found: "Receipt") -> None:
     entry, log = found.entry, found.checkpoint
     rows = [("record", entry.id or ""), ("kind", f"{entry.kind}: {MEANINGS.get(entry.kind, 'unknown')}")]
-    rows.append(("sealed for", f"{entry.time} (UTC)"))
+    rows.append(("time", f"{entry.time} (UTC)"))
     rows += [(name, str(entry.fields[name])) for name in ("table", "by") if name in entry.fields]
     if found.record is not None:
         rows += _rows(found.record)
@@ -278,10 +280,9 @@ def _rows(record: "Item") -> list[tuple[str, str]]:
     if change.erased:
         return [*rows, ("values", "erased: only their hash is there")]
     rows += [("old value", _shown(part.old)), ("new value", _shown(part.new))]
-    withheld = receipts.commitments(record)
-    for field, parts in withheld.items():
-        names = ", ".join(path_text((name,)) for name in parts)
-        rows.append((f"{field[:3]} value", f"too long for a receipt, which has a commitment to it: {names}"))
+    if part.name is None:
+        names = [path_text((name,)) for parts in receipts.commitments(record).values() for name in parts]
+        rows += [("not shown", f"{', '.join(names)}: {_WITHHELD}")] if names else []
     rows.append(("actor", who(change.actor).plain))
     if change.reason:
         rows.append(("reason", change.reason))
@@ -291,5 +292,7 @@ def _rows(record: "Item") -> list[tuple[str, str]]:
 def _shown(value: "Value | None") -> str:
     from weaudit.cli.printing.rendering import value_text
 
+    if value is not None and value.get(WITHHELD):
+        return _WITHHELD
     text = "none" if value is None else value_text(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}… ({len(text):,} characters: see --json)"
