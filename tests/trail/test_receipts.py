@@ -1,6 +1,7 @@
 """A receipt opens its own record, of whatever form, and nothing of it is shown unless all of it holds."""
 
 import base64
+import contextlib
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +14,7 @@ from tests.fakes import SECRETS
 from tests.ledger import trees
 from tests.ledger.keys import signer
 from tests.ledger.logs import AT, ORIGIN, Log, seal, sealed
-from tests.strategies import change, items
+from tests.strategies import change, items, values
 from tests.trail.test_erased import erased
 from tests.trails import decision
 from weaudit.capture.hashes import from_base64, origin
@@ -275,6 +276,36 @@ def test_a_record_of_another_id_is_refused() -> None:
     log = Log([sealed("another", row_hash=receipts.hash_of(SHOWN))])
     with pytest.raises(LedgerError, match="another id"):
         receipts.opened(build(0, [], log.note, log.entries[0], SHOWN), POLICY)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["S", "N", "M", "L", "B", "#", "NS"]) | st.text(max_size=2), inner, max_size=3
+        )
+    ),
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(SHOWN)), JSON))
+def test_a_record_of_any_form_is_read_or_refused(fields: dict[str, Any]) -> None:
+    with contextlib.suppress(LedgerError):
+        assert len(receipts.hash_of({**SHOWN, **fields})) == 64
+
+
+@given(st.dictionaries(st.sampled_from(sorted(SHOWN.keys() - {"id", "changeOrder", "sequenceNumber"})), values))
+def test_what_somebody_wrote_by_hand_can_be_shown_once_it_is_proven(fields: dict[str, Any]) -> None:
+    found = {**SHOWN, **fields}
+    try:
+        log = Log([sealed(SHOWN["id"]["S"], "foreign", row_hash=receipts.hash_of(found))])
+    except LedgerError:
+        return
+    opened = receipts.opened(build(0, [], log.note, log.entries[0], found), POLICY)
+    assert opened.record is not None
+    assert documents.record(receipts.change_of(opened.record))["id"] == SHOWN["id"]["S"]
+    assert receipts.commitments(opened.record) is not None
 
 
 # ---- what the log says of a row
