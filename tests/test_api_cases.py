@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.api_events import Api
 from tests.case_files import CaseFile, every_case_of
+from tests.ledger.logs import Log
 from tests.trails import one_by_one
 from weaudit.aws import errors
 from weaudit.aws.batches import read_items
@@ -61,7 +62,14 @@ def api(function: str, store: Store) -> Api:
         return read_items(store.call, "Audit", "id", ids)
 
     trail = AuditHistory(query, one_by_one(query), get, "Audit", lambda _bucket, _key: None)
-    return Api(read_trail, trail=trail, audit_logs=AuditLogs(store.call, "audit_logs"), now_ms=lambda: AT_MS)
+    log = Log([])
+    return Api(
+        read_trail,
+        trail=trail,
+        audit_logs=AuditLogs(store.call, "audit_logs"),
+        ledger=(log.fetch, log.part),
+        now_ms=lambda: AT_MS,
+    )
 
 
 @every_case_of(*FUNCTIONS)

@@ -30,13 +30,24 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api": ["items"],
     "evidence": ["items", "aws"],
     "capture": ["items", "aws", "evidence"],
-    "trail": BELOW_SUBJECTS,
+    "trail": [*BELOW_SUBJECTS, "ledger"],
     "updates": BELOW_SUBJECTS,
     "objects": BELOW_SUBJECTS,
     "images": BELOW_SUBJECTS,
     "witnessing": ["aws", "ledger"],
     "runtime": ["items", "api"],
-    "handlers": [*BELOW_SUBJECTS, "trail", "updates", "objects", "images", "runtime", "ledger", "witnessing"],
+    "sealing": [*BELOW_SUBJECTS, "ledger", "trail"],
+    "handlers": [
+        *BELOW_SUBJECTS,
+        "ledger",
+        "trail",
+        "updates",
+        "objects",
+        "images",
+        "runtime",
+        "sealing",
+        "witnessing",
+    ],
 }
 # What runs on the machine of its user: it may import every room of the functions, but neither how Lambda calls them nor
 # the command line, which calls all of these.

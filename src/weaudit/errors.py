@@ -17,6 +17,7 @@
     │   └── RecordRejectedError       this record can never be stored: too large, invalid
     ├── PipelineRefusedError      the item IMAGE_PIPELINE is not a valid image pipeline: the text says where
     ├── ImageRejectedError        an object can never be processed as an image: its row has code and reason
+    ├── LedgerFaultError          the ledger is not sound, or a proof does not hold
     ├── EngineError               the embedded engine could not be started, reached or stopped
     └── DeployError               a package or a stack could not be built, deployed or removed
 
@@ -152,6 +153,12 @@ class ImageRejectedError(WeauditError):
         super().__init__(f"{code}: {reason}")
         self.code = code
         self.reason = reason
+
+
+class LedgerFaultError(WeauditError):
+    """The ledger is not what its format says or does not prove what it should, or a receipt does not hold."""
+
+    code = "LedgerFault"
 
 
 class EngineError(WeauditError):

@@ -76,8 +76,8 @@ FUNCTIONS: tuple[Function, ...] = (
         name="read_trail",
         trigger="http",
         physical_name="weaudit-api-trail",
-        stores=("Audit", "audit_logs", "evidence bucket"),
-        purpose="Reads the trail over the API: histories, items as of a time, differences, changes, records.",
+        stores=("Audit", "audit_logs", "evidence bucket", "ledger bucket"),
+        purpose="Reads the trail over the API: histories, items as of a time, differences, changes, records, receipts.",
     ),
     Function(
         name="read_images",

@@ -113,7 +113,10 @@ def furnish(client: Callable[[str], Any]) -> str:
             BillingMode="PAY_PER_REQUEST",
         )
     dynamodb.put_item(TableName="Images", Item=picture(BUCKET))
-    return str(eventually(lambda: dynamodb.scan(TableName="Audit")["Items"])[0]["id"]["S"])
+    record = str(eventually(lambda: dynamodb.scan(TableName="Audit")["Items"])[0]["id"]["S"])
+    # One of the routes answers with its proof: do not wait for the clock of the sealer.
+    client("lambda").invoke(FunctionName="weaudit-ledger-sealer")
+    return record
 
 
 def picture(bucket: str) -> dict[str, Any]:

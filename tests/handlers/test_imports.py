@@ -15,3 +15,8 @@ def test_importing_a_function_loads_only_the_allowed_modules(function: Function)
     loaded = loaded_by(statements, _ALSO.get(function.name, frozenset()))
     assert f"weaudit.handlers.{function.name}" in loaded
     assert "pyvips" not in loaded, "it is loaded by the first image, not by what only looks at an object"
+
+
+def test_a_proof_loads_only_the_allowed_modules_and_only_when_one_is_asked_for() -> None:
+    assert "weaudit.ledger.proofs" not in loaded_by("from weaudit.handlers import read_trail")
+    assert "weaudit.ledger.proofs" in loaded_by("from weaudit.trail import receipts")

@@ -10,6 +10,9 @@ import pytest
 from moto import mock_aws
 
 from tests.api_events import REQUEST_ID, Api, first, second
+from tests.aws.moto_relay import moto_environment
+from tests.ledger.keys import signer
+from tests.ledger.logs import ORIGIN, Log, seal, sealed
 from tests.strategies import change
 from tests.trails import EVIDENCE, changed, make_audit_table, one_by_one, read_by_id, unwire, write
 from weaudit.api import paging, queries
@@ -18,7 +21,8 @@ from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import read_trail
 from weaudit.installation.targets import wire
 from weaudit.items.texts import compact
-from weaudit.trail import documents
+from weaudit.ledger import policies
+from weaudit.trail import documents, receipts
 from weaudit.trail.reader import AuditHistory
 from weaudit.trail.store_callers import AuditLogs
 from weaudit.updates.log import log_entry
@@ -43,14 +47,20 @@ class Stores:
         self.objects: dict[str, bytes] = {}
         self.fault: Exception | None = None
         self.log_fault: Exception | None = None
-        self.trail = trail = AuditHistory(
+        self.trail = AuditHistory(
             self.query,
             one_by_one(self.query),
             read_by_id(self.client),
             "Audit",
             lambda _bucket, key: self.objects.get(key),
         )
-        self.api = Api(read_trail, trail=trail, audit_logs=AuditLogs(self.logs, "audit_logs"), now_ms=lambda: NOW_MS)
+        self.log = Log([])
+        self.api = self.api_with(self.logs)
+
+    def api_with(self, logs: Any) -> Api:
+        ledger = (lambda path: self.log.fetch(path), lambda *asked: self.log.part(*asked))
+        audit_logs = AuditLogs(logs, "audit_logs")
+        return Api(read_trail, trail=self.trail, audit_logs=audit_logs, ledger=ledger, now_ms=lambda: NOW_MS)
 
     def query(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.fault:
@@ -276,7 +286,7 @@ def test_the_caller_of_a_change_is_known_from_what_is_left_out_of_it_as_well(sto
         looked_up.extend(key["log_id"]["S"] for key in body["RequestItems"]["audit_logs"]["Keys"])
         return logs(operation, body)
 
-    stores.api = Api(read_trail, trail=stores.trail, audit_logs=AuditLogs(watched, "audit_logs"), now_ms=lambda: NOW_MS)
+    stores.api = stores.api_with(watched)
     for route, query in ((HISTORY, {"key": "k"}), (CHANGES, {})):
         [only] = stores.api.get(route, TABLE, **query, without=["blob", "w"])["changes"]
         assert only["actor"] == {"kind": "logged", "name": "ada"}
@@ -414,6 +424,57 @@ def test_a_record_by_its_id(stores: Stores) -> None:
     assert kept["headers"]["cache-control"].endswith("immutable")
     status, refused = stores.api.refused("/v1/records/{id}", {"id": record_id.replace("a", "b").replace("1", "2")})
     assert (status, refused["error"]) == (404, "RecordNotFoundError")
+
+
+PROOF = "GET /v1/records/{id}/proof"
+
+
+def test_a_proof_of_a_record_is_a_file_of_its_own(stores: Stores) -> None:
+    old = {"key": {"S": "k"}, "v": {"S": "x"}}
+    [record] = stores.write(change(old, {**old, "v": {"S": "y" * 5000}}))
+    event = second(PROOF, {"id": record["id"]["S"]})
+    assert stores.api.answer(event)["statusCode"] == 404, "an empty log"
+    found = stores.trail.record(record["id"]["S"], values=False)
+    assert found is not None
+    shown = receipts.record_of(found)
+    entries = [sealed("x"), sealed(record["id"]["S"], row_hash=receipts.hash_of(shown)), seal(2)]
+    stores.log = Log(entries)
+    answer = stores.api.answer(event)
+    assert (answer["statusCode"], answer["isBase64Encoded"]) == (200, False)
+    assert answer["headers"]["content-type"] == "text/plain; charset=utf-8"
+    assert answer["headers"]["cache-control"] == "no-store"
+    opened = receipts.opened(answer["body"].encode(), policies.of_log(signer(ORIGIN).key))
+    assert (opened.index, opened.record) == (1, shown)
+    stores.log = Log([sealed("x"), sealed(record["id"]["S"]), seal(2)])
+    bare = receipts.opened(stores.api.answer(event)["body"].encode(), policies.of_log(signer(ORIGIN).key))
+    assert (bare.index, bare.record) == (1, None), "the record is not the one that was sealed"
+
+
+def test_a_record_without_a_proof_is_not_found(stores: Stores) -> None:
+    [record] = stores.write(change(None, {"key": {"S": "k"}}))
+    stores.log = Log([sealed("x"), sealed(record["id"]["S"], "foreign"), seal(2)])
+    status, refused = stores.api.refused("/v1/records/{id}/proof", {"id": record["id"]["S"]})
+    assert (status, refused["error"], refused["details"]) == (404, "RecordNotFoundError", {"sealed": False})
+    status, refused = stores.api.refused("/v1/records/{id}/proof", {"id": "00000000-0000-4000-8000-000000000000"})
+    assert (status, refused["error"], refused["details"]) == (404, "RecordNotFoundError", {})
+    status, refused = stores.api.refused("/v1/records/{id}/proof", {"id": "x"})
+    assert (status, refused["error"]) == (400, "InvalidInputError")
+    del stores.log.objects["tile/0/000.p/3"]
+    status, refused = stores.api.refused("/v1/records/{id}/proof", {"id": record["id"]["S"]})
+    assert (status, refused["error"]) == (500, "DatabaseError")
+
+
+def test_the_objects_of_a_ledger_are_read_with_the_functions_client() -> None:
+    with moto_environment() as environment:
+        s3 = boto3.client("s3", environment["AWS_REGION"], endpoint_url=environment["AWS_ENDPOINT_URL"])
+        s3.create_bucket(Bucket="ledger")
+        s3.put_object(Bucket="ledger", Key="lookup/0", Body=b"0123456789")
+        fetch, part = read_trail.connect({**environment, "LEDGER_BUCKET": "ledger"})["ledger"]
+        assert (fetch("lookup/0"), fetch("lookup/1")) == (b"0123456789", None)
+        assert (part("lookup/0", 2, 3), part("lookup/0", 8, 30)) == ((b"234", 10), (b"89", 10))
+        assert part("lookup/1", 0, 3) is None
+        fetch, part = read_trail.connect(environment)["ledger"]
+        assert (fetch("lookup/0"), part("lookup/0", 0, 1)) == (None, None)
 
 
 def test_a_record_whose_large_value_is_lost_says_so_and_may_not_be_kept(stores: Stores) -> None:

@@ -155,6 +155,7 @@ KEY = {"UseTheKey": ["kms:Decrypt", "kms:DescribeKey"]}
                 "ReadRecords": ["dynamodb:Query"],
                 "ReadChangesAndCallers": ["dynamodb:BatchGetItem"],
                 "ReadLargeValuesAndRules": ["s3:GetObject"],
+                "ReadTheLedger": ["s3:GetObject"],
             },
         ),
         ("ReadImagesRole", KEY | {"ReadRows": ["dynamodb:GetItem"], "SignLinks": ["s3:GetObject"]}),

@@ -66,6 +66,7 @@ ROUTES = (
         repeatable=_WITHOUT,
     ),
     Route("GET", "/v1/records/{id}", "read_trail"),
+    Route("GET", "/v1/records/{id}/proof", "read_trail"),
     Route("POST", "/v1/updates", "table_update"),
     Route("GET", "/v1/images", "read_images", ("key",)),
     Route("GET", "/v1/health", "health"),

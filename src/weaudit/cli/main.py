@@ -36,12 +36,13 @@ from weaudit.cli import (
     verify,
 )
 from weaudit.cli.deployment import bootstrap, package, stages
+from weaudit.cli.ledger import log, receipts
 from weaudit.cli.printing import output
 from weaudit.cli.watching import rules, tables
 
 COMMANDS = (
-    demo, trail, states, verify, updates, api, tables, rules, objects, images, reprocess, quarantine, failed_events,
-    doctor, trace, keys, engine, stages, package, bootstrap,
+    demo, trail, states, verify, receipts, log, updates, api, tables, rules, objects, images, reprocess, quarantine,
+    failed_events, doctor, trace, keys, engine, stages, package, bootstrap,
 )  # fmt: skip
 """The modules with commands, in the order of `weaudit --help`."""
 

@@ -1,4 +1,4 @@
-"""Serves the trail over the API: histories, past states of items, differences, changes of a table, single records."""
+"""Serves the trail over the API: histories, past states of items, differences, changes of a table, records, proofs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from weaudit.aws.client import S3, DynamoDB
 from weaudit.aws.connections import Connection
 from weaudit.errors import RecordNotFoundError, StoreRefusedError
 from weaudit.evidence import EvidenceBucket
+from weaudit.items.texts import Written
 from weaudit.runtime import logs
 from weaudit.trail import documents, pages
 from weaudit.trail.callers import with_callers
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
     from weaudit.api.queries import Asked
     from weaudit.aws.client import Pending
+    from weaudit.aws.transport import Answer
     from weaudit.items.values import Item
+    from weaudit.ledger.finding import Part
+    from weaudit.ledger.tiles import Fetch
     from weaudit.trail.changes import AuditedChange
     from weaudit.trail.pages import ChangesPlan, HistoryPlan
     from weaudit.trail.reader import Trail
@@ -37,12 +41,17 @@ _LOOKED_UP = 25
 
 
 def connect(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Build the stores: AUDIT_TABLE (default ``Audit``), AUDIT_LOG_TABLE (default ``audit_logs``), EVIDENCE_BUCKET."""
+    """Build the stores: AUDIT_TABLE (default ``Audit``), AUDIT_LOG_TABLE (default ``audit_logs``), EVIDENCE_BUCKET.
+
+    And LEDGER_BUCKET: without it no record has a proof.
+    """
     connections = [Connection.from_environment(service, environment) for service in ("dynamodb", "s3")]
     for connection in connections:
         connection.deadline_s = 10.0
     dynamodb = DynamoDB(connections[0])
-    evidence = EvidenceBucket(S3(connections[1]), environment.get("EVIDENCE_BUCKET", ""))
+    s3 = S3(connections[1])
+    evidence = EvidenceBucket(s3, environment.get("EVIDENCE_BUCKET", ""))
+    ledger_bucket = environment.get("LEDGER_BUCKET", "")
     audit_table = environment.get("AUDIT_TABLE") or "Audit"
 
     def query(request: dict[str, Any]) -> dict[str, Any]:
@@ -54,9 +63,27 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
     def get(ids: list[str]) -> dict[str, Item]:
         return read_items(dynamodb.call, audit_table, "id", ids)
 
+    def sealed(path: str, span: str = "") -> Answer | None:
+        try:
+            return s3.read_object(ledger_bucket, path, span=span) if ledger_bucket else None
+        except StoreRefusedError as error:
+            # S3 reports a missing object as access denied to a caller that may not list the bucket.
+            if error.aws_code in ("NoSuchKey", "AccessDenied"):
+                return None
+            raise
+
+    def fetch(path: str) -> bytes | None:
+        found = sealed(path)
+        return None if found is None else found.body
+
+    def part(path: str, first: int, count: int) -> tuple[bytes, int] | None:
+        found = sealed(path, f"{first}-{first + count - 1}")
+        return None if found is None else (found.body, int(found.headers["content-range"].rpartition("/")[2]))
+
     return {
         "trail": AuditHistory(query, begin, get, audit_table, evidence.get, lambda: evidence.name),
         "audit_logs": AuditLogs(dynamodb.call, environment.get("AUDIT_LOG_TABLE") or "audit_logs"),
+        "ledger": (fetch, part),
     }
 
 
@@ -65,6 +92,7 @@ def handle(
     *,
     trail: Trail,
     audit_logs: AuditLogs,
+    ledger: tuple[Fetch, Part],
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Response:
     """Return what a request asks of the trail. Raises RequestError, StoreError."""
@@ -99,6 +127,8 @@ def handle(
         since, until = queries.two_moments(asked)
         document = between_document(trail.between(table, key, since, until), table, key, since, until)
         return 200, documents.cut(document), {}
+    if kind == "proof":
+        return _proof(asked, trail, *ledger)
     return _record(asked, trail)
 
 
@@ -133,10 +163,29 @@ def _as_of(asked: Asked, trail: Trail) -> Response:
 def _record(asked: Asked, trail: Trail) -> Response:
     change = trail.record(queries.record_id(asked))
     if change is None:
-        raise RecordNotFoundError("No audit record has this id")
+        raise _unknown()
     whole = not any(part.lost for part in change.attributes)
     document = documents.fitting(documents.record(change))
     return 200, document, {"cache-control": answers.KEPT_FOR_EVER} if whole else {}
+
+
+def _proof(asked: Asked, trail: Trail, fetch: Fetch, part: Part) -> Response:
+    # Few requests ask for a proof, and every cold start would pay for this import.
+    from weaudit.trail import receipts
+
+    change = trail.record(queries.record_id(asked), values=False)
+    if change is None:
+        raise _unknown()
+    content = receipts.receipt_of(change, fetch, part)
+    if content is None:
+        raise RecordNotFoundError(
+            "This record has no proof yet: a record is sealed within a minute or so", {"sealed": False}
+        )
+    return 200, Written(content.decode()), {"content-type": "text/plain; charset=utf-8"}
+
+
+def _unknown() -> RecordNotFoundError:
+    return RecordNotFoundError("No audit record has this id")
 
 
 def _warn_without_callers(error: StoreRefusedError) -> None:

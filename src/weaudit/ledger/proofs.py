@@ -15,10 +15,11 @@ from weaudit.ledger.notes import from_base64
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from weaudit.ledger.entries import JSON
 
-    Record = dict[str, JSON]
+    Record = dict[str, Any]
     HashOf = Callable[[Record], str]
 
 HEADER = b"c2sp.org/tlog-proof@v1"
@@ -83,7 +84,8 @@ def opened(proof: Proof, size: int, root: bytes, hash_of: HashOf | None = None) 
 
     ``size`` and ``root`` are those of the file's checkpoint, whose signatures the caller has checked. ``hash_of``
     computes the hash of a record, 64 hexadecimal digits, which must be the entry's: without it the record, if the file
-    has one, is not checked, and so not returned. The record is None if the file has none.
+    has one, is not checked, and so not returned. The record is None if the file has none. The numbers of the steps are
+    those of docs/formats/ledger.md (How to verify).
     """
     if not proof.extra:
         raise LedgerError("a proof file without its entry")
@@ -93,11 +95,16 @@ def opened(proof: Proof, size: int, root: bytes, hash_of: HashOf | None = None) 
     text, record = held["entry"], held.get("record", {})
     if not isinstance(text, str) or not isinstance(record, dict):
         raise LedgerError("a proof file in which the entry is not a text, or the record not an object")
+    # 2. The entry's text, and the hash of its leaf.
     raw = text.encode()
-    check_inclusion(proof.index, size, leaf_hash(raw), proof.hashes, root)
+    leaf = leaf_hash(raw)
+    # 3. From there to the root that was signed.
+    check_inclusion(proof.index, size, leaf, proof.hashes, root)
+    # 4. The entry: it is in the log.
     entry = entries.parse(raw)
     if "record" not in held or hash_of is None:
         return entry, None
+    # 5. The record, if the entry is about this one.
     if hash_of(record) != entry.hash:
         raise LedgerError("the record in the file is not the one that the entry is about")
     return entry, record

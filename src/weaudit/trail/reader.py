@@ -75,8 +75,8 @@ if TYPE_CHECKING:
         ) -> Iterator[AuditedChange]:
             """Yield the changes of a table in the order of their times; ``values``, ``without`` as in :meth:`item`."""
 
-        def record(self, record_id: str) -> AuditedChange | None:
-            """Return the change that one record describes, or None if there is no such record."""
+        def record(self, record_id: str, values: bool = True) -> AuditedChange | None:
+            """Return the change that one record describes, or None if there is none; ``values`` as in :meth:`item`."""
 
         def as_of(
             self, table: str, item_key: str, at: str | None = None, sequence: str | None = None, **known: Any
@@ -215,10 +215,10 @@ class AuditHistory:
         finally:
             found.close()  # immediately: a caller that stops early may be a function that Lambda is about to freeze
 
-    def record(self, record_id: str) -> AuditedChange | None:
+    def record(self, record_id: str, values: bool = True) -> AuditedChange | None:
         """Return the change that one record describes, with one attribute, or None if there is no such record.
 
-        Large values are read. Raises what ``query`` raises.
+        Without ``values``, those that were too large for the record are not read. Raises what ``query`` raises.
         """
         response = self._query(
             {
@@ -228,7 +228,8 @@ class AuditHistory:
                 "ConsistentRead": True,
             }
         )
-        return next((self._whole(change) for change in changes(response["Items"])), None)
+        as_asked = self._whole if values else self._hashable
+        return next(map(as_asked, changes(response["Items"])), None)
 
     def as_of(
         self, table: str, item_key: str, at: str | None = None, sequence: str | None = None, **known: Any

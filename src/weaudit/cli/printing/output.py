@@ -157,6 +157,19 @@ def table(headings: Iterable[str], rows: Iterable[Sequence["str | Text"]]) -> "T
     return made
 
 
+def pairs(rows: Iterable[tuple[str, str]]) -> "Table":
+    """Return a table of names and what they are, without a heading; it loses nothing, as :func:`table`."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(2):
+        made.add_column(overflow="fold")
+    for name, text in rows:
+        made.add_row(Text(safe(name), style="cyan"), Text(safe(text)))
+    return made
+
+
 def print_table(made: "Table", console: "Console | None" = None) -> None:
     """Print a table of safe texts, to stdout if no console is given.
 
@@ -171,6 +184,13 @@ def print_table(made: "Table", console: "Console | None" = None) -> None:
 def print_text(text: str) -> None:
     """Print lines of plain text to stdout, each :func:`safe`: no markup, no wrapping."""
     sys.stdout.write(_safe_lines(text) + "\n")
+    sys.stdout.flush()
+
+
+def print_bytes(content: bytes) -> None:
+    """Write a file to stdout as it is, for a pipe or another file."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
     sys.stdout.flush()
 
 

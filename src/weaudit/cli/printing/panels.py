@@ -1,6 +1,7 @@
 """The headings under which `weaudit --help` lists its commands."""
 
 TRAIL = "The trail"
+LEDGER = "The ledger"
 RECORDS = "Records"
 API = "The API"
 WATCHED_TABLES = "Watched tables"
