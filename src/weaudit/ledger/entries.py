@@ -32,7 +32,7 @@ _FIELDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     **{kind: (frozenset({"id", "hash"}), frozenset({"table"})) for kind in ROWS},
     "erased": (frozenset({"id", "hash"}), frozenset({"table", "by"})),
     "gap": (frozenset({"stream"}), frozenset({"shard", "after"})),
-    "seal": (frozenset({"marks", "n"}), frozenset()),
+    "seal": (frozenset({"marks", "n"}), frozenset({"behind"})),
 }
 _TIME = re.compile(
     r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
@@ -97,7 +97,7 @@ def _known(kind: str, fields: Mapping[str, JSON]) -> None:
     if not needed <= names <= needed | allowed:
         others = f", and may have {', '.join(sorted(allowed))}" if allowed else ""
         raise LedgerError(f"an entry of the kind {kind} has {', '.join(sorted(needed))}{others}, and nothing else")
-    for name in names - {"id", "hash", "marks", "n"}:
+    for name in names - {"id", "hash", "marks", "n", "behind"}:
         _text(fields, name)
     if "id" in needed and len(_text(fields, "id", MOST_ID_BYTES).encode()) > MOST_ID_BYTES:
         raise LedgerError(f"the id of an entry has {MOST_ID_BYTES} bytes at most")
@@ -107,6 +107,8 @@ def _known(kind: str, fields: Mapping[str, JSON]) -> None:
         n, marks = fields["n"], fields["marks"]
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise LedgerError("n of a seal is not a count")
+        if fields.get("behind", True) is not True:
+            raise LedgerError("behind of a seal is true, or the seal does not have it")
         shards = marks.values() if isinstance(marks, dict) else [None]
         if not all(isinstance(one, dict) and all(isinstance(mark, str) for mark in one.values()) for one in shards):
             raise LedgerError("marks of a seal are not a sequence number for each shard of each stream")
