@@ -30,7 +30,8 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api": ["items"],
     "evidence": ["items", "aws"],
     "capture": ["items", "aws", "evidence"],
-    "trail": BELOW_SUBJECTS,
+    "sealing": [*BELOW_SUBJECTS, "ledger"],
+    "trail": [*BELOW_SUBJECTS, "ledger", "sealing"],
     "updates": BELOW_SUBJECTS,
     "objects": BELOW_SUBJECTS,
     "images": BELOW_SUBJECTS,
@@ -55,6 +56,7 @@ ROLES = {
     "hashes",
     "plan",
     "requests",
+    "rows",  # of pictures, and of what is sealed
     "store",
     "stream",
     "values",  # how value classes are made, and what DynamoDB's values are
