@@ -136,7 +136,7 @@ class World(Log):
         matching = Matching(verdict.verified.rows, complete, now, secret)
         for source in TABLES:
             if source != without:
-                matching.begin(source)
+                matching.finish(source)
                 for row in self.rows[source]:
                     matching.take(source, row)
         size = verdict.checkpoint.size

@@ -238,7 +238,7 @@ def test_how_far_the_log_is_complete_decides_and_not_its_last_seal(world: World)
 
 def test_without_any_complete_seal_nothing_has_to_be_sealed(world: World) -> None:
     matching = Matching(SealedRows(), "", iso_time(world.at_ms), SECRETS.origin)
-    matching.begin(AUDIT)
+    matching.finish(AUDIT)
     for record in world.rows[AUDIT]:
         matching.take(AUDIT, record)
     assert matching.findings(lambda _: pytest.fail("there is no entry")) == []
@@ -265,7 +265,7 @@ def test_a_row_is_named_by_its_leaf_where_its_bundle_is_gone(world: World) -> No
     world.rows[AUDIT].clear()
     rows = world.verdict().verified.rows
     matching = Matching(rows, "", TIME, None)
-    matching.begin(AUDIT)
+    matching.finish(AUDIT)
 
     def gone(_leaf: int) -> Any:
         raise LedgerError("gone")

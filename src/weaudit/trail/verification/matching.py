@@ -70,8 +70,8 @@ class Matching:
         self.unsealed = Counter[str]()
         self.not_compared = Counter[str]()
 
-    def begin(self, source: Source) -> None:
-        """Say that all rows of a table are going to be taken: those that do not come are missing."""
+    def finish(self, source: Source) -> None:
+        """Say that all rows of a table were taken: those that did not come are missing."""
         self._tables.add(source.label)
 
     def take(self, source: Source, row: Item) -> None:
@@ -106,7 +106,7 @@ class Matching:
             (
                 slot,
                 LedgerFinding(
-                    "missing", "it is gone, and the log does not say that it expired", table=rows.table(slot)
+                    6, "missing", "it is gone, and the log does not say that it expired", table=rows.table(slot)
                 ),
             )
             for slot in range(len(rows))
@@ -143,7 +143,7 @@ class Matching:
         return row_hash(self._origin, source.name, row_id, row) == sealed
 
     def _report(self, slot: int | None, kind: str, text: str, source: Source, row_id: str, time: str = "") -> None:
-        self._faults.append((slot, LedgerFinding(kind, text, row_id, source.label, time)))
+        self._faults.append((slot, LedgerFinding(6, kind, text, row_id, source.label, time)))
 
 
 def hash_of_record(row: Item) -> bytes | None:

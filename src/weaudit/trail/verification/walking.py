@@ -39,10 +39,11 @@ _LOCATED = 100
 class LedgerFinding(NamedTuple):
     """What is wrong with the log, what the log says is wrong, or how rows differ from it.
 
-    ``id`` and ``table`` are those of a row, if it is about one (``table`` "": ``Audit``), and ``time`` is the entry's
-    or the row's. ``leaf`` is the entry, if it is about one.
+    ``step`` is where it was found. ``id`` and ``table`` are those of a row, if it is about one (``table`` "":
+    ``Audit``), and ``time`` is the entry's or the row's. ``leaf`` is the entry, if it is about one.
     """
 
+    step: int
     kind: str
     text: str
     id: str = ""
@@ -151,7 +152,7 @@ class _Walk:
             if checkpoint.origin == latest.origin:
                 roots.setdefault(checkpoint.size, {}).setdefault(checkpoint.root, path)
             else:
-                self._report("unsigned", f"{path} is a checkpoint of another log, {checkpoint.origin}")
+                self._report(4, "unsigned", f"{path} is a checkpoint of another log, {checkpoint.origin}")
         mine = self._kept(kept, latest)
         if mine is not None and mine.size >= begun:
             roots.setdefault(mine.size, {}).setdefault(mine.root, "the checkpoint that you kept")
@@ -187,7 +188,7 @@ class _Walk:
             self._compare_by_tiles(mine, latest)
         if fits and verified.seals.since:
             text = f"{verified.seals.since:,} entries at the end of the log have no seal"
-            self._report("unfinished", text, leaf=verified.size - verified.seals.since)
+            self._report(5, "unfinished", text, leaf=verified.size - verified.seals.since)
         proven = max([begun, *walker.fitting])
         return LogVerdict(
             latest, verified, proven, begun, walker.bundles, walker.tiles, len(archive), mine, self._faults
@@ -201,7 +202,7 @@ class _Walk:
         for path in sorted(listed(ARCHIVE)):
             named = _ARCHIVED.fullmatch(path)
             if named is None:
-                self._report("unsigned", f"{path}: no archived checkpoint has such a name")
+                self._report(4, "unsigned", f"{path}: no archived checkpoint has such a name")
             elif int(named[1]) >= begun:
                 paths.append(path)
         found = {}
@@ -211,17 +212,17 @@ class _Walk:
                 if int(path.removeprefix(ARCHIVE)) == checkpoint.size:
                     found[path] = checkpoint
                 else:
-                    self._report("unsigned", f"{path} is the checkpoint of {checkpoint.size:,} entries")
+                    self._report(4, "unsigned", f"{path} is the checkpoint of {checkpoint.size:,} entries")
         return found
 
     def _opened(self, path: str, content: bytes | None) -> Checkpoint | None:
         if content is None:
-            self._report("cut", f"{path} is gone")
+            self._report(4, "cut", f"{path} is gone")
             return None
         try:
             return checkpoints.opened(content, self._log_alone)[0]
         except LedgerError as error:
-            self._report("unsigned", f"{path}: {error}")
+            self._report(1 if path == CHECKPOINT else 4, "unsigned", f"{path}: {error}")
             return None
 
     def _latest(self, archive: dict[str, Checkpoint], begun: int, pause: Callable[[], None]) -> Checkpoint:
@@ -246,7 +247,7 @@ class _Walk:
             path, latest = largest
             size = "gone" if content is None else "not signed" if found is None else f"of {found.size:,} entries"
             text = f"the object checkpoint is {size}, but {path} says that {latest.size:,} were signed"
-            self._report("rolledBack", text)
+            self._report(1, "rolledBack", text)
             content = self._fetch(path)
             if found is not None and found.size >= begun:
                 archive[CHECKPOINT] = found
@@ -255,7 +256,7 @@ class _Walk:
         try:
             checkpoints.opened(content or b"", self._policy)
         except LedgerError as error:
-            self._report("unwitnessed", f"{path}: {error}")
+            self._report(1, "unwitnessed", f"{path}: {error}")
         return latest
 
     # ---- 2.
@@ -267,7 +268,7 @@ class _Walk:
             proof = reader.consistency_proof(begun)
         except LedgerError as error:
             text = f"the entries do not have the root that was signed, and neither do the tiles: {error}"
-            self._report("changed", text)
+            self._report(2, "changed", text)
             return
         try:
             check_consistency(begun, root, latest.size, latest.root, proof)
@@ -280,7 +281,7 @@ class _Walk:
             try:
                 signed = reader.tile(0, index)
             except LedgerError as error:
-                self._report("changed", f"the entries do not have the root that was signed: {error}")
+                self._report(2, "changed", f"the entries do not have the root that was signed: {error}")
                 continue
             for at in range(len(signed) // HASH_BYTES):
                 part = slice(at * HASH_BYTES, (at + 1) * HASH_BYTES)
@@ -294,7 +295,7 @@ class _Walk:
             row = {"id": found.id or "", "table": str(found.fields.get("table", "")), "time": found.time}
         except LedgerError:
             now, row = "it cannot be read now", {}
-        self._report("changed", f"entry {leaf:,} is not the one that was signed; {now}", leaf=leaf, **row)
+        self._report(2, "changed", f"entry {leaf:,} is not the one that was signed; {now}", leaf=leaf, **row)
 
     # ---- 4.
 
@@ -307,7 +308,7 @@ class _Walk:
             raise LedgerError(f"the checkpoint that you kept is of another log, {found.origin}")
         if found.size > latest.size:
             text = f"the log had {found.size:,} entries when you kept its checkpoint, and has {latest.size:,} now"
-            self._report("cut", text, leaf=latest.size)
+            self._report(4, "cut", text, leaf=latest.size)
             return None
         return found
 
@@ -317,7 +318,9 @@ class _Walk:
         try:
             proof = TileReader(latest.size, latest.root, self._fetch).consistency_proof(mine.size)
         except LedgerError as error:
-            self._report("tile", f"{path} cannot be compared, since it is older than what was verified before: {error}")
+            self._report(
+                4, "tile", f"{path} cannot be compared, since it is older than what was verified before: {error}"
+            )
             return
         try:
             check_consistency(mine.size, mine.root, latest.size, latest.root, proof)
@@ -325,17 +328,17 @@ class _Walk:
             self._report_fork(path, mine.size, latest)
 
     def _report_unread(self, kind: str, text: str, leaf: int, latest: Checkpoint) -> None:
-        self._report(kind, f"{text}: {latest.size:,} entries were signed, {leaf:,} can be read", leaf=leaf)
+        self._report(2, kind, f"{text}: {latest.size:,} entries were signed, {leaf:,} can be read", leaf=leaf)
 
     def _report_fork(self, path: str, size: int, latest: Checkpoint) -> None:
         text = (
             f"{path} has another root of the first {size:,} entries than the log has now: "
             f"the key of {latest.origin} signed two histories"
         )
-        self._report("fork", text, leaf=size)
+        self._report(4, "fork", text, leaf=size)
 
-    def _report(self, kind: str, text: str, **about: Any) -> None:
-        self._faults.append(LedgerFinding(kind, text, **about))
+    def _report(self, step: int, kind: str, text: str, **about: Any) -> None:
+        self._faults.append(LedgerFinding(step, kind, text, **about))
 
 
 def _check_before(before: Verified, latest: Checkpoint) -> None:
@@ -406,7 +409,7 @@ class _Walker:
         run = runs[tile.level]
         if content is None or len(content) != width * HASH_BYTES or not content.startswith(run):
             state = "missing" if content is None else "not the tile of the entries"
-            self.faults.append(LedgerFinding("tile", f"{tile.path} is {state}"))
+            self.faults.append(LedgerFinding(3, "tile", f"{tile.path} is {state}"))
             if tile.level == 0 and len(self.differing) < _LOCATED:
                 self.differing[tile.index] = run
         if tile.width == WIDTH:
@@ -421,21 +424,21 @@ class _Walker:
         try:
             found = entries.parse(text)
         except LedgerError as error:
-            verified.findings.append(LedgerFinding("unreadable", f"entry {leaf:,}: {error}", leaf=leaf))
+            verified.findings.append(LedgerFinding(5, "unreadable", f"entry {leaf:,}: {error}", leaf=leaf))
             verified.seals.count()
             return
         kind = found.kind
         verified.kinds[kind] += 1
         if kind == "seal":
             for fault in verified.seals.take(found):
-                verified.findings.append(LedgerFinding("seal", fault, time=found.time, leaf=leaf))
+                verified.findings.append(LedgerFinding(5, "seal", fault, time=found.time, leaf=leaf))
             return
         verified.seals.count()
         table = str(found.fields.get("table", ""))
         if kind in entries.ROWS:
             verified.rows.put(table, found.id or "", kind, found.hash or "", leaf)
         if kind in FINDINGS:
-            about = LedgerFinding(kind, _said(found), found.id or "", table, found.time, leaf)
+            about = LedgerFinding(5, kind, _said(found), found.id or "", table, found.time, leaf)
             verified.findings.append(about)
 
 
