@@ -1,6 +1,7 @@
 """`weaudit verify --ledger`: of a copy without AWS, and of a bucket with the rows of its installation."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -16,12 +17,15 @@ from tests.trail.sealed_logs import AUDIT, LOG, ORIGIN, TABLES, World
 from tests.trails import unwire
 from weaudit.cli import main, verify_ledger
 from weaudit.errors import EngineError, InvalidInputError
+from weaudit.installation import checking
 from weaudit.installation.outputs import Installation
 from weaudit.installation.reading import stored_log, stored_rows, verified_logs
 from weaudit.installation.targets import Target
 from weaudit.items.secret_rows import secret_row
+from weaudit.items.times import iso_time
 from weaudit.ledger import ed25519, policies
 from weaudit.ledger.entries import entry
+from weaudit.trail.verification.walking import FINDINGS
 
 KEY = str(LOG.key)
 TIME = "2024-01-01T00:00:00.000Z"
@@ -114,10 +118,11 @@ def test_a_changed_entry_ends_what_is_proven(world: World, folder: Path) -> None
 
 
 def test_every_kind_of_finding_has_a_meaning() -> None:
-    texts = "".join(
-        path.read_text() for path in Path(verify_ledger.__file__).parents[1].glob("trail/verification/*.py")
-    )
-    assert {kind for kind in verify_ledger._MEANINGS if f'"{kind}"' not in texts} == set()
+    rooms = Path(verify_ledger.__file__).parents[1]
+    texts = [path.read_text() for path in (*rooms.glob("trail/verification/*.py"), Path(verify_ledger.__file__))]
+    made = re.compile(r'(?:LedgerFinding|_report\w*)\((?:[^",()]+, )?"(\w+)"')
+    kinds = {kind for text in texts for kind in made.findall(re.sub(r"\(\s+", "(", text))}
+    assert kinds | set(FINDINGS) == verify_ledger._MEANINGS.keys()
 
 
 def test_the_key_is_a_text_a_file_or_a_policy(world: World, folder: Path, tmp_path: Path) -> None:
@@ -247,7 +252,30 @@ def installation(monkeypatch: pytest.MonkeyPatch, world: World) -> Iterator[Inst
         }
         found = Installation(Target(environment["AWS_REGION"], environment["AWS_ENDPOINT_URL"]), outputs)
         monkeypatch.setattr(Installation, "find", lambda: found)
+        monkeypatch.setattr(verify_ledger, "_now", lambda: iso_time(world.at_ms + 60_000))
         yield found
+
+
+def test_a_log_that_is_in_use_and_ended_hours_ago_is_stale(
+    installation: Installation, world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_ledger, "_now", lambda: iso_time(world.at_ms + 3 * 3_600_000))
+    [found] = json.loads(run("--key", KEY, "--json").stdout)["findings"]
+    assert (found["step"], found["kind"], found["time"]) == (5, "stale", iso_time(world.at_ms))
+    copied(world, folder)
+    assert run("--key", KEY, "--offline", folder).exit_code == 0
+
+
+def test_without_the_secret_it_says_what_is_not_checked(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "readable_secrets", lambda *_: None)
+    result = run("--key", KEY)
+    assert result.exit_code == 0
+    assert (
+        "6. compared: 9 of Audit; there, and not compared without the secret ORIGIN: 3 of audit_logs" in result.stdout
+    )
+    assert "The table of keys cannot be read" in result.stderr
 
 
 def test_an_installation_is_verified_with_its_rows(installation: Installation, world: World, folder: Path) -> None:

@@ -402,6 +402,29 @@ def test_resuming_says_the_same_as_beginning_again(steps: list[tuple[Any, bool]]
     assert b"".join(resuming.written(resumed.verified)) == b"".join(resuming.written(scratch.verified))
 
 
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [("", True), ("tile/0/001", False), ("tile/entries/001", False), (f"checkpoints/{257:020d}", False)],
+)
+def test_nothing_is_kept_of_a_log_whose_objects_are_wrong(log: Log, path: str, kept: bool) -> None:
+    if path:
+        log.flip(path)
+    assert log.verdict().may_be_kept is kept
+
+
+def test_what_is_kept_says_what_the_entries_say(log: Log) -> None:
+    log.seal([record(1, "deleted")], n=7)
+    verdict = log.verdict()
+    assert verdict.may_be_kept
+    assert log.verdict(before=state(verdict)).findings == verdict.findings != []
+
+
+def test_a_log_that_ended_hours_ago_is_stale(log: Log) -> None:
+    seals = log.verdict().verified.seals
+    assert [seals.stale(iso_time(log.at_ms + hours * 3_600_000)) for hours in (0, 2, 3)] == [False, False, True]
+    assert not Log().fill(1).verdict().verified.seals.stale("")
+
+
 def test_resuming_reads_only_what_came_later(log: Log) -> None:
     before = state(log.verdict())
     log.fill(1_000)

@@ -38,6 +38,7 @@ _MEANINGS = {
     "missing": "a row is gone and the log does not say why: look again in two minutes, then restore it from a backup",
     "rolledBack": "`checkpoint` is older than what was signed: an old one was put back, or a sealer failed half-way",
     "seal": "a seal contradicts the log: what it says to be complete may not be",
+    "stale": "the sealer stands still, or the end of the log was taken away: compare a checkpoint that you kept",
     "tile": "a tile is not the one of the entries: receipts cannot be made from it; restore an earlier version",
     "unfinished": "entries were signed without a seal after them",
     "unreadable": "an entry was signed that is of no known form",
@@ -78,10 +79,11 @@ def verify_ledger(
         except LedgerError as error:
             advice = f"\nTo verify from the beginning, leave out --resume or remove {path}." if before else ""
             raise typer.Exit(output.fail(LedgerError(f"{error}{advice}"))) from error
-        if resume and verdict.whole:
+        if resume and verdict.may_be_kept:
             verified_logs.save(path, verdict.verified)
         matching, not_matched = _matched(installation, why, verdict, progress)
-        found = [*verdict.findings, *_mismatches(matching, verdict, log)]
+        old = [] if offline is not None else _staleness(verdict)
+        found = [*verdict.findings, *old, *_mismatches(matching, verdict, log)]
     document = _document(verdict, matching, not_matched, found, from_kms=key is None)
     try:
         if as_json:
@@ -164,13 +166,10 @@ def _matched(
     installation: "Installation | None", why: str, verdict: "LogVerdict", progress: "Progress"
 ) -> "tuple[Matching | None, dict[str, str]]":
     """Compare the rows of all tables; return also why some were not compared, by their names."""
-    from datetime import UTC, datetime
-
     from weaudit.aws.errors import withheld
     from weaudit.installation import clients
     from weaudit.installation.checking import readable_secrets
     from weaudit.installation.reading.stored_rows import pages_of
-    from weaudit.items.times import iso_moment
     from weaudit.trail.verification.matching import Matching, sources
 
     if not verdict.whole:
@@ -181,8 +180,11 @@ def _matched(
         return None, {"all": f"the installation has another log, {installation.outputs.get('LedgerOrigin', 'or none')}"}
     dynamodb = clients.dynamodb(installation.target)
     secrets = readable_secrets(dynamodb, installation.outputs["KeysTableName"])
-    complete, now = verdict.verified.seals.complete, iso_moment(datetime.now(UTC))
-    matching = Matching(verdict.verified.rows, complete, now, None if secrets is None else secrets.origin)
+    if secrets is None:
+        unread = "The table of keys cannot be read, so two things are not checked"
+        output.note(f"{unread}: what rows of the logs say, and whether records that are not sealed are ours.")
+    complete, key = verdict.verified.seals.complete, None if secrets is None else secrets.origin
+    matching = Matching(verdict.verified.rows, complete, _now(), key)
     not_matched: dict[str, str] = {}
     names = (installation.audit_table, installation.outputs["AuditLogsTableName"], installation.invocation_log)
     for source in sources(*names):
@@ -200,6 +202,25 @@ def _matched(
         else:
             matching.finish(source)
     return matching, not_matched
+
+
+def _now() -> str:
+    from datetime import UTC, datetime
+
+    from weaudit.items.times import iso_moment
+
+    return iso_moment(datetime.now(UTC))
+
+
+def _staleness(verdict: "LogVerdict") -> "list[LedgerFinding]":
+    """Return a finding if the log ends long ago: later rows would all be called not sealed yet."""
+    from weaudit.trail.verification.walking import LedgerFinding
+
+    seals = verdict.verified.seals
+    if not seals.stale(_now()):
+        return []
+    text = "the log is complete up to this time, and nothing was completed since"
+    return [LedgerFinding(5, "stale", text, time=seals.complete)]
 
 
 def _mismatches(matching: "Matching | None", verdict: "LogVerdict", log: "StoredLog") -> "list[LedgerFinding]":

@@ -9,6 +9,8 @@ from weaudit.ledger.entries import Entry
 
 _SLACK = timedelta(minutes=1)
 """The clocks of two sealers differ by less."""
+_STALE = timedelta(hours=2)
+"""Twice the time after which a sealer seals even if nothing came."""
 
 
 @dataclass
@@ -30,6 +32,11 @@ class Seals:
     def count(self) -> None:
         """Count an entry that is no seal."""
         self.since += 1
+
+    def stale(self, now: str) -> bool:
+        """Return whether the last complete seal is older than it ever is while the sealer works and sees the log."""
+        complete, at = moment(self.complete), moment(now)
+        return complete is not None and at is not None and complete < at - _STALE
 
     def take(self, seal: Entry) -> list[str]:
         """Take the next seal, and return what is wrong with it."""

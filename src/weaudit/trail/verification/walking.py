@@ -93,6 +93,11 @@ class LogVerdict:
         return self.proven == self.checkpoint.size
 
     @property
+    def may_be_kept(self) -> bool:
+        """Whether ``verified`` is enough for the next time: what is wrong with objects shows only in them."""
+        return self.whole and not any(found.step in (2, 3, 4) for found in self.faults)
+
+    @property
     def findings(self) -> list[LedgerFinding]:
         """What is wrong with the log, and then what proven entries say is wrong."""
         said = (found for found in self.verified.findings if found.leaf is not None and found.leaf < self.proven)
@@ -118,10 +123,10 @@ def verify_log(
 
     Raises LedgerError if nothing here is a checkpoint that the policy accepts, or ``before`` is not of this log.
     """
-    return _Walk(policy, fetch, ahead).verdict(listed, kept, before, progress, pause)
+    return _Verification(policy, fetch, ahead).verdict(listed, kept, before, progress, pause)
 
 
-class _Walk:
+class _Verification:
     def __init__(self, policy: Policy, fetch: Fetch, ahead: Ahead) -> None:
         self._policy = policy
         # Whether the log signed is one question, and whether enough others did is another, which only the latest needs.
@@ -159,39 +164,39 @@ class _Walk:
 
         # 2., 3. and 5., in one pass.
         root = verified.edge.root()
-        walker = _Walker(verified, roots, self._fetch)
+        reading = _Reading(verified, roots, self._fetch)
         tiles = objects(begun, latest.size)
-        for tile, (width, content) in zip(tiles, self._ahead(walker.read, objects(begun, latest.size)), strict=True):
+        for tile, (width, content) in zip(tiles, self._ahead(reading.read, objects(begun, latest.size)), strict=True):
             if tile.level == ENTRIES and content is None:
                 self._report_unread("cut", f"{tile.path} is missing", verified.size, latest)
                 break
             try:
-                walker.take(tile, width, content)
+                reading.take(tile, width, content)
             except LedgerError as error:
                 self._report_unread("changed", f"{tile.path}: {error}", verified.size, latest)
                 break
             progress(verified.size, latest.size)
-        fits = latest.size in walker.fitting
+        fits = latest.size in reading.fitting
         if fits:
             # Where two roots of this size were signed, the log is the one that its entries have.
-            latest = Checkpoint(latest.origin, latest.size, walker.roots[latest.size])
-            self._faults += walker.faults
+            latest = Checkpoint(latest.origin, latest.size, reading.roots[latest.size])
+            self._faults += reading.faults
         elif verified.size == latest.size:
-            self._locate(latest, walker, begun, root)
+            self._locate(latest, reading, begun, root)
         for size, found in sorted(roots.items()):
             # Where the latest root does not fit either, the entries were changed: that is no second history.
             if fits or len(found) > 1:
                 for root, path in found.items():
-                    if root != walker.roots.get(size):
+                    if root != reading.roots.get(size):
                         self._report_fork(path, size, latest)
         if mine is not None and mine.size < begun:
             self._compare_by_tiles(mine, latest)
         if fits and verified.seals.since:
             text = f"{verified.seals.since:,} entries at the end of the log have no seal"
             self._report(5, "unfinished", text, leaf=verified.size - verified.seals.since)
-        proven = max([begun, *walker.fitting])
+        proven = max([begun, *reading.fitting])
         return LogVerdict(
-            latest, verified, proven, begun, walker.bundles, walker.tiles, len(archive), mine, self._faults
+            latest, verified, proven, begun, reading.bundles, reading.tiles, len(archive), mine, self._faults
         )
 
     # ---- 1.
@@ -261,7 +266,7 @@ class _Walk:
 
     # ---- 2.
 
-    def _locate(self, latest: Checkpoint, walker: "_Walker", begun: int, root: bytes) -> None:
+    def _locate(self, latest: Checkpoint, reading: "_Reading", begun: int, root: bytes) -> None:
         """Name the entries that are not those that were signed, as far as the tiles say which they are."""
         try:
             reader = TileReader(latest.size, latest.root, self._fetch)
@@ -277,7 +282,7 @@ class _Walk:
                 f"what was verified before, {begun:,} entries, is not the beginning of this log: it was changed "
                 "since, or another log was verified then"
             ) from error
-        for index, leaves in walker.differing.items():
+        for index, leaves in reading.differing.items():
             try:
                 signed = reader.tile(0, index)
             except LedgerError as error:
@@ -351,7 +356,7 @@ def _check_before(before: Verified, latest: Checkpoint) -> None:
         )
 
 
-class _Walker:
+class _Reading:
     """Takes the objects of a log in the order of :func:`objects`, and extends what is verified by each bundle."""
 
     def __init__(self, verified: Verified, roots: dict[int, dict[bytes, str]], fetch: Fetch) -> None:
