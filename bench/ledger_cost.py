@@ -25,7 +25,7 @@ from weaudit.ledger.merkle import Edge, leaf_hashes
 from weaudit.ledger.notes import VerifierKey
 from weaudit.ledger.tiles import WIDTH, Tail, bundle, parse_bundle
 from weaudit.trail.verification.matching import Matching, hash_of_record, sources
-from weaudit.trail.verification.walking import entry_at, verify_log
+from weaudit.trail.verification.walking import entries_of, verify_log
 
 _ORIGIN = "weaudit/123456789012/us-east-1/weaudit-dev"
 _TIME = "2024-01-01T00:00:00.000Z"
@@ -148,7 +148,7 @@ def _verified(log: _Log, encoded: list[bytes]) -> None:
     for text in encoded:
         matching.take(_AUDIT, json.loads(text))
     matching.finish(_AUDIT)
-    found = matching.findings(lambda leaf: entry_at(log.objects.get, len(log.texts), leaf))
+    found = matching.findings(entries_of(log.objects.get, len(log.texts)))
     assert not found, found
     assert matching.compared["Audit"] == len(encoded)
 

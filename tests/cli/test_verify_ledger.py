@@ -120,7 +120,7 @@ def test_a_changed_entry_ends_what_is_proven(world: World, folder: Path) -> None
 def test_every_kind_of_finding_has_a_meaning() -> None:
     rooms = Path(verify_ledger.__file__).parents[1]
     texts = [path.read_text() for path in (*rooms.glob("trail/verification/*.py"), Path(verify_ledger.__file__))]
-    made = re.compile(r'(?:LedgerFinding|_report\w*)\((?:[^",()]+, )?"(\w+)"')
+    made = re.compile(r'(?:kind, why = |(?:LedgerFinding|_finding|_report\w*)\((?:[^",()]+, )?)"(\w+)"')
     kinds = {kind for text in texts for kind in made.findall(re.sub(r"\(\s+", "(", text))}
     assert kinds | set(FINDINGS) == verify_ledger._MEANINGS.keys()
 
@@ -133,7 +133,7 @@ def test_the_key_is_a_text_a_file_or_a_policy(world: World, folder: Path, tmp_pa
     wrong = run("--offline", folder, "--key", str(signer("another").key))
     assert (wrong.exit_code, wrong.stdout) == (1, "")
     assert "not signed by any key that is known here" in wrong.stderr
-    for bad in ("no+key", str(tmp_path / "none"), str(folder / "checkpoint")):
+    for bad in ("no+key", "no+such+key", "x" * 300, str(tmp_path / "none"), str(folder / "checkpoint")):
         assert run("--offline", folder, "--key", bad).exit_code == 2
 
 

@@ -15,7 +15,7 @@ from weaudit.ledger.entries import Entry, entry
 from weaudit.ledger.tiles import Tail
 from weaudit.sealing.rows import row_hash
 from weaudit.trail.verification.matching import Matching, Source, sources
-from weaudit.trail.verification.walking import LedgerFinding, LogVerdict, entry_at, verify_log
+from weaudit.trail.verification.walking import LedgerFinding, LogVerdict, entries_of, verify_log
 
 ORIGIN = "weaudit/123456789012/eu-west-1/weaudit-dev"
 LOG = signer(ORIGIN)
@@ -139,8 +139,7 @@ class World(Log):
                 matching.finish(source)
                 for row in self.rows[source]:
                     matching.take(source, row)
-        size = verdict.checkpoint.size
-        found = matching.findings(lambda leaf: entry_at(self.objects.get, size, leaf))
+        found = matching.findings(entries_of(self.objects.get, verdict.checkpoint.size))
         return verdict, matching, [*verdict.findings, *found]
 
     def findings(self, **how: Any) -> list[LedgerFinding]:

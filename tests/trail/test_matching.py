@@ -270,8 +270,10 @@ def test_a_row_is_named_by_its_leaf_where_its_bundle_is_gone(world: World) -> No
     def gone(_leaf: int) -> Any:
         raise LedgerError("gone")
 
-    found = matching.findings(gone)
-    assert [one.leaf for one in found] == [*range(4), *range(5, 10)]
+    other = entry("record", TIME, id="another", hash="0" * 64)
+    for entry_at in (gone, lambda _: other):
+        found = matching.findings(entry_at)
+        assert [(one.leaf, one.id) for one in found] == [(leaf, "") for leaf in (*range(4), *range(5, 10))]
 
 
 # ---- hashes

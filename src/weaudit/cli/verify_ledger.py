@@ -141,7 +141,7 @@ def _policy(text: str) -> "Policy":
     from weaudit.ledger import policies
     from weaudit.ledger.notes import VerifierKey
 
-    content = text.encode() if "+" in text and not Path(text).exists() else _read(Path(text))
+    content = text.encode() if text.count("+") >= 2 else _read(Path(text))
     try:
         if b"\n" in content.strip() or b"quorum" in content:
             return policies.read(content)
@@ -224,12 +224,9 @@ def _staleness(verdict: "LogVerdict") -> "list[LedgerFinding]":
 
 
 def _mismatches(matching: "Matching | None", verdict: "LogVerdict", log: "StoredLog") -> "list[LedgerFinding]":
-    from weaudit.trail.verification.walking import entry_at
+    from weaudit.trail.verification.walking import entries_of
 
-    if matching is None:
-        return []
-    size = verdict.checkpoint.size
-    return matching.findings(lambda leaf: entry_at(log.fetch, size, leaf))
+    return [] if matching is None else matching.findings(entries_of(log.fetch, verdict.checkpoint.size))
 
 
 @contextmanager

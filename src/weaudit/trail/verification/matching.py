@@ -65,7 +65,8 @@ class Matching:
         self._origin = origin_key
         self._seen = bytearray(len(rows))
         self._tables: set[str] = set()
-        self._faults: list[tuple[int | None, LedgerFinding]] = []
+        self._known: list[tuple[int, LedgerFinding]] = []
+        self._unknown: list[LedgerFinding] = []
         self.compared = Counter[str]()
         self.unsealed = Counter[str]()
         self.not_compared = Counter[str]()
@@ -86,7 +87,9 @@ class Matching:
         self._seen[slot] = 1
         kind = self._rows.kind(slot)
         if kind in GONE:
-            self._report(slot, "added", f"it is there, and the log says that it was {kind}", source, row_id)
+            self._known.append(
+                (slot, _finding("added", f"it is there, and the log says that it was {kind}", source, row_id))
+            )
             return
         same = self._is_same(source, row, row_id, self._rows.hash(slot))
         if same is None:
@@ -94,45 +97,50 @@ class Matching:
             return
         self.compared[source.name] += 1
         if not same:
-            self._report(slot, "altered", "it does not have the hash that was sealed", source, row_id)
+            self._known.append((slot, _finding("altered", "it does not have the hash that was sealed", source, row_id)))
 
     def findings(self, entry_at: Callable[[int], Entry]) -> list[LedgerFinding]:
         """Return what does not match, once all rows were taken; ``entry_at`` returns the entry of a leaf.
 
         Each finding has the time of the row's last entry, or its own if it has none.
         """
-        rows = self._rows
+        rows, why = self._rows, "it is gone, and the log does not say that it expired"
         missing = [
-            (
-                slot,
-                LedgerFinding(
-                    6, "missing", "it is gone, and the log does not say that it expired", table=rows.table(slot)
-                ),
-            )
+            (slot, LedgerFinding(6, "missing", why, table=rows.table(slot)))
             for slot in range(len(rows))
             if not self._seen[slot] and rows.kind(slot) not in GONE and rows.table(slot) in self._tables
         ]
-        known = sorted((found for found in self._faults + missing if found[0] is not None), key=self._leaf)
-        named = [_named(finding, self._leaf((slot, finding)), entry_at) for slot, finding in known]
-        return [*named, *(finding for slot, finding in self._faults if slot is None)]
+        # In the order of the log, so that each bundle is read once.
+        known = sorted(self._known + missing, key=lambda found: rows.leaf(found[0]))
+        return [*(self._named(slot, finding, entry_at) for slot, finding in known), *self._unknown]
 
-    def _leaf(self, found: tuple[int | None, LedgerFinding]) -> int:
-        return self._rows.leaf(found[0] or 0)
+    def _named(self, slot: int, finding: LedgerFinding, entry_at: Callable[[int], Entry]) -> LedgerFinding:
+        leaf = self._rows.leaf(slot)
+        try:
+            found = entry_at(leaf)
+        except LedgerError:
+            return finding._replace(leaf=leaf)
+        row_id = found.id or ""
+        if self._rows.slot(finding.table, row_id) != slot:  # the bundle is not the one that was verified
+            return finding._replace(leaf=leaf)
+        return finding._replace(id=row_id, time=found.time, leaf=leaf)
 
     def _take_unknown(self, source: Source, row: Item, row_id: str) -> None:
         """Judge a row that the log has no entry of."""
         text = str(row.get(source.time, {}).get("S", ""))
         at = moment(text)
         if not source.label and self._origin is not None and not _is_ours(row, self._origin):
-            self._report(None, "foreign", "audit_producer did not make it, and it is not sealed", source, row_id, text)
+            kind, why = "foreign", "audit_producer did not make it, and it is not sealed"
         elif at is None:
-            self._report(None, "added", "the log has no entry of it, and it has no time", source, row_id, text)
+            kind, why = "added", "the log has no entry of it, and it has no time"
         elif self._now is not None and at > self._now + _AHEAD:
-            self._report(None, "added", "the log has no entry of it, and its time is to come", source, row_id, text)
+            kind, why = "added", "the log has no entry of it, and its time is to come"
         elif self._complete is not None and at < self._complete - LATE:
-            self._report(None, "added", "the log has no entry of it, and was written since", source, row_id, text)
+            kind, why = "added", "the log has no entry of it, and is complete up to a later time"
         else:
             self.unsealed[source.name] += 1
+            return
+        self._unknown.append(_finding(kind, why, source, row_id, text))
 
     def _is_same(self, source: Source, row: Item, row_id: str, sealed: bytes) -> bool | None:
         """Return whether a row has the hash that was sealed; None if that cannot be known without the secret."""
@@ -141,9 +149,6 @@ class Matching:
         if self._origin is None:
             return None if source.label or hash_of_record(row) is None else False
         return row_hash(self._origin, source.name, row_id, row) == sealed
-
-    def _report(self, slot: int | None, kind: str, text: str, source: Source, row_id: str, time: str = "") -> None:
-        self._faults.append((slot, LedgerFinding(6, kind, text, row_id, source.label, time)))
 
 
 def hash_of_record(row: Item) -> bytes | None:
@@ -166,9 +171,5 @@ def _is_ours(record: Item, origin_key: bytes) -> bool:
         return False
 
 
-def _named(finding: LedgerFinding, leaf: int, entry_at: Callable[[int], Entry]) -> LedgerFinding:
-    try:
-        found = entry_at(leaf)
-    except LedgerError:  # the bundle cannot be read any more
-        return finding._replace(leaf=leaf)
-    return finding._replace(id=found.id or finding.id, time=found.time, leaf=leaf)
+def _finding(kind: str, text: str, source: Source, row_id: str, time: str = "") -> LedgerFinding:
+    return LedgerFinding(6, kind, text, row_id, source.label, time)

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from weaudit.ledger import checkpoints, entries
@@ -282,6 +283,7 @@ class _Verification:
                 f"what was verified before, {begun:,} entries, is not the beginning of this log: it was changed "
                 "since, or another log was verified then"
             ) from error
+        entry_at = entries_of(self._fetch, latest.size)
         for index, leaves in reading.differing.items():
             try:
                 signed = reader.tile(0, index)
@@ -291,11 +293,11 @@ class _Verification:
             for at in range(len(signed) // HASH_BYTES):
                 part = slice(at * HASH_BYTES, (at + 1) * HASH_BYTES)
                 if signed[part] != leaves[part]:
-                    self._report_changed(index * WIDTH + at, latest.size)
+                    self._report_changed(index * WIDTH + at, entry_at)
 
-    def _report_changed(self, leaf: int, size: int) -> None:
+    def _report_changed(self, leaf: int, entry_at: Callable[[int], Entry]) -> None:
         try:
-            found = entry_at(self._fetch, size, leaf)
+            found = entry_at(leaf)
             now = f"it now is of the kind {found.kind}"
             row = {"id": found.id or "", "table": str(found.fields.get("table", "")), "time": found.time}
         except LedgerError:
@@ -497,15 +499,18 @@ def read(fetch: Fetch, tile: Tile) -> tuple[int, bytes | None]:
     return tile.width, content
 
 
-def entry_at(fetch: Fetch, size: int, leaf: int) -> Entry:
-    """Return an entry of a log of ``size`` entries, unproven. Raises LedgerError if it cannot be read."""
-    return entries.parse(bundle_at(fetch, size, leaf // WIDTH)[leaf % WIDTH])
+def entries_of(fetch: Fetch, size: int) -> Callable[[int], Entry]:
+    """Return what returns the entry of a leaf of a log of ``size`` entries, unproven; the last bundle is kept.
 
+    It raises LedgerError if the entry cannot be read.
+    """
 
-def bundle_at(fetch: Fetch, size: int, index: int) -> list[bytes]:
-    """Return the entries of a bundle of a log of ``size`` entries, unproven. Raises LedgerError if it is not one."""
-    tile = Tile(ENTRIES, index, min(WIDTH, size - index * WIDTH))
-    width, content = read(fetch, tile)
-    if content is None:
-        raise LedgerError(f"{tile.path} is missing")
-    return parse_bundle(content, width)
+    @lru_cache(maxsize=1)
+    def bundle(index: int) -> list[bytes]:
+        tile = Tile(ENTRIES, index, min(WIDTH, size - index * WIDTH))
+        width, content = read(fetch, tile)
+        if content is None:
+            raise LedgerError(f"{tile.path} is missing")
+        return parse_bundle(content, width)
+
+    return lambda leaf: entries.parse(bundle(leaf // WIDTH)[leaf % WIDTH])
