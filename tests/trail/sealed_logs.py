@@ -74,10 +74,10 @@ class Log:
     def verdict(self, **how: Any) -> LogVerdict:
         return verify_log(POLICY, self.objects.get, self.listed, **how)
 
-    def flip(self, path: str, at: int = -1) -> None:
-        """Flip a bit of an object."""
+    def flip(self, path: str, at: int = -1, bits: int = 1) -> None:
+        """Flip bits of a byte of an object."""
         changed = bytearray(self.objects[path])
-        changed[at] ^= 1
+        changed[at] ^= bits
         self.objects[path] = bytes(changed)
 
 

@@ -367,6 +367,24 @@ def test_an_entry_of_a_later_version_is_counted_and_one_that_is_none_is_found() 
     assert verdict.verified.kinds == {"later": 1, "record": 1, "seal": 1}
 
 
+# ---- anything at all
+
+SMALL = Log().fill(3).fill(260).fill(300)
+SERVED = sorted({tile.path for tile in added(0, 300)} | set(SMALL.listed("check")))
+
+
+@settings(deadline=None)
+@given(st.sampled_from(SERVED), st.data())
+def test_no_bit_of_a_log_can_be_changed_and_no_object_removed(path: str, data: st.DataObject) -> None:
+    log = SMALL.copy()
+    # That an archived checkpoint is gone shows only to who kept it.
+    if path.startswith("checkpoints/") or data.draw(st.booleans()):
+        log.flip(path, data.draw(st.integers(0, len(log.objects[path]) - 1)), 1 << data.draw(st.integers(0, 7)))
+    else:
+        del log.objects[path]
+    assert log.verdict().findings
+
+
 # ---- going on from where it ended
 
 
