@@ -116,6 +116,7 @@ def test_a_checkpoint_that_was_rolled_back_is_found(log: Log) -> None:
     log.objects["checkpoint"] = log.objects[f"checkpoints/{600:020d}"]
     verdict = log.verdict()
     assert (verdict.whole, verdict.proven, about(verdict)) == (True, 700, [("rolledBack", None)])
+    assert verdict.archived == 5
     assert "of 600 entries" in verdict.findings[0].text
     assert "700 were signed" in verdict.findings[0].text
 

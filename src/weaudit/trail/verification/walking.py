@@ -197,7 +197,15 @@ class _Verification:
             self._report(5, "unfinished", text, leaf=verified.size - verified.seals.since)
         proven = max([begun, *reading.fitting])
         return LogVerdict(
-            latest, verified, proven, begun, reading.bundles, reading.tiles, len(archive), mine, self._faults
+            latest,
+            verified,
+            proven,
+            begun,
+            reading.bundles,
+            reading.tiles,
+            len(archive) - (CHECKPOINT in archive),
+            mine,
+            self._faults,
         )
 
     # ---- 1.
