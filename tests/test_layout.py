@@ -67,6 +67,7 @@ ROLES = {
     "hashes",
     "plan",
     "requests",
+    "rows",  # of pictures, and of what is sealed
     "store",
     "stream",
     "values",  # how value classes are made, and what DynamoDB's values are

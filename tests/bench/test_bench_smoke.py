@@ -95,6 +95,13 @@ def test_engine_rate_counts_every_change(tmp_path: Path) -> None:
     assert run("engine_rate", tmp_path)["settings"]["changes"] == 40
 
 
+def test_ledger_cost_measures_the_tree_and_the_records(tmp_path: Path) -> None:
+    results = run("ledger_cost", tmp_path)["results"]
+    # The whole of a log is never in memory, so ten times as many entries take as much.
+    assert results["root of the log"]["peakMb"] < 2 * results["root of a tenth of it"]["peakMb"]
+    assert results["weaudit verify --ledger"]["bytesPerRow"] < 512
+
+
 @pytest.mark.engine
 def test_verify_cost_reads_every_change_by_both(tmp_path: Path) -> None:
     found = run("verify_cost", tmp_path)

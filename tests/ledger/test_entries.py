@@ -30,7 +30,7 @@ SOUND: list[dict[str, Any]] = [
     {"kind": "gap", "stream": "arn:…/stream/2024", "shard": "shardId-1", "after": "100"},
     {"kind": "gap", "stream": "arn:…/stream/2024"},
     {"kind": "seal", "n": 3, "marks": MARKS},
-    {"kind": "seal", "n": 0, "marks": {}},
+    {"kind": "seal", "n": 0, "marks": {}, "behind": True},
 ]
 RECORD = {"format": entries.FORMAT, "time": TIME, **SOUND[0]}
 
@@ -70,13 +70,13 @@ def test_every_kind_is_among_these() -> None:
 @pytest.mark.parametrize("fields", SOUND, ids=lambda fields: fields["kind"])
 def test_a_field_more_or_less_is_refused(fields: dict[str, Any]) -> None:
     whole = {"format": "weaudit-entry-1", "time": TIME, **fields}
-    for name in whole.keys() - {"table", "by", "shard", "after"}:
+    for name in whole.keys() - {"table", "by", "shard", "after", "behind"}:
         refused(text_of({other: value for other, value in whole.items() if other != name}))
     for name in ("actor", "value", "itemKey", ""):
         refused(text_of({**whole, name: "x"}))
     wrongs: list[Any] = [None, "", 1, True, [], ["x"], {"x": 1}, {"x": []}]
     for name, wrong in itertools.product(whole, wrongs):
-        if not (name == "n" and wrong is wrongs[2]):
+        if (name, wrong is True) != ("behind", True) and (name, wrong is wrongs[2]) != ("n", True):
             refused(text_of({**whole, name: wrong}))
 
 

@@ -1,6 +1,7 @@
 """`weaudit verify`: is the trail whole, and does it end at what is in the tables now?"""
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,16 +41,44 @@ def verify(
         str | None,
         typer.Option(metavar="TIME", help="Only changes since this time: ISO 8601, a date, or 2h, 3d (that long ago)."),
     ] = None,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="Verify the ledger instead, and that the rows stored now are those sealed.")
+    ] = False,
+    offline: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --ledger: read a copy of the log, its objects in files.")
+    ] = None,
+    since_checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --ledger: a checkpoint kept from earlier; the log must continue it."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --ledger: read only what came since it was last verified so.")
+    ] = False,
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="K", help="With --ledger: the log's verifier key, or a file of it or of a policy."),
+    ] = None,
     as_json: JsonDocumentOption = False,
 ) -> None:
     """Check that every change follows from the one before, and that the last one left the item as it is now.
 
     Names what could not be compared, because the rules of the table mask it, or did before they changed.
 
+    With --ledger, check instead that the ledger is whole and was only added to, and that every record and log row is
+    as it was sealed. Without --key, the key is read from KMS.
+
     Exit code 1 if a record is missing, altered or added, or an item was written without being audited.
 
     Example: [bold]weaudit verify --table Configuration[/bold]
     """
+    if ledger:
+        if table is not None or item is not None or since is not None:
+            raise InvalidInputError("--ledger is about all records\nLeave out --table, --item and --since.")
+        from weaudit.cli.verify_ledger import verify_ledger
+
+        verify_ledger(offline, since_checkpoint, key, resume=resume, as_json=as_json)
+    if offline is not None or since_checkpoint is not None or resume or key is not None:
+        raise InvalidInputError("--offline, --since-checkpoint, --resume and --key are about the ledger\nAdd --ledger.")
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     reports = []

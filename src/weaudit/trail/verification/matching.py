@@ -1,0 +1,175 @@
+"""Compares the rows that are stored now with what a log says of them, both ways (docs/formats/ledger.md, step 6)."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import NamedTuple
+
+from weaudit.capture.hashes import from_base64, origin, record_hash
+from weaudit.items.times import moment
+from weaudit.items.values import Item
+from weaudit.ledger.entries import Entry
+from weaudit.ledger.faults import LedgerError
+from weaudit.sealing.rows import row_hash
+from weaudit.trail.history import changes
+from weaudit.trail.verification.sealed import GONE, SealedRows
+from weaudit.trail.verification.walking import LedgerFinding
+
+LATE = timedelta(minutes=15)
+"""A row that is older than the last complete seal by more than this was there to be sealed."""
+_AHEAD = timedelta(minutes=5)
+
+# The rows of audit_logs that make requests idempotent expire after days, and are not sealed.
+_REMEMBERED = "request#"
+# Fields with which a record's values are not those that its hash covers: some of them are masked, or elsewhere.
+_ELSEWHERE = frozenset(("masked", "oldValueRef", "newValueRef", "oldValueRefs", "newValueRefs"))
+_UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, IndexError)
+
+
+class Source(NamedTuple):
+    """A table whose rows are sealed: its name, and in ``label`` the name that entries have for it ("" for ``Audit``).
+
+    ``keys`` are the attributes that make the id of a row, and ``time`` is the one that says when it was written.
+    """
+
+    name: str
+    label: str
+    keys: tuple[str, ...]
+    time: str
+
+    def id_of(self, row: Item) -> str:
+        """Return the id of a row."""
+        return "/".join(str(row[key].get("S", "")) for key in self.keys)
+
+
+def sources(audit: str, audit_logs: str, invocation_log: str) -> tuple[Source, Source, Source]:
+    """Return the three tables whose rows are sealed, given their names."""
+    return (
+        Source(audit, "", ("id",), "modificationTime"),
+        Source(audit_logs, audit_logs, ("log_id",), "timestamp"),
+        Source(invocation_log, invocation_log, ("requestId", "timestamp"), "timestamp"),
+    )
+
+
+class Matching:
+    """Takes the rows of the tables in any order, and then says what does not match the log.
+
+    ``complete`` is the time of the last seal with which everything was read, and ``now`` the time by a clock: a row
+    that is younger than the one is not sealed yet, unless it is from the future. Without the secret ``origin_key``,
+    rows of the logs are looked for, and their content is not compared.
+    """
+
+    def __init__(self, rows: SealedRows, complete: str, now: str, origin_key: bytes | None) -> None:
+        self._rows = rows
+        self._complete, self._now = moment(complete), moment(now)
+        self._origin = origin_key
+        self._seen = bytearray(len(rows))
+        self._tables: set[str] = set()
+        self._known: list[tuple[int, LedgerFinding]] = []
+        self._unknown: list[LedgerFinding] = []
+        self.compared = Counter[str]()
+        self.unsealed = Counter[str]()
+        self.not_compared = Counter[str]()
+
+    def finish(self, source: Source) -> None:
+        """Say that all rows of a table were taken: those that did not come are missing."""
+        self._tables.add(source.label)
+
+    def take(self, source: Source, row: Item) -> None:
+        """Compare a row."""
+        row_id = source.id_of(row)
+        if source.keys == ("log_id",) and row_id.startswith(_REMEMBERED):
+            return
+        slot = self._rows.slot(source.label, row_id)
+        if slot is None:
+            self._take_unknown(source, row, row_id)
+            return
+        self._seen[slot] = 1
+        kind = self._rows.kind(slot)
+        if kind in GONE:
+            self._known.append(
+                (slot, _finding("added", f"it is there, and the log says that it was {kind}", source, row_id))
+            )
+            return
+        same = self._is_same(source, row, row_id, self._rows.hash(slot))
+        if same is None:
+            self.not_compared[source.name] += 1
+            return
+        self.compared[source.name] += 1
+        if not same:
+            self._known.append((slot, _finding("altered", "it does not have the hash that was sealed", source, row_id)))
+
+    def findings(self, entry_at: Callable[[int], Entry]) -> list[LedgerFinding]:
+        """Return what does not match, once all rows were taken; ``entry_at`` returns the entry of a leaf.
+
+        Each finding has the time of the row's last entry, or its own if it has none.
+        """
+        rows, why = self._rows, "it is gone, and the log does not say that it expired"
+        missing = [
+            (slot, LedgerFinding(6, "missing", why, table=rows.table(slot)))
+            for slot in range(len(rows))
+            if not self._seen[slot] and rows.kind(slot) not in GONE and rows.table(slot) in self._tables
+        ]
+        # In the order of the log, so that each bundle is read once.
+        known = sorted(self._known + missing, key=lambda found: rows.leaf(found[0]))
+        return [*(self._named(slot, finding, entry_at) for slot, finding in known), *self._unknown]
+
+    def _named(self, slot: int, finding: LedgerFinding, entry_at: Callable[[int], Entry]) -> LedgerFinding:
+        leaf = self._rows.leaf(slot)
+        try:
+            found = entry_at(leaf)
+        except LedgerError:
+            return finding._replace(leaf=leaf)
+        row_id = found.id or ""
+        if self._rows.slot(finding.table, row_id) != slot:  # the bundle is not the one that was verified
+            return finding._replace(leaf=leaf)
+        return finding._replace(id=row_id, time=found.time, leaf=leaf)
+
+    def _take_unknown(self, source: Source, row: Item, row_id: str) -> None:
+        """Judge a row that the log has no entry of."""
+        text = str(row.get(source.time, {}).get("S", ""))
+        at = moment(text)
+        if not source.label and self._origin is not None and not _is_ours(row, self._origin):
+            kind, why = "foreign", "audit_producer did not make it, and it is not sealed"
+        elif at is None:
+            kind, why = "added", "the log has no entry of it, and it has no time"
+        elif self._now is not None and at > self._now + _AHEAD:
+            kind, why = "added", "the log has no entry of it, and its time is to come"
+        elif self._complete is not None and at < self._complete - LATE:
+            kind, why = "added", "the log has no entry of it, and is complete up to a later time"
+        else:
+            self.unsealed[source.name] += 1
+            return
+        self._unknown.append(_finding(kind, why, source, row_id, text))
+
+    def _is_same(self, source: Source, row: Item, row_id: str, sealed: bytes) -> bool | None:
+        """Return whether a row has the hash that was sealed; None if that cannot be known without the secret."""
+        if not source.label and hash_of_record(row) == sealed:
+            return True
+        if self._origin is None:
+            return None if source.label or hash_of_record(row) is None else False
+        return row_hash(self._origin, source.name, row_id, row) == sealed
+
+
+def hash_of_record(row: Item) -> bytes | None:
+    """Return the hash of a record as it is stored, or None if it is no record. Large values enter by commitment."""
+    try:
+        if _ELSEWHERE.isdisjoint(row):
+            return record_hash(row, row.get("oldValue"), row.get("newValue"))
+        [change] = changes([row])
+        [part] = change.attributes
+        return record_hash(row, part.old, part.new)
+    except _UNREADABLE:
+        return None
+
+
+def _is_ours(record: Item, origin_key: bytes) -> bool:
+    digest = hash_of_record(record)
+    try:
+        return digest is not None and from_base64(record["origin"]) == origin(origin_key, digest)
+    except _UNREADABLE:
+        return False
+
+
+def _finding(kind: str, text: str, source: Source, row_id: str, time: str = "") -> LedgerFinding:
+    return LedgerFinding(6, kind, text, row_id, source.label, time)
