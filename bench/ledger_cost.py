@@ -24,7 +24,8 @@ from weaudit.ledger.entries import Entry, entry
 from weaudit.ledger.merkle import Edge, leaf_hashes
 from weaudit.ledger.notes import VerifierKey
 from weaudit.ledger.tiles import WIDTH, Tail, bundle, parse_bundle
-from weaudit.trail.verification.matching import Matching, hash_of_record, sources
+from weaudit.trail.verification.matching import Matching, sources
+from weaudit.trail.verification.rows import stored_hash
 from weaudit.trail.verification.walking import entries_of, verify_log
 
 _ORIGIN = "weaudit/123456789012/us-east-1/weaudit-dev"
@@ -117,7 +118,7 @@ def _rows(count: int) -> Iterator[Item]:
 
 
 def _sealed(row: Item) -> Entry:
-    digest = hash_of_record(row)
+    digest = stored_hash(row)
     assert digest is not None
     return entry("record", row["modificationTime"]["S"], id=row["id"]["S"], hash=digest.hex())
 

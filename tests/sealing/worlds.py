@@ -77,7 +77,7 @@ class Bucket:
     def body(self, key: str) -> bytes | None:
         return self.versions[key][-1][1] if key in self.versions else None
 
-    def keys(self) -> list[str]:
+    def objects(self) -> list[str]:
         return sorted(key for key in self.versions if self.body(key) is not None)
 
     def store(self, key: str, body: bytes | None, lock: str = "") -> None:
@@ -314,7 +314,7 @@ def _root(entries: list[bytes]) -> bytes:
     return Edge().extended(leaf_hashes(entries)).root()
 
 
-def every_place(run: Callable[[World], None], prepare: Callable[[], World]) -> Iterator[tuple[int, World]]:
+def every_place(run: Callable[[World], object], prepare: Callable[[], World]) -> Iterator[tuple[int, World]]:
     """Yield a number for each change that a run makes, and a world in which it has not run yet."""
     world = prepare()
     world.faults.count = 0

@@ -31,8 +31,8 @@ from weaudit.items.times import iso_time
 from weaudit.items.values import Item
 from weaudit.ledger.entries import entry
 from weaudit.ledger.faults import LedgerError
-from weaudit.sealing.rows import row_hash
-from weaudit.trail.verification.matching import Matching, hash_of_record
+from weaudit.trail.verification.matching import Matching
+from weaudit.trail.verification.rows import row_hash, stored_hash
 from weaudit.trail.verification.sealed import SealedRows
 from weaudit.trail.verification.walking import LedgerFinding
 
@@ -78,7 +78,7 @@ def given_to_another_actor(world: World) -> Item:
 
 def given_another_actor_and_origin(world: World) -> Item:
     record = given_to_another_actor(world)
-    digest = hash_of_record(record)
+    digest = stored_hash(record)
     assert digest is not None
     record["origin"] = {"B": in_base64(origin(SECRETS.origin, digest))}
     return record
@@ -176,7 +176,7 @@ def test_what_the_log_has_as_altered_is_said_once(world: World) -> None:
 def test_a_foreign_row_has_either_hash(world: World) -> None:
     forged, strange = records_of("f", changes=1)[0], {"id": {"S": "strange"}, "salt": {"N": "1"}}
     forged["origin"] = {"B": in_base64(bytes(16))}
-    assert hash_of_record(strange) is None
+    assert stored_hash(strange) is None
     digest = row_hash(SECRETS.origin, "Audit", "strange", strange).hex()
     world.rows[AUDIT] += [forged, strange]
     world.seal([record_entry(forged, "foreign"), entry("foreign", TIME, id="strange", hash=digest)])
@@ -300,7 +300,7 @@ def test_records_with_masked_and_large_values_have_the_hash_that_their_origin_co
     records = decision(one, inline, **rules).records
     assert all(("masked" in record) == bool(rules) for record in records)
     for record in records:
-        digest = hash_of_record(record)
+        digest = stored_hash(record)
         assert digest is not None
         assert record["origin"] == {"B": in_base64(origin(SECRETS.origin, digest))}
 
@@ -329,7 +329,7 @@ ANY = st.recursive(
 @given(st.sampled_from(sorted(decide(change({"key": {"S": "k"}}, None))[0])), ANY)
 def test_any_row_has_a_hash_or_none(name: str, value: Any) -> None:
     record = {**decide(change({"key": {"S": "k"}}, None))[0], name: {"S": "x"} if value is None else value}
-    assert hash_of_record(record) is None or len(hash_of_record(record) or b"") == 32
+    assert stored_hash(record) is None or len(stored_hash(record) or b"") == 32
 
 
 @given(

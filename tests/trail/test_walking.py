@@ -346,9 +346,10 @@ def test_a_seal_that_is_behind_completes_nothing() -> None:
     log.seal([record(2)], behind=True)
     seals = log.verdict().verified.seals
     assert (seals.complete, seals.last, seals.behind) == (complete, iso_time(log.at_ms), True)
-    # Marks that did not fit: two seals of one time, of which the second says it.
-    log.seal([record(3)])
-    log.add([entry("seal", iso_time(log.at_ms), n=0, marks={}, behind=True)])
+    # Marks that did not fit: two seals, of which the second says it.
+    at = iso_time(log.at_ms)
+    log.add([record(3), entry("seal", at, n=1, marks={}, more=True), entry("seal", at, n=2, marks={}, behind=True)])
+    assert log.verdict().findings == []
     assert log.verdict().verified.seals.complete == complete
     log.seal()
     seals = log.verdict().verified.seals

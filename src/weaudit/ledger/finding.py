@@ -51,6 +51,17 @@ def path(number: int) -> str:
     return f"lookup/{number}"
 
 
+def content(found: Iterable[Entry]) -> bytes:
+    """Return the lookup of 65,536 entries, in order."""
+    rows, least, largest = [], "", ""
+    for at, one in enumerate(found):
+        least, largest = min(least or one.time, one.time), max(largest, one.time)
+        if one.id is not None:
+            rows.append(_prefix(one.id) + at.to_bytes(2, "big"))
+    head = canonical({"format": FORMAT, "largest": largest, "least": least})
+    return head + b"\n" + b"".join(sorted(rows))
+
+
 def entries_of(
     row_id: str, tree: TileReader, fetch: Fetch, part: Part, since: str = "", each: Each = map
 ) -> list[tuple[int, Entry]]:
@@ -123,7 +134,7 @@ def _rows(row_id: str, number: int, part: Part, since: str = "") -> tuple[list[i
     count, rest = divmod(length - _HEAD_BYTES, _ROW_BYTES)
     if rest or not 0 <= count <= LEAVES:
         raise LedgerError(f"{where} does not end with a row")
-    prefix = sha256(row_id.encode()).digest()[:_PREFIX_BYTES]
+    prefix = _prefix(row_id)
 
     def rows(start: int, end: int) -> list[bytes]:
         read = part(where, _HEAD_BYTES + start * _ROW_BYTES, (end - start) * _ROW_BYTES) if start < end else (b"", 0)
@@ -142,6 +153,10 @@ def _rows(row_id: str, number: int, part: Part, since: str = "") -> tuple[list[i
     return [
         number * LEAVES + int.from_bytes(row[_PREFIX_BYTES:]) for row in held if row[:_PREFIX_BYTES] == prefix
     ], latest
+
+
+def _prefix(row_id: str) -> bytes:
+    return sha256(row_id.encode()).digest()[:_PREFIX_BYTES]
 
 
 def _latest(where: str, head: bytes) -> str:

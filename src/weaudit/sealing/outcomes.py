@@ -11,7 +11,7 @@ from weaudit.items.times import iso_time
 from weaudit.items.values import same_value
 from weaudit.ledger.entries import entry
 from weaudit.ledger.faults import LedgerError
-from weaudit.sealing.rows import row_hash, stored_hash
+from weaudit.trail.verification.rows import row_hash, stored_hash
 from weaudit.values import value
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from weaudit.items.values import Item
     from weaudit.ledger.entries import Entry
-    from weaudit.sealing.rows import Fetch
+    from weaudit.trail.verification.rows import Fetch
 
 FINDINGS = frozenset(("foreign", "altered", "deleted", "gap", "erased"))
 """Kinds that somebody must look at. ``erased`` is one as long as no erasure is sealed that it could name."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 
 from weaudit.items.times import iso_time, moment
-from weaudit.ledger import checkpoints, notes
+from weaudit.ledger import checkpoints, finding, notes
 from weaudit.ledger.entries import parse
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.merkle import EMPTY_ROOT, leaf_hashes
 from weaudit.ledger.tiles import WIDTH, Tail, TileReader
-from weaudit.sealing import commits, lookups
+from weaudit.sealing import commits
 from weaudit.sealing.commits import Commit
 from weaudit.sealing.marks import last_seals, seals
 from weaudit.sealing.outcomes import FINDINGS
@@ -240,8 +240,8 @@ class Sealer:
         for path, content in log.tail.partial(commit.before):
             self._bucket.put_new(path, content)
         log.root = commit.root
-        for index in range(commit.before // lookups.LEAVES, log.size // lookups.LEAVES):
-            self._bucket.put_new(lookups.path(index), lookups.content(self._leaves(log, index)))
+        for index in range(commit.before // finding.LEAVES, log.size // finding.LEAVES):
+            self._bucket.put_new(finding.path(index), finding.content(self._leaves(log, index)))
         entries = [parse(text) for text in commit.entries]
         findings = [one for one in entries if one.kind in FINDINGS]
         if findings:
@@ -264,8 +264,7 @@ class Sealer:
                 raise SupersededError
             if found is not None and (found.size, found.root) != (log.size, log.root):
                 raise LedgerError(
-                    f"refused to sign a log of {log.size} entries: it does not begin with the {found.size} entries that "
-                    "are signed already"
+                    f"refused to sign {log.size} entries: they do not begin with the {found.size} signed ones"
                 )
         text = checkpoints.text_of(self._key.name, log.size, log.root)
         note = notes.written(text, [notes.signed_by(self._key, self._sign, text)])

@@ -3,17 +3,19 @@
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from weaudit.capture.hashes import from_base64, origin, record_hash
+from weaudit.capture.hashes import from_base64, origin
 from weaudit.items.times import moment
 from weaudit.items.values import Item
 from weaudit.ledger.entries import Entry
 from weaudit.ledger.faults import LedgerError
-from weaudit.sealing.rows import row_hash
-from weaudit.trail.history import changes
+from weaudit.trail.verification.rows import needs_object, nothing, row_hash, stored_hash
 from weaudit.trail.verification.sealed import GONE, SealedRows
 from weaudit.trail.verification.walking import LedgerFinding
+
+if TYPE_CHECKING:
+    from weaudit.trail.verification.rows import Fetch
 
 LATE = timedelta(minutes=15)
 """A row that is older than the last complete seal by more than this was there to be sealed."""
@@ -21,8 +23,6 @@ _AHEAD = timedelta(minutes=5)
 
 # The rows of audit_logs that make requests idempotent expire after days, and are not sealed.
 _REMEMBERED = "request#"
-# Fields with which a record's values are not those that its hash covers: some of them are masked, or elsewhere.
-_ELSEWHERE = frozenset(("masked", "oldValueRef", "newValueRef", "oldValueRefs", "newValueRefs"))
 _UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, IndexError)
 
 
@@ -56,13 +56,17 @@ class Matching:
 
     ``complete`` is the time of the last seal with which everything was read, and ``now`` the time by a clock: a row
     that is younger than the one is not sealed yet, unless it is from the future. Without the secret ``origin_key``,
-    rows of the logs are looked for, and their content is not compared.
+    rows of the logs are looked for, and their content is not compared. ``fetch`` reads the evidence bucket, for records
+    whose hash needs an object of it.
     """
 
-    def __init__(self, rows: SealedRows, complete: str, now: str, origin_key: bytes | None) -> None:
+    def __init__(
+        self, rows: SealedRows, complete: str, now: str, origin_key: bytes | None, fetch: "Fetch" = nothing
+    ) -> None:
         self._rows = rows
         self._complete, self._now = moment(complete), moment(now)
         self._origin = origin_key
+        self._fetch = fetch
         self._seen = bytearray(len(rows))
         self._tables: set[str] = set()
         self._known: list[tuple[int, LedgerFinding]] = []
@@ -129,7 +133,7 @@ class Matching:
         """Judge a row that the log has no entry of."""
         text = str(row.get(source.time, {}).get("S", ""))
         at = moment(text)
-        if not source.label and self._origin is not None and not _is_ours(row, self._origin):
+        if not source.label and self._origin is not None and not _is_ours(row, self._origin, self._fetch):
             kind, why = "foreign", "audit_producer did not make it, and it is not sealed"
         elif at is None:
             kind, why = "added", "the log has no entry of it, and it has no time"
@@ -144,27 +148,19 @@ class Matching:
 
     def _is_same(self, source: Source, row: Item, row_id: str, sealed: bytes) -> bool | None:
         """Return whether a row has the hash that was sealed; None if that cannot be known without the secret."""
-        if not source.label and hash_of_record(row) == sealed:
-            return True
+        if not source.label:
+            found = stored_hash(row, self._fetch)
+            if found == sealed:
+                return True
+            if found is None and needs_object(row):
+                return None
         if self._origin is None:
-            return None if source.label or hash_of_record(row) is None else False
+            return None if source.label or found is None else False
         return row_hash(self._origin, source.name, row_id, row) == sealed
 
 
-def hash_of_record(row: Item) -> bytes | None:
-    """Return the hash of a record as it is stored, or None if it is no record. Large values enter by commitment."""
-    try:
-        if _ELSEWHERE.isdisjoint(row):
-            return record_hash(row, row.get("oldValue"), row.get("newValue"))
-        [change] = changes([row])
-        [part] = change.attributes
-        return record_hash(row, part.old, part.new)
-    except _UNREADABLE:
-        return None
-
-
-def _is_ours(record: Item, origin_key: bytes) -> bool:
-    digest = hash_of_record(record)
+def _is_ours(record: Item, origin_key: bytes, fetch: "Fetch") -> bool:
+    digest = stored_hash(record, fetch)
     try:
         return digest is not None and from_base64(record["origin"]) == origin(origin_key, digest)
     except _UNREADABLE:

@@ -1,5 +1,6 @@
 """What the seals of a log say: how many entries came with each, how far the streams were read, and when."""
 
+import sys
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -28,10 +29,12 @@ class Seals:
     behind: bool = False
     marks: dict[str, dict[str, str]] = field(default_factory=dict)
     before: str = ""  # ``complete`` before the last run of seals
+    more: bool = False  # the next entry must be a seal as well
 
     def count(self) -> None:
         """Count an entry that is no seal."""
         self.since += 1
+        self.more = False
 
     def stale(self, now: str) -> bool:
         """Return whether the last complete seal is older than it ever is while the sealer works and sees the log."""
@@ -58,16 +61,20 @@ class Seals:
                     )
                 else:
                     known[shard] = mark
-        # Marks that do not fit one entry are in several seals of one time, which directly follow each other.
-        if self.since or fields["n"] or seal.time != self.last:
+        if not self.more:
             self.before, self.behind = self.complete, False
         self.behind = self.behind or "behind" in fields
-        self.complete = self.before if self.behind else seal.time
-        self.since, self.last = 0, seal.time
+        # Marks that do not fit one entry are in several seals, which directly follow each other.
+        self.more = "more" in fields
+        self.complete = self.before if self.behind or self.more else seal.time
+        self.since = self.since + 1 if self.more else 0
+        self.last = seal.time
         return faults
 
 
 def _number(mark: str) -> tuple[int, str]:
-    """Return what sorts sequence numbers: of any length, and what is none before all of them."""
+    """Return what sorts marks: "" before all sequence numbers, of any length, and ``end`` after them."""
+    if mark == "end":
+        return sys.maxsize, mark
     digits = mark.lstrip("0")
     return (len(digits), digits) if mark.isdecimal() and mark.isascii() else (-1, "")

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     """Returns the object with a key in a bucket, or None if there is none that may be read."""
 
 
+def nothing(_bucket: str, _key: str) -> bytes | None:
+    """Read no object."""
+    return None
+
+
 def row_salt(origin: bytes, table: str, row_id: str) -> bytes:
     """Return the 16 bytes that salt the hash of a row that is no record; ``origin`` is the secret ``ORIGIN``."""
     return hmac.digest(origin, framed(b"weaudit-row-2", encoded(table), encoded(row_id)), "sha256")[:16]
@@ -33,12 +38,23 @@ def row_hash(origin: bytes, table: str, row_id: str, row: Item) -> bytes:
     return sha256(framed(b"weaudit-row-2", row_salt(origin, table, row_id), text)).digest()
 
 
-def stored_hash(record: Item, fetch: Fetch) -> bytes | None:
+# Fields with which a record's values are not those that its hash covers: some of them are masked, or elsewhere.
+_ELSEWHERE = frozenset(("masked", "oldValueRef", "newValueRef", "oldValueRefs", "newValueRefs"))
+
+
+def needs_object(record: Item) -> bool:
+    """Return whether the hash of a record needs an object of the evidence bucket: see :func:`stored_hash`."""
+    return "updatedAttribute" not in record and ("oldValueRef" in record or "newValueRef" in record)
+
+
+def stored_hash(record: Item, fetch: Fetch = nothing) -> bytes | None:
     """Return the hash of a record of ``Audit`` as it is stored, or None if it has none.
 
     ``fetch`` reads the object of an item of which even the small attributes together were too large for the record.
     """
     try:
+        if _ELSEWHERE.isdisjoint(record):
+            return record_hash(record, record.get("oldValue"), record.get("newValue"))
         part = attribute_change(record)
         old, new = part.old, part.new
         for reference in (*part.old_refs, *part.new_refs):
@@ -49,5 +65,11 @@ def stored_hash(record: Item, fetch: Fetch) -> bytes | None:
                     return None
                 old, new = (filled(None, side, {reference.commitment: value}) for side in (old, new))
         return record_hash(record, old, new)
-    except (AttributeError, KeyError, TypeError, ValueError):  # written by somebody else, it may hold anything
+    except (
+        AttributeError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ):  # written by somebody else, it may hold anything
         return None
