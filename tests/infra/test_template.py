@@ -474,9 +474,13 @@ def test_ledger_sealer_may_do_this_and_no_more() -> None:
             [f"{arn}/stream/*" for arn in tables],
         ),
         "FindTheStreams": (["dynamodb:ListStreams"], "*"),
-        "LookAtTables": (["dynamodb:DescribeTable"], tables),
-        "ReadOneKey": (["dynamodb:BatchGetItem", "dynamodb:GetItem"], f"{table}weaudit-keys-dev"),
-        "WriteTheLedger": (["s3:GetObject", "s3:PutObject", "s3:PutObjectRetention"], f"{bucket}/*"),
+        "ReadRows": (["dynamodb:BatchGetItem"], tables),
+        "ReadValues": (["s3:GetObject"], f"arn:aws:s3:::weaudit-evidence-dev-{ACCOUNT}/values/*"),
+        "KeepOneKey": (["dynamodb:BatchGetItem", "dynamodb:PutItem"], f"{table}weaudit-keys-dev"),
+        "WriteTheLedger": (
+            ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectRetention"],
+            f"{bucket}/*",
+        ),
         "ListTheLedger": (["s3:ListBucket", "s3:ListBucketVersions"], bucket),
         "WriteLogs": (
             ["logs:CreateLogStream", "logs:PutLogEvents"],

@@ -45,21 +45,21 @@ class Ledger:
         self.dynamodb = DynamoDB(dynamodb)
         self.sources = (
             Source(environment.get("TARGET_TABLE") or "Audit", ("id",), records=True),
-            Source(environment["AUDIT_LOGS_TABLE"], ("log_id",), passed_over=REMEMBERED_REQUESTS),
-            Source(environment["INVOCATION_LOG_TABLE"], ("requestId", "timestamp")),
+            Source(environment.get("AUDIT_LOGS_TABLE") or "audit_logs", ("log_id",), passed_over=REMEMBERED_REQUESTS),
+            Source(environment.get("INVOCATION_LOG_TABLE", ""), ("requestId", "timestamp")),
         )
         s3 = S3(Connection.from_environment("s3", environment))
         self._bucket = LedgerBucket(
             s3,
-            environment["LEDGER_BUCKET"],
+            environment.get("LEDGER_BUCKET", ""),
             lock_days=int(environment.get("LEDGER_LOCK_DAYS") or 0),
             lock_mode=environment.get("LEDGER_LOCK_MODE", ""),
         )
         self._evidence = EvidenceBucket(s3, environment.get("EVIDENCE_BUCKET", ""))
         self._streams = TableStreams(Streams(Connection.from_environment("streams.dynamodb", environment)))
         self._kms = KMS(Connection.from_environment("kms", environment))
-        self._key_arn = environment["LEDGER_KEY"]
-        self._name = environment["LEDGER_ORIGIN"]
+        self._key_arn = environment.get("LEDGER_KEY", "")
+        self._name = environment.get("LEDGER_ORIGIN", "")
         self._keys_table = environment.get("KEYS_TABLE", "")
         self._made: tuple[Sealer, Outcomes] | None = None
 

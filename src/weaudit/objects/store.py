@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weaudit.aws.batches import BatchWrites
+from weaudit.aws.batches import put_absent
 from weaudit.aws.client import DynamoDB
 from weaudit.errors import RecordRejectedError
 from weaudit.items.values import Item
@@ -17,13 +17,16 @@ _KEY = ("requestId", "timestamp")
 
 
 class InvocationLog:
-    """Puts rows; their keys are derived from the event, so an event that comes again finds its row and adds none.
+    """Puts rows; their keys are derived from the event, so an event that comes again finds its row and leaves it.
 
-    A crash between two calls leaves some of an event's rows written: the event comes again and completes them.
+    A row says which invocation logged it first. To put it again would change that, and every change of a row is a
+    finding of the ledger. A crash between two calls leaves some of an event's rows written: the event comes again and
+    completes them.
     """
 
     def __init__(self, dynamodb: DynamoDB, name: str) -> None:
-        self._writes = BatchWrites(dynamodb, name, _KEY)
+        self._dynamodb = dynamodb
+        self._name = name
 
     @staticmethod
     def key_of(row: Item) -> Key:
@@ -31,5 +34,14 @@ class InvocationLog:
         return row[_KEY[0]]["S"], row[_KEY[1]]["S"]
 
     def put(self, rows: Iterable[Item]) -> dict[Key, RecordRejectedError]:
-        """Write all rows; return the keys of those that the table can never hold, and why. Raises StoreError."""
-        return {self.key_of(row): error for row, error in self._writes.put(rows)}
+        """Write the rows that are not there; return the keys of those that the table can never hold, and why.
+
+        Raises StoreError.
+        """
+        rejected = {}
+        for row in rows:
+            try:
+                put_absent(self._dynamodb, self._name, _KEY[0], [row])
+            except RecordRejectedError as error:
+                rejected[self.key_of(row)] = error
+        return rejected
