@@ -19,13 +19,14 @@ from weaudit.cli import main, verify_ledger
 from weaudit.errors import EngineError, InvalidInputError
 from weaudit.installation import checking
 from weaudit.installation.outputs import Installation
-from weaudit.installation.reading import stored_log, stored_rows, verified_logs
+from weaudit.installation.pool import ahead
+from weaudit.installation.reading import stored_rows, verified_logs
+from weaudit.installation.reading.ledger import LedgerBucket
 from weaudit.installation.targets import Target
 from weaudit.items.secret_rows import secret_row
 from weaudit.items.times import iso_time
 from weaudit.ledger import ed25519, policies
-from weaudit.ledger.entries import entry
-from weaudit.trail.verification.walking import FINDINGS
+from weaudit.ledger.entries import FINDINGS, entry
 
 KEY = str(LOG.key)
 TIME = "2024-01-01T00:00:00.000Z"
@@ -313,12 +314,12 @@ def test_all_rows_of_a_table_come_and_all_objects_of_a_bucket(
     monkeypatch.setattr(dynamodb, "call", lambda operation, body: call(operation, {**body, "Limit": 1}))
     rows = [row["id"]["S"] for page in stored_rows.pages_of(dynamodb, "Audit") for row in page]
     assert sorted(rows) == sorted(row["id"]["S"] for row in world.rows[AUDIT])
-    log = stored_log.of_bucket(installation.target, "ledger")
+    log = LedgerBucket.of(installation)
     assert sorted(log.listed("checkpoints/")) == sorted(world.listed("checkpoints/"))
     assert log.fetch("tile/no/such") is None
     assert log.fetch("checkpoint") == world.objects["checkpoint"]
 
 
 def test_calls_ahead_keep_the_order() -> None:
-    assert list(stored_log.ahead(lambda number: number * 2, range(200))) == [number * 2 for number in range(200)]
-    assert list(stored_log.ahead(str, [])) == []
+    assert list(ahead(lambda number: number * 2, range(200))) == [number * 2 for number in range(200)]
+    assert list(ahead(str, [])) == []

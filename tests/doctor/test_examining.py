@@ -340,6 +340,10 @@ CASES: list[tuple[str, Callable[[Facts], Facts], str]] = [
     ("configuration-item", items(**{"WATCH/Images": hiding("imageKey")}), "weaudit rules Images"),
     ("configuration-item", items(**{"WATCH/orders": unreadable("actor", {"S": "by"})}), "WATCH/orders"),
     ("configuration-item", items(**{"WATCH/orders": unreadable("from", {"S": "soon"})}), "stay in force"),
+    ("ledger-findings", but(ledger={"findings": [("gap", "", "t1"), ("altered", "r-1", "t2")]}), "altered r-1 at t2"),
+    ("ledger-findings", but(ledger={"findings": [("deleted", "r-1", "t2")]}), "a finding of the last week"),
+    ("ledger-silent", but(ledger={"age_s": 10_800.0, "findings": []}), "sealed 3 hours ago"),
+    ("ledger-unsound", but(ledger={"unsound": "it is not signed"}), "it is not signed"),
     ("clock", but(skew_s=-90.0), "90 s behind"),
 ]  # fmt: skip
 

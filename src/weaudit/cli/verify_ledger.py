@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from weaudit.installation.outputs import Installation
-    from weaudit.installation.reading.stored_log import StoredLog
+    from weaudit.installation.reading.ledger import Ledger
     from weaudit.ledger.policies import Policy
     from weaudit.trail.verification.matching import Matching
     from weaudit.trail.verification.walking import LedgerFinding, LogVerdict
@@ -53,7 +53,9 @@ def verify_ledger(
     offline: Path | None, since_checkpoint: Path | None, key: str | None, *, resume: bool, as_json: bool
 ) -> NoReturn:
     """Verify the log and the rows, print what was found, and exit: with 1 if there are findings."""
-    from weaudit.installation.reading import stored_log, verified_logs
+    from weaudit.installation.pool import ahead
+    from weaudit.installation.reading import verified_logs
+    from weaudit.installation.reading.ledger import LedgerFolder
     from weaudit.trail.verification.walking import verify_log
 
     installation, why = _installation(offline is not None)
@@ -61,7 +63,7 @@ def verify_ledger(
         raise InvalidInputError(f"{offline} is not a folder\n`weaudit ledger copy {offline}` makes one.")
     policy = _policy(key) if key is not None else _policy_of_kms(installation, why)
     kept = _read(since_checkpoint) if since_checkpoint is not None else None
-    log = stored_log.of_folder(offline) if offline is not None else _log_of(installation)
+    log = LedgerFolder(offline) if offline is not None else _log_of(installation)
     path = verified_logs.path_of(policy.logs[0].name)
     before = verified_logs.load(path) if resume else None
     with _progress() as progress:
@@ -72,7 +74,7 @@ def verify_ledger(
                 log.listed,
                 kept=kept,
                 before=before,
-                ahead=stored_log.ahead,
+                ahead=ahead,
                 progress=lambda done, of: progress("reading the log", done, of),
                 pause=lambda: time.sleep(_PAUSE_S),
             )
@@ -114,12 +116,12 @@ def _installation(may_lack: bool) -> "tuple[Installation | None, str]":
         return None, str(error).partition("\n")[0]
 
 
-def _log_of(installation: "Installation | None") -> "StoredLog":
-    from weaudit.installation.reading import stored_log
+def _log_of(installation: "Installation | None") -> "Ledger":
+    from weaudit.installation.reading.ledger import LedgerBucket
 
     if installation is None or "LedgerBucketName" not in installation.outputs:
         raise InvalidInputError("this installation has no ledger\nDeploy this version of WeAudit to get one.")
-    return stored_log.of_bucket(installation.target, installation.outputs["LedgerBucketName"])
+    return LedgerBucket.of(installation)
 
 
 def _policy_of_kms(installation: "Installation | None", why: str) -> "Policy":
@@ -223,7 +225,7 @@ def _staleness(verdict: "LogVerdict") -> "list[LedgerFinding]":
     return [LedgerFinding(5, "stale", text, time=seals.complete)]
 
 
-def _mismatches(matching: "Matching | None", verdict: "LogVerdict", log: "StoredLog") -> "list[LedgerFinding]":
+def _mismatches(matching: "Matching | None", verdict: "LogVerdict", log: "Ledger") -> "list[LedgerFinding]":
     from weaudit.trail.verification.walking import entries_of
 
     return [] if matching is None else matching.findings(entries_of(log.fetch, verdict.checkpoint.size))

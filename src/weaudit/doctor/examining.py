@@ -14,6 +14,7 @@ from weaudit.watch import ruling
 
 _BACKLOG_MS = 60_000
 _SKEW_S = 60
+_SILENT_S = 2 * 3_600
 _SETTLED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
 
 
@@ -88,6 +89,22 @@ def _evidence(facts: Facts) -> Iterator[Finding]:
         yield Finding("given-up", bucket, what, "weaudit quarantine replay")
 
 
+def _ledger(facts: Facts) -> Iterator[Finding]:
+    bucket, ledger = facts.outputs.get("LedgerBucketName", "the ledger"), facts.ledger
+    if "unsound" in ledger:
+        yield Finding(
+            "ledger-unsound", bucket, f"the ledger is not sound: {ledger['unsound']}", "weaudit verify --ledger"
+        )
+    if ledger.get("age_s", 0) > _SILENT_S:
+        what = f"the ledger was sealed {ledger['age_s'] / 3600:,.0f} hours ago"
+        yield Finding("ledger-silent", bucket, what, "weaudit logs ledger_sealer")
+    if findings := ledger.get("findings", []):
+        kind, row_id, at = findings[-1]
+        count = f"{len(findings):,} findings" if len(findings) > 1 else "a finding"
+        what = f"the ledger has {count} of the last week; the last one: {kind} {row_id} at {at}"
+        yield Finding("ledger-findings", bucket, what, "weaudit verify --ledger")
+
+
 def _backlog(facts: Facts) -> Iterator[Finding]:
     for function, age_ms in sorted(facts.ages_ms.items()):
         if age_ms > _BACKLOG_MS:
@@ -153,5 +170,5 @@ def _clock(facts: Facts) -> Iterator[Finding]:
 
 
 _CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    _stack, _release, _resources, _evidence, _backlog, _watches, _items, _clock, _unread,
+    _stack, _release, _resources, _evidence, _ledger, _backlog, _watches, _items, _clock, _unread,
 )  # fmt: skip

@@ -93,6 +93,12 @@ CODES: dict[str, tuple[str, str]] = {
         ERROR,
         "A key cannot be used: what it encrypts can be neither read nor written, or nothing is signed.",
     ),
+    "ledger-findings": (
+        ERROR,
+        "Rows of the trail were changed, removed or forged within the last week, says the ledger.",
+    ),
+    "ledger-silent": (ERROR, "The ledger was not sealed for two hours: after 24 hours, streams forget."),
+    "ledger-unsound": (ERROR, "The end of the ledger is not what its key has signed."),
     "alarm-off": (ERROR, "An alarm rings for nobody: its actions are off, or were taken away."),
     "alarm-changed": (ERROR, "An alarm, or the filter of the log that it counts by, is not the template's."),
     "alarm-ringing": (ERROR, "An alarm is ringing."),

@@ -19,15 +19,19 @@ from weaudit.deploy.artifacts import ArtifactBucket
 from weaudit.deploy.releases import ReleaseLog
 from weaudit.doctor import facts
 from weaudit.doctor.template import Expected, Place, Template
-from weaudit.errors import WeauditError
+from weaudit.errors import LedgerFaultError, WeauditError
 from weaudit.evidence import QUARANTINE
 from weaudit.images.configuration import TTL_KEY
 from weaudit.images.pipeline import KEY as PIPELINE_KEY
 from weaudit.installation import boto_errors
 from weaudit.installation.outputs import Installation
 from weaudit.installation.pool import ReadingPool
+from weaudit.installation.reading.ledger import CHECKPOINT, LedgerBucket, faults, head, last_entries, verifier_key
 from weaudit.installation.stacks import resources
 from weaudit.installation.targets import ENGINE_ACCOUNT, wire
+from weaudit.items.times import iso_moment
+from weaudit.ledger import checkpoints, policies
+from weaudit.ledger.entries import FINDINGS
 from weaudit.watch.applying import Watching
 from weaudit.watch.watched import Watch, describe_table, key_of, watches
 
@@ -37,6 +41,7 @@ ITEMS = (PIPELINE_KEY, TTL_KEY)
 """Items of Configuration that functions go by, besides the rules of tables."""
 _AT_ONCE = 8
 _AGE_MINUTES = 15
+_FINDINGS_DAYS = 7
 _HEALTH = {
     "version": "2.0",
     "routeKey": "GET /v1/health",
@@ -67,6 +72,7 @@ class Facts:
     unread: dict[str, str] = field(default_factory=dict)
     ages_ms: dict[str, float] = field(default_factory=dict)
     evidence: dict[str, str] = field(default_factory=dict)  # prefix: a key that is there
+    ledger: dict[str, Any] = field(default_factory=dict)  # the findings of a week, the last seal's age in seconds
     items: dict[str, dict[str, Any] | None] = field(default_factory=dict)  # of Configuration, in DynamoDB JSON
     watches: tuple[Watch, ...] = ()
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)  # table whose changes are audited: its key's names
@@ -114,6 +120,7 @@ def gather(installation: Installation, progress: Callable[[str], None] = lambda 
         unread=unread,
         ages_ms=ask("IteratorAge", lambda: _ages(installation, expected), {}),
         evidence=ask(installation.evidence_bucket, lambda: _evidence(installation), {}),
+        ledger=ask("the ledger", lambda: _ledger(installation), {}),
         items=ask(installation.configuration_table, lambda: _items(installation, keys), {}),
         watches=watched,
         keys=keys,
@@ -197,6 +204,26 @@ def _evidence(installation: Installation) -> dict[str, str]:
         for row in page.get("Contents", ()):
             found[prefix] = row["Key"]
     return found
+
+
+def _ledger(installation: Installation) -> dict[str, Any]:
+    """Return what the end of the ledger says; {} if it has not begun."""
+    bucket = LedgerBucket.of(installation)
+    if bucket.fetch(CHECKPOINT) is None:
+        return {}
+    try:
+        with faults(""):
+            newest = head(bucket)
+            checkpoints.opened(newest.note, policies.of_log(verifier_key(installation)))
+            last = last_entries(bucket, newest)
+    except LedgerFaultError as error:
+        return {"unsound": str(error)}
+    now = datetime.now(UTC)
+    since = iso_moment(now - timedelta(days=_FINDINGS_DAYS))
+    sealed_at = [entry.time for _, entry in last if entry.kind == "seal"]
+    age = now - datetime.fromisoformat(sealed_at[-1]) if sealed_at else timedelta(days=_FINDINGS_DAYS)
+    found = [entry for _, entry in last if entry.kind in FINDINGS and entry.time >= since]
+    return {"age_s": age.total_seconds(), "findings": [(entry.kind, entry.id or "", entry.time) for entry in found]}
 
 
 def _keys(installation: Installation, watched: tuple[Watch, ...]) -> dict[str, tuple[str, ...]]:

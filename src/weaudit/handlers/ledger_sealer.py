@@ -119,16 +119,30 @@ def _tell(findings: list[Entry]) -> None:
 
 
 def _adopt(asked: Any, ledger: Ledger, sealer: Sealer, outcomes: Outcomes, summary: Summary) -> None:
-    source = next((one for one in ledger.sources if one.table == asked.get("table")), None)
-    ids, since = asked.get("ids"), asked.get("size")
-    if source is None or not isinstance(since, int) or not isinstance(ids, list) or len(ids) > _MOST_IDS:
+    given: dict[str, Any] = asked if isinstance(asked, dict) else {}
+    source = next((one for one in ledger.sources if one.table == given.get("table")), None)
+    ids, since = given.get("ids"), given.get("size")
+    parts = len(source.keys) if source is not None else 0
+    if (
+        source is None
+        or not isinstance(since, int)
+        or since < 0
+        or not isinstance(ids, list)
+        or len(ids) > _MOST_IDS
+        or not all(_is_key(one, parts) for one in ids)
+    ):
         raise InvalidInputError(
-            f'adopt needs the "table" of the trail, at most {_MOST_IDS} "ids" and the "size" of the log that you read'
+            f'adopt needs the "table" of a trail, at most {_MOST_IDS} "ids", each a list of the values of its key, and '
+            'the "size" of the log that you read'
         )
     keys = [{name: {"S": part} for name, part in zip(source.keys, one, strict=True)} for one in ids]
     rows = read_keys(ledger.dynamodb.call, source.table, keys, ConsistentRead=True)
     at = iso_time(time.time_ns() // 1_000_000)
     sealer.adopt((one for row in rows if (one := outcomes.of_row(source, row, at)) is not None), since, summary)
+
+
+def _is_key(found: Any, parts: int) -> bool:
+    return isinstance(found, list) and len(found) == parts and all(isinstance(one, str) and one for one in found)
 
 
 def _named(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,17 @@
 """A pool of daemon threads that never delays the process's exit."""
 
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
+Argument = TypeVar("Argument")
+Found = TypeVar("Found")
+
+_AHEAD_THREADS = 16
+_AHEAD = 64
 _Work = tuple["Future[Any]", Callable[[], Any]]
 
 
@@ -70,3 +76,15 @@ def _serve(waiting: "SimpleQueue[_Work | None]", idle: threading.Semaphore) -> N
                 del result
         del work, future, call
         idle.release()
+
+
+def ahead(call: Callable[[Argument], Found], arguments: Iterable[Argument]) -> Iterator[Found]:
+    """Yield what ``call`` returns for each argument, in their order, with some calls under way for those to come."""
+    with ReadingPool(_AHEAD_THREADS, "weaudit-ahead") as pool:
+        waiting = deque[Future[Found]]()
+        for argument in arguments:
+            waiting.append(pool.submit(call, argument))
+            if len(waiting) == _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

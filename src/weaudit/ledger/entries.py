@@ -27,6 +27,8 @@ MOST_INTEGER = (1 << 53) - 1
 
 ROWS = ("record", "log", "expiry", "expired", "erased", "adopted", "foreign", "altered", "deleted")
 """The kinds of entries of one row: written as it should be, or one of the findings."""
+FINDINGS = frozenset(("foreign", "altered", "deleted", "gap", "erased"))
+"""The kinds that somebody must look at. ``erased`` is one as long as no erasure is sealed that it could name."""
 _FIELDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     # kind: the fields that it has besides format, kind and time, and those that it may have
     **{kind: (frozenset({"id", "hash"}), frozenset({"table"})) for kind in ROWS},

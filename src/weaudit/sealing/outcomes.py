@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from weaudit.ledger.entries import Entry
     from weaudit.trail.verification.rows import Fetch
 
-FINDINGS = frozenset(("foreign", "altered", "deleted", "gap", "erased"))
-"""Kinds that somebody must look at. ``erased`` is one as long as no erasure is sealed that it could name."""
-
 # What an erasure removes or replaces; the hash of the record stays.
 _ERASED = frozenset(
     (*CONTENT, *(f"{side}ValueRef{s}" for side in ("old", "new") for s in ("", "s")), "contentSalt", "erased", "salt")

@@ -11,14 +11,13 @@ import time
 
 from weaudit.items.times import iso_time, moment
 from weaudit.ledger import checkpoints, finding, notes
-from weaudit.ledger.entries import parse
+from weaudit.ledger.entries import FINDINGS, parse
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.merkle import EMPTY_ROOT, leaf_hashes
 from weaudit.ledger.tiles import WIDTH, Tail, TileReader
 from weaudit.sealing import commits
 from weaudit.sealing.commits import Commit
 from weaudit.sealing.marks import last_seals, seals
-from weaudit.sealing.outcomes import FINDINGS
 from weaudit.sealing.store_bucket import CHECKPOINT, archived, commit_path
 
 TYPE_CHECKING = False

@@ -14,6 +14,7 @@ from weaudit.capture.hashes import CONTENT, COVERED, committed_value, record_has
 from weaudit.items.times import iso_moment, moment
 from weaudit.items.values import WITHHELD
 from weaudit.ledger import checkpoints, finding, notes, proofs
+from weaudit.ledger.entries import FINDINGS
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.tiles import TileReader
 from weaudit.trail.history import changes
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 WRITTEN = ("record", "adopted", "log")
 """The kinds of entries that say that a row was written as it should be, or was found so."""
-FINDINGS = frozenset(("foreign", "altered", "deleted", "erased", "gap"))
-"""The kinds that are findings. An erasure is one because no erasure is sealed yet."""
 
 _VALUES = ("oldValue", "newValue")
 _FIELDS = (frozenset(COVERED) | frozenset(CONTENT) | {"contentSalt", "changeOrder", "erased"}) - {

@@ -9,33 +9,33 @@ import typer
 from weaudit.cli.ledger.receipts import MEANINGS
 from weaudit.cli.options import JsonDocumentOption
 from weaudit.cli.printing import moments, output, panels
-from weaudit.trail.receipts import FINDINGS
+from weaudit.ledger.entries import FINDINGS
 
 if TYPE_CHECKING:
     from weaudit.installation.reading.ledger import Head
+    from weaudit.installation.repairs.sealing import Sealing
     from weaudit.ledger.entries import Entry
     from weaudit.ledger.notes import VerifierKey
-    from weaudit.ledger.tiles import TileReader
 
-_LOOKED_AT = 1_024  # entries, from the end
 _MOST_SHOWN = 20
 # When nothing comes, the log is sealed once an hour.
 _LONGEST_SILENCE_S = 2 * 3_600
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The log to which entries can only be added: its key, its state, a copy.\n\nExample: weaudit ledger status",
+    help="The log to which entries can only be added: its state, key, copies.\n\nExample: weaudit ledger status",
 )
 
 
 def register(commands: typer.Typer) -> None:
     """Add the group to the command line."""
+    commands.command(rich_help_panel=panels.LEDGER)(seal)
     commands.add_typer(app, name="ledger", rich_help_panel=panels.LEDGER)
 
 
 @app.callback()
 def ledger() -> None:
-    """The log to which entries can only be added: its key, its state, a copy."""
+    """The log to which entries can only be added: its state, key, copies."""
 
 
 @app.command("key")
@@ -75,9 +75,8 @@ def show_status(
     Example: [bold]weaudit ledger status[/bold]
     """
     from weaudit.installation.outputs import Installation
-    from weaudit.installation.reading.ledger import LedgerBucket, faults, head, verifier_key
+    from weaudit.installation.reading.ledger import LedgerBucket, faults, head, last_entries, verifier_key
     from weaudit.ledger import checkpoints, policies
-    from weaudit.ledger.tiles import TileReader
 
     installation = Installation.find()
     bucket = LedgerBucket.of(installation)
@@ -86,8 +85,7 @@ def show_status(
     with faults("the newest checkpoint is not the ledger's: "):
         checkpoints.opened(newest.note, policies.of_log(key))
     with faults():
-        tree = TileReader(newest.checkpoint.size, newest.checkpoint.root, bucket.fetch)
-        last = _last_entries(tree)
+        last = last_entries(bucket, newest)
     document = _status(newest, key, last, datetime.now(UTC))
     if as_json:
         output.print_json(document)
@@ -97,20 +95,6 @@ def show_status(
         output.note(newest.warning)
     _advise(document)
     raise typer.Exit(output.EXIT_FAILED if document["findings"] or document["silent"] else output.EXIT_FINE)
-
-
-def _last_entries(tree: "TileReader") -> "list[tuple[int, Entry]]":
-    """Return the last entries of a log, each with its leaf, in order."""
-    from weaudit.ledger import entries
-    from weaudit.ledger.tiles import WIDTH
-
-    first = max(tree.size - _LOOKED_AT, 0)
-    found = []
-    for number in range(first // WIDTH, -(-tree.size // WIDTH)):
-        for at, text in enumerate(tree.bundle(number), number * WIDTH):
-            if at >= first:
-                found.append((at, entries.parse(text)))
-    return found
 
 
 def _status(newest: "Head", key: "VerifierKey", last: "list[tuple[int, Entry]]", now: datetime) -> dict[str, Any]:
@@ -162,6 +146,75 @@ def _advise(found: dict[str, Any]) -> None:
         output.note("Nothing was sealed for two hours: read what the sealer logged (`weaudit logs ledger_sealer`).")
     elif found["behind"]:
         output.note("The sealer is behind: more comes than it has read so far. It goes on every minute.")
+
+
+def seal(as_json: JsonDocumentOption = False) -> None:
+    """Seal now what came since the last minute, in as many commits as it takes.
+
+    Exit code 1 if there are findings among it: rows that were changed, removed or written past WeAudit.
+
+    Example: [bold]weaudit seal[/bold]
+    """
+    from weaudit.installation.outputs import Installation
+    from weaudit.installation.repairs import sealing
+
+    with output.stderr().status("Sealing") as status:
+        done = sealing.seal(Installation.find(), lambda count: status.update(f"Sealing: {count:,} entries"))
+    _print_sealing(done, as_json=as_json)
+
+
+@app.command("adopt")
+def adopt(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many rows there are.")] = False,
+    as_json: JsonDocumentOption = False,
+) -> None:
+    """Seal rows that were never seen being written: from before the ledger, or put back from a backup.
+
+    Their entries say that they were there when they were adopted, and no more. A record that WeAudit did not make is
+    sealed as foreign, which is a finding. Reads the whole log and all rows; run it again to continue.
+
+    Exit code 1 if there are findings among them.
+
+    Example: [bold]weaudit ledger adopt --dry-run[/bold]
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from weaudit.installation.outputs import Installation
+    from weaudit.installation.repairs import sealing
+
+    installation = Installation.find()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = output.stderr()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("sealing what came", total=None)
+        sealing.seal(installation)
+
+        def show(what: str, done: int, of: int | None) -> None:
+            progress.update(task, description=what, completed=done, total=of)
+
+        found = sealing.unsealed(installation, show)
+        counts = {table: len(keys) for table, keys in found.keys.items()}
+        if not dry_run:
+            total = sum(counts.values())
+            done = sealing.adopt(installation, found, lambda count: show("adopting", count, total))
+    if dry_run:
+        if as_json:
+            output.print_json({"unsealed": counts, "size": found.size})
+        else:
+            rows = [f"{count:,} rows of {table} are not sealed" for table, count in counts.items()]
+            output.print_text("\n".join(rows) or "Every row is sealed.")
+        return
+    _print_sealing(done, as_json=as_json)
+
+
+def _print_sealing(done: "Sealing", *, as_json: bool) -> None:
+    if as_json:
+        output.print_json({"sealed": done.sealed, "findings": done.findings, "size": done.size})
+    else:
+        output.print_text(f"{done.sealed:,} entries sealed; the ledger has {done.size:,}.")
+    if done.findings:
+        output.note(f"{done.findings:,} of them are findings: `weaudit ledger status` shows them.")
+    raise typer.Exit(output.EXIT_FAILED if done.findings else output.EXIT_FINE)
 
 
 @app.command("copy")

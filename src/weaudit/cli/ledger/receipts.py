@@ -11,6 +11,7 @@ from weaudit.errors import InvalidInputError, LedgerFaultError, RecordNotFoundEr
 from weaudit.items.texts import dumps
 from weaudit.items.values import WITHHELD
 from weaudit.ledger import notes, policies, proofs
+from weaudit.ledger.entries import FINDINGS
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.notes import VerifierKey
 from weaudit.trail import receipts
@@ -264,7 +265,7 @@ def _print(found: "Receipt") -> None:
     output.print_table(output.pairs(rows))
     if found.record is None and entry.hash:
         output.note("The receipt is a bare one: it has the hash of the record, and not the record.")
-    if entry.kind in receipts.FINDINGS:
+    if entry.kind in FINDINGS:
         output.note(f"WARNING: this entry is a finding: {_said(entry)}.", "bold red")
 
 

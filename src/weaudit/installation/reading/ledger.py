@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from weaudit.errors import DeployError, LedgerFaultError, StoreRefusedError
 from weaudit.installation.boto_errors import translated
-from weaudit.ledger import checkpoints, ed25519, notes
+from weaudit.ledger import checkpoints, ed25519, entries, notes
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.notes import VerifierKey
+from weaudit.ledger.tiles import WIDTH, TileReader
 
 if TYPE_CHECKING:
     from weaudit.installation.outputs import Installation
     from weaudit.ledger.checkpoints import Checkpoint
+    from weaudit.ledger.entries import Entry
 
 CHECKPOINT = "checkpoint"
 CHECKPOINTS = "checkpoints/"
+_LAST = 1_024
 
 
 class Ledger(Protocol):
@@ -159,6 +162,18 @@ def head(ledger: Ledger) -> Head:
     if note is None or found is None:
         raise LedgerFaultError("the ledger has no checkpoint yet\nIts sealer runs every minute: try again in a moment.")
     return Head(note, found)
+
+
+def last_entries(ledger: Ledger, newest: Head) -> list[tuple[int, "Entry"]]:
+    """Return the last thousand entries of a log, proven, each with its leaf, in order. Raises LedgerError."""
+    tree = TileReader(newest.checkpoint.size, newest.checkpoint.root, ledger.fetch)
+    first = max(tree.size - _LAST, 0)
+    return [
+        (at, entries.parse(text))
+        for number in range(first // WIDTH, -(-tree.size // WIDTH))
+        for at, text in enumerate(tree.bundle(number), number * WIDTH)
+        if at >= first
+    ]
 
 
 def verifier_key(installation: "Installation") -> VerifierKey:

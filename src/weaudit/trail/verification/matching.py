@@ -51,6 +51,11 @@ def sources(audit: str, audit_logs: str, invocation_log: str) -> tuple[Source, S
     )
 
 
+def is_sealed(source: Source, row_id: str) -> bool:
+    """Return whether a row with this id is evidence: those that remember a request are not."""
+    return source.keys != ("log_id",) or not row_id.startswith(_REMEMBERED)
+
+
 class Matching:
     """Takes the rows of the tables in any order, and then says what does not match the log.
 
@@ -82,7 +87,7 @@ class Matching:
     def take(self, source: Source, row: Item) -> None:
         """Compare a row."""
         row_id = source.id_of(row)
-        if source.keys == ("log_id",) and row_id.startswith(_REMEMBERED):
+        if not is_sealed(source, row_id):
             return
         slot = self._rows.slot(source.label, row_id)
         if slot is None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from weaudit.ledger import checkpoints, entries
 from weaudit.ledger.checkpoints import Checkpoint
-from weaudit.ledger.entries import Entry
+from weaudit.ledger.entries import FINDINGS, Entry
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.merkle import HASH_BYTES, Edge, check_consistency, leaf_hashes, top
 from weaudit.ledger.policies import Policy
@@ -28,8 +28,6 @@ Ahead = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 ARCHIVE = "checkpoints/"
 CHECKPOINT = "checkpoint"
-FINDINGS = ("foreign", "altered", "deleted", "gap", "erased")
-"""The kinds of entries that are findings. An erasure is one unless it is sealed itself, and none is yet."""
 
 _ARCHIVED = re.compile(r"checkpoints/([0-9]{20})")
 _TRIES = 4
