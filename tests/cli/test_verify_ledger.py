@@ -267,6 +267,19 @@ def test_a_log_that_is_in_use_and_ended_hours_ago_is_stale(
     assert run("--key", KEY, "--offline", folder).exit_code == 0
 
 
+def test_an_object_behind_a_delete_marker_is_found(installation: Installation) -> None:
+    s3 = installation.target.client("s3")
+    s3.put_bucket_versioning(Bucket="ledger", VersioningConfiguration={"Status": "Enabled"})
+    paths = [row["Key"] for row in s3.list_objects_v2(Bucket="ledger", Prefix="checkpoints/")["Contents"]]
+    s3.put_object(Bucket="ledger", Key="commits/00000000000000000000", Body=b"")
+    for path in (paths[0], "commits/00000000000000000000"):
+        s3.delete_object(Bucket="ledger", Key=path)
+    result = run("--key", KEY)
+    assert result.exit_code == 1
+    assert f"{paths[0]} is behind a delete marker" in " ".join(result.stdout.split())
+    assert "commits" not in result.stdout
+
+
 def test_without_the_secret_it_says_what_is_not_checked(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

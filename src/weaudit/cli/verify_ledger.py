@@ -35,6 +35,7 @@ _MEANINGS = {
     "foreign": "a record that audit_producer did not make: do not believe it",
     "fork": "the log's key signed two histories: keep both checkpoints, and find out who could use the key",
     "gap": "part of a stream was lost before it was sealed: compare backups of that time",
+    "hidden": "somebody deleted an object of the log, and the version that was signed is still there: remove the marker",
     "missing": "a row is gone and the log does not say why: look again in two minutes, then restore it from a backup",
     "rolledBack": "`checkpoint` is older than what was signed: an old one was put back, or a sealer failed half-way",
     "seal": "a seal contradicts the log: what it says to be complete may not be",
@@ -85,7 +86,7 @@ def verify_ledger(
             verified_logs.save(path, verdict.verified)
         matching, not_matched = _matched(installation, why, verdict, progress)
         old = [] if offline is not None else _staleness(verdict)
-        found = [*verdict.findings, *old, *_mismatches(matching, verdict, log)]
+        found = [*verdict.findings, *_hidden(log), *old, *_mismatches(matching, verdict, log)]
     document = _document(verdict, matching, not_matched, found, from_kms=key is None)
     try:
         if as_json:
@@ -169,6 +170,7 @@ def _matched(
 ) -> "tuple[Matching | None, dict[str, str]]":
     """Compare the rows of all tables; return also why some were not compared, by their names."""
     from weaudit.aws.errors import withheld
+    from weaudit.evidence import EvidenceBucket
     from weaudit.installation import clients
     from weaudit.installation.checking import readable_secrets
     from weaudit.installation.reading.stored_rows import pages_of
@@ -186,7 +188,8 @@ def _matched(
         unread = "The table of keys cannot be read, so two things are not checked"
         output.note(f"{unread}: what rows of the logs say, and whether records that are not sealed are ours.")
     complete, key = verdict.verified.seals.complete, None if secrets is None else secrets.origin
-    matching = Matching(verdict.verified.rows, complete, _now(), key)
+    evidence = EvidenceBucket(clients.s3(installation.target), installation.outputs.get("EvidenceBucketName", ""))
+    matching = Matching(verdict.verified.rows, complete, _now(), key, evidence.get)
     not_matched: dict[str, str] = {}
     names = (installation.audit_table, installation.outputs["AuditLogsTableName"], installation.invocation_log)
     for source in sources(*names):
@@ -223,6 +226,20 @@ def _staleness(verdict: "LogVerdict") -> "list[LedgerFinding]":
         return []
     text = "the log is complete up to this time, and nothing was completed since"
     return [LedgerFinding(5, "stale", text, time=seals.complete)]
+
+
+def _hidden(log: "Ledger") -> "list[LedgerFinding]":
+    """Return a finding for each object behind a delete marker, where whoever asks may list versions."""
+    from weaudit.installation.reading.ledger import LedgerBucket
+    from weaudit.trail.verification.walking import LedgerFinding
+
+    if not isinstance(log, LedgerBucket):
+        return []
+    try:
+        return [LedgerFinding(3, "hidden", f"{path} is behind a delete marker") for path in log.hidden()]
+    except StoreRefusedError as error:
+        output.note(f"Delete markers are not looked for: s3:ListBucketVersions is refused ({error.aws_code}).")
+        return []
 
 
 def _mismatches(matching: "Matching | None", verdict: "LogVerdict", log: "Ledger") -> "list[LedgerFinding]":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "checkpoint"
 CHECKPOINTS = "checkpoints/"
+COMMITS = "commits/"
 _LAST = 1_024
 
 
@@ -67,6 +68,14 @@ class LedgerBucket:
             )
             for page in pages:
                 yield from (one["Key"] for one in page.get("Contents", []))
+
+    def hidden(self) -> Iterator[str]:
+        """Yield the paths of objects of the log that lie behind a delete marker. A commit is needed only for a moment."""
+        with self._explained():
+            for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket):
+                for one in page.get("DeleteMarkers", []):
+                    if one["IsLatest"] and not one["Key"].startswith(COMMITS):
+                        yield one["Key"]
 
     def _get(self, path: str, **options: str) -> tuple[bytes, dict[str, Any]] | None:
         try:
