@@ -147,6 +147,13 @@ def _processes_images(api: Api) -> None:
     assert said["images"][0]["outcome"] == "quarantined"
 
 
+def _seals(api: Api) -> None:
+    answer = api.client("lambda").invoke(FunctionName="weaudit-ledger-sealer", Qualifier="live", Payload=b"{}")
+    document = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, document
+    assert document["size"] > 0
+
+
 def _answers(function: str) -> Callable[[Api], None]:
     """Return a test of an API's function: each of its routes answers, and refuses what it cannot answer."""
 
@@ -169,6 +176,7 @@ def _invoke(api: Api, function: str, event: Any) -> Any:
 
 
 EVIDENCE, CONFIGURATION = "weaudit-evidence-dev-000000000000", {"key": {"S": KEY}}
+LEDGER = "weaudit-ledger-dev-000000000000"
 PUT_RECORD = ("dynamodb", "put_item", {"TableName": "Audit", "Item": {"id": {"S": "1"}}})
 GET_RECORD = ("dynamodb", "get_item", {"TableName": "Audit", "Key": {"id": {"S": "1"}}})
 READ_QUARANTINE = ("s3", "get_object", {"Bucket": EVIDENCE, "Key": "raw/quarantine/x"})
@@ -230,6 +238,18 @@ ROLES: dict[str, Role] = {
             CHANGE_SETTINGS,
             ("dynamodb", "delete_item", {"TableName": "Images", "Key": {"imageKey": {"S": "1"}}}),
             PUT_RECORD,
+        ],
+    ),
+    "ledger_sealer": Role(
+        _seals,
+        [
+            ("s3", "delete_object", {"Bucket": LEDGER, "Key": "checkpoint"}),
+            ("s3", "put_object", {"Bucket": EVIDENCE, "Key": "values/x", "Body": b""}),
+            READ_QUARANTINE,
+            ("dynamodb", "scan", {"TableName": "Audit"}),
+            PUT_RECORD,
+            ("dynamodb", "scan", {"TableName": "weaudit-keys-dev"}),
+            ("dynamodb", "delete_item", {"TableName": "audit_logs", "Key": {"log_id": {"S": "1"}}}),
         ],
     ),
     "list_objects": Role(
