@@ -46,24 +46,25 @@ class Stack:
         return json.dumps([self.rows, kept], sort_keys=True).encode()
 
 
-def test_every_record_is_a_row_in_as_few_calls_as_fit() -> None:
+def test_every_record_is_a_row_and_a_few_are_put_at_a_time() -> None:
     stack = Stack()
     assert stack.deliver(numbered(60)) == (200, {"logged": 60, "failed": []})
-    assert sorted(stack.dynamodb.calls) == [10, 25, 25]
+    assert len(stack.dynamodb.calls) == 60
+    assert stack.dynamodb.most_under_way == 4
     assert {row["objectKey"]["S"] for row in stack.rows} == {f"file {number}.txt" for number in range(60)}
     assert {row["functionName"]["S"] for row in stack.rows} == {"s3-processor-dev"}
 
 
-def test_events_that_come_again_in_any_order_and_cut_add_no_row() -> None:
+def test_events_that_come_again_in_any_order_and_cut_add_no_row_and_change_none() -> None:
     records = numbered(4)
     once, often = Stack(), Stack()
     once.deliver(records)
     for order in itertools.permutations(records):
         often.deliver([*order, order[0]])
         often.deliver([order[1]])
-    assert often.bytes_written == once.bytes_written
+    # A later invocation finds the rows of the first one. To change them would be a finding of the ledger.
     often.call({"Records": records}, "r-2")
-    assert len(often.rows) == 4
+    assert often.bytes_written == once.bytes_written
 
 
 def test_the_same_key_put_again_is_another_row_and_so_is_each_version_and_kind_of_event() -> None:
@@ -131,7 +132,7 @@ def test_no_records_are_no_work() -> None:
 
 
 @pytest.mark.parametrize("fault", ["unpersisted", "unanswered"])
-@pytest.mark.parametrize("failing_call", [1, 2])
+@pytest.mark.parametrize("failing_call", [1, 2, 30])
 def test_an_outage_of_the_table_is_raised_and_the_next_delivery_completes_it(fault: str, failing_call: int) -> None:
     whole, stack = Stack(), Stack(lambda call: fault if call == failing_call else "")
     records = [*numbered(30), {"not": "a record"}]
@@ -168,5 +169,5 @@ def test_a_row_that_the_table_can_never_hold_is_quarantined_and_the_others_are_l
 def test_the_variables_that_the_function_reads_have_the_documented_defaults() -> None:
     environment = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     stores = s3_processor.connect(environment)
-    assert stores["log"]._writes._table == "lambda-invocation-logs-dev"
+    assert stores["log"]._name == "lambda-invocation-logs-dev"
     assert stores["evidence"].name == ""

@@ -38,10 +38,12 @@ class InvocationLog:
 
         Raises StoreError.
         """
-        rejected = {}
-        for row in rows:
-            try:
-                put_absent(self._dynamodb, self._name, _KEY[0], [row])
-            except RecordRejectedError as error:
-                rejected[self.key_of(row)] = error
-        return rejected
+        wanted = list(rows)
+        try:
+            put_absent(self._dynamodb, self._name, _KEY[0], wanted)
+        except RecordRejectedError as error:
+            if len(wanted) == 1:
+                return {self.key_of(wanted[0]): error}
+            # One of them is to blame: find it by writing each alone. Those that are there already stay.
+            return {key: why for row in wanted for key, why in self.put([row]).items()}
+        return {}
