@@ -303,6 +303,39 @@ def test_what_was_not_read_within_a_day_is_a_gap() -> None:
     assert world.run().findings == []
 
 
+def test_a_record_that_comes_late_is_sealed_when_it_is_written() -> None:
+    """Replayed from quarantine, say: it states a time long before those of records that are sealed."""
+    world = World()
+    written = world.now
+    world.now -= 10 * DAY_S
+    [late] = world.record()
+    shard = world.streams.of_table["Audit"][-1].shards["shardId-000"]
+    [event] = shard["records"]
+    shard["records"].clear()
+    world.now = written
+    [record] = world.record()
+    world.run()
+    event["dynamodb"]["ApproximateCreationDateTime"] = world.now
+    world.streams.emit("Audit", event)
+    assert world.run().findings == []
+    assert world.said() == [("record", record["id"]["S"]), ("record", late["id"]["S"])]
+    assert [one.time for one in world.entries() if one.id == late["id"]["S"]] == ["2024-03-31T21:59:55.000Z"]
+
+
+def test_a_table_that_was_restored_is_a_gap() -> None:
+    world = World()
+    world.log_row("a")
+    world.run()
+    [old] = world.streams.of_table.pop("audit_logs")
+    world.streams.turn_on("audit_logs", "2024-02-01T00:00:00.000")
+    world.log_row("b")
+    summary = world.run()
+    assert {(one.kind, one.fields["stream"]) for one in summary.findings} == {("gap", old.arn)}
+    assert [name for kind, name in world.said() if kind == "log"] == ["a", "b"]
+    assert world.run().findings == []
+    world.assert_whole()
+
+
 def test_an_idle_shard_whose_last_record_is_old_is_no_gap() -> None:
     world = World()
     world.log_row("a")
