@@ -26,6 +26,7 @@ from weaudit.demo.stops import PHOTOGRAPH, SEATS
 from weaudit.demo.tour import Printing, Tour
 from weaudit.errors import WeauditError
 from weaudit.functions import FUNCTIONS
+from weaudit.installation import draining
 from weaudit.installation.repairs.reprocessing import current_version
 from weaudit.installation.targets import Target, wire
 from weaudit.items.texts import dumps
@@ -80,7 +81,20 @@ def toured(engine: RunningEngine, monkeypatch: pytest.MonkeyPatch, *, kept: bool
     expected = [json.loads(dumps(document(change))) for change in opened.with_callers(newest)]
     assert (signed[0], signed[1]["changes"], unsigned[0]) == (200, expected, 403)
     assert oracle.state_faults(*as_of, TABLE, KEY, {"key": KEY, "value": 1800, "note": NOTE}) == []
+    assert ledger_says(opened, five[1]) == ["altered", "altered"]
     return done
+
+
+def ledger_says(opened: Tour, change: AuditedChange) -> list[str]:
+    """Check the receipt that the demo wrote, and return what the ledger says is wrong with the record of it."""
+    environment = {"WEAUDIT_STATE_DIR": str(opened.directory)}
+    key = CliRunner().invoke(app, ["ledger", "key"], env=environment).stdout.strip()
+    file = str(opened.directory / "demo" / "record.tlog-proof")
+    checked = json.loads(CliRunner().invoke(app, ["check", file, "--key", key, "--json"]).stdout)
+    assert checked["record"]["id"] == change.record_ids[0]
+    assert (checked["record"]["oldValue"], checked["record"]["newValue"]) == (3600, 1800)
+    verified = json.loads(CliRunner().invoke(app, ["verify", "--ledger", "--json"], env=environment).stdout)
+    return [found["kind"] for found in verified["findings"] if found["id"] == change.record_ids[0]]
 
 
 def last(changes: list[AuditedChange]) -> list[AuditedChange]:
@@ -159,10 +173,13 @@ def test_the_demo_makes_its_tour_and_does_so_again(engine: RunningEngine, monkey
         assert [words[1] for words in shown[:5]] == ["created", "value", "note", "note", "deleted"]
         assert shown[1] == ["unknown", "value", "3600", "→", "1800"]
         assert shown[5] == ["root", "(logged)", "left", "10", "→", "9"]
+        assert shown[6] == shown[1]
+        assert re.search(r"^altered: \S{36}: it was changed after it was written$", done.stdout, re.MULTILINE)
         assert done.stdout.endswith("\nEvery stop showed what it should.\n")
-        assert re.findall(r"^(\d) of 7: ", done.stderr, re.MULTILINE) == list("1234567")
-        for function in ("audit_producer", "table_update", "image_processor", "s3_processor", "read_trail"):
-            assert re.search(rf"^\d of 7: .*\b{function}\b", done.stderr, re.MULTILINE), function
+        assert re.findall(r"^(\d) of 8: ", done.stderr, re.MULTILINE) == list("12345678")
+        functions = ("audit_producer", "table_update", "image_processor", "s3_processor", "read_trail", "ledger_sealer")
+        for function in functions:
+            assert re.search(rf"^\d of 8: .*\b{function}\b", done.stderr, re.MULTILINE), function
         assert len(done.stderr.partition("Try next:\n")[2].splitlines()) == 3
 
 
@@ -197,6 +214,7 @@ def test_each_stop_that_does_not_show_what_it_should_is_named(
     monkeypatch.setattr(tour, "WAIT_SECONDS", 2.0)
     monkeypatch.setattr(Step, "attributes", ())
     monkeypatch.setattr(Tour, "ask", lambda *_request, **_options: (200, {"item": {}, "complete": True}))
+    monkeypatch.setattr(draining, "sealed", lambda *_sealer: False)
     monkeypatch.setattr(stops, "photographed", lambda tour: upload(tour)._replace(etag="another"))
     done = CliRunner().invoke(app, ["demo", "--state", str(engine.directory), "--utc"])
     assert done.exit_code == 1
@@ -209,6 +227,7 @@ def test_each_stop_that_does_not_show_what_it_should_is_named(
         "the signed request was answered with 200 and no change",
         "the unsigned request was answered with 200 instead of 403",
         f"{KEY} after its third change was answered with 200 ",
+        "the ledger has no proof of the record ",
     ):
         assert f"- {fault}" in done.stderr
 

@@ -100,7 +100,7 @@ def _kept() -> dict[str, Counter[Any]]:
 
 
 def _again(one: Round) -> list[tuple[str, Any]]:
-    changes = [record for record in _stream() if record["dynamodb"]["Keys"]["key"]["S"].startswith(f"{one.name}-")]
+    changes = [record for record in stream() if record["dynamodb"]["Keys"]["key"]["S"].startswith(f"{one.name}-")]
     found: list[tuple[str, Any]] = [("audit_producer:learn", {"Records": [change]}) for change in changes]
     backwards = list(reversed(changes))
     found += [("audit_producer:learn", {"Records": backwards[at : at + 9] * 2}) for at in range(0, len(changes), 9)]
@@ -131,7 +131,7 @@ def notification(row: Any) -> dict[str, Any]:
     }
 
 
-def _stream() -> Iterator[Any]:
+def stream() -> Iterator[Any]:
     """Yield every record of Configuration's stream as Lambda is given it."""
     streams = client("dynamodbstreams")
     arn = client("dynamodb").describe_table(TableName="Configuration")["Table"]["LatestStreamArn"]
@@ -161,7 +161,7 @@ def poison(world: World, pictures: list[bytes], rounds: list[Round], count: int)
     one.settled(helping=try_again)
     before = _quarantined()
     functions, processor = client("lambda"), f"{Installation.find().outputs['LambdaFunctionName']}:live"
-    changes = [record for record in _stream() if record["dynamodb"]["Keys"]["key"]["S"].startswith("poison-")]
+    changes = [record for record in stream() if record["dynamodb"]["Keys"]["key"]["S"].startswith("poison-")]
     rows = scanned(Installation.find().invocation_log, "objectKey", one.name)
     # The good ones around the poison are new to the trail: their records are taken away first.
     missing = [record for record in scanned("Audit", "itemKey", one.name) if record["tableName"]["S"] != "Images"]

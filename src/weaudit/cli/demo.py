@@ -25,7 +25,7 @@ def demo(
     state: StateOption = None,
     utc: ShownUtcOption = False,
 ) -> None:
-    """See what WeAudit does, on the embedded engine: changes, an update, a picture, the API, the past, a verification.
+    """See what WeAudit does, on the embedded engine: changes, an update, a picture, the API, the past, the ledger.
 
     Each stop names the function that did the work, and its command to do the same by hand. Exit code 0 only if every
     stop showed what it should. The engine stays up.

@@ -1,4 +1,4 @@
-"""The stops of `weaudit demo`: five changes, an update, a picture, its arrival, the API, the past, a verification.
+"""The stops of `weaudit demo`: five changes, an update, a picture, its arrival, the API, the past, a check, the ledger.
 
 Each stop prints what there is to see and the command that does the same by hand, and returns what it failed to show.
 """
@@ -8,7 +8,7 @@ import json
 import shlex
 import time
 
-from weaudit.demo import picture
+from weaudit.demo import picture, sealing
 from weaudit.demo.steps import KEY, NOTE, STEPS, TABLE
 from weaudit.demo.tour import POLL_SECONDS, Tour, awaited
 from weaudit.installation.checking import checkers
@@ -31,7 +31,9 @@ def all_of(tour: Tour) -> list[str]:
     faults += request(tour)
     if len(made) == len(STEPS):
         faults += past(tour, made[2].sequence)
-    return faults + verification(tour)
+    faults += verification(tour)
+    # Last: what it does by hand to a record stays in the ledger for ever.
+    return faults + (sealing.ledger(tour, made[1]) if len(made) == len(STEPS) else [])
 
 
 def photographed(tour: Tour) -> picture.Upload:

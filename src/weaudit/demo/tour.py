@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from weaudit.installation.engine_state import EngineState
     from weaudit.trail.reader import Trail
 
-STOPS = 7
+STOPS = 8
 WAIT_SECONDS = 20.0
 POLL_SECONDS = 0.03
 
