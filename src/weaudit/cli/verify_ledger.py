@@ -35,7 +35,7 @@ _MEANINGS = {
     "foreign": "a record that audit_producer did not make: do not believe it",
     "fork": "the log's key signed two histories: keep both checkpoints, and find out who could use the key",
     "gap": "part of a stream was lost before it was sealed: compare backups of that time",
-    "hidden": "somebody deleted an object of the log, and the version that was signed is still there: remove the marker",
+    "hidden": "somebody deleted an object of the log, and its signed version is still there: remove the marker",
     "missing": "a row is gone and the log does not say why: look again in two minutes, then restore it from a backup",
     "rolledBack": "`checkpoint` is older than what was signed: an old one was put back, or a sealer failed half-way",
     "seal": "a seal contradicts the log: what it says to be complete may not be",

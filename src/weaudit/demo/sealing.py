@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from weaudit.demo.tour import WAIT_SECONDS, Tour, awaited
 from weaudit.installation import draining
-from weaudit.installation.reading import stored_log
+from weaudit.installation.pool import ahead
 from weaudit.installation.reading.ledger import LedgerBucket, head, verifier_key
 from weaudit.ledger import policies
 from weaudit.ledger.tiles import TileReader
@@ -78,6 +78,6 @@ def proof(tour: Tour, record_id: str) -> bytes | None:
 
 def findings(tour: Tour, record_id: str, policy: "Policy") -> list[LedgerFinding]:
     """Return what a verification of the whole ledger finds about a record."""
-    log = stored_log.of_bucket(tour.installation.target, tour.installation.ledger_bucket)
-    verdict = verify_log(policy, log.fetch, log.listed, ahead=stored_log.ahead)
+    log = LedgerBucket.of(tour.installation)
+    verdict = verify_log(policy, log.fetch, log.listed, ahead=ahead)
     return [one for one in verdict.findings if one.id == record_id]

@@ -13,7 +13,7 @@ from weaudit.ledger.entries import FINDINGS
 
 if TYPE_CHECKING:
     from weaudit.installation.reading.ledger import Head
-    from weaudit.installation.repairs.sealing import Sealing
+    from weaudit.installation.repairs.unsealed import Sealing
     from weaudit.ledger.entries import Entry
     from weaudit.ledger.notes import VerifierKey
 
@@ -156,10 +156,10 @@ def seal(as_json: JsonDocumentOption = False) -> None:
     Example: [bold]weaudit seal[/bold]
     """
     from weaudit.installation.outputs import Installation
-    from weaudit.installation.repairs import sealing
+    from weaudit.installation.repairs import unsealed
 
     with output.stderr().status("Sealing") as status:
-        done = sealing.seal(Installation.find(), lambda count: status.update(f"Sealing: {count:,} entries"))
+        done = unsealed.seal(Installation.find(), lambda count: status.update(f"Sealing: {count:,} entries"))
     _print_sealing(done, as_json=as_json)
 
 
@@ -180,23 +180,23 @@ def adopt(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from weaudit.installation.outputs import Installation
-    from weaudit.installation.repairs import sealing
+    from weaudit.installation.repairs import unsealed
 
     installation = Installation.find()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     console = output.stderr()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("sealing what came", total=None)
-        sealing.seal(installation)
+        unsealed.seal(installation)
 
         def show(what: str, done: int, of: int | None) -> None:
             progress.update(task, description=what, completed=done, total=of)
 
-        found = sealing.unsealed(installation, show)
+        found = unsealed.unsealed(installation, show)
         counts = {table: len(keys) for table, keys in found.keys.items()}
         if not dry_run:
             total = sum(counts.values())
-            done = sealing.adopt(installation, found, lambda count: show("adopting", count, total))
+            done = unsealed.adopt(installation, found, lambda count: show("adopting", count, total))
     if dry_run:
         if as_json:
             output.print_json({"unsealed": counts, "size": found.size})

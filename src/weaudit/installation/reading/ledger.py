@@ -70,7 +70,7 @@ class LedgerBucket:
                 yield from (one["Key"] for one in page.get("Contents", []))
 
     def hidden(self) -> Iterator[str]:
-        """Yield the paths of objects of the log that lie behind a delete marker. A commit is needed only for a moment."""
+        """Yield the paths of objects behind a delete marker. A commit is needed only for a moment, and may be."""
         with self._explained():
             for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket):
                 for one in page.get("DeleteMarkers", []):
