@@ -79,7 +79,7 @@ def processor_stores(dynamodb: "PolicingDynamoDB", s3: "PolicingS3") -> dict[str
 
 
 class PolicingDynamoDB:
-    """BatchWriteItem of DynamoDB over one table, whose key is ``id`` or what ``key`` says.
+    """BatchWriteItem of DynamoDB over one table, and PutItem of what is absent; its key is ``id`` or what ``key`` says.
 
     ``fault`` is asked before every call: "" lets it through, "unpersisted" fails it before and "unanswered" after the
     write; "unprocessed" writes the first half and hands the rest back. ``capacity`` is how many more items it takes
@@ -97,19 +97,18 @@ class PolicingDynamoDB:
 
     def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         if operation == "PutItem":
-            assert body["ConditionExpression"] == "attribute_not_exists(id)"
-            if self._key_of(body["Item"]) in self.items:
-                raise ConditionNotMetError("it is there")
-            self.items[self._key_of(body["Item"])] = body["Item"]
-            return {}
-        assert operation == "BatchWriteItem"
-        ((table, requests),) = body["RequestItems"].items()
-        puts = [request["PutRequest"]["Item"] for request in requests]
+            assert body["ConditionExpression"] == f"attribute_not_exists({self._key[0]})"
+            puts = [body["Item"]]
+        else:
+            assert operation == "BatchWriteItem"
+            ((table, requests),) = body["RequestItems"].items()
+            puts = [request["PutRequest"]["Item"] for request in requests]
         self.calls.append(len(puts))
         keys = [self._key_of(item) for item in puts]
         assert 1 <= len(puts) <= 25, "DynamoDB takes 1 to 25 items"
         assert len(set(keys)) == len(keys), "DynamoDB refuses two items with one key"
         fault = self._fault(len(self.calls))
+        assert fault != "unprocessed" or operation == "BatchWriteItem", "only a batch hands items back"
         if fault == "unpersisted":
             raise StoreUnavailableError("throttled")
         if any(item_bytes(item) > ITEM_BYTES for item in puts):
@@ -122,9 +121,15 @@ class PolicingDynamoDB:
             self.capacity -= len(kept)  # an item that is there already costs as much
             if not kept:
                 raise StoreUnavailableError("throttled", aws_code="ProvisionedThroughputExceededException")
-        self.items.update({self._key_of(item): item for item in kept})
+        there = operation == "PutItem" and keys[0] in self.items
+        if not there:
+            self.items.update({self._key_of(item): item for item in kept})
         if fault == "unanswered":
             raise StoreUnavailableError("connection lost")
+        if there:
+            raise ConditionNotMetError("it is there")
+        if operation == "PutItem":
+            return {}
         rest = [{"PutRequest": {"Item": item}} for item in puts[len(kept) :]]
         return {"UnprocessedItems": {table: rest}} if rest else {"UnprocessedItems": {}}
 

@@ -36,12 +36,25 @@ class InvocationLog:
     def put(self, rows: Iterable[Item]) -> dict[Key, RecordRejectedError]:
         """Write the rows that are not there; return the keys of those that the table can never hold, and why.
 
-        Raises StoreError.
+        Several are under way at once. Raises StoreError.
         """
+        rows = list(rows)
+        try:
+            self._put(rows)
+        except RecordRejectedError:
+            return self._put_alone(rows)
+        return {}
+
+    def _put_alone(self, rows: Iterable[Item]) -> dict[Key, RecordRejectedError]:
+        """Put each row by itself, so that a rejected one stops no other; what is there already stays."""
         rejected = {}
         for row in rows:
             try:
-                put_absent(self._dynamodb, self._name, _KEY[0], [row])
+                self._put([row])
             except RecordRejectedError as error:
                 rejected[self.key_of(row)] = error
         return rejected
+
+    def _put(self, rows: Iterable[Item]) -> None:
+        # The condition is asked of the item with the whole key of the row, so one of its attributes is enough.
+        put_absent(self._dynamodb, self._name, _KEY[0], rows)
