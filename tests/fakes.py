@@ -79,7 +79,7 @@ def processor_stores(dynamodb: "PolicingDynamoDB", s3: "PolicingS3") -> dict[str
 
 
 class PolicingDynamoDB:
-    """BatchWriteItem of DynamoDB over one table, whose key is ``id`` or what ``key`` says, and PutItem if absent.
+    """BatchWriteItem of DynamoDB over one table, and PutItem of what is absent; its key is ``id`` or what ``key`` says.
 
     ``fault`` is asked before every call: "" lets it through, "unpersisted" fails it before and "unanswered" after the
     write; "unprocessed" writes the first half and hands the rest back. ``capacity`` is how many more items it takes
@@ -98,20 +98,22 @@ class PolicingDynamoDB:
     def call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         if operation == "PutItem":
             assert body["ConditionExpression"] == f"attribute_not_exists({self._key[0]})"
-            return self._put_absent(body["Item"])
-        assert operation == "BatchWriteItem"
-        ((table, requests),) = body["RequestItems"].items()
-        puts = [request["PutRequest"]["Item"] for request in requests]
+            puts = [body["Item"]]
+        else:
+            assert operation == "BatchWriteItem"
+            ((table, requests),) = body["RequestItems"].items()
+            puts = [request["PutRequest"]["Item"] for request in requests]
         self.calls.append(len(puts))
         keys = [self._key_of(item) for item in puts]
         assert 1 <= len(puts) <= 25, "DynamoDB takes 1 to 25 items"
         assert len(set(keys)) == len(keys), "DynamoDB refuses two items with one key"
         fault = self._fault(len(self.calls))
+        assert fault != "unprocessed" or operation == "BatchWriteItem", "only a batch hands items back"
         if fault == "unpersisted":
             raise StoreUnavailableError("throttled")
         if any(item_bytes(item) > ITEM_BYTES for item in puts):
             raise RecordRejectedError("Item size has exceeded the maximum allowed size")
-        if any(map(_is_poison, puts)):
+        if any("poison" in (item.get(name, {}).get("S") for name in ("itemKey", "objectKey")) for item in puts):
             raise RecordRejectedError("no table would take this")
         kept = puts[: len(puts) // 2] if fault == "unprocessed" else puts
         if self.capacity is not None:
@@ -119,25 +121,17 @@ class PolicingDynamoDB:
             self.capacity -= len(kept)  # an item that is there already costs as much
             if not kept:
                 raise StoreUnavailableError("throttled", aws_code="ProvisionedThroughputExceededException")
-        self.items.update({self._key_of(item): item for item in kept})
+        there = operation == "PutItem" and keys[0] in self.items
+        if not there:
+            self.items.update({self._key_of(item): item for item in kept})
         if fault == "unanswered":
             raise StoreUnavailableError("connection lost")
+        if there:
+            raise ConditionNotMetError("it is there")
+        if operation == "PutItem":
+            return {}
         rest = [{"PutRequest": {"Item": item}} for item in puts[len(kept) :]]
         return {"UnprocessedItems": {table: rest}} if rest else {"UnprocessedItems": {}}
-
-    def _put_absent(self, item: dict[str, Any]) -> dict[str, Any]:
-        self.calls.append(1)
-        fault = self._fault(len(self.calls))
-        if fault == "unpersisted":
-            raise StoreUnavailableError("throttled")
-        if _is_poison(item):
-            raise RecordRejectedError("no table would take this")
-        if self._key_of(item) in self.items:
-            raise ConditionNotMetError("it is there")
-        self.items[self._key_of(item)] = item
-        if fault == "unanswered":
-            raise StoreUnavailableError("connection lost")
-        return {}
 
     def begin(self, operation: str, body: dict[str, Any]) -> "Asked":
         asked = Asked(lambda: self.call(operation, body), self.under_way)
@@ -146,10 +140,6 @@ class PolicingDynamoDB:
 
     def _key_of(self, item: dict[str, Any]) -> str:
         return "\0".join(item[name]["S"] for name in self._key)
-
-
-def _is_poison(item: dict[str, Any]) -> bool:
-    return any(item.get(name, {}).get("S") == "poison" for name in ("itemKey", "objectKey"))
 
 
 class Asked:

@@ -88,13 +88,10 @@ def reordered(world: World, pictures: list[bytes], rounds: list[Round], count: i
 
 
 def _kept() -> dict[str, Counter[Any]]:
-    """Return all that the round left, to the byte, by store; a row says which call logged it last."""
+    """Return all that the round left, to the byte, by store."""
     keys = {"Audit": "itemKey", Installation.find().invocation_log: "objectKey", "Images": "imageKey"}
     return {
-        table: Counter(
-            json.dumps({**item, "awsRequestId": ""}, sort_keys=True, default=str)
-            for item in scanned(table, key, "reordered")
-        )
+        table: Counter(json.dumps(item, sort_keys=True, default=str) for item in scanned(table, key, "reordered"))
         for table, key in keys.items()
     }
 

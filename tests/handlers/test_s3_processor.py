@@ -1,5 +1,6 @@
 """s3_processor under what at-least-once delivery and bad days bring; what it decides stands in tests/cases."""
 
+import contextlib
 import itertools
 import json
 from collections.abc import Callable
@@ -46,25 +47,35 @@ class Stack:
         return json.dumps([self.rows, kept], sort_keys=True).encode()
 
 
-def test_every_record_is_a_row_and_a_few_are_put_at_a_time() -> None:
+def test_every_record_is_a_row_by_one_call_and_four_are_under_way_at_once() -> None:
     stack = Stack()
     assert stack.deliver(numbered(60)) == (200, {"logged": 60, "failed": []})
-    assert len(stack.dynamodb.calls) == 60
+    assert stack.dynamodb.calls == [1] * 60
     assert stack.dynamodb.most_under_way == 4
+    assert stack.dynamodb.under_way == []
     assert {row["objectKey"]["S"] for row in stack.rows} == {f"file {number}.txt" for number in range(60)}
     assert {row["functionName"]["S"] for row in stack.rows} == {"s3-processor-dev"}
 
 
-def test_events_that_come_again_in_any_order_and_cut_add_no_row_and_change_none() -> None:
+def test_events_that_come_again_in_any_order_and_cut_add_no_row() -> None:
     records = numbered(4)
     once, often = Stack(), Stack()
     once.deliver(records)
     for order in itertools.permutations(records):
         often.deliver([*order, order[0]])
         often.deliver([order[1]])
-    # A later invocation finds the rows of the first one. To change them would be a finding of the ledger.
-    often.call({"Records": records}, "r-2")
     assert often.bytes_written == once.bytes_written
+
+
+def test_another_invocation_that_gets_the_event_again_changes_no_row_and_reports_it_as_logged() -> None:
+    stack = Stack()
+    records = numbered(4)
+    stack.deliver(records[:3])
+    assert stack.call({"Records": records}, "r-2") == (200, {"logged": 4, "failed": []})
+    assert [row["awsRequestId"]["S"] for row in stack.rows] == ["r-1", "r-1", "r-1", "r-2"]
+    before = stack.bytes_written
+    assert stack.call({"Records": records[::-1]}, "r-3") == (200, {"logged": 4, "failed": []})
+    assert stack.bytes_written == before
 
 
 def test_the_same_key_put_again_is_another_row_and_so_is_each_version_and_kind_of_event() -> None:
@@ -132,14 +143,32 @@ def test_no_records_are_no_work() -> None:
 
 
 @pytest.mark.parametrize("fault", ["unpersisted", "unanswered"])
-@pytest.mark.parametrize("failing_call", [1, 2, 30])
+@pytest.mark.parametrize("failing_call", [1, 2, 9, 30])
 def test_an_outage_of_the_table_is_raised_and_the_next_delivery_completes_it(fault: str, failing_call: int) -> None:
     whole, stack = Stack(), Stack(lambda call: fault if call == failing_call else "")
     records = [*numbered(30), {"not": "a record"}]
     whole.deliver(records)
     with pytest.raises(StoreUnavailableError):
         stack.deliver(records)
+    assert stack.dynamodb.under_way == []
+    written = dict(stack.dynamodb.items)
     stack.deliver(records)
+    assert stack.bytes_written == whole.bytes_written
+    assert all(stack.dynamodb.items[key] is row for key, row in written.items())
+
+
+@pytest.mark.parametrize("failing_call", range(1, 9))
+def test_an_outage_while_a_rejected_row_is_looked_for_costs_no_row(failing_call: int) -> None:
+    records = [*numbered(3), object_record("poison")]
+    records[2], records[3] = records[3], records[2]
+    whole, stack = Stack(), Stack(lambda call: "unpersisted" if call == failing_call else "")
+    found = whole.deliver(records)
+    assert whole.dynamodb.calls == [1] * 8
+    # The fourth is given up when the third is rejected, whatever comes of it, and is put once more.
+    raised = contextlib.nullcontext() if failing_call == 4 else pytest.raises(StoreUnavailableError)
+    with raised:
+        assert stack.deliver(records) == found
+    assert stack.deliver(records) == found
     assert stack.bytes_written == whole.bytes_written
 
 
@@ -164,6 +193,23 @@ def test_a_row_that_the_table_can_never_hold_is_quarantined_and_the_others_are_l
     assert [(found["record"], found["code"]) for found in body["failed"]] == [(2, "RecordRejected")]
     [kept] = stack.s3.objects.values()
     assert json.loads(kept)["record"] == poison
+    assert stack.dynamodb.under_way == []
+
+
+@pytest.mark.parametrize("places", [{0}, {59}, {0, 1, 2, 3}, {7, 30, 58}, set(range(60))])
+def test_rejected_rows_are_found_wherever_they_are_among_many(places: set[int]) -> None:
+    stack = Stack()
+    records = [
+        object_record("poison", sequencer=f"{place:02}") if place in places else record
+        for place, record in enumerate(numbered(60))
+    ]
+    status, body = stack.deliver(records)
+    assert (status, body["logged"]) == (500, 60 - len(places))
+    assert {found["record"] for found in body["failed"]} == places
+    assert len(stack.rows) == 60 - len(places)
+    before = stack.bytes_written
+    assert stack.call({"Records": records}, "r-2") == (status, body)
+    assert stack.bytes_written == before
 
 
 def test_the_variables_that_the_function_reads_have_the_documented_defaults() -> None:

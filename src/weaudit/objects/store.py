@@ -36,14 +36,25 @@ class InvocationLog:
     def put(self, rows: Iterable[Item]) -> dict[Key, RecordRejectedError]:
         """Write the rows that are not there; return the keys of those that the table can never hold, and why.
 
-        Raises StoreError.
+        Several are under way at once. Raises StoreError.
         """
-        wanted = list(rows)
+        rows = list(rows)
         try:
-            put_absent(self._dynamodb, self._name, _KEY[0], wanted)
-        except RecordRejectedError as error:
-            if len(wanted) == 1:
-                return {self.key_of(wanted[0]): error}
-            # One of them is to blame: find it by writing each alone. Those that are there already stay.
-            return {key: why for row in wanted for key, why in self.put([row]).items()}
+            self._put(rows)
+        except RecordRejectedError:
+            return self._put_alone(rows)
         return {}
+
+    def _put_alone(self, rows: Iterable[Item]) -> dict[Key, RecordRejectedError]:
+        """Put each row by itself, so that a rejected one stops no other; what is there already stays."""
+        rejected = {}
+        for row in rows:
+            try:
+                self._put([row])
+            except RecordRejectedError as error:
+                rejected[self.key_of(row)] = error
+        return rejected
+
+    def _put(self, rows: Iterable[Item]) -> None:
+        # The condition is asked of the item with the whole key of the row, so one of its attributes is enough.
+        put_absent(self._dynamodb, self._name, _KEY[0], rows)
