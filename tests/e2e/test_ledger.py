@@ -18,6 +18,7 @@ import pytest
 from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
+from tests.e2e import ledgers
 from tests.e2e.commands import client, eventually, recorded, records_of, run
 from tests.faults.deliveries import notification, stream
 from weaudit.capture.hashes import origin, record_hash
@@ -134,26 +135,15 @@ def audit_logs() -> str:
 
 
 def fetched(path: str) -> bytes:
-    body: bytes = client("s3").get_object(Bucket=place().ledger_bucket, Key=path)["Body"].read()
-    return body
+    return ledgers.fetched(path, place().ledger_bucket)
 
 
 def size() -> int:
-    return int(fetched("checkpoint").splitlines()[1])
+    return ledgers.head(place().ledger_bucket)[0]
 
 
 def log() -> list[dict[str, Any]]:
-    """Return all entries, as docs/formats/ledger.md says where they are; nothing of the product reads them here."""
-    count, found = size(), []
-    for index in range(-(-count // 256)):
-        width = min(256, count - index * 256)
-        content = fetched(f"tile/entries/{index:03}" + (f".p/{width}" if width < 256 else ""))
-        while content:
-            end = 2 + int.from_bytes(content[:2], "big")
-            found.append(json.loads(content[2:end]))
-            content = content[end:]
-    assert len(found) == count
-    return found
+    return ledgers.log(place().ledger_bucket)
 
 
 def kinds(row_id: str) -> list[str]:

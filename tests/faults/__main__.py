@@ -17,13 +17,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.e2e import ledgers
 from tests.e2e.pictures import drawn
-from tests.faults import commanded, deaths, deliveries, reports, store_faults
+from tests.faults import commanded, deaths, deliveries, reports, sealing, store_faults
 from tests.faults.work import Round, differences, is_whole
 from tests.faults.world import World
 
 KINDS: dict[str, Callable[..., reports.Line]] = {
     **store_faults.kinds(),
+    **sealing.KINDS,  # before the poison, which takes records away: the ledger says so for ever
     **deliveries.KINDS,
     **commanded.KINDS,
     **deaths.KINDS,
@@ -85,6 +87,7 @@ def tried(kinds: list[str], count: int, seed: int) -> list[reports.Line]:
         found = sum((one.count() for one in rounds), reports.Count())
         problems = tuple(told for one in rounds for told in differences(one.expected(), one.found()))
         # What comes late, twice, or is taken away by a later fault, shows here.
+        problems += tuple(ledgers.faults(ledgers.bucket()))
         seconds = time.monotonic() - began
         lines.append(reports.Line("all of it again, at the end", 0, found, is_whole(), seconds, problems, again=True))
     return lines

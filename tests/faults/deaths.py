@@ -20,6 +20,7 @@ from tests.faults.world import World, try_again
 from weaudit.aws.client import DynamoDB
 from weaudit.aws.connections import Connection
 from weaudit.errors import EngineError
+from weaudit.installation import draining
 from weaudit.installation.outputs import Installation
 from weaudit.local import engine
 
@@ -155,7 +156,9 @@ def clock(world: World, pictures: list[bytes], rounds: list[Round], count: int) 
 
 
 def disk(world: World, pictures: list[bytes], rounds: list[Round], count: int) -> Line:
-    """Let no file of the engine, or of a command, grow beyond 4 KB: then it cannot save, which `down` has to say.
+    """Let no file of the engine grow beyond 64 KB: then it cannot save, which `down` has to say.
+
+    Each object of the ledger is smaller, and the sealer's process runs already, so that it is not what stops `down`.
 
     By the limit of a process on the size of its files, which fails a write half way, as a full disk does.
     """
@@ -168,7 +171,8 @@ def disk(world: World, pictures: list[bytes], rounds: list[Round], count: int) -
     world.up()
     client("dynamodb").put_item(TableName="Configuration", Item={"key": {"S": "unsaved"}, "n": {"N": "1"}})
     eventually(lambda: bool(records_of("unsaved")))
-    resource.prlimit(world.state.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+    draining.sealed(Installation.find().target, Installation.find().ledger_sealer, 10)
+    resource.prlimit(world.state.pid, resource.RLIMIT_FSIZE, (65_536, 65_536))
     try:
         engine.down(state_dir=world.folder)
         problems.append("`weaudit down` said nothing of a state that it could not save")

@@ -18,7 +18,7 @@ from tests.e2e.commands import client, eventually
 from tests.e2e.fault_proxies import FaultProxy
 from tests.e2e.pictures import drawn
 from tests.e2e.seeded_microburst import Draws
-from tests.faults import reports, soak, store_faults
+from tests.faults import reports, sealing, soak, store_faults
 from tests.faults.work import Expected, Round, compared, differences
 from tests.faults.world import World
 from weaudit.cli import main
@@ -131,6 +131,11 @@ def test_every_function_works_behind_stores_that_do_a_write_and_do_not_answer(tm
     with World(tmp_path) as world:
         rounds: list[Round] = []
         line = store_faults.run(world, "each write done, unanswered", drawn(["png"]), rounds, 6)
+        assert line.good, line
+        # The commit, and what comes after it: some of what `make faults` does to the sealer.
+        line = sealing.stopped(world, rounds, [("done, unanswered", 1), ("refused", 0)])
+        assert line.good, line
+        line = sealing.killed(world, rounds, [("done, unanswered", 4)])
         assert line.good, line
         # And a loss would have been seen.
         kept = client("dynamodb").scan(TableName="Audit")["Items"]
