@@ -27,6 +27,7 @@ from weaudit.installation.reading.ledger import LedgerFolder
 from weaudit.installation.targets import Target
 from weaudit.items.times import iso_moment
 from weaudit.ledger import ed25519, policies
+from weaudit.ledger import witness as witnesses
 from weaudit.ledger.entries import Entry
 from weaudit.trail import receipts
 from weaudit.trail.history import changes
@@ -162,6 +163,42 @@ def test_a_bare_receipt_goes_to_standard_output(place: Place) -> None:
     assert "CACHE" not in checked.stdout
     assert "bare" in checked.stderr
     assert "record" not in json.loads(run("check", "bare", "--key", KEY, "--json").stdout)
+
+
+def test_growth_since_a_checkpoint_or_a_receipt_is_proven(place: Place) -> None:
+    entries = [*place.entries(), seal(4)]
+    kept = place.seal(entries)
+    (place.folder / "kept").write_bytes(kept.note)
+    run("prove", place.record(HOSTILE), "-o", "kept.tlog-proof")
+    now = place.seal([*entries, *place.entries("log"), seal(4)], seals=[kept.size])
+    for file in ("kept", "kept.tlog-proof"):
+        proved = run("prove", "--since-checkpoint", file, "-o", "growth")
+        assert proved.exit_code == 0, proved.output
+        assert proved.stdout == "growth proves that the 10 entries of the ledger begin with the 5 kept.\n"
+        request = witnesses.read((place.folder / "growth").read_bytes())
+        seen = witnesses.Seen(kept.size, kept.root)
+        assert witnesses.approved(request, [KEY], seen).root == now.root
+    assert run("prove", "--since-checkpoint", "kept", "-o", "-").stdout_bytes == (place.folder / "growth").read_bytes()
+
+
+def test_a_log_that_is_shorter_or_another_one_has_no_growth(place: Place) -> None:
+    place.seal([*place.entries(), seal(4)])
+    others = [seal(0), *place.entries()]
+    for kept, said in ((Log(others), "do not begin with"), (Log([*others, seal(4)]), "6 entries were kept, and the")):
+        (place.folder / "kept").write_bytes(kept.note)
+        proved = run("prove", "--since-checkpoint", "kept")
+        assert proved.exit_code == 1
+        assert said in " ".join(proved.output.split())
+        assert names(place.folder) == ["kept"]
+
+
+def test_growth_takes_a_checkpoint_of_this_log_and_nothing_else(place: Place) -> None:
+    place.seal([seal(0)])
+    (place.folder / "kept").write_bytes(Log([seal(0)], signer("another")).note)
+    (place.folder / "text").write_text("no checkpoint\n")
+    for words in ((), ("--since-checkpoint", "text"), ("--since-checkpoint", "kept"),
+                  ("--since-checkpoint", "gone"), ("0b7e4a6e", "--since-checkpoint", "kept")):  # fmt: skip
+        assert run("prove", *words).exit_code == 2
 
 
 def test_what_is_not_sealed_or_not_there_is_said(place: Place) -> None:

@@ -10,7 +10,7 @@ from weaudit.cli.printing import output, panels
 from weaudit.errors import InvalidInputError, LedgerFaultError, RecordNotFoundError
 from weaudit.items.texts import dumps
 from weaudit.items.values import WITHHELD
-from weaudit.ledger import notes, policies, proofs
+from weaudit.ledger import checkpoints, notes, policies, proofs
 from weaudit.ledger.entries import FINDINGS
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.notes import VerifierKey
@@ -18,6 +18,7 @@ from weaudit.trail import receipts
 
 if TYPE_CHECKING:
     from weaudit.items.values import Item, Value
+    from weaudit.ledger.checkpoints import Checkpoint
     from weaudit.ledger.entries import Entry
     from weaudit.ledger.policies import Policy
     from weaudit.trail.changes import AuditedChange
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _LONGEST_VALUE = 2_000  # characters
 _WITHHELD = "too long for a receipt, which has a commitment to it"
 _HEX = frozenset("0123456789abcdef-")
+_KEEP_IT = "Keep it as evidence: a log that was signed never becomes shorter, nor another one."
 MEANINGS = {
     "record": "written by WeAudit",
     "log": "a row of a log was written",
@@ -49,7 +51,9 @@ def register(app: typer.Typer) -> None:
 
 
 def prove(
-    record_id: Annotated[str, typer.Argument(metavar="RECORD_ID", help="The record's id, as `history --json` has it.")],
+    record_id: Annotated[
+        str | None, typer.Argument(metavar="RECORD_ID", help="The record's id, as `history --json` has it.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -57,17 +61,26 @@ def prove(
             "-o",
             metavar="FILE",
             help="Where to; - is standard output.",
-            show_default="RECORD_ID.tlog-proof",
+            show_default="RECORD_ID.tlog-proof, or growth",
         ),
     ] = None,
     bare: Annotated[
         bool, typer.Option("--bare", help="Leave the record out: the receipt shows its hash and time.")
     ] = False,
+    since_checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--since-checkpoint",
+            metavar="KEPT",
+            help="In place of a record: prove that the log only grew since a checkpoint or receipt that was kept.",
+        ),
+    ] = None,
 ) -> None:
     """Write a receipt: a file that proves a record to anybody who has the log's key, without AWS.
 
     It holds the record with its values, except long ones, and opens no other record. Exit code 1 if the record is
-    not in the ledger yet, or is not the one that was sealed.
+    not in the ledger yet, or is not the one that was sealed. With --since-checkpoint the file proves instead that the
+    log still begins with what somebody kept of it; exit code 1 if it does not.
 
     Example: weaudit prove 0b7e4a6e-5d1c-4c57-8a53-3f0d8f6b7a10 -o record.tlog-proof
     """
@@ -75,6 +88,24 @@ def prove(
     from weaudit.installation.reading.copying import put_whole
     from weaudit.installation.reading.ledger import faults
 
+    if (record_id is None) == (since_checkpoint is None) or (bare and since_checkpoint is not None):
+        raise InvalidInputError(
+            "give the id of a record, or --since-checkpoint\n"
+            "`weaudit history ITEM_KEY --json` shows the ids of its records."
+        )
+    if since_checkpoint is not None:
+        kept = _kept(since_checkpoint)
+        with faults():
+            content, size = _growth(Installation.find(), kept)
+        if str(out) == "-":
+            output.print_bytes(content)
+        else:
+            put_whole(path := out or Path("growth"), content)
+            output.print_text(
+                f"{path} proves that the {size:,} entries of the ledger begin with the {kept.size:,} kept."
+            )
+        return
+    assert record_id is not None  # noqa: S101 one of them is given
     if len(record_id) != 36 or not _HEX.issuperset(record_id):
         raise InvalidInputError(
             f"{record_id!r} is not the id of a record\n`weaudit history ITEM_KEY --json` shows the ids of its records."
@@ -89,6 +120,42 @@ def prove(
         output.print_text(f"{path} proves that entry {found.leaf:,} of the ledger is about {record_id}.")
         output.note("Anybody checks it with `weaudit check`, and the key that `weaudit ledger key` prints.")
     _warn(found.findings)
+
+
+def _kept(path: Path) -> "Checkpoint":
+    """Return the checkpoint that a file holds: a checkpoint, or a receipt. Raises InvalidInputError."""
+    content = _read(path, proofs.MOST_BYTES)
+    try:
+        note = proofs.parse(content).checkpoint if content.startswith(proofs.HEADER) else content
+        return checkpoints.read(notes.read(note).text)
+    except LedgerError as error:
+        raise InvalidInputError(f"{path} is neither a checkpoint nor a receipt: {error}") from error
+
+
+def _growth(installation: Any, kept: "Checkpoint") -> tuple[bytes, int]:
+    """Return the proof that the log begins with what was kept, in the form of a request to a witness, and its size."""
+    from weaudit.installation.reading.ledger import LedgerBucket, head
+    from weaudit.ledger import merkle, witness
+    from weaudit.ledger.tiles import TileReader
+
+    ledger = LedgerBucket.of(installation)
+    newest = head(ledger)
+    if newest.warning:
+        output.note(newest.warning)
+    now = newest.checkpoint
+    if kept.origin != now.origin:
+        raise InvalidInputError(f"what was kept is a checkpoint of another log, {kept.origin}")
+    if kept.size > now.size:
+        raise LedgerFaultError(f"{kept.size:,} entries were kept, and the ledger has {now.size:,}\n{_KEEP_IT}")
+    proof = TileReader(now.size, now.root, ledger.fetch).consistency_proof(kept.size)
+    try:
+        merkle.check_consistency(kept.size, kept.root, now.size, now.root, proof)
+    except LedgerError as error:
+        raise LedgerFaultError(
+            f"the {now.size:,} entries of the ledger do not begin with the {kept.size:,} that were kept: {error}\n"
+            f"{_KEEP_IT}"
+        ) from error
+    return witness.written(kept.size, proof, newest.note), now.size
 
 
 def _receipt(installation: Any, record_id: str, *, bare: bool) -> "tuple[bytes, Sealed]":
