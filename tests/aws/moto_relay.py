@@ -16,6 +16,7 @@ class _Relay(BaseHTTPRequestHandler):
     """Hands each request to moto, which answers in this process in AWS's place."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and content leave together: the second of two packets waits 40 ms for the first one's ACK
 
     def _relay(self) -> None:
         target = self.headers.get("X-Amz-Target", "").partition("_")[0]
@@ -40,11 +41,15 @@ class _Relay(BaseHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 64  # readers open a connection for each shard at once: one too many is asked again after 1 s
+
+
 @contextlib.contextmanager
 def moto_environment() -> Iterator[dict[str, str]]:
     """Yield the variables by which a client reaches moto; its tables and buckets are gone afterwards."""
     with mock_aws():
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _Relay)
+        server = _Server(("127.0.0.1", 0), _Relay)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
