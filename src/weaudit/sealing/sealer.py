@@ -166,7 +166,7 @@ class Sealer:
             except LedgerError:
                 summary.foreign_commits += 1
                 return log  # _commit puts ours in its place
-            self._complete(log, commit, summary)
+            self._complete(log, commit, [parse(text) for text in commit.entries], summary)
         return log
 
     def _largest(self, hint: Checkpoint | None) -> Checkpoint | None:
@@ -207,11 +207,12 @@ class Sealer:
 
     def _seal(self, log: Log, entries: list[Entry], marks: Marks, summary: Summary, *, behind: bool) -> None:
         ends = seals(self._now(log), len(entries), marks, behind=behind)
-        texts = [one.text for one in (*entries, *ends)]
+        added = [*entries, *ends]
+        texts = [one.text for one in added]
         root = log.tail.edge().extended(leaf_hashes(texts)).root()
         commit = Commit(log.size, root, texts)
         self._commit(commit)
-        self._complete(log, commit, summary)
+        self._complete(log, commit, added, summary)
 
     def _commit(self, commit: Commit) -> None:
         path, content = commit_path(commit.before), commits.packed(commit, self._origin)
@@ -230,8 +231,11 @@ class Sealer:
         if found[0] != content:
             raise SupersededError
 
-    def _complete(self, log: Log, commit: Commit, summary: Summary) -> None:
-        """Write everything that follows from a commit, and sign. Whatever of it is there already stays as it is."""
+    def _complete(self, log: Log, commit: Commit, entries: list[Entry], summary: Summary) -> None:
+        """Write everything that follows from a commit, and sign. Whatever of it is there already stays as it is.
+
+        ``entries`` are those of the commit.
+        """
         filled = log.tail.append(commit.entries)
         if log.tail.edge().root() != commit.root:
             raise LedgerError(f"the commit after {commit.before} entries does not have the root that it says")
@@ -242,7 +246,6 @@ class Sealer:
         log.root = commit.root
         for index in range(commit.before // finding.LEAVES, log.size // finding.LEAVES):
             self._bucket.put_new(finding.path(index), finding.content(self._leaves(log, index)))
-        entries = [parse(text) for text in commit.entries]
         findings = [one for one in entries if one.kind in FINDINGS]
         if findings:
             self._tell(findings)
