@@ -79,6 +79,7 @@ class Sealer:
     """Grows one log. ``sign`` returns the signature, 64 bytes, of a message by the key; ``clock`` seconds since 1970.
 
     ``tell`` gets the findings of a commit before it is signed: where the sealer stops in between, it gets them again.
+    ``cosigned`` returns a signed note with a witness's cosignature, if it gets one; the tree is that of the note.
 
     What it keeps between two runs saves requests and is compared with the bucket before it is used.
     """
@@ -92,6 +93,7 @@ class Sealer:
         origin: bytes,
         tell: Callable[[list[Entry]], None],
         clock: Callable[[], float] = time.time,
+        cosigned: Callable[[bytes, TileReader], bytes] | None = None,
     ) -> None:
         self._bucket = bucket
         self._reading = reading
@@ -100,6 +102,7 @@ class Sealer:
         self._origin = origin
         self._tell = tell
         self._clock = clock
+        self._cosigned = cosigned
         self._kept: Log | None = None
 
     def run(self, may_go_on: Callable[[], bool]) -> Summary:
@@ -272,6 +275,9 @@ class Sealer:
         text = checkpoints.text_of(self._key.name, log.size, log.root)
         note = notes.written(text, [notes.signed_by(self._key, self._sign, text)])
         self._bucket.put_new(archived(log.size), note, locked=True)
+        # The archive has the log's own word, of which there is one. The witness's comes with a time of its own.
+        if self._cosigned is not None:
+            note = self._cosigned(note, TileReader(log.size, log.root, self._bucket.get))
         self._bucket.put_hint(note)
 
 
