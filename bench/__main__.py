@@ -21,6 +21,7 @@ from bench import (
     invocation_cost,
     ledger_cost,
     package_size,
+    sealing_cost,
     update_cost,
     verify_cost,
 )
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[bool], Report]] = {
     "image_cost": image_cost.run,
     "ledger_cost": ledger_cost.run,
     "package_size": package_size.run,
+    "sealing_cost": sealing_cost.run,
     "update_cost": update_cost.run,
     "verify_cost": verify_cost.run,
 }

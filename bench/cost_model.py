@@ -38,6 +38,9 @@ PRICES = {
     "a million calls of functions": 0.20,
     "a million GB-seconds, x86_64": 16.6667,
     "a GB of logs": 0.50,
+    "a million reads of streams": 0.20,
+    "a key in KMS, a month": 1.00,
+    "10,000 signatures of KMS": 0.15,
     "a million CloudTrail data events": 1.00,
     "a million AWS Config items": 3000.00,
 }
@@ -210,10 +213,11 @@ def tables(results: Mapping[str, Mapping[str, float]], prices: Mapping[str, floa
          "states of resources; items of tables only where somebody reports each as a resource of his own"],
     ]  # fmt: skip
     price = [["price of", f"$, {REGION}, {PRICES_OF}"], *([name, f"{value:,.4g}"] for name, value in prices.items())]
-    return {"writes": _table(writes), "work": _table(work), "beside": _table(beside), "prices": _table(price)}
+    return {"writes": markdown(writes), "work": markdown(work), "beside": markdown(beside), "prices": markdown(price)}
 
 
-def _table(rows: list[list[str]]) -> str:
+def markdown(rows: list[list[str]]) -> str:
+    """Return rows, the head first, as a table in Markdown."""
     head, *body = rows
     return "".join(f"| {' | '.join(row)} |\n" for row in (head, ["---"] * len(head), *body))
 

@@ -191,6 +191,7 @@ def _listed(value: Any) -> list[str]:
 _ONLY_WITH = {
     "HasKmsKey": "KmsKeyArn",
     "HasUpdatableTables": "UpdatableTableArns",
+    "HasWitness": "WitnessFunctionArn",
     "MakesLedgerKey": "LedgerKeyArn",
 }
 

@@ -14,7 +14,7 @@ from bench.reports import Ratio, Report
 from bench.stream_events import modify_event
 
 from bench import __main__ as bench
-from bench import batch_handlers, cold_start, figures, image_cost
+from bench import batch_handlers, cold_start, figures, image_cost, sealing_cost
 from tests.trails import decide
 from weaudit.api.routes import BY_KEY
 from weaudit.capture import stream
@@ -100,6 +100,13 @@ def test_ledger_cost_measures_the_tree_and_the_records(tmp_path: Path) -> None:
     # The whole of a log is never in memory, so ten times as many entries take as much.
     assert results["root of the log"]["peakMb"] < 2 * results["root of a tenth of it"]["peakMb"]
     assert results["weaudit verify --ledger"]["bytesPerRow"] < 512
+
+
+def test_sealing_cost_counts_what_is_paid_for(tmp_path: Path) -> None:
+    results = run("sealing_cost", tmp_path)["results"]
+    assert results[sealing_cost.BUSY]["signatures"] == results[sealing_cost.BUSY]["calls"] == sealing_cost.MINUTES
+    assert results[sealing_cost.BUSY]["puts"] < 7 * sealing_cost.MINUTES
+    assert results[sealing_cost.IDLE]["gets"] < 2.2 * sealing_cost.MINUTES
 
 
 @pytest.mark.engine

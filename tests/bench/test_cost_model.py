@@ -7,7 +7,7 @@ from pathlib import Path
 
 from samtranslator.yaml_helper import yaml_parse
 
-from bench import cost_model
+from bench import cost_model, sealing_cost
 
 ROOT = Path(__file__).parents[2]
 RESULTS = json.loads((ROOT / "bench" / "results" / "cost_model.json").read_text(encoding="utf-8"))["results"]
@@ -18,6 +18,12 @@ def test_the_page_has_the_tables() -> None:
     for name, text in cost_model.tables(RESULTS).items():
         [shown] = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", PAGE, re.DOTALL)
         assert shown == text, "run `python -m bench.cost_model`, and put its tables in"
+
+
+def test_the_page_has_the_table_of_the_ledger() -> None:
+    kept = json.loads((ROOT / "bench" / "results" / "sealing_cost.json").read_text(encoding="utf-8"))["results"]
+    [shown] = re.findall(r"<!-- ledger -->\n(.*?)<!-- /ledger -->", PAGE, re.DOTALL)
+    assert shown == sealing_cost.table(kept), "run `python -m bench.sealing_cost`, and put its table in"
 
 
 def test_the_kept_figures_are_those_of_todays_records() -> None:

@@ -533,7 +533,9 @@ def test_the_boundary_leaves_the_functions_all_that_their_roles_give() -> None:
     ]
     assert not beyond
     used = {action.split(":")[0] for found in bounded for action in listed(found["Action"])}
-    assert used == {"dynamodb", "s3", "sqs", "logs", "xray", "kms", "cloudwatch"}
+    assert used == {"dynamodb", "s3", "sqs", "logs", "xray", "kms", "cloudwatch", "lambda"}
+    [asking] = [found for found in bounded if "lambda:InvokeFunctionUrl" in listed(found["Action"])]
+    assert listed(asking["Resource"]) == ["arn:aws:lambda:*:*:function:weaudit-ledger-witness"]
 
 
 def services(found: Any) -> set[str]:

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from tests.infra.intrinsics import ACCOUNT, REGION, Resolver
 from tests.infra.policies import allows, matches
+from tests.ledger.keys import signer, witness
 from weaudit.capture.store_secrets import ORIGIN, ROOT
 from weaudit.deploy import packaging
 from weaudit.doctor.gathering import GIVEN_UP
@@ -492,6 +494,25 @@ def test_ledger_sealer_may_do_this_and_no_more() -> None:
         one for one in ledger_statements({"LedgerKeyArn": "arn:key"}, "LedgerSealerRole") if one.get("Sid") == "Sign"
     ]
     assert (signing["Action"], signing["Resource"]) == (["kms:GetPublicKey", "kms:Sign"], "arn:key")
+    [asking] = [
+        one
+        for one in ledger_statements({"WitnessFunctionArn": "arn:witness"}, "LedgerSealerRole")
+        if one.get("Sid") == "AskTheWitness"
+    ]
+    assert (asking["Action"], asking["Resource"]) == (
+        ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"], "arn:witness",
+    )  # fmt: skip
+
+
+def test_the_parameters_of_the_witness_take_what_its_page_makes() -> None:
+    key = witness("audit.example.com/witness").key
+    parameters = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))["Parameters"]
+    url = "https://abc.lambda-url.eu-west-1.on.aws/"
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:weaudit-ledger-witness"
+    for name, value in (("WitnessKey", str(key)), ("WitnessUrl", url), ("WitnessFunctionArn", arn)):
+        assert re.fullmatch(parameters[name]["AllowedPattern"], value)
+        assert re.fullmatch(parameters[name]["AllowedPattern"], "")
+    assert not re.fullmatch(parameters["WitnessKey"]["AllowedPattern"], str(signer("log").key))
 
 
 def test_the_engine_alone_lets_the_sealer_read_any_stream() -> None:

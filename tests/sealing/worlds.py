@@ -213,6 +213,7 @@ class World:
         self.signed: list[bytes] = []
         self.told: list[Entry] = []
         self.objects: dict[str, bytes] = {}
+        self.cosigned: Callable[[bytes, TileReader], bytes] | None = None
         for source in SOURCES:
             self.streams.turn_on(source.table)
         self._items = itertools.count()
@@ -260,7 +261,9 @@ class World:
         streams: Any = self.streams
         bucket = LedgerBucket(store, "ledger", lock_days=365, lock_mode="GOVERNANCE", clock=lambda: self.now)
         reading = Reading(TableStreams(streams), SOURCES, self.outcomes())
-        return Sealer(bucket, reading, SIGNER.key, self._sign, SECRETS.origin, self.told.extend, lambda: self.now)
+        return Sealer(
+            bucket, reading, SIGNER.key, self._sign, SECRETS.origin, self.told.extend, lambda: self.now, self.cosigned
+        )
 
     def outcomes(self) -> Outcomes:
         return Outcomes(SECRETS.origin, lambda _bucket, key: self.objects.get(key))

@@ -13,13 +13,15 @@ from weaudit.evidence import EvidenceBucket
 from weaudit.items.times import iso_time
 from weaudit.ledger.ed25519 import from_spki
 from weaudit.ledger.faults import LedgerError
-from weaudit.ledger.notes import VerifierKey
+from weaudit.ledger.notes import COSIGNATURE, VerifierKey
 from weaudit.runtime import logs, metrics
 from weaudit.sealing.outcomes import Outcomes, Source
 from weaudit.sealing.reading import Reading
 from weaudit.sealing.sealer import Sealer, Summary, SupersededError
 from weaudit.sealing.store_bucket import LedgerBucket
 from weaudit.sealing.store_streams import TableStreams
+from weaudit.witnessing.asking import Asking, is_finding
+from weaudit.witnessing.store_remote import RemoteWitness
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 # A commit, and the bundles and tiles of it, take seconds. What is left is for the slowest answers.
 _LAST_MS = 60_000
 _NAMED = 20
+_MOST_SAID = 300
 _MOST_IDS = 1_000
 REMEMBERED_REQUESTS = "request#"
 
@@ -61,6 +64,7 @@ class Ledger:
         self._key_arn = environment.get("LEDGER_KEY", "")
         self._name = environment.get("LEDGER_ORIGIN", "")
         self._keys_table = environment.get("KEYS_TABLE", "")
+        self._witness = _witness(environment)
         self._made: tuple[Sealer, Outcomes] | None = None
 
     def sealer(self) -> tuple[Sealer, Outcomes]:
@@ -70,7 +74,9 @@ class Ledger:
             key = VerifierKey(self._name, from_spki(self._kms.public_key(self._key_arn)))
             outcomes = Outcomes(origin, self._evidence.get)
             reading = Reading(self._streams, self.sources, outcomes)
-            self._made = Sealer(self._bucket, reading, key, self._sign, origin, _tell), outcomes
+            cosigned = None if self._witness is None else self._witness.cosigned
+            sealer = Sealer(self._bucket, reading, key, self._sign, origin, _tell, cosigned=cosigned)
+            self._made = sealer, outcomes
         return self._made
 
     def _sign(self, message: bytes) -> bytes:
@@ -82,7 +88,8 @@ def connect(environment: Mapping[str, str]) -> dict[str, Any]:
 
     TARGET_TABLE (default ``Audit``), AUDIT_LOGS_TABLE, INVOCATION_LOG_TABLE, KEYS_TABLE and EVIDENCE_BUCKET are read.
     LEDGER_BUCKET is written; LEDGER_KEY is the key's ARN in KMS, and LEDGER_ORIGIN the name of the log. Full tiles and
-    checkpoints are locked for LEDGER_LOCK_DAYS in the mode LEDGER_LOCK_MODE.
+    checkpoints are locked for LEDGER_LOCK_DAYS in the mode LEDGER_LOCK_MODE. The witness at WITNESS_URL, if there is
+    one, cosigns by the key WITNESS_KEY. Raises InvalidInputError if either is not what it should be.
     """
     return {"ledger": Ledger(environment)}
 
@@ -116,6 +123,27 @@ def _tell(findings: list[Entry]) -> None:
     for found in findings[:_NAMED]:
         logs.write("WARNING", "finding", kind=found.kind, at=found.time, **_named(found.fields))
     metrics.write("findings", findings=len(findings))
+
+
+def _witness(environment: Mapping[str, str]) -> Asking | None:
+    url, key = environment.get("WITNESS_URL", ""), environment.get("WITNESS_KEY", "")
+    if not url:
+        return None
+    try:
+        read = VerifierKey.read(key)
+    except LedgerError as error:
+        raise InvalidInputError(f"WITNESS_KEY is not a verifier key: {error}") from error
+    if read.key_type != COSIGNATURE:
+        raise InvalidInputError("WITNESS_KEY is the key of a log, and not of a witness")
+    return Asking(read, RemoteWitness(url, environment).post, _not_cosigned)
+
+
+def _not_cosigned(error: Exception) -> None:
+    """Log why there is no cosignature; that the witness has seen another log is a finding."""
+    logs.write("WARNING", "the witness has not cosigned", error=str(error)[:_MOST_SAID])
+    if is_finding(error):
+        logs.write("WARNING", "finding", kind="refused")
+        metrics.write("findings", findings=1)
 
 
 def _adopt(asked: Any, ledger: Ledger, sealer: Sealer, outcomes: Outcomes, summary: Summary) -> None:

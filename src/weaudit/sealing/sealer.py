@@ -78,6 +78,7 @@ class Sealer:
     """Grows one log. ``sign`` returns the signature, 64 bytes, of a message by the key; ``clock`` seconds since 1970.
 
     ``tell`` gets the findings of a commit before it is signed: where the sealer stops in between, it gets them again.
+    ``cosigned`` returns a signed note with a witness's cosignature, if it gets one; the tree is that of the note.
 
     What it keeps between two runs saves requests and is compared with the bucket before it is used.
     """
@@ -91,6 +92,7 @@ class Sealer:
         origin: bytes,
         tell: Callable[[list[Entry]], None],
         clock: Callable[[], float] = time.time,
+        cosigned: Callable[[bytes, TileReader], bytes] | None = None,
     ) -> None:
         self._bucket = bucket
         self._reading = reading
@@ -99,6 +101,7 @@ class Sealer:
         self._origin = origin
         self._tell = tell
         self._clock = clock
+        self._cosigned = cosigned
         self._kept: Log | None = None
 
     def run(self, may_go_on: Callable[[], bool]) -> Summary:
@@ -165,7 +168,7 @@ class Sealer:
             except LedgerError:
                 summary.foreign_commits += 1
                 return log  # _commit puts ours in its place
-            self._complete(log, commit, summary)
+            self._complete(log, commit, [parse(text) for text in commit.entries], summary)
         return log
 
     def _largest(self, hint: Checkpoint | None) -> Checkpoint | None:
@@ -206,11 +209,12 @@ class Sealer:
 
     def _seal(self, log: Log, entries: list[Entry], marks: Marks, summary: Summary, *, behind: bool) -> None:
         ends = seals(self._now(log), len(entries), marks, behind=behind)
-        texts = [one.text for one in (*entries, *ends)]
+        added = [*entries, *ends]
+        texts = [one.text for one in added]
         root = log.tail.edge().extended(leaf_hashes(texts)).root()
         commit = Commit(log.size, root, texts)
         self._commit(commit)
-        self._complete(log, commit, summary)
+        self._complete(log, commit, added, summary)
 
     def _commit(self, commit: Commit) -> None:
         path, content = commit_path(commit.before), commits.packed(commit, self._origin)
@@ -229,8 +233,11 @@ class Sealer:
         if found[0] != content:
             raise SupersededError
 
-    def _complete(self, log: Log, commit: Commit, summary: Summary) -> None:
-        """Write everything that follows from a commit, and sign. Whatever of it is there already stays as it is."""
+    def _complete(self, log: Log, commit: Commit, entries: list[Entry], summary: Summary) -> None:
+        """Write everything that follows from a commit, and sign. Whatever of it is there already stays as it is.
+
+        ``entries`` are those of the commit.
+        """
         filled = log.tail.append(commit.entries)
         if log.tail.edge().root() != commit.root:
             raise LedgerError(f"the commit after {commit.before} entries does not have the root that it says")
@@ -241,7 +248,6 @@ class Sealer:
         log.root = commit.root
         for index in range(commit.before // finding.LEAVES, log.size // finding.LEAVES):
             self._bucket.put_new(finding.path(index), finding.content(self._leaves(log, index)))
-        entries = [parse(text) for text in commit.entries]
         findings = [one for one in entries if one.kind in FINDINGS]
         if findings:
             self._tell(findings)
@@ -268,6 +274,9 @@ class Sealer:
         text = checkpoints.text_of(self._key.name, log.size, log.root)
         note = notes.written(text, [notes.signed_by(self._key, self._sign, text)])
         self._bucket.put_new(archived(log.size), note, locked=True)
+        # The archive has the log's own word, of which there is one. The witness's comes with a time of its own.
+        if self._cosigned is not None:
+            note = self._cosigned(note, TileReader(log.size, log.root, self._bucket.get))
         self._bucket.put_hint(note)
 
 
