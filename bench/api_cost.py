@@ -40,6 +40,8 @@ from weaudit.local import engine, process
 
 _HANDLERS = Path(__file__).with_name("handlers")
 _KEY = "BENCH_API"
+_UPDATED = "BENCH_UPDATE"
+_PROOF = "GET /v1/records/{id}/proof"
 _FIRST_SEQUENCE = 10**21
 _COLD = {
     "list_objects": "GET /v1/objects",
@@ -89,6 +91,7 @@ class Site:
             "GET /v1/images": ({}, {"key": "bench.jpg"}),
             "GET /v1/health": ({}, {}),
         }
+        self._ask_for_a_proof()
         assert self.requests.keys() == BY_KEY.keys()
 
     def _fill(self, changes: int) -> str:
@@ -110,13 +113,30 @@ class Site:
         renditions = [{"M": {"name": {"S": name}, "key": {"S": f"0/{name}.webp"}}} for name in names]
         row = {"imageKey": {"S": "bench.jpg"}, "width": {"N": "4032"}, "renditions": {"L": renditions}}
         dynamodb.put_item(TableName=self.variables["IMAGES_TABLE"], Item=row)
-        dynamodb.put_item(TableName="Configuration", Item={"key": {"S": "BENCH_UPDATE"}, "value": {"N": "0"}})
+        dynamodb.put_item(TableName="Configuration", Item={"key": {"S": _UPDATED}, "value": {"N": "0"}})
         records = [record for change in _changes(changes) for record in decide(change, TERMS).records]
         audit = clients.dynamodb(self.target)
         for start in range(0, len(records), 25):
             puts = [{"PutRequest": {"Item": record}} for record in records[start : start + 25]]
             audit.call("BatchWriteItem", {"RequestItems": {self.variables["AUDIT_TABLE"]: puts}})
         return str(records[-1]["id"]["S"])
+
+    def _ask_for_a_proof(self) -> None:
+        """Add the request for a proof, of a record that the functions made and sealed: one made here has none."""
+        functions, audit = self.target.client("lambda"), self.target.client("dynamodb")
+        names = {function.name: function.physical_name for function in FUNCTIONS}
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            functions.invoke(FunctionName=names["ledger_sealer"], Payload=b"{}")
+            rows = audit.scan(TableName=self.variables["AUDIT_TABLE"])["Items"]
+            for record_id in (row["id"]["S"] for row in rows if _UPDATED in row["itemKey"]["S"]):
+                self.requests[_PROOF] = ({"id": record_id}, {})
+                asked = json.dumps(self.event(_PROOF))
+                answer = json.load(functions.invoke(FunctionName=names["read_trail"], Payload=asked)["Payload"])
+                if answer["statusCode"] == 200:
+                    return
+            time.sleep(0.5)
+        raise TimeoutError("no record was sealed")
 
     def url(self) -> str:
         """Return where our API answers."""
@@ -226,7 +246,7 @@ def _under_load(site: Site, url: str, route: str, clients: int, calls: int) -> d
     path, query = site.requests[route]
     address = urlsplit(url)
     target = address.path + template.format(**path) + (f"?{urlencode(query, quote_via=quote)}" if query else "")
-    body = json.dumps({"id": "BENCH_UPDATE", "attributes": {"value": 1}}) if method == "POST" else ""
+    body = json.dumps({"id": _UPDATED, "attributes": {"value": 1}}) if method == "POST" else ""
     # Signed once: a signature is good for five minutes.
     headers = sign(
         method,
