@@ -186,7 +186,7 @@ def opened(content: bytes, policy: Policy) -> Receipt:
     # 1. The checkpoint: its origin is the log's, the log has signed it, and so has whoever else the policy asks for.
     checkpoint, _ = checkpoints.opened(proof.checkpoint, policy)
     entry, record = proofs.opened(proof, checkpoint.size, checkpoint.root, hash_of)
-    if record is not None and record["id"] != {"S": entry.id}:
+    if record is not None and record.get("id") != {"S": entry.id}:
         raise LedgerError("the record in the file has another id than its entry")
     return Receipt(checkpoint, proof.index, entry, record)
 
