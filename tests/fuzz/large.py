@@ -25,6 +25,7 @@ from weaudit.items import texts as json_texts
 from weaudit.ledger import entries as leaf_texts
 from weaudit.objects.store import InvocationLog
 from weaudit.runtime.event import Invocation
+from weaudit.sealing import commits
 from weaudit.trail import documents, history, pages, rebuilding, state_documents, states
 from weaudit.trail.verification import verifying
 from weaudit.updates import conditions, log, requests
@@ -237,6 +238,27 @@ def _note(text: str, signatures: str) -> str:
 _PROOF = "c2sp.org/tlog-proof@v1\nextra {}\nindex 0\n{}\nexample.com\n"
 
 
+def _commit(count: int, bundle: str) -> str:
+    head = {"before": 0, "count": count, "format": commits.FORMAT, "root": "0" * 64}
+    return json.dumps(head, separators=(",", ":")) + "\n" + bundle
+
+
+def _lookup(rows: str) -> str:
+    (sound,) = PARSERS["lookups"].sound
+    return str(sound).partition("\n")[0] + "\n" + rows
+
+
+def _receipt_of(value: Any) -> dict[str, Any]:
+    """Return the record of a change to this value; of a whole item, if it is a map."""
+    created, changed, _ = PARSERS["receipts"].sound
+    return {**(created if "M" in value else changed), "newValue": value}
+
+
+def _verified(**parts: Any) -> str:
+    (sound,) = PARSERS["verifications"].sound
+    return json.dumps({**json.loads(sound), **parts}) + "\n"
+
+
 def _rendition(n: int, **parts: Any) -> dict[str, Any]:
     return {"L": [{"M": {"name": {"S": f"r{number}"}, **parts}} for number in range(n)]}
 
@@ -327,6 +349,33 @@ PARSED: dict[str, Shapes] = {
         "a long number": lambda n: "tile/0/" + "0" * n,
         "a long width": lambda n: "tile/0/000.p/" + "1" * n,
         "slashes": lambda n: "tile/entries" + "/" * n,
+    },
+    "commits": {
+        "many entries": lambda n: _commit(n, "\0\1a" * n),
+        "a long entry": lambda n: _commit(1, f"{chr(n >> 8)}{chr(n & 255)}{'x' * n}"),
+        "fewer entries than it says": lambda n: _commit(10**9, "\0\1a" * n),
+        "a long line": lambda n: "[" * n,
+        "a long root": lambda n: _commit(1, "\0\1a").replace("00", "00" * n),
+    },
+    "lookups": {
+        "many rows": lambda n: _lookup("".join(f"{number:08}\0\0" for number in range(n))),
+        "rows of one id": lambda n: _lookup("ECI\xe4\"\xf0R\x97\0\0" * n),
+        "a long line": lambda n: "[" * n,
+        "not in order": lambda n: _lookup("\xff" * 10 * n + "\0" * 10 * n),
+    },
+    "receipts": {
+        **_wrapped(TYPED, _receipt_of, "a value: {}"),
+        "many attributes": lambda n: _receipt_of({"M": _named(n, {"N": "1"})}),
+        "many commitments": lambda n: _receipt_of({"M": _named(n, {"#": "0" * 64})}),
+        "many fields": lambda n: {**_receipt_of({"N": "1"}), **_named(n, {"N": "1"})},
+        "a long item key": lambda n: {**_receipt_of({"N": "1"}), "itemKey": {"S": "k" * n}},
+    },
+    "verifications": {
+        "many tables": lambda n: _verified(tables=_distinct(n)),
+        "many findings": lambda n: _verified(findings=[[5, "altered", "text"]] * n),
+        "many marks": lambda n: _verified(seals={"marks": {"s": dict.fromkeys(_distinct(n), "1")}}),
+        "many rows": lambda n: _verified(rows=n) + "\0" * 58 * n,
+        "deep": lambda n: "[" * n + "\n",
     },
     "proofs": {
         "many hashes": lambda n: _PROOF.format("x", f"{'A' * 43}=\n" * n),

@@ -2,20 +2,24 @@
 
 import base64
 import gzip
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from tests.api_events import first, second
+from tests.fakes import SECRETS
 from tests.image_fakes import created, deleted, one_rendition
 from tests.images import tiffs
 from tests.ledger.keys import signer, witness
 from tests.notifications import object_record
 from tests.strategies import stream_record
+from tests.trails import changed, decide
 from weaudit.api import paging, queries, requests
 from weaudit.aws.client import listing, version_listing
 from weaudit.capture import stream
+from weaudit.cli.ledger import receipts as shown
 from weaudit.errors import (
     ImageRejectedError,
     MalformedEventError,
@@ -27,13 +31,18 @@ from weaudit.images import events, pipeline
 from weaudit.images.pixels import frames, sniffing, tiff, unpacking
 from weaudit.images.pixels.samples import Samples
 from weaudit.items import plain
+from weaudit.items.texts import dumps
 from weaudit.items.typed_keys import typed_key
-from weaudit.ledger import checkpoints, entries, notes, policies, proofs, tiles
+from weaudit.ledger import checkpoints, entries, finding, notes, policies, proofs, tiles
 from weaudit.ledger import witness as witnesses
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.merkle import leaf_hash
 from weaudit.objects import notifications
-from weaudit.trail import pages
+from weaudit.sealing import commits
+from weaudit.trail import pages, receipts
+from weaudit.trail.history import changes
+from weaudit.trail.verification import resuming
+from weaudit.trail.verification.walking import Verified
 from weaudit.updates.conditions import condition_of
 from weaudit.updates.requests import Settings, read_request
 
@@ -124,10 +133,50 @@ def _proof(text: str) -> Any:
     return proofs.opened(found, 1, leaf_hash(ENTRY.encode()))
 
 
+def _commit(text: str) -> Any:
+    """Read a commit that whoever knows the secret has made, whatever is in it."""
+    body = text.encode("latin-1", "replace")
+    return commits.opened(body + commits._mac(SECRETS.origin, body), 0, SECRETS.origin)
+
+
+def _lookup(text: str) -> Any:
+    content = text.encode("latin-1", "replace")
+    return finding._rows("r", 0, lambda _path, first, count: (content[first : first + count], len(content)))
+
+
+def _receipt(record: Any) -> Any:
+    """Read a receipt of a record that was sealed as it is, whatever it holds, and what would be shown of it."""
+    digest = receipts.hash_of(record)
+    one = entries.entry("foreign", "2024-01-01T00:00:00.000Z", hash=digest, id="r")
+    text = checkpoints.text_of("log.example", 1, leaf_hash(one.text))
+    note = notes.written(text, [_LOG.signature(text)])
+    found = receipts.opened(proofs.build(0, [], note, one, record), policies.of_log(_LOG.key))
+    assert found.record is not None
+    # What `weaudit check` prints, and what it prints with --json.
+    return shown._rows(found.record), dumps(shown._document(found))
+
+
+def _verified(text: str) -> Any:
+    """Read what is kept of a verification, undamaged."""
+    content = text.encode("latin-1", "replace")
+    return resuming.read(content + hashlib.sha256(content).digest())
+
+
+def _receipt_records() -> tuple[Any, ...]:
+    """Return the records of an item that was created, changed and deleted, as receipts have them."""
+    images = [None, {"n": {"N": "1"}}, {"n": {"L": [{"S": "a" * 2_000}, {"NULL": True}]}}, None]
+    records = [record for one in changed("k", images, at_ms=1_704_067_200_000) for record in decide(one)]
+    found = [receipts.record_of(next(changes([record]))) for record in records]
+    return tuple({**record, "id": {"S": "r"}} for record in found)
+
+
 ENTRY = (
     f'{{"format":"weaudit-entry-1","hash":"{"c7" * 32}","id":"r","kind":"record","time":"2024-01-01T00:00:00.000Z"}}'
 )
 _EXTRA = base64.b64encode(entries.canonical({"entry": ENTRY})).decode()
+_COMMIT = commits.packed(commits.Commit(0, bytes(32), [ENTRY.encode()]), SECRETS.origin)[:-32].decode("latin-1")
+_LOOKUP = finding.content([entries.parse(ENTRY.encode())]).decode("latin-1")
+_VERIFIED = b"".join(resuming.written(Verified("log.example")))[:-32].decode("latin-1")
 _SQS = {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(created("a.png", b"x", "0A"))}]}
 _POST = {**second("POST /v1/updates"), "body": '{"id": "k", "attributes": {"n": 1.50}}'}
 _DOCUMENT = {
@@ -202,6 +251,10 @@ PARSERS: dict[str, Parser] = {
         texts=True,
     ),
     "tile paths": Parser(tiles.parse_path, ("tile/0/x001/234.p/5", "tile/entries/000"), (LedgerError,), texts=True),
+    "commits": Parser(_commit, (_COMMIT,), (LedgerError,), texts=True),
+    "lookups": Parser(_lookup, (_LOOKUP,), (LedgerError,), texts=True),
+    "receipts": Parser(_receipt, _receipt_records(), (LedgerError,)),
+    "verifications": Parser(_verified, (_VERIFIED,), (LedgerError,), texts=True),
     "proofs": Parser(
         _proof, (f"c2sp.org/tlog-proof@v1\nextra {_EXTRA}\nindex 0\n\nexample.com\n",), (LedgerError,), texts=True
     ),

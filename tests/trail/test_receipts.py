@@ -249,6 +249,18 @@ def test_a_field_that_the_hash_does_not_cover_is_refused() -> None:
                 refused(rebuilt({**SHOWN, name: other}))
 
 
+def test_a_field_without_a_value_which_the_hash_does_not_see_is_refused() -> None:
+    [created] = receipt_records(None, {**KEY, "v": {"N": "1"}})
+    log = log_of([created])
+    for name in ("oldValue", "actor", "reason", "beforeHash"):
+        assert name not in created
+        content = receipt(log, created)
+        [extra] = [line for line in content.splitlines() if line.startswith(b"extra ")]
+        held: Any = parse_canonical(base64.b64decode(extra[6:]))
+        held["record"][name] = None
+        refused(content.replace(extra, b"extra " + base64.b64encode(canonical(held))))
+
+
 def test_values_beside_the_hash_of_erased_ones_are_refused() -> None:
     [stored] = decision(change({**KEY, "v": {"N": "1"}}, {**KEY, "v": {"S": "2"}}, keys=KEY), actor="v").records
     gone = record_of(erased(stored), {})

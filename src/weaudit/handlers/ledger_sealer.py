@@ -108,6 +108,7 @@ def handle(event: Any, invocation: Invocation, *, ledger: Ledger) -> tuple[dict[
         if adopted is not None:
             _adopt(adopted, ledger, sealer, outcomes, summary)
     except SupersededError:
+        summary.behind = True  # what came since the other one read is not sealed, and nothing was adopted
         logs.write("INFO", "another sealer was first", requestId=invocation.request_id)
     except LedgerError as error:
         raise StoreRefusedError(f"the ledger is not what it was: {error}") from error

@@ -7,6 +7,7 @@ commit of the offsets in one. Tiles, bundles and the signed checkpoint follow fr
 from __future__ import annotations
 
 import hmac
+import re
 
 from weaudit.items.hashes import framed
 from weaudit.ledger import tiles
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 FORMAT = "weaudit-commit-1"
 _MAC_BYTES = 32
+_ROOT = re.compile("[0-9a-f]{64}")
 
 
 @value
@@ -53,7 +55,10 @@ def opened(content: bytes, before: int, origin: bytes) -> Commit:
     head = parse_canonical(line)
     if not isinstance(head, dict) or head.get("format") != FORMAT or head.get("before") != before:
         raise LedgerError(f"the commit after {before} entries is one of another place or format")
-    return Commit(before, bytes.fromhex(str(head["root"])), tiles.parse_bundle(bundle, int(str(head["count"]))))
+    root, count = head.get("root"), head.get("count")
+    if not isinstance(root, str) or not _ROOT.fullmatch(root) or type(count) is not int or count < 0:
+        raise LedgerError(f"the commit after {before} entries does not say its root, or how many were added")
+    return Commit(before, bytes.fromhex(root), tiles.parse_bundle(bundle, count))
 
 
 def _mac(origin: bytes, body: bytes) -> bytes:

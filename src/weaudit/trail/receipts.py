@@ -127,10 +127,13 @@ def hash_of(record: Item) -> str:
             return record_hash({**record, "salt": _NO_SALT}, record.get("oldValue"), record.get("newValue")).hex()
     except _ODD as error:
         raise LedgerError("the record is not of the form that a receipt has") from error
-    raise LedgerError("the record has a field that its hash does not cover")
+    raise LedgerError("the record has a field that its hash does not cover, or one without a value")
 
 
 def _is_covered(record: Item) -> bool:
+    # A null has the hash of a field that is not there.
+    if not all(isinstance(field, dict) for field in record.values()):
+        return False
     label = record["changeOrder"]["S"].partition("#")[0]
     if record["changeOrder"] != {"S": f"{label}#{record['sequenceNumber']['S']}"}:
         return False
@@ -185,9 +188,20 @@ def opened(content: bytes, policy: Policy) -> Receipt:
     # 1. The checkpoint: its origin is the log's, the log has signed it, and so has whoever else the policy asks for.
     checkpoint, _ = checkpoints.opened(proof.checkpoint, policy)
     entry, record = proofs.opened(proof, checkpoint.size, checkpoint.root, hash_of)
-    if record is not None and record["id"] != {"S": entry.id}:
+    if record is not None and record.get("id") != {"S": entry.id}:
         raise LedgerError("the record in the file has another id than its entry")
+    if record is not None:
+        _check_readable(record)
     return Receipt(checkpoint, proof.index, entry, record)
+
+
+def _check_readable(record: Item) -> None:
+    """Raise LedgerError if a record that somebody else wrote, and was sealed so, cannot be shown as a change."""
+    try:
+        change_of(record)
+        commitments(record)
+    except _ODD as error:
+        raise LedgerError("the record in the file is not of the form of a record") from error
 
 
 def change_of(record: Item) -> AuditedChange:

@@ -63,7 +63,7 @@ def read(content: bytes) -> Verified:
             kinds=Counter(found["kinds"]),
             findings=[LedgerFinding(*one) for one in found["findings"]],
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise LedgerError(f"it is no state of a verification: {error}") from error
     if len(verified.runs) != len(LEVELS):
         raise LedgerError("it is no state of a verification")
