@@ -8,11 +8,6 @@ from typing import Any
 
 from tests.e2e.commands import client
 from tests.ledger.trees import tree_hash
-from weaudit.installation.outputs import Installation
-
-
-def bucket() -> str:
-    return Installation.find().ledger_bucket
 
 
 def fetched(path: str, of: str) -> bytes:
