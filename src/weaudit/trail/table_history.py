@@ -79,6 +79,9 @@ class TableHistory:
                 following = self._month(ahead, since, last, newest_first) if ahead else []
                 entries = heapq.merge(*shards, key=_order, reverse=newest_first)
                 yield from changes(records_of(entries, self._get))
+        except KeyboardInterrupt:
+            shards, following = [], []  # the process ends, and waits for no answer that is on its way
+            raise
         finally:
             for shard in (*shards, *following):
                 shard.leave()
