@@ -18,7 +18,8 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "smoke_aws.py"
     ],
 )
 def test_it_goes_nowhere_but_to_an_account(tmp_path: Path, variables: dict[str, str], said: str) -> None:
-    environment = {**os.environ, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path), **variables}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment = {**clean, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path), **variables}
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--yes"], env=environment, capture_output=True, text=True, check=False
     )

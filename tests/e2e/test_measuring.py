@@ -170,7 +170,13 @@ def test_a_subscription_carries_lines_whose_fields_opensearch_knows(
         functions.delete_function(FunctionName="forwarder")
     template = json.loads((ROOT / "infra" / "opensearch" / "index-template.json").read_text(encoding="utf-8"))
     fields = template["template"]["mappings"]["properties"]
-    kinds = {"keyword": (str, list, type(None)), "long": (int, list), "object": (dict,), "date": (str,)}
+    kinds = {
+        "keyword": (str, list, type(None)),
+        "long": (int, list),
+        "boolean": (bool,),
+        "object": (dict,),
+        "date": (str,),
+    }
     ours = [event["message"] for event in carried() if event["message"].startswith("{")]
     assert len({json.loads(line).get("function") for line in ours}) >= len(FUNCTIONS)
     for line in ours:

@@ -170,8 +170,9 @@ def adopt(
 ) -> None:
     """Seal rows that were never seen being written: from before the ledger, or put back from a backup.
 
-    Their entries say that they were there when they were adopted, and no more. A record that WeAudit did not make is
-    sealed as foreign, which is a finding. Reads the whole log and all rows; run it again to continue.
+    Their entries say that they were there when they were adopted. A record that WeAudit did not make becomes a finding.
+
+    Reads the whole log and all rows. Run it again to continue.
 
     Exit code 1 if there are findings among them.
 
