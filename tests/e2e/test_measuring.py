@@ -158,7 +158,7 @@ def test_a_subscription_carries_lines_whose_fields_opensearch_knows(
         names = outputs(engine)
         engine.client("dynamodb").put_item(TableName="Configuration", Item={"key": {"S": "carried"}})
         engine.client("s3").put_object(Bucket=names["BucketName"], Key="carried.txt", Body=b"x")
-        for name in ("TableUpdate", "ReadTrail", "ListObjects", "ReadImages", "Health"):
+        for name in ("TableUpdate", "ReadTrail", "ListObjects", "ReadImages", "Health", "LedgerSealer"):
             functions.invoke(
                 FunctionName=names[f"{name}AliasArn"], Payload=json.dumps({"requestContext": {}, "body": "{}"})
             )
