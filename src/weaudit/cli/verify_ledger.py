@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from weaudit.cli.ledger.receipts import trusted
 from weaudit.cli.printing import output
 from weaudit.errors import DeployError, EngineError, InvalidInputError, StoreError, StoreRefusedError
 from weaudit.ledger.faults import LedgerError
@@ -62,7 +63,7 @@ def verify_ledger(
     installation, why = _installation(offline is not None)
     if offline is not None and not offline.is_dir():
         raise InvalidInputError(f"{offline} is not a folder\n`weaudit ledger copy {offline}` makes one.")
-    policy = _policy(key) if key is not None else _policy_of_kms(installation, why)
+    policy = trusted(key, None) if key is not None else _policy_of_kms(installation, why)
     kept = _read(since_checkpoint) if since_checkpoint is not None else None
     log = LedgerFolder(offline) if offline is not None else _log_of(installation)
     path = verified_logs.path_of(policy.logs[0].name)
@@ -126,33 +127,14 @@ def _log_of(installation: "Installation | None") -> "Ledger":
 
 
 def _policy_of_kms(installation: "Installation | None", why: str) -> "Policy":
-    from weaudit.installation.boto_errors import translated
-    from weaudit.ledger import ed25519, policies
-    from weaudit.ledger.notes import VerifierKey
+    from weaudit.installation.reading.ledger import verifier_key
+    from weaudit.ledger import policies
 
     if installation is None:
         raise InvalidInputError(f"the key of the log cannot be read from KMS: {why}\nGive it with --key.")
     if "LedgerKeyArn" not in installation.outputs:
         raise InvalidInputError("this installation has no ledger\nDeploy this version of WeAudit to get one.")
-    with translated():
-        found = installation.target.client("kms").get_public_key(KeyId=installation.outputs["LedgerKeyArn"])
-    return policies.of_log(VerifierKey(installation.outputs["LedgerOrigin"], ed25519.from_spki(found["PublicKey"])))
-
-
-def _policy(text: str) -> "Policy":
-    """Return the policy that a text means: a verifier key, or a file that holds one, or a policy."""
-    from weaudit.ledger import policies
-    from weaudit.ledger.notes import VerifierKey
-
-    content = text.encode() if text.count("+") >= 2 else _read(Path(text))
-    try:
-        if b"\n" in content.strip() or b"quorum" in content:
-            return policies.read(content)
-        return policies.of_log(VerifierKey.read(content.decode().strip()))
-    except ValueError as error:
-        raise InvalidInputError(
-            f"--key {text}: {error}\nGive a verifier key, or a file that holds one, or a policy: `weaudit ledger key`."
-        ) from error
+    return policies.of_log(verifier_key(installation))
 
 
 def _read(path: Path) -> bytes:

@@ -242,10 +242,10 @@ def check(
 
     Example: weaudit check record.tlog-proof --key weaudit/111122223333/eu-west-1/weaudit-dev+8d3f7c21+AY0…
     """
-    trusted = _trusted(key, policy)
+    policy_of_key = trusted(key, policy)
     content = _read(file, proofs.MOST_BYTES)
     try:
-        found = receipts.opened(content, trusted)
+        found = receipts.opened(content, policy_of_key)
     except LedgerError as error:
         raise LedgerFaultError(
             f"the proof does not hold: {error}\nNothing of {file} is shown, since none of it is proven."
@@ -256,8 +256,8 @@ def check(
         _print(found)
 
 
-def _trusted(key: str | None, policy: Path | None) -> "Policy":
-    """Return the policy that the options give. Raises InvalidInputError."""
+def trusted(key: str | None, policy: Path | None) -> "Policy":
+    """Return the policy that the options --key and --policy give. Raises InvalidInputError."""
     if (key is None) == (policy is None):
         raise InvalidInputError(
             "give the key of the log, or a policy\n`weaudit ledger key` prints both where the log is: "
@@ -269,7 +269,7 @@ def _trusted(key: str | None, policy: Path | None) -> "Policy":
     try:
         return _of_key(key)
     except LedgerError as error:
-        if not Path(key).is_file():
+        if not _is_file(key):
             raise InvalidInputError(f"--key is neither a verifier key nor a file: {error}") from error
     content = _read(Path(key), policies.LARGEST_POLICY_BYTES)
     # A verifier key is one word, and a policy is not.
@@ -279,6 +279,13 @@ def _trusted(key: str | None, policy: Path | None) -> "Policy":
         return _of_key(content.decode().strip())
     except ValueError as error:
         raise InvalidInputError(f"{key} does not hold a verifier key or a policy: {error}") from error
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a null byte
+        return False
 
 
 def _of_key(text: str) -> "Policy":
