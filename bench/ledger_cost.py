@@ -24,8 +24,8 @@ from weaudit.ledger.entries import Entry, entry
 from weaudit.ledger.merkle import Edge, leaf_hashes
 from weaudit.ledger.notes import VerifierKey
 from weaudit.ledger.tiles import WIDTH, Tail, bundle, parse_bundle
-from weaudit.trail.verification.matching import Matching, sources
-from weaudit.trail.verification.rows import stored_hash
+from weaudit.trail.verification.matching import Matching
+from weaudit.trail.verification.rows import sources, stored_hash
 from weaudit.trail.verification.walking import entries_of, verify_log
 
 _ORIGIN = "weaudit/123456789012/us-east-1/weaudit-dev"

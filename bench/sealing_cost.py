@@ -31,11 +31,12 @@ from weaudit.capture.rules import Rules, Terms
 from weaudit.errors import StoreRefusedError
 from weaudit.items.values import Item
 from weaudit.ledger.notes import VerifierKey
-from weaudit.sealing.outcomes import Outcomes, Source
+from weaudit.sealing.outcomes import Outcomes
 from weaudit.sealing.reading import Reading
 from weaudit.sealing.sealer import Sealer
 from weaudit.sealing.store_bucket import LedgerBucket
 from weaudit.sealing.store_streams import TableStreams
+from weaudit.trail.verification.rows import sources
 
 MEMORY_MB = 512
 LATENCY_MS = 10
@@ -46,11 +47,7 @@ BUSY = "a month, ten records in each minute"
 IDLE = "a month in which nothing comes"
 _PAGE = 1_000
 _ORIGIN = "weaudit/123456789012/us-east-1/weaudit-dev"
-_SOURCES = (
-    Source("Audit", ("id",), records=True),
-    Source("audit_logs", ("log_id",), passed_over="request#"),
-    Source("lambda-invocation-logs", ("requestId", "timestamp")),
-)
+_SOURCES = sources("Audit", "audit_logs", "lambda-invocation-logs")
 _TERMS = Terms(Rules(), bytes(32), bytes(8), bytes(32), "evidence", 4096)
 
 

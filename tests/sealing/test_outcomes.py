@@ -14,8 +14,8 @@ from weaudit.capture.records import Decision
 from weaudit.evidence import packed
 from weaudit.items.hashes import item_secrets
 from weaudit.items.values import Item
-from weaudit.sealing.outcomes import Outcomes, Source
-from weaudit.trail.verification.rows import stored_hash
+from weaudit.sealing.outcomes import Outcomes
+from weaudit.trail.verification.rows import Source, stored_hash
 
 AUDIT, LOGS, INVOCATIONS = SOURCES
 AT_S = 1_711_922_395

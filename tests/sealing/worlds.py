@@ -15,21 +15,18 @@ from weaudit.items.values import Item
 from weaudit.ledger import checkpoints, notes
 from weaudit.ledger.entries import Entry, parse
 from weaudit.ledger.tiles import TileReader
-from weaudit.sealing.outcomes import Outcomes, Source
+from weaudit.sealing.outcomes import Outcomes
 from weaudit.sealing.reading import Reading
 from weaudit.sealing.sealer import Sealer, Summary
 from weaudit.sealing.store_bucket import CHECKPOINT, LedgerBucket
 from weaudit.sealing.store_streams import TableStreams
+from weaudit.trail.verification.rows import sources
 
 NAME = "weaudit/111122223333/eu-west-1/dev"
 SIGNER = signer(NAME)
 START_S = 1_711_922_395.0
 DAY_S = 86_400.0
-SOURCES = (
-    Source("Audit", ("id",), records=True),
-    Source("audit_logs", ("log_id",), passed_over="request#"),
-    Source("lambda-invocation-logs-dev", ("requestId", "timestamp")),
-)
+SOURCES = sources("Audit", "audit_logs", "lambda-invocation-logs-dev")
 TTL = {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}
 
 
@@ -209,20 +206,20 @@ class World:
         self.faults = Faults()
         self.bucket = Bucket(lambda: self.now, self.faults)
         self.streams = Streams()
-        self.rows: dict[str, dict[str, Item]] = {source.table: {} for source in SOURCES}
+        self.rows: dict[str, dict[str, Item]] = {source.name: {} for source in SOURCES}
         self.signed: list[bytes] = []
         self.told: list[Entry] = []
         self.objects: dict[str, bytes] = {}
         self.cosigned: Callable[[bytes, TileReader], bytes] | None = None
         for source in SOURCES:
-            self.streams.turn_on(source.table)
+            self.streams.turn_on(source.name)
         self._items = itertools.count()
 
     # ---- what writers do
 
     def write(self, table: str, new: Item | None, old: Item | None = None, *, by_ttl: bool = False) -> None:
         """Write a row, and let its stream say so; with ``new`` None remove it."""
-        source = next(one for one in SOURCES if one.table == table)
+        source = next(one for one in SOURCES if one.name == table)
         row = new or old or {}
         row_id = source.id_of(row)
         old = self.rows[table].get(row_id) if old is None else old

@@ -13,8 +13,8 @@ from weaudit.items.values import Item
 from weaudit.ledger import checkpoints, notes, policies
 from weaudit.ledger.entries import Entry, entry
 from weaudit.ledger.tiles import Tail
-from weaudit.trail.verification.matching import Matching, Source, sources
-from weaudit.trail.verification.rows import row_hash
+from weaudit.trail.verification.matching import Matching
+from weaudit.trail.verification.rows import Source, row_hash, sources
 from weaudit.trail.verification.walking import LedgerFinding, LogVerdict, entries_of, verify_log
 
 ORIGIN = "weaudit/123456789012/eu-west-1/weaudit-dev"

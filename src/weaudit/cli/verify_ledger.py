@@ -156,7 +156,8 @@ def _matched(
     from weaudit.installation import clients
     from weaudit.installation.checking import readable_secrets
     from weaudit.installation.reading.stored_rows import pages_of
-    from weaudit.trail.verification.matching import Matching, sources
+    from weaudit.trail.verification.matching import Matching
+    from weaudit.trail.verification.rows import sources
 
     if not verdict.whole:
         return None, {"all": "the log is not proven"}

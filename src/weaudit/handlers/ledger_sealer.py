@@ -15,11 +15,12 @@ from weaudit.ledger.ed25519 import from_spki
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.notes import COSIGNATURE, VerifierKey
 from weaudit.runtime import logs, metrics
-from weaudit.sealing.outcomes import Outcomes, Source
+from weaudit.sealing.outcomes import Outcomes
 from weaudit.sealing.reading import Reading
 from weaudit.sealing.sealer import Sealer, Summary, SupersededError
 from weaudit.sealing.store_bucket import LedgerBucket
 from weaudit.sealing.store_streams import TableStreams
+from weaudit.trail.verification.rows import sources
 from weaudit.witnessing.asking import Asking, is_finding
 from weaudit.witnessing.store_remote import RemoteWitness
 
@@ -36,7 +37,6 @@ _LAST_MS = 60_000
 _NAMED = 20
 _MOST_SAID = 300
 _MOST_IDS = 1_000
-REMEMBERED_REQUESTS = "request#"
 
 
 class Ledger:
@@ -46,10 +46,10 @@ class Ledger:
         """Keep the settings: see :func:`connect`."""
         dynamodb = Connection.from_environment("dynamodb", environment)
         self.dynamodb = DynamoDB(dynamodb)
-        self.sources = (
-            Source(environment.get("TARGET_TABLE") or "Audit", ("id",), records=True),
-            Source(environment.get("AUDIT_LOGS_TABLE") or "audit_logs", ("log_id",), passed_over=REMEMBERED_REQUESTS),
-            Source(environment.get("INVOCATION_LOG_TABLE", ""), ("requestId", "timestamp")),
+        self.sources = sources(
+            environment.get("TARGET_TABLE") or "Audit",
+            environment.get("AUDIT_LOGS_TABLE") or "audit_logs",
+            environment.get("INVOCATION_LOG_TABLE", ""),
         )
         s3 = S3(Connection.from_environment("s3", environment))
         self._bucket = LedgerBucket(
@@ -149,7 +149,7 @@ def _not_cosigned(error: Exception) -> None:
 
 def _adopt(asked: Any, ledger: Ledger, sealer: Sealer, outcomes: Outcomes, summary: Summary) -> None:
     given: dict[str, Any] = asked if isinstance(asked, dict) else {}
-    source = next((one for one in ledger.sources if one.table == given.get("table")), None)
+    source = next((one for one in ledger.sources if one.name == given.get("table")), None)
     ids, since = given.get("ids"), given.get("size")
     parts = len(source.keys) if source is not None else 0
     if (
@@ -165,7 +165,7 @@ def _adopt(asked: Any, ledger: Ledger, sealer: Sealer, outcomes: Outcomes, summa
             'the "size" of the log that you read'
         )
     keys = [{name: {"S": part} for name, part in zip(source.keys, one, strict=True)} for one in ids]
-    rows = read_keys(ledger.dynamodb.call, source.table, keys, ConsistentRead=True)
+    rows = read_keys(ledger.dynamodb.call, source.name, keys, ConsistentRead=True)
     at = iso_time(time.time_ns() // 1_000_000)
     sealer.adopt((one for row in rows if (one := outcomes.of_row(source, row, at)) is not None), since, summary)
 

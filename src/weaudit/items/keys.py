@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html: the limit for a key of an index.
 LONGEST_LOGGED_ID_BYTES = 2048
 
+REMEMBERED = "request#"
+"""What precedes the ids of the rows of ``audit_logs`` by which a request is carried out once."""
+
 
 def item_key(keys: Item) -> str:
     """Return the text that names an item in its table; two different keys never have the same text.

@@ -20,30 +20,13 @@ if TYPE_CHECKING:
 
     from weaudit.items.values import Item
     from weaudit.ledger.entries import Entry
-    from weaudit.trail.verification.rows import Fetch
+    from weaudit.trail.verification.rows import Fetch, Source
 
 # What an erasure removes or replaces; the hash of the record stays.
 _ERASED = frozenset(
     (*CONTENT, *(f"{side}ValueRef{s}" for side in ("old", "new") for s in ("", "s")), "contentSalt", "erased", "salt")
 ) | {"historyKey"}
 _UUID = frozenset("0123456789abcdef-")
-
-
-@value
-class Source:
-    """A table whose rows are sealed: ``keys`` are its key attributes, and ``records`` says that it is ``Audit``.
-
-    Rows whose id begins with ``passed_over`` are no evidence.
-    """
-
-    table: str
-    keys: tuple[str, ...]
-    records: bool = False
-    passed_over: str = ""
-
-    def id_of(self, row: Item) -> str:
-        """Return the id of a row: its key, the parts of which are joined by a slash."""
-        return "/".join(str(row[name]["S"]) for name in self.keys)
 
 
 @value
@@ -57,33 +40,33 @@ class Outcomes:
         """Return the entry of a record, as GetRecords returns it, or None if its row is passed over."""
         body = record["dynamodb"]
         row_id = source.id_of(body["Keys"])
-        if source.passed_over and row_id.startswith(source.passed_over):
+        if not source.seals(row_id):
             return None
         at = iso_time(round(float(body["ApproximateCreationDateTime"]) * 1000))
         old, new = body.get("OldImage"), body.get("NewImage")
-        if source.records:
+        if not source.label:
             kind, digest, said = self._record(old, new, record)
         else:
             kind = "log" if old is None else "altered" if new is not None else _removed(record, old, "expires_at")
             digest, said = None, {}
         if digest is None:
-            digest = row_hash(self.origin, source.table, row_id, new if new is not None else old or {})
-        if not source.records:
-            said["table"] = source.table
+            digest = row_hash(self.origin, source.name, row_id, new if new is not None else old or {})
+        if source.label:
+            said["table"] = source.label
         return _entry(kind, at, row_id, digest, said)
 
     def of_row(self, source: Source, row: Item, at: str) -> Entry | None:
         """Return the entry of a row that was not seen being written: it was there at a time, ISO 8601, in UTC."""
         row_id = source.id_of(row)
-        if source.passed_over and row_id.startswith(source.passed_over):
+        if not source.seals(row_id):
             return None
-        if not source.records:
+        if source.label:
             return _entry(
-                "adopted", at, row_id, row_hash(self.origin, source.table, row_id, row), {"table": source.table}
+                "adopted", at, row_id, row_hash(self.origin, source.name, row_id, row), {"table": source.label}
             )
         digest = stored_hash(row, self.fetch)
         if digest is None or not self._is_ours(row, digest):
-            return _entry("foreign", at, row_id, digest or row_hash(self.origin, source.table, row_id, row), {})
+            return _entry("foreign", at, row_id, digest or row_hash(self.origin, source.name, row_id, row), {})
         return _entry("adopted", at, row_id, digest, {})
 
     def _record(

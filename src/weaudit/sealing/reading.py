@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from weaudit.ledger.entries import Entry
     from weaudit.sealing.marks import Marks
-    from weaudit.sealing.outcomes import Outcomes, Source
+    from weaudit.sealing.outcomes import Outcomes
     from weaudit.sealing.store_streams import Shard, TableStreams
+    from weaudit.trail.verification.rows import Source
 
 
 # A shard may have long parts without a record, each an answer without any. One that is open is asked again by the next
@@ -57,8 +58,8 @@ class Reading:
         yield Batch([], marks)
 
     def _table(self, source: Source, marks: Marks, at: str, *, behind: bool) -> Iterator[list[Entry]]:
-        known = sorted(arn for arn in marks if _table_of(arn) == source.table)
-        for arn in [*known, *(arn for arn in self._streams.of_table(source.table) if arn not in marks)]:
+        known = sorted(arn for arn in marks if _table_of(arn) == source.name)
+        for arn in [*known, *(arn for arn in self._streams.of_table(source.name) if arn not in marks)]:
             shards = self._streams.shards(arn)
             if shards is None:
                 # Its records are gone; what it said before was read unless a shard had more.

@@ -14,7 +14,7 @@ from weaudit.errors import (
     ValidationError,
 )
 from weaudit.items.hashes import encoded, framed
-from weaudit.items.keys import item_key
+from weaudit.items.keys import REMEMBERED, item_key
 from weaudit.items.plain import below, refusal, shown
 from weaudit.items.sizes import LARGEST_ITEM_BYTES, item_bytes
 from weaudit.items.typed_keys import typed_key
@@ -175,7 +175,7 @@ def _request_row(made: UpdatePlan, settings: Settings, caller: Caller, now_ms: i
     now = now_ms // 1000
     return {
         "Item": {
-            "log_id": {"S": f"request#{digest}"},
+            "log_id": {"S": REMEMBERED + digest},
             "timestamp": {"S": made.answer["timestamp"]},
             "request_hash": {"S": made.request_hash},
             "answer": {"S": json.dumps(made.answer, ensure_ascii=False)},

@@ -12,7 +12,7 @@ from weaudit.installation.pool import ahead
 from weaudit.installation.reading.ledger import LedgerBucket, faults, output_of, verifier_key
 from weaudit.installation.reading.stored_rows import pages_of
 from weaudit.ledger import policies
-from weaudit.trail.verification.matching import Source, is_sealed, sources
+from weaudit.trail.verification.rows import Source, sources
 from weaudit.trail.verification.walking import verify_log
 
 _IDS = 500
@@ -79,7 +79,7 @@ def unsealed(installation: Installation, progress: Callable[[str, int, int | Non
         for page in pages_of(dynamodb, source.name):
             for row in page:
                 row_id = source.id_of(row)
-                if is_sealed(source, row_id) and verdict.verified.rows.slot(source.label, row_id) is None:
+                if source.seals(row_id) and verdict.verified.rows.slot(source.label, row_id) is None:
                     found.keys.setdefault(source.name, []).append([str(row[name]["S"]) for name in source.keys])
             count += len(page)
             progress(f"reading {source.name}", count, None)

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from weaudit.capture.hashes import from_base64, origin
 from weaudit.items.times import moment
 from weaudit.items.values import Item
 from weaudit.ledger.entries import Entry
 from weaudit.ledger.faults import LedgerError
-from weaudit.trail.verification.rows import needs_object, nothing, row_hash, stored_hash
+from weaudit.trail.verification.rows import Source, needs_object, nothing, row_hash, stored_hash
 from weaudit.trail.verification.sealed import GONE, SealedRows
 from weaudit.trail.verification.walking import LedgerFinding
 
@@ -21,39 +21,7 @@ LATE = timedelta(minutes=15)
 """A row that is older than the last complete seal by more than this was there to be sealed."""
 _AHEAD = timedelta(minutes=5)
 
-# The rows of audit_logs that make requests idempotent expire after days, and are not sealed.
-_REMEMBERED = "request#"
 _UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, IndexError)
-
-
-class Source(NamedTuple):
-    """A table whose rows are sealed: its name, and in ``label`` the name that entries have for it ("" for ``Audit``).
-
-    ``keys`` are the attributes that make the id of a row, and ``time`` is the one that says when it was written.
-    """
-
-    name: str
-    label: str
-    keys: tuple[str, ...]
-    time: str
-
-    def id_of(self, row: Item) -> str:
-        """Return the id of a row."""
-        return "/".join(str(row[key].get("S", "")) for key in self.keys)
-
-
-def sources(audit: str, audit_logs: str, invocation_log: str) -> tuple[Source, Source, Source]:
-    """Return the three tables whose rows are sealed, given their names."""
-    return (
-        Source(audit, "", ("id",), "modificationTime"),
-        Source(audit_logs, audit_logs, ("log_id",), "timestamp"),
-        Source(invocation_log, invocation_log, ("requestId", "timestamp"), "timestamp"),
-    )
-
-
-def is_sealed(source: Source, row_id: str) -> bool:
-    """Return whether a row with this id is evidence: those that remember a request are not."""
-    return source.keys != ("log_id",) or not row_id.startswith(_REMEMBERED)
 
 
 class Matching:
@@ -87,7 +55,7 @@ class Matching:
     def take(self, source: Source, row: Item) -> None:
         """Compare a row."""
         row_id = source.id_of(row)
-        if not is_sealed(source, row_id):
+        if not source.seals(row_id):
             return
         slot = self._rows.slot(source.label, row_id)
         if slot is None:

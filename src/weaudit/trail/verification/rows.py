@@ -8,9 +8,11 @@ from hashlib import sha256
 from weaudit.capture.hashes import from_base64, record_hash
 from weaudit.evidence import REST, opened
 from weaudit.items.hashes import encoded, framed
+from weaudit.items.keys import REMEMBERED
 from weaudit.items.values import spelled_item
 from weaudit.trail.changes import filled
 from weaudit.trail.history import attribute_change
+from weaudit.values import value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +22,36 @@ if TYPE_CHECKING:
 
     Fetch = Callable[[str, str], bytes | None]
     """Returns the object with a key in a bucket, or None if there is none that may be read."""
+
+
+@value
+class Source:
+    """A table whose rows are sealed: its name, and in ``label`` the name that entries have for it ("" for ``Audit``).
+
+    ``keys`` are the attributes that make the id of a row, and ``time`` is the one that says when it was written.
+    """
+
+    name: str
+    label: str
+    keys: tuple[str, ...]
+    time: str
+
+    def id_of(self, row: Item) -> str:
+        """Return the id of a row: its key, the parts of which are joined by a slash."""
+        return "/".join([str(row[key].get("S", "")) for key in self.keys])
+
+    def seals(self, row_id: str) -> bool:
+        """Return whether a row with this id is evidence: those that remember a request are not."""
+        return self.keys != ("log_id",) or not row_id.startswith(REMEMBERED)
+
+
+def sources(audit: str, audit_logs: str, invocation_log: str) -> tuple[Source, Source, Source]:
+    """Return the three tables whose rows are sealed, given their names."""
+    return (
+        Source(audit, "", ("id",), "modificationTime"),
+        Source(audit_logs, audit_logs, ("log_id",), "timestamp"),
+        Source(invocation_log, invocation_log, ("requestId", "timestamp"), "timestamp"),
+    )
 
 
 def nothing(_bucket: str, _key: str) -> bytes | None:
@@ -60,10 +92,10 @@ def stored_hash(record: Item, fetch: Fetch = nothing) -> bytes | None:
         for reference in (*part.old_refs, *part.new_refs):
             if reference.name == REST:
                 body = fetch(reference.bucket, reference.key)
-                value = body and opened(body, from_base64(record["salt"]), REST, reference.commitment)
-                if not value:
+                found = body and opened(body, from_base64(record["salt"]), REST, reference.commitment)
+                if not found:
                     return None
-                old, new = (filled(None, side, {reference.commitment: value}) for side in (old, new))
+                old, new = (filled(None, side, {reference.commitment: found}) for side in (old, new))
         return record_hash(record, old, new)
     except (
         AttributeError,
