@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from weaudit.errors import StoreRefusedError
 from weaudit.installation import payloads
 from weaudit.installation.targets import Target
 
@@ -42,17 +43,29 @@ def sealed(target: Target, alias: str, seconds: float) -> bool:
     ``alias`` is the ARN of its alias. Returns whether it has after ``seconds``; False at once if it fails. There must
     be no writes meanwhile.
     """
-    client = target.client("lambda", read_s=payloads.LONGEST_CALL_S)
     deadline = time.monotonic() + seconds
     while True:
-        answer = client.invoke(FunctionName=alias, Payload=b"{}")
-        document = json.loads(answer["Payload"].read() or b"null")
-        if answer.get("FunctionError") or not isinstance(document, dict):
+        try:
+            answer = sealer_called(target, alias, {})
+        except StoreRefusedError:
             return False
-        if not document.get("behind"):
+        if not answer.get("behind"):
             return True
         if time.monotonic() > deadline:
             return False
+
+
+def sealer_called(target: Target, alias: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Call ledger_sealer once, and return its answer. Raises StoreRefusedError if it fails."""
+    client = target.client("lambda", read_s=payloads.LONGEST_CALL_S)
+    answer = client.invoke(FunctionName=alias, Payload=payloads.payload(event))
+    document = json.loads(answer["Payload"].read() or b"null")
+    if answer.get("FunctionError") or not isinstance(document, dict):
+        why = document.get("errorMessage") if isinstance(document, dict) else None
+        raise StoreRefusedError(
+            f"the sealer failed: {why or 'it does not say why'}\nRead `weaudit logs ledger_sealer`."
+        )
+    return document
 
 
 def _last_sequences(target: Target, stream: str) -> Iterator[str]:

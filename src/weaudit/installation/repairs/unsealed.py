@@ -1,12 +1,12 @@
 """Has the ledger sealed now: what came, and rows that were there before the ledger was (`seal`, `ledger adopt`)."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from weaudit.errors import StoreRefusedError
-from weaudit.installation import clients, payloads
+from weaudit.installation import clients
+from weaudit.installation.draining import sealer_called
 from weaudit.installation.outputs import Installation
 from weaudit.installation.pool import ahead
 from weaudit.installation.reading.ledger import LedgerBucket, faults, output_of, verifier_key
@@ -111,14 +111,5 @@ def _sources(installation: Installation) -> tuple[Source, Source, Source]:
     return sources(installation.audit_table, installation.outputs["AuditLogsTableName"], installation.invocation_log)
 
 
-def _called(installation: Installation, document: dict[str, Any]) -> dict[str, Any]:
-    client = installation.target.client("lambda", read_s=payloads.LONGEST_CALL_S)
-    alias = output_of(installation, "LedgerSealerAliasArn")
-    answer = client.invoke(FunctionName=alias, Payload=payloads.payload(document))
-    found = json.loads(answer["Payload"].read() or b"null")
-    if answer.get("FunctionError") or not isinstance(found, dict):
-        why = (found or {}).get("errorMessage") if isinstance(found, dict) else None
-        raise StoreRefusedError(
-            f"the sealer failed: {why or 'it does not say why'}\nRead `weaudit logs ledger_sealer`."
-        )
-    return found
+def _called(installation: Installation, event: dict[str, Any]) -> dict[str, Any]:
+    return sealer_called(installation.target, output_of(installation, "LedgerSealerAliasArn"), event)
