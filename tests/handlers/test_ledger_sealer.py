@@ -9,9 +9,9 @@ import pytest
 from tests.sealing.worlds import SOURCES, World, unanswered
 from weaudit.errors import InvalidInputError, StoreRefusedError, StoreUnavailableError
 from weaudit.handlers import ledger_sealer
+from weaudit.ledger.checkpoints import CHECKPOINT
 from weaudit.runtime.event import Invocation
 from weaudit.sealing.sealer import Sealer
-from weaudit.sealing.store_bucket import CHECKPOINT
 
 INVOCATION = Invocation("weaudit-ledger-sealer", "r-1", lambda: 300_000)
 

@@ -10,9 +10,10 @@ import pytest
 
 from tests.sealing.worlds import DAY_S, SOURCES, Killed, World, every_place, unanswered
 from weaudit.errors import StoreUnavailableError
+from weaudit.ledger.checkpoints import CHECKPOINT, archived
 from weaudit.ledger.faults import LedgerError
 from weaudit.sealing.sealer import HEARTBEAT_S, Sealer, SupersededError
-from weaudit.sealing.store_bucket import CHECKPOINT, archived, commit_path
+from weaudit.sealing.store_bucket import commit_path
 
 
 def test_what_happened_is_sealed_once_and_proven() -> None:

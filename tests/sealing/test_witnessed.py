@@ -11,11 +11,10 @@ from weaudit.errors import InvalidInputError, StoreRefusedError
 from weaudit.handlers import ledger_sealer
 from weaudit.ledger import notes, policies
 from weaudit.ledger import witness as witnesses
-from weaudit.ledger.checkpoints import opened
+from weaudit.ledger.checkpoints import CHECKPOINT, archived, opened
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.merkle import EMPTY_ROOT
 from weaudit.ledger.witness import RefusedError, Seen
-from weaudit.sealing.store_bucket import CHECKPOINT, archived
 from weaudit.witnessing.asking import Asking, is_finding
 
 WITNESS = witness("witness.example/one")

@@ -13,12 +13,13 @@ from weaudit.aws.client import VersionListing
 from weaudit.errors import StoreRefusedError, StoreUnavailableError
 from weaudit.items.values import Item
 from weaudit.ledger import checkpoints, notes
+from weaudit.ledger.checkpoints import CHECKPOINT
 from weaudit.ledger.entries import Entry, parse
 from weaudit.ledger.tiles import TileReader
 from weaudit.sealing.outcomes import Outcomes
 from weaudit.sealing.reading import Reading
 from weaudit.sealing.sealer import Sealer, Summary
-from weaudit.sealing.store_bucket import CHECKPOINT, LedgerBucket
+from weaudit.sealing.store_bucket import LedgerBucket
 from weaudit.sealing.store_streams import TableStreams
 from weaudit.trail.verification.rows import sources
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 from weaudit.demo.tour import WAIT_SECONDS, Tour, awaited
 from weaudit.installation import draining
 from weaudit.installation.pool import ahead
-from weaudit.installation.reading.ledger import LedgerBucket, head, verifier_key
+from weaudit.installation.reading.ledger import LedgerBucket, verifier_key
 from weaudit.ledger import policies
-from weaudit.ledger.tiles import TileReader
 from weaudit.trail import receipts
 from weaudit.trail.changes import AuditedChange
 from weaudit.trail.verification.walking import LedgerFinding, verify_log
@@ -66,14 +65,8 @@ def seal(tour: Tour) -> bool:
 
 def proof(tour: Tour, record_id: str) -> bytes | None:
     """Return the receipt of a record, or None if it is not sealed."""
-    bucket = LedgerBucket.of(tour.installation)
-    change = tour.trail.record(record_id, values=False)
-    newest = head(bucket)
-    tree = TileReader(newest.checkpoint.size, newest.checkpoint.root, bucket.fetch)
-    found = receipts.sealed(receipts.entries_of(record_id, change, tree, bucket.fetch, bucket.part))
-    if found is None or change is None:
-        return None
-    return receipts.written(tree, newest.note, found, receipts.sealed_record(change, found))
+    bucket, change = LedgerBucket.of(tour.installation), tour.trail.record(record_id, values=False)
+    return None if change is None else receipts.receipt_of(change, bucket.fetch, bucket.part)
 
 
 def findings(tour: Tour, record_id: str, policy: "Policy") -> list[LedgerFinding]:

@@ -26,7 +26,7 @@ from weaudit.images.pipeline import KEY as PIPELINE_KEY
 from weaudit.installation import boto_errors
 from weaudit.installation.outputs import Installation
 from weaudit.installation.pool import ReadingPool
-from weaudit.installation.reading.ledger import CHECKPOINT, LedgerBucket, faults, head, last_entries, verifier_key
+from weaudit.installation.reading.ledger import LedgerBucket, faults, head, last_entries, verifier_key
 from weaudit.installation.stacks import resources
 from weaudit.installation.targets import ENGINE_ACCOUNT, wire
 from weaudit.items.times import iso_moment
@@ -209,7 +209,7 @@ def _evidence(installation: Installation) -> dict[str, str]:
 def _ledger(installation: Installation) -> dict[str, Any]:
     """Return what the end of the ledger says; {} if it has not begun."""
     bucket = LedgerBucket.of(installation)
-    if bucket.fetch(CHECKPOINT) is None:
+    if bucket.fetch(checkpoints.CHECKPOINT) is None:
         return {}
     try:
         with faults(""):

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from weaudit.ledger.notes import VerifierKey
     from weaudit.ledger.policies import Policy
 
+CHECKPOINT = "checkpoint"
+"""Where readers begin: the newest checkpoint, or an older one. Nothing but this is ever overwritten."""
+ARCHIVE = "checkpoints/"
+"""Under this is every checkpoint that was ever signed."""
 HASH_BYTES = 32
 LARGEST_SIZE = 2**63 - 1
 """Of a log: what every implementation can count."""
@@ -56,6 +60,11 @@ def opened(content: bytes, policy: Policy) -> tuple[Checkpoint, dict[VerifierKey
     checkpoint = read(note.text)
     policy.require(checkpoint.origin, signed)
     return checkpoint, signed
+
+
+def archived(size: int) -> str:
+    """Return the path under which the checkpoint of a size is kept."""
+    return f"{ARCHIVE}{size:020d}"
 
 
 def read(text: str) -> Checkpoint:

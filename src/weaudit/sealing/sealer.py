@@ -18,7 +18,7 @@ from weaudit.ledger.tiles import WIDTH, Tail, TileReader
 from weaudit.sealing import commits
 from weaudit.sealing.commits import Commit
 from weaudit.sealing.marks import last_seals, seals
-from weaudit.sealing.store_bucket import CHECKPOINT, archived, commit_path
+from weaudit.sealing.store_bucket import commit_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Sealer:
 
     def _current(self, kept: Log | None, summary: Summary) -> Log:
         """Return the log as it is, after completing what was committed and not signed."""
-        hint = self._opened(self._bucket.get(CHECKPOINT) or b"")
+        hint = self._opened(self._bucket.get(checkpoints.CHECKPOINT) or b"")
         log = kept
         if log is None or hint is None or (hint.size, hint.root) != (log.size, log.root):
             log = self._loaded(self._largest(hint))
@@ -273,7 +273,7 @@ class Sealer:
                 )
         text = checkpoints.text_of(self._key.name, log.size, log.root)
         note = notes.written(text, [notes.signed_by(self._key, self._sign, text)])
-        self._bucket.put_new(archived(log.size), note, locked=True)
+        self._bucket.put_new(checkpoints.archived(log.size), note, locked=True)
         # The archive has the log's own word, of which there is one. The witness's comes with a time of its own.
         if self._cosigned is not None:
             note = self._cosigned(note, TileReader(log.size, log.root, self._bucket.get))

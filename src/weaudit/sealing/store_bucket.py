@@ -7,22 +7,16 @@ import time
 from weaudit.aws.client import S3
 from weaudit.errors import StoreRefusedError
 from weaudit.items.times import iso_time
+from weaudit.ledger.checkpoints import ARCHIVE, CHECKPOINT, archived
 from weaudit.ledger.faults import LedgerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CHECKPOINT = "checkpoint"
-ARCHIVE = "checkpoints/"
 _KIND = "application/octet-stream"
 _DAY_MS = 86_400_000
 _MISSING = ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed")
-
-
-def archived(size: int) -> str:
-    """Return the path under which the checkpoint of a size is kept."""
-    return f"{ARCHIVE}{size:020d}"
 
 
 def commit_path(before: int) -> str:

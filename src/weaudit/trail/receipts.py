@@ -157,7 +157,7 @@ def receipt_of(change: AuditedChange, fetch: Fetch, part: Part) -> bytes | None:
     It is a bare one if the record is not the one that was sealed. ``fetch`` and ``part`` read the ledger's objects.
     Raises LedgerError if these are not of their form, or not those that the checkpoint proves.
     """
-    note = fetch("checkpoint")
+    note = fetch(checkpoints.CHECKPOINT)
     if note is None:
         return None
     checkpoint = checkpoints.read(notes.read(note).text)

@@ -9,8 +9,6 @@ from pathlib import Path
 from weaudit.errors import InvalidInputError, LedgerFaultError
 from weaudit.installation.pool import ReadingPool
 from weaudit.installation.reading.ledger import (
-    CHECKPOINT,
-    CHECKPOINTS,
     Head,
     Ledger,
     LedgerFolder,
@@ -18,6 +16,7 @@ from weaudit.installation.reading.ledger import (
     head,
 )
 from weaudit.ledger import checkpoints, finding, notes, tiles
+from weaudit.ledger.checkpoints import ARCHIVE, CHECKPOINT
 from weaudit.ledger.merkle import HASH_BYTES
 from weaudit.ledger.tiles import ENTRIES, WIDTH
 
@@ -100,7 +99,7 @@ def _paths(ledger: Ledger, size: int) -> Iterator[str]:
     """Yield the path of every object of a log but ``checkpoint``."""
     yield from (tile.path for tile in tiles.added(0, size))
     yield from (finding.path(number) for number in range(size // finding.LEAVES))
-    yield from ledger.listed(CHECKPOINTS)
+    yield from ledger.listed(ARCHIVE)
 
 
 def _is_there(folder: Path, path: str) -> bool:

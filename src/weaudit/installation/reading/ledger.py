@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weaudit.errors import DeployError, LedgerFaultError, StoreRefusedError
 from weaudit.installation.boto_errors import translated
 from weaudit.ledger import checkpoints, ed25519, entries, notes
+from weaudit.ledger.checkpoints import ARCHIVE, CHECKPOINT
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.notes import VerifierKey
 from weaudit.ledger.tiles import WIDTH, TileReader
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from weaudit.ledger.checkpoints import Checkpoint
     from weaudit.ledger.entries import Entry
 
-CHECKPOINT = "checkpoint"
-CHECKPOINTS = "checkpoints/"
 COMMITS = "commits/"
 _LAST = 1_024
 
@@ -161,11 +160,11 @@ def head(ledger: Ledger) -> Head:
         note = ledger.fetch(CHECKPOINT)
         found = None if note is None else checkpoints.read(notes.read(note).text)
         size = -1 if found is None else found.size
-        later = ledger.listed(CHECKPOINTS, after="" if found is None else f"{CHECKPOINTS}{size:020}")
+        later = ledger.listed(ARCHIVE, after="" if found is None else checkpoints.archived(size))
         last = next(iter(deque(later, maxlen=1)), "")
         if last and (newest := ledger.fetch(last)) is not None:
             archived = checkpoints.read(notes.read(newest).text)
-            if last != f"{CHECKPOINTS}{archived.size:020}":
+            if last != checkpoints.archived(archived.size):
                 raise LedgerError(f"{last} is a checkpoint of another size")
             return Head(newest, archived, size)
     if note is None or found is None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from weaudit.ledger import checkpoints, entries
-from weaudit.ledger.checkpoints import Checkpoint
+from weaudit.ledger.checkpoints import ARCHIVE, CHECKPOINT, Checkpoint
 from weaudit.ledger.entries import FINDINGS, Entry
 from weaudit.ledger.faults import LedgerError
 from weaudit.ledger.merkle import HASH_BYTES, Edge, check_consistency, leaf_hashes, top
@@ -26,10 +26,8 @@ Fetch = Callable[[str], bytes | None]
 Ahead = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 """Works as ``map`` does; it may call the function for later arguments before it yields the results of earlier ones."""
 
-ARCHIVE = "checkpoints/"
-CHECKPOINT = "checkpoint"
 
-_ARCHIVED = re.compile(r"checkpoints/([0-9]{20})")
+_ARCHIVED = re.compile(ARCHIVE + "([0-9]{20})")
 _TRIES = 4
 # Of so many bundles that do not fit, each changed entry is named.
 _LOCATED = 100
