@@ -46,6 +46,12 @@ class _Relay(BaseHTTPRequestHandler):
 
     do_POST = do_PUT = do_GET = do_HEAD = do_DELETE = _relay  # noqa: N815 the names are the standard library's
 
+    def handle_expect_100(self) -> bool:
+        # boto3 waits a second for leave to send an object's bytes.
+        leave = super().handle_expect_100()
+        self.wfile.flush()
+        return leave
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 the name is the standard library's
         pass
 
